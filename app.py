@@ -1,0 +1,13 @@
+"""FactorTopy in the browser: navigation over the pages."""
+
+import streamlit as st
+
+st.set_page_config(page_title="FactorTopy", page_icon=":material/neurology:", layout="wide", initial_sidebar_state=270)
+st.navigation(
+    [
+        st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),
+        st.Page("pages/your_pictures.py", title="Your pictures", icon=":material/image:"),
+        st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+    ],
+    position="top",
+).run()

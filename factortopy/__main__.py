@@ -1,0 +1,119 @@
+"""The command line: ``python -m factortopy VERB``."""
+
+import argparse
+import errno
+import os
+import sys
+
+from factortopy.errors import InputError
+from factortopy.records import RECIPES, explain_os_error
+from factortopy.runs import RunBusy
+
+BUSY_EXIT = 75
+MENDABLE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage text."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser():
+    """The parser of all verbs."""
+    root = Parser(prog="python -m factortopy", description="Paint a deep vision network onto the human brain.")
+    verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    verb = verbs.add_parser("check", help="look through a data set and list what would stop or disturb a training")
+    verb.add_argument("path", metavar="PATH", help="folder of a data set (Algonauts 2023), or demo-1, demo-2, demo-3")
+    _subject_id(verb)
+
+    verb = verbs.add_parser(
+        "extract", help="compute a network's features of a subject's pictures and keep them on disk"
+    )
+    _subject(verb, required=True)
+    _backbone(verb, required=True)
+
+    verb = verbs.add_parser(
+        "train",
+        help="train an encoder in a run folder",
+        description="Train an encoder in a run folder. Ctrl-C stops and keeps what was learnt; --resume goes on. "
+        "Exit 75: another process holds the run.",
+    )
+    _subject(verb)
+    _backbone(verb)
+    verb.add_argument("--recipe", choices=RECIPES, help="how it is fitted (default fast)")
+    verb.add_argument("--seed", type=_whole(0), metavar="K", help="seed of everything random (default 0)")
+    verb.add_argument("--steps", type=_whole(1), metavar="N", help="optimiser steps (default: the recipe's own number)")
+    verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
+    verb.add_argument("--resume", action="store_true", help="go on with the unfinished run that DIR holds")
+    verb.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)
+
+    verb = verbs.add_parser("score", help="print a run's brain score by region")
+    verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
+    verb.add_argument("--csv", metavar="FILE", help="write the table to FILE as well")
+
+    verb = verbs.add_parser("maps", help="write a run's maps as PNG and GIFTI")
+    verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
+    verb.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
+    return root
+
+
+def _subject(verb, required=False):
+    verb.add_argument(
+        "--subject", required=required, metavar="S", help="demo-1, demo-2, demo-3 (simulated) or a data set's folder"
+    )
+    _subject_id(verb)
+
+
+def _subject_id(verb):
+    verb.add_argument("--subject-id", metavar="ID", help="which subject, for a folder that holds several (subj05)")
+
+
+def _backbone(verb, required=False):
+    verb.add_argument("--backbone", required=required, metavar="B", help="network: demo-vit, demo-mae, …, timm/NAME")
+    verb.add_argument("--weights", metavar="FILE", help="its weights as safetensors, or the word untrained")
+
+
+def _whole(least):
+    def number(text):
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, found {text}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
+def main(arguments=None):
+    """Run one verb; returns the exit code: 0, 2 (input wrong, one line told), 75 (run held), 128 + n (signal n)."""
+    options = parser().parse_args(arguments)
+    from factortopy import commands
+
+    try:
+        return getattr(commands, options.verb)(options)
+    except RunBusy as error:
+        return _tell(error, BUSY_EXIT)
+    except InputError as error:
+        return _tell(error, 2)
+    except BrokenPipeError:
+        # The reader went (``| head``). Nothing more can be told; keep the interpreter from trying at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in MENDABLE_ERRORS:
+            raise
+        return _tell(explain_os_error(error, "."), 2)
+    except KeyboardInterrupt:
+        return _tell("interrupted", 130)
+
+
+def _tell(message, code):
+    print(message, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

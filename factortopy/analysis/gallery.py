@@ -1,0 +1,83 @@
+"""Held-out pictures of a run with their measured and predicted responses, kept small enough to travel with it."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.errors import InputError
+from factortopy.files import read_tensors, write_atomic, write_tensors
+
+TILE = 112  # pixels
+COLUMNS = 12
+MOST = 120  # pictures
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures that the encoder was not fitted to.
+
+    pictures : (n, TILE, TILE, 3) uint8; measured, predicted : (n, N) float16; image : (n,) row of the subject's images
+    """
+
+    pictures: np.ndarray
+    measured: np.ndarray
+    predicted: np.ndarray
+    image: np.ndarray
+
+    def top(self, vertex, k=6):
+        """Rows of the ``k`` pictures with the largest predicted response at ``vertex`` (row of the subject)."""
+        return np.argsort(-self.predicted[:, vertex].astype(np.float32), kind="stable")[:k]
+
+
+def make_gallery(encoder, subject, features, folder):
+    """Write gallery.jpg and gallery.safetensors into a run folder: up to 120 test pictures.
+
+    Nothing is written for a subject without pictures.
+    """
+    if subject.images is None:
+        return
+    from PIL import Image
+
+    from factortopy.features import as_pixels
+
+    trials = np.asarray(subject.split.test)
+    image = trials if subject.image_index is None else np.asarray(subject.image_index)[trials]
+    shown = np.unique(image)
+    shown = shown[np.linspace(0, len(shown) - 1, min(MOST, len(shown))).round().astype(int)]
+    measured = np.stack([np.asarray(subject.responses[trials[image == i]], dtype=np.float32).mean(0) for i in shown])
+    sheet = Image.new("RGB", (COLUMNS * TILE, -(-len(shown) // COLUMNS) * TILE))
+    for k, i in enumerate(shown):
+        tile = Image.fromarray(as_pixels(subject.images[int(i)])).resize((TILE, TILE), Image.Resampling.LANCZOS)
+        sheet.paste(tile, (k % COLUMNS * TILE, k // COLUMNS * TILE))
+    buffer = BytesIO()
+    sheet.save(buffer, "JPEG", quality=88)
+    folder = Path(folder)
+    write_atomic(folder / "gallery.jpg", buffer.getvalue())
+    write_tensors(
+        folder / "gallery.safetensors",
+        {
+            "measured": measured.astype(np.float16),
+            "predicted": encoder.predict_features(features[shown]).astype(np.float16),
+            "image": shown.astype(np.int32),
+        },
+        {"simulated": str(bool(subject.simulated))},
+    )
+
+
+def read_gallery(folder):
+    """The ``Gallery`` of a run folder, or None where it has none."""
+    folder = Path(folder)
+    if not (folder / "gallery.safetensors").exists():
+        return None
+    from factortopy.pictures.reading import read_image
+
+    made = read_tensors(folder / "gallery.safetensors")
+    sheet = read_image(folder / "gallery.jpg")
+    n = len(made["image"])
+    rows, columns = sheet.shape[0] // TILE, sheet.shape[1] // TILE
+    if rows * columns < n:
+        raise InputError(f"{folder}/gallery.jpg: expected {n} pictures, found room for {rows * columns}; score it again")
+    tiles = sheet.reshape(rows, TILE, columns, TILE, 3).swapaxes(1, 2).reshape(-1, TILE, TILE, 3)[:n]
+    return Gallery(tiles, made["measured"], made["predicted"], made["image"])

@@ -1,0 +1,50 @@
+"""The hierarchy slope: do later areas read later layers?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from factortopy.errors import InputError
+
+LEVELS = {"V1": 0.0, "V2": 1 / 3, "V3": 1 / 3, "OPA": 2 / 3, "EBA": 1.0}
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """Fit of s_i = Σ_l ω_il · l/(L−1) on the level of the vertex's ROI: b0 at level 0, b1 at level 1, slope b1 − b0."""
+
+    b0: float
+    b1: float
+
+    @property
+    def slope(self):
+        return self.b1 - self.b0
+
+
+def hierarchy(selectors, rois, levels=None):
+    """Hierarchy slope (paper, section 4.3).
+
+    Parameters
+    ----------
+    selectors : Selectors
+    rois : {name: (N,) bool}
+    levels : {name: float}, optional
+        V1 0, V2 and V3 1/3, OPA 2/3, EBA 1.
+
+    Raises
+    ------
+    InputError
+        With a single layer, or when fewer than two levels have vertices.
+    """
+    levels = LEVELS if levels is None else levels
+    if selectors.layer.shape[1] < 2:
+        raise InputError("hierarchy slope: expected a network of two layers or more, found one; it has no slope")
+    at = [(level, selectors.layer_mean[np.asarray(rois[name])]) for name, level in levels.items() if name in rois]
+    level = np.concatenate([np.full(len(s), x) for x, s in at]) if at else np.zeros(0)
+    if len(np.unique(level)) < 2:
+        raise InputError(
+            f"hierarchy slope: expected vertices in at least two of {', '.join(levels)}, found ROIs "
+            f"{', '.join(rois) or 'none'}; load a subject with these ROIs"
+        )
+    slope, b0 = np.polyfit(level, np.concatenate([s for _, s in at]), 1)
+    return Hierarchy(float(b0), float(b0 + slope))

@@ -1,0 +1,123 @@
+"""How well an encoder predicts: brain score on test trials, vertices above chance, both by ROI."""
+
+import numpy as np
+
+from factortopy.analysis.clusters import channel_clusters
+from factortopy.errors import InputError
+
+
+def held_out(encoder, subject, features):
+    """Measured and predicted responses on the test trials.
+
+    Returns
+    -------
+    measured, predicted : (T, N) float32
+    """
+    trials = np.asarray(subject.split.test)
+    if not len(trials):
+        raise InputError("test trials: expected some, found none; choose a split with test pictures")
+    image = trials if subject.image_index is None else np.asarray(subject.image_index)[trials]
+    unique, back = np.unique(image, return_inverse=True)  # a repeated picture is predicted once
+    return np.asarray(subject.responses[trials], dtype=np.float32), encoder.predict_features(features[unique])[back]
+
+
+def r2(measured, predicted):
+    """(N,) 1 − SS_res / SS_tot over trials (axis 0); NaN where the measured response is constant."""
+    total = ((measured - measured.mean(0)) ** 2).sum(0)
+    residual = ((measured - predicted) ** 2).sum(0)
+    return np.where(total > 1e-9, 1 - residual / np.maximum(total, 1e-9), np.nan).astype(np.float32)
+
+
+def brain_score(encoder, subject, features):
+    """(N,) R² on the test split; not divided by the noise ceiling. NaN for a vertex whose response is constant."""
+    return r2(*held_out(encoder, subject, features))
+
+
+def predicted(encoder, subject, features, q=0.05, permutations=1000, seed=0):
+    """(N,) bool: vertices predicted above chance on test trials.
+
+    One-sided permutation test of the correlation between measured and predicted responses (trials are shuffled; the
+    same shuffles for all vertices), false discovery rate ``q`` by Benjamini and Hochberg.
+    """
+    return above_chance(*held_out(encoder, subject, features), q, permutations, seed)
+
+
+def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0):
+    """As ``predicted``, from (T, N) measured and predicted responses."""
+    from scipy.stats import false_discovery_control
+
+    y, p = _standard(measured), _standard(prediction)
+    valid = (np.abs(y).sum(0) > 0) & (np.abs(p).sum(0) > 0)
+    y, p = np.ascontiguousarray(y[:, valid]), np.ascontiguousarray(p[:, valid])
+    if len(y) < 5 or not valid.any():
+        return np.zeros(len(valid), dtype=bool)  # too few trials to tell anything from chance
+    observed = np.einsum("tn,tn->n", y, p)
+    rng = np.random.default_rng(seed)
+    as_large = np.zeros(len(observed), dtype=np.int64)
+    for _ in range(permutations):
+        as_large += np.einsum("tn,tn->n", y[rng.permutation(len(y))], p) >= observed
+    chance = (as_large + 1) / (permutations + 1)
+    out = np.zeros(len(valid), dtype=bool)
+    out[valid] = false_discovery_control(chance, method="bh") <= q
+    return out
+
+
+def _standard(x):
+    """Columns to mean 0 and norm 1; constant ones to 0."""
+    x = np.asarray(x, dtype=np.float32)
+    x = x - x.mean(0)
+    norm = np.sqrt((x**2).sum(0))
+    return np.where(norm > 1e-6, x / np.maximum(norm, 1e-6), 0).astype(np.float32)
+
+
+def score_run(encoder, subject, features, q=0.05):
+    """Fill ``encoder.scores`` from one prediction of the test trials.
+
+    score (N,) float32, predicted (N,) uint8, clusters (N,) int16 (20, fewer where few vertices are predicted).
+    """
+    measured, prediction = held_out(encoder, subject, features)
+    encoder.scores = {
+        "score": r2(measured, prediction),
+        "predicted": above_chance(measured, prediction, q).astype(np.uint8),
+    }
+    n = int(encoder.scores["predicted"].sum())
+    none = np.full(encoder.n_vertices, -1)
+    clusters = channel_clusters(encoder, min(20, n // 4)) if n >= 8 else none
+    encoder.scores["clusters"] = clusters.astype(np.int16)
+    return encoder.scores
+
+
+def by_roi(encoder):
+    """Rows of a table, one a ROI and one for all vertices, from a scored encoder.
+
+    Each row: roi, vertices, score (mean R²), ceiling (mean noise ceiling or NaN), share (predicted above chance),
+    layer (mean layer, 1 … L), confidence, scale (mean g). Vertices without a score are not in the means.
+    """
+    if not encoder.scores:
+        raise InputError("encoder: expected scores, found none; run score on its run folder first")
+    score, painted = encoder.scores["score"], encoder.scores["predicted"].astype(bool)
+    factor = encoder.selectors()
+    layer = 1 + factor.layer_mean * (factor.layer.shape[1] - 1)
+    rows = []
+    for name, mask in {**encoder.rois, "all": np.ones(len(score), dtype=bool)}.items():
+        use = mask & np.isfinite(score)
+        row = {"roi": name, "vertices": int(mask.sum())}
+        for key, value in (
+            ("score", score),
+            ("ceiling", encoder.noise_ceiling),
+            ("share", painted.astype(float)),
+            ("layer", layer),
+            ("confidence", factor.layer_confidence),
+            ("scale", factor.scale),
+        ):
+            row[key] = _mean(value, use)
+        rows.append(row)
+    return rows
+
+
+def _mean(value, use):
+    if value is None or not use.any():
+        return float("nan")
+    value = np.asarray(value, dtype=float)[use]
+    value = value[np.isfinite(value)]
+    return float(value.mean()) if len(value) else float("nan")

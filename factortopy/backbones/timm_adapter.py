@@ -1,0 +1,153 @@
+"""Any timm network: weights from the hub, its cache or a file, tokens of every block or stage."""
+
+import hashlib
+from pathlib import Path
+
+from factortopy.backbones.base import Backbone
+from factortopy.errors import InputError
+
+VERSION = 1  # of the preprocessing below: part of the fingerprint
+PROBE_SECONDS = 3.0
+
+
+def load_timm(name, weights=None):
+    """A timm network by its name (``vit_small_patch14_dinov2.lvd142m``).
+
+    weights : None (hub, or the hub's cache on this machine), "untrained", or a .safetensors / .pth file.
+
+    Raises
+    ------
+    InputError
+        Unknown name, weights that cannot be fetched or do not fit.
+    """
+    timm = _import_timm()
+    architecture = name.split(".")[0]
+    if not timm.is_model(architecture):
+        close = timm.list_models(f"*{architecture[:12]}*")[:3]
+        hint = f"; did you mean {', '.join(close)}?" if close else "; timm.list_models() lists them"
+        raise InputError(f"network timm/{name}: expected the name of a timm network, found none called that{hint}")
+    options = {"num_classes": 0}
+    if weights == "untrained":
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # an untrained network must be the same one when it is loaded again
+            model = timm.create_model(name, pretrained=False, **options)
+    elif weights is None:
+        _reachable(timm, name)
+        model = _create(timm, name, f"weights of timm/{name}", pretrained=True, **options)
+    else:
+        path = Path(weights)
+        if not path.is_file():
+            raise InputError(f"{path}: expected a weights file for timm/{name}, found none; check the path")
+        overlay = {"file": str(path), "custom_load": False}
+        model = _create(timm, name, str(path), pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    return TimmBackbone(model, f"timm/{name}", trained=weights != "untrained")
+
+
+def _import_timm():
+    try:
+        import timm
+    except RuntimeError as error:
+        if "torchvision" in str(error):
+            raise InputError(
+                "torchvision: expected the build that matches torch, found another; install a matching pair: "
+                "pip install -r requirements.txt"
+            ) from None
+        raise
+    return timm
+
+
+def _reachable(timm, name):
+    """Raise within seconds when the weights are neither cached nor fetchable: the hub's own retries take up to a minute."""
+    import huggingface_hub as hub
+
+    cfg = timm.get_pretrained_cfg(name)
+    where = getattr(cfg, "hf_hub_id", None) if cfg else None
+    if not where:
+        raise InputError(
+            f"network timm/{name}: expected pretrained weights, timm has none for it; choose a tagged name "
+            f"({', '.join(timm.list_pretrained(name.split('.')[0] + '*')[:3]) or 'see timm.list_pretrained()'}) "
+            "or load it untrained"
+        )
+    repo = where if where != "timm/" else f"timm/{name}"
+    files = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
+    if any(isinstance(hub.try_to_load_from_cache(repo, file), str) for file in files):
+        return
+    try:
+        if hub.constants.HF_HUB_OFFLINE:
+            raise ConnectionError("offline mode is on")
+        hub.get_hf_file_metadata(hub.hf_hub_url(repo, files[0]), timeout=PROBE_SECONDS)
+    except hub.errors.EntryNotFoundError:
+        return  # an older file name: the hub answers, so timm will find it
+    except Exception as error:  # every failure of the network ends here, whatever library raised it
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise InputError(
+            f"weights of timm/{name}: expected to fetch them from the model hub, which did not answer ({reason}); "
+            f"connect to the internet, or download model.safetensors of {repo} elsewhere and give its path as weights, "
+            "or use demo-vit"
+        ) from None
+
+
+def _create(timm, name, what, **options):
+    try:
+        return timm.create_model(name, **options)
+    except Exception as error:  # timm raises many classes for one cause: the file does not fit
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{what}: expected weights that fit timm/{name}, found {reason}; use the file of this network") from None
+
+
+class TimmBackbone(Backbone):
+    """A timm network in evaluation mode; layers are its blocks (transformers) or stages (convolutional networks)."""
+
+    def __init__(self, model, name, trained=True):
+        import timm
+        import torch
+
+        self.model = model.eval().requires_grad_(False)
+        self.name, self.trained = name, trained
+        config = timm.data.resolve_model_data_config(model)
+        self.input_size = int(config["input_size"][-1])
+        self._mean = torch.tensor(config["mean"])[:, None, None]
+        self._std = torch.tensor(config["std"])[:, None, None]
+        self._prefix = bool(getattr(model, "num_prefix_tokens", 0))
+        self._class_token = getattr(model, "cls_token", None) is not None
+        blank = torch.zeros(1, self.input_size, self.input_size, 3, dtype=torch.uint8).numpy()
+        shapes = [t.shape for t in self.tokens(blank)[0]]
+        kind = "block" if hasattr(model, "blocks") else "stage"
+        self.layer_names = [f"{kind} {i + 1}" for i in range(len(shapes))]
+        self.width = max(shape[-1] for shape in shapes)
+        digest = hashlib.blake2b(digest_size=10)
+        for key, tensor in sorted(model.state_dict().items()):
+            digest.update(key.encode() + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+                          if tensor.ndim else key.encode() + str(tensor.item()).encode())  # fmt: skip
+        self.fingerprint = f"timm{VERSION}-{name}-{self.input_size}-{digest.hexdigest()}"
+
+    def prepare(self, images):
+        """(B, H, W, 3) uint8 -> (B, 3, S, S) normalised; squashed, not cropped: a crop would move the visual field."""
+        import torch
+        import torch.nn.functional as F
+
+        x = torch.as_tensor(images).permute(0, 3, 1, 2).float() / 255
+        size = (self.input_size, self.input_size)
+        if tuple(x.shape[2:]) != size:
+            x = F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        return (x - self._mean) / self._std
+
+    def tokens(self, images):
+        """See ``Backbone.tokens``; the class token where the network has one, else the mean of the local tokens."""
+        import torch
+
+        options = {"norm": False, "intermediates_only": True, "output_fmt": "NCHW"}
+        if self._prefix:  # not every network of timm takes the flag
+            options["return_prefix_tokens"] = True
+        with torch.inference_mode():
+            layers = self.model.forward_intermediates(self.prepare(images), **options)
+        local, global_ = [], []
+        for layer in layers:
+            grid, prefix = layer if isinstance(layer, tuple | list) else (layer, None)
+            grid = grid.permute(0, 2, 3, 1)
+            local.append(grid)
+            has_class = prefix is not None and self._class_token
+            global_.append(prefix[:, 0] if has_class else grid.mean((1, 2)))
+        return local, global_

@@ -1,0 +1,231 @@
+"""What each verb of the command line does; each function gets the parsed options and returns the exit code."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import factortopy
+from factortopy.errors import InputError
+
+SECONDS_BETWEEN_LINES = 10.0
+STAGE_WORDS = {"pictures": "pictures and network", "features": "features", "fit": "fit", "score": "score"}
+
+
+class Ticker:
+    """Progress for people: one line that renews itself on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, out=None):
+        self.out = out or sys.stdout
+        self.live = self.out.isatty()
+        self._said, self._stage, self._width = 0.0, None, 0
+
+    def __call__(self, progress):
+        """Show a progress (the dict of progress.json)."""
+        now = time.monotonic()
+        new_stage = progress["stage"] != self._stage
+        if not new_stage and now - self._said < (0.2 if self.live else SECONDS_BETWEEN_LINES):
+            return
+        self._said, self._stage = now, progress["stage"]
+        if self.live and new_stage:
+            self.finish()
+        self._write(progress_line(progress))
+
+    def say(self, line):
+        """Show a line that stays."""
+        self.finish()
+        print(line, file=self.out, flush=True)
+
+    def finish(self):
+        """End the line that renews itself."""
+        if self._width:
+            print(file=self.out, flush=True)
+            self._width = 0
+
+    def _write(self, line):
+        if self.live:
+            self.out.write("\r" + line.ljust(self._width))
+            self.out.flush()
+            self._width = len(line)
+        else:
+            print(line, file=self.out, flush=True)
+
+
+def progress_line(progress):
+    """One line of a progress: stage, step, loss, score, remaining time."""
+    parts = [STAGE_WORDS.get(progress["stage"], progress["stage"])]
+    if progress.get("total"):
+        parts.append(f"{progress['step']} of {progress['total']}")
+    if progress.get("loss") is not None:
+        parts.append(f"loss {progress['loss']:.4f}")
+    if progress.get("val_score") is not None:
+        parts.append(f"validation R² {progress['val_score']:.3f}")
+    if progress.get("remaining") is not None:
+        parts.append(f"{duration(progress['remaining'])} left")
+    return " · ".join(parts)
+
+
+def duration(seconds):
+    """45 s, 3 min, 2 h 5 min."""
+    seconds = max(0, round(seconds))
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def check(options):
+    """Print every finding; 2 when one of them stops a training."""
+    from factortopy.subjects.check import check as look_through
+
+    findings = look_through(options.path, options.subject_id)
+    for line in findings.lines():
+        print(line)
+    return 2 if findings.stops else 0
+
+
+def extract(options):
+    """Features of a subject's pictures into the cache."""
+    subject = factortopy.load_subject(options.subject, options.subject_id)
+    backbone = factortopy.load_backbone(options.backbone, weights=options.weights)
+    ticker = Ticker()
+    begun = time.monotonic()
+
+    def on_progress(done, total):
+        left = (time.monotonic() - begun) / done * (total - done)
+        ticker({"stage": "features", "step": done, "total": total, "remaining": left})
+
+    features = factortopy.extract(backbone, subject.images, on_progress=on_progress)
+    ticker.say(f"{backbone.name} on {subject.name}: {len(features)} pictures, {len(features.local)} layers, on disk")
+    return 0
+
+
+def train(options):
+    """Train or go on with a run; progress on standard output."""
+    from factortopy.home import runs_dir
+    from factortopy.runs import new_run_name
+    from factortopy.training import train_run
+
+    out = options.out
+    if out is None:
+        if not options.subject or not options.backbone:
+            raise InputError(
+                "train: expected --subject and --backbone, or --out with a run to resume; see train --help"
+            )
+        subject = options.subject_id or options.subject
+        out = runs_dir() / new_run_name(subject, options.backbone, options.recipe or "fast", options.seed or 0)
+    ticker = Ticker()
+    try:
+        run = train_run(
+            out,
+            options.subject,
+            options.backbone,
+            options.recipe,
+            options.seed,
+            subject_id=options.subject_id,
+            weights=options.weights,
+            steps=options.steps,
+            resume=options.resume,
+            queued=options.queued,
+            on_progress=ticker,
+            say=ticker.say,
+        )
+    finally:
+        ticker.finish()
+    status, reason = run.state()
+    if status == "finished":
+        print(f"{run.path}: finished")
+        return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if number.name in (reason or ""):
+            return 128 + number
+    return 0
+
+
+def score(options):
+    """Print the score table of a finished run; scores it first when that was not done."""
+    from factortopy.records import write_score_table
+
+    run, info = _finished(options.run)
+    rows = info.get("scores") or _score_now(run, info)
+    if info.get("simulated"):
+        print(f"{info['subject']} is simulated: these figures do not compare with those of measured brains")
+    print(f"{info['backbone']} on {info['subject']}, recipe {info['recipe']}, seed {info['seed']}; test pictures")
+    width = max(len(row["roi"]) for row in rows)
+    print(f"{'region'.ljust(width)}  vertices  mean R²  ceiling  predicted")
+    for row in rows:
+        share = "–" if row["share"] is None else f"{row['share']:.0%}"
+        print(
+            f"{row['roi'].ljust(width)}  {row['vertices']:8d}  {_figure(row['score'])}  {_figure(row['ceiling'])}  "
+            f"{share:>9}"
+        )
+    if options.csv:
+        write_score_table(options.csv, [{"simulated": bool(info.get("simulated")), **row} for row in rows])
+        print(f"written: {options.csv}")
+    return 0
+
+
+def _figure(value):
+    return "      –" if value is None else f"{value:7.3f}"
+
+
+def _score_now(run, info):
+    """Score a run that was saved without scores; they are kept in it."""
+    from factortopy import training
+    from factortopy.records import without_nan
+
+    settings = {**info, **(info.get("settings") or {})}
+    for key in ("subject", "backbone"):
+        if not settings.get(key):
+            raise InputError(f"{run.path}: expected run.json to name the {key}, found none; this run cannot be scored")
+    subject = factortopy.load_subject(settings["subject"], settings.get("subject_id"))
+    backbone = factortopy.load_backbone(settings["backbone"], weights=settings.get("weights"))
+    with run.lock():
+        encoder = factortopy.Encoder.load(run.path)
+        rows = training.score(encoder, subject, factortopy.extract(backbone, subject.images))
+        encoder.save(run.path)
+        run.update(scores=rows)
+    return without_nan(rows)
+
+
+def maps(options):
+    """Write the maps of a finished run."""
+    from factortopy.view.export import export_maps
+
+    run, info = _finished(options.run)
+    encoder = factortopy.Encoder.load(run.path)
+    scores = run.scores()
+    if not scores:
+        raise InputError(f"{run.path}: expected scores.safetensors, found none; train it again or copy it")
+    title = f"{info['backbone']} on {info['subject']}" + (" (simulated)" if info.get("simulated") else "")
+    paths = export_maps(
+        options.out,
+        encoder.selectors(),
+        scores["score"],
+        scores["predicted"].astype(bool),
+        encoder.hemi,
+        encoder.vertex,
+        encoder.density,
+        encoder.simulated,
+        title,
+        rois=encoder.rois,
+    )
+    for path in paths:
+        print(path)
+    return 0
+
+
+def _finished(name):
+    """The finished run of a path or a name, and its run.json."""
+    from factortopy.runs import NAME_PATTERN, Run, find_run
+
+    run = find_run(name) if NAME_PATTERN.fullmatch(name) and not Path(name).is_dir() else Run(name)
+    if not run.path.is_dir():
+        raise InputError(f"{name}: expected a run folder, found none; give the folder that train --out made")
+    info = run.info
+    if not info.get("finished"):
+        raise InputError(
+            f"{run.path}: expected a finished run, found one that is {run.status}; go on with train --out {run.path} "
+            "--resume"
+        )
+    return run, info

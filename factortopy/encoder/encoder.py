@@ -1,0 +1,200 @@
+"""A fitted encoder: predicts every vertex's response, gives its selectors, is saved and loaded."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.encoder.selectors import Selectors
+from factortopy.errors import InputError
+from factortopy.files import read_json, read_tensors, write_json, write_tensors
+
+SCHEMA = 1  # of the run folder; a newer one is refused
+
+
+class Encoder:
+    """What a fit leaves.
+
+    Attributes
+    ----------
+    hemi, vertex : (N,) int
+        Hemisphere (0 left, 1 right) and 0-based index in its fsaverage mesh of ``density``.
+    layer_names : list of str
+    info : dict
+        Subject, backbone, recipe, seed, simulated, versions; what run.json holds.
+    rois : {name: (N,) bool}
+    noise_ceiling : (N,) float or None
+    scores : {"score", "predicted", …: (N,)}
+        Filled in by whoever scored the encoder; empty before.
+    """
+
+    def __init__(
+        self, selectors, alignment, bias, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None,
+        noise_ceiling=None,
+    ):  # fmt: skip
+        self._selectors, self._alignment, self._bias = selectors, alignment, bias
+        self.hemi, self.vertex, self.density = np.asarray(hemi), np.asarray(vertex), density
+        self.layer_names, self.grid = list(layer_names), grid
+        self.info, self.rois, self.noise_ceiling = dict(info or {}), dict(rois or {}), noise_ceiling
+        self.scores = {}
+        self._backbone = None
+
+    @property
+    def n_vertices(self):
+        return len(self.vertex)
+
+    @property
+    def simulated(self):
+        return bool(self.info.get("simulated"))
+
+    @property
+    def backbone_name(self):
+        return self.info.get("backbone") or ""
+
+    def selectors(self):
+        """The learnt factors of every vertex (``Selectors``)."""
+        return self._selectors
+
+    def backbone(self):
+        """The network that the encoder reads, loaded once.
+
+        Raises
+        ------
+        InputError
+            When it was fitted to features without a network.
+        """
+        if self._backbone is None:
+            if not self.backbone_name:
+                raise InputError(
+                    "encoder: expected a network to predict from pictures, found one fitted to bare features; "
+                    "use encoder.predict_features(features)"
+                )
+            from factortopy.backbones import load_backbone
+
+            self._backbone = load_backbone(self.backbone_name, weights=self.info.get("weights"))
+        return self._backbone
+
+    def predict(self, images):
+        """Predicted responses to pictures: arrays, PIL images or paths -> (n_images, N) float32."""
+        from factortopy.features import compute
+
+        return self.predict_features(compute(self.backbone(), images, grid=self.grid))
+
+    def predict_features(self, features):
+        """Predicted responses from features of the same layers -> (n, N) float32.
+
+        Raises
+        ------
+        InputError
+            When layers or channels differ from those that the encoder was fitted to.
+        """
+        import torch
+
+        from factortopy.encoder.model import align, read_out
+        from factortopy.encoder.problem import on_grid
+
+        maps = self._alignment
+        found = [tokens.shape[-1] for tokens in features.local]
+        expected = [len(m) for m in maps["local"]]
+        if found != expected:
+            raise InputError(
+                f"features: expected layers of {expected} channels, as this encoder was fitted to, found {found}; "
+                "use the features of its own network"
+            )
+        local, out = [on_grid(tokens, self.grid) for tokens in features.local], []
+        factor = self._selectors
+        space, layer, scale = (torch.from_numpy(a) for a in (factor.space, factor.layer, factor.scale[:, None]))
+        if "space" not in self.info.get("select", _FACTORS):
+            space = None  # without the space factor positions are averaged, not sampled at the centre
+        channel = torch.from_numpy(factor.channel)
+        pairs = [[[torch.from_numpy(x) for x in maps[k]] for k in names] for names in (_LOCAL, _GLOBAL)]
+        chunks = [slice(i, i + 512) for i in range(0, self.n_vertices, 512)]
+        with torch.inference_mode():
+            for i in range(0, len(features), 64):
+                rows = slice(i, i + 64)
+                tokens = [torch.from_numpy(np.asarray(t[rows], dtype=np.float32)) for t in local]
+                heads = [torch.from_numpy(np.asarray(t[rows], dtype=np.float32)) for t in features.global_]
+                aligned = align(tokens, heads, *pairs)
+                block = []
+                for k in chunks:
+                    where = None if space is None else space[k]
+                    value = read_out(*aligned, where, layer[k], scale[k], self.grid, channel.shape[1])
+                    block.append((value * channel[k, None]).mean(2))
+                out.append(torch.cat(block).T.numpy() + self._bias)
+        return np.concatenate(out) if out else np.zeros((0, self.n_vertices), dtype=np.float32)
+
+    # ------------------------------------------------------------ saving and loading
+
+    def save(self, folder, finished=True):
+        """Write encoder.safetensors, selectors.safetensors and run.json; each file replaced as a whole."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        s = self._selectors
+        tensors = {"bias": self._bias, "hemi": self.hemi.astype(np.uint8), "vertex": self.vertex.astype(np.int32)}
+        for kind in (*_LOCAL, *_GLOBAL):
+            tensors |= {f"{kind}.{i:03d}": m for i, m in enumerate(self._alignment[kind])}
+        tensors |= {f"roi.{name}": np.asarray(mask, dtype=np.uint8) for name, mask in self.rois.items()}
+        if self.noise_ceiling is not None:
+            tensors["noise_ceiling"] = np.asarray(self.noise_ceiling, dtype=np.float32)
+        meta = {"layer_names": self.layer_names, "grid": self.grid, "density": self.density}
+        write_tensors(folder / "encoder.safetensors", tensors, {"factortopy": json.dumps(meta)})
+        factors = {"space": s.space, "layer": s.layer, "scale": s.scale, "channel": s.channel}
+        write_tensors(folder / "selectors.safetensors", factors, {"simulated": str(self.simulated)})
+        if self.scores:
+            write_tensors(folder / "scores.safetensors", {k: np.asarray(v) for k, v in self.scores.items()})
+        described = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+        write_json(folder / "run.json", described | self.info | meta | {"schema": SCHEMA, "finished": bool(finished)})
+
+    @classmethod
+    def load(cls, folder):
+        """Read a finished run.
+
+        Raises
+        ------
+        InputError
+            When the folder holds no run, an unfinished one, one of a newer version, or damaged files.
+        """
+        folder = Path(folder)
+        info = read_json(folder / "run.json")
+        if not isinstance(info.get("schema"), int) or info["schema"] > SCHEMA:
+            raise InputError(
+                f"{folder}/run.json: expected run format {SCHEMA} or older, found {info.get('schema')!r}; "
+                "update FactorTopy to open it"
+            )
+        if not info.get("finished"):
+            raise InputError(
+                f"{folder}: expected a finished run, found one that was interrupted; resume it with train --resume"
+            )
+        tensors = read_tensors(folder / "encoder.safetensors")
+        factors = read_tensors(folder / "selectors.safetensors")
+        scores = folder / "scores.safetensors"
+        try:
+            alignment = {
+                kind: [tensors[k] for k in sorted(tensors) if k.startswith(f"{kind}.")] for kind in (*_LOCAL, *_GLOBAL)
+            }
+            encoder = cls(
+                Selectors(factors["space"], factors["layer"], factors["scale"], factors["channel"]),
+                alignment,
+                tensors["bias"],
+                tensors["hemi"].astype(int),
+                tensors["vertex"].astype(int),
+                info["layer_names"],
+                info["grid"],
+                info["density"],
+                info,
+                {k[4:]: v.astype(bool) for k, v in tensors.items() if k.startswith("roi.")},
+                tensors.get("noise_ceiling"),
+            )
+            if len(encoder.vertex) != len(factors["layer"]) or len(info["layer_names"]) != factors["layer"].shape[1]:
+                raise ValueError("encoder and selectors are of different sizes")
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{folder}: expected encoder and selectors of one run, found a mismatch ({error}); copy the run again"
+            ) from None
+        encoder.scores = read_tensors(scores) if scores.exists() else {}
+        return encoder
+
+
+_LOCAL, _GLOBAL = ("local", "local_offset"), ("global", "global_offset")
+_FACTORS = ("space", "layer", "scale")
+

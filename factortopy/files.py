@@ -1,0 +1,85 @@
+"""Writing files so that a kill at any moment leaves the old one or the new one, and reading tensors without running code."""
+
+import json
+import os
+from pathlib import Path
+
+from factortopy.errors import InputError
+
+
+def write_atomic(path, data):
+    """Write ``data`` (bytes or str) to ``path``: temporary name, fsync, rename.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written or the disk is full; the old file stays.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    data = data.encode() if isinstance(data, str) else data
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: could not be written ({error.strerror or error}); {len(data) / 1e6:.1f} MB are needed: "
+            "free space or choose another folder"
+        ) from None
+
+
+def write_json(path, value):
+    """Write ``value`` as JSON, atomically."""
+    write_atomic(path, json.dumps(value, indent=1))
+
+
+def write_tensors(path, tensors, metadata=None):
+    """Write {name: numpy array} as safetensors, atomically."""
+    from safetensors.numpy import save
+
+    import numpy as np
+
+    write_atomic(path, save({k: np.asarray(v, order="C") for k, v in tensors.items()}, metadata))
+
+
+def read_tensors(path, what="run"):
+    """Read {name: numpy array} from a safetensors file.
+
+    Raises
+    ------
+    InputError
+        Naming the file when it is missing, truncated or no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a safetensors file of this {what}, found none; train it again or copy it")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        head = path.read_bytes()[:40]
+        hint = "a Git-LFS pointer, not the file itself" if head.startswith(b"version https://git-lfs") else error
+        raise InputError(
+            f"{path}: expected a whole safetensors file, found {path.stat().st_size} bytes that cannot be read ({hint}); "
+            "copy it again or train again"
+        ) from None
+
+
+def read_json(path, what="run"):
+    """Read a JSON object; InputError naming the file when it is missing or torn."""
+    path = Path(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected this {what}'s description, found no such file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: expected JSON, found {error}; the file is damaged: copy it again") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value

@@ -1,0 +1,257 @@
+"""Work in the background: a queue (huey on SQLite) and its worker, a process of its own.
+
+The run folder is the truth, the queue a hint: deleting ``queue.db`` loses nothing, since ``reconcile`` finds what waits
+or was interrupted. One worker (``factortopy.worker``) trains one run at a time, each as a child process
+``factortopy train … --queued`` with its output in RUN/log.txt. Pages come and go; worker and child go on.
+
+    submit(settings) -> Run      cancel(run)      resume(run)      queue_position(run)      wake()
+"""
+
+import contextlib
+import datetime
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from huey import SqliteHuey
+from huey.registry import Message
+from huey.serializer import Serializer
+
+from factortopy.errors import InputError
+from factortopy.home import home, runs_dir
+from factortopy.records import check_settings, explain_os_error, file_is_locked
+from factortopy.runs import ACTIVE, Run, RunBusy, list_runs, new_run_name
+
+_queues = {}
+_starting = {}  # home: the worker started from here, and when
+
+
+# ---- the queue
+
+
+class JsonSerializer(Serializer):
+    """Tasks as JSON: unlike pickle, nothing in the queue's file can run code when it is read."""
+
+    def _serialize(self, data):
+        if isinstance(data, Message):
+            fields = data._asdict()
+            fields["eta"] = fields["eta"].isoformat() if fields["eta"] else None
+            data = {"task": fields}
+        else:
+            data = {"value": data}
+        return json.dumps(data).encode()
+
+    def _deserialize(self, data):
+        data = json.loads(bytes(data))
+        if "task" not in data:
+            return data["value"]
+        fields = data["task"]
+        fields["eta"] = datetime.datetime.fromisoformat(fields["eta"]) if fields["eta"] else None
+        return Message(**fields)
+
+
+def queue():
+    """The queue of the current home folder; a file that is no database is put aside."""
+    path = home() / "queue.db"
+    known = _queues.get(path)
+    if known is not None and identity(path) == known[0]:
+        return known[1]
+    try:
+        made = _open_queue(path)
+    except sqlite3.DatabaseError:
+        # A damaged hint: what waits is known from the run folders.
+        os.replace(path, path.with_name(f"queue.db.damaged-{int(time.time())}"))
+        for extra in ("-wal", "-shm"):
+            path.with_name(path.name + extra).unlink(missing_ok=True)
+        made = _open_queue(path)
+    _queues[path] = (identity(path), made)
+    return made
+
+
+def _open_queue(path):
+    # The file is made here, so that it is never readable for others, not even for a moment.
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.chmod(path, 0o600)
+    except OSError as error:
+        raise explain_os_error(error, path) from None
+    made = SqliteHuey("factortopy", filename=str(path), serializer=JsonSerializer(), results=False, strict_fifo=True)
+    made.task(name="work")(work)
+    made.pending()
+    return made
+
+
+def identity(path):
+    """What tells a file from another one of the same name; None when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def queued_names():
+    """Names of the runs in the queue, next first."""
+    names = []
+    for task in (*queue().pending(), *queue().scheduled()):
+        if task.args and task.args[0] not in names:
+            names.append(task.args[0])
+    return names
+
+
+def work(name):
+    """The task; runs in the worker."""
+    from factortopy.worker import see_through
+
+    see_through(name)
+
+
+def enqueue(name):
+    """Put a run into the queue unless it waits there."""
+    if name not in queued_names():
+        made = queue()
+        made.enqueue(made._registry.string_to_task("factortopy.jobs.work")((name,)))
+
+
+@contextlib.contextmanager
+def guard():
+    """One at a time among all pages, apps and workers: a look at the queue followed by a change of it."""
+    lock = FileLock(home() / "queue.lock")
+    try:
+        lock.acquire(timeout=30)
+    except Timeout:
+        raise InputError("queue: another process has been changing it for 30 seconds; try again") from None
+    except OSError as error:
+        raise explain_os_error(error, home()) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+# ---- what pages call
+
+
+def submit(settings, name=None, start=True):
+    """Queue a training and make sure that a worker runs.
+
+    Parameters
+    ----------
+    settings : dict
+        subject, subject_id, backbone, weights, recipe, seed, steps (``records.check_settings``).
+    name : str, optional
+        Name of the run; made from the settings when None.
+    start : bool
+        Start the worker.
+
+    Returns
+    -------
+    Run
+        The same one for a second click: a run with the same settings that waits or runs is not made again.
+    """
+    settings = check_settings(settings)
+    with guard():
+        for run in list_runs(shipped=False):
+            if run.status in ACTIVE and run.settings == settings:
+                break
+        else:
+            name = name or new_run_name(
+                settings["subject_id"] or settings["subject"], settings["backbone"], settings["recipe"],
+                settings["seed"],
+            )  # fmt: skip
+            run = Run.create(runs_dir() / name, settings)
+            enqueue(run.name)
+        if start:
+            ensure_worker()
+    return run
+
+
+def cancel(run):
+    """Stop a run: one that waits at once, one that trains as soon as it has kept what it learnt."""
+    if run.status not in ACTIVE:
+        return
+    run.request_stop()
+    try:
+        with run.lock(timeout=0.1):
+            if run.state(locked=False)[0] == "finished":
+                run.clear_stop()
+                return
+            run.update(state="stopped", reason="stopped before its turn", holder=None)
+            run.clear_stop()
+    except RunBusy:
+        pass  # it trains: it looks at the request at every step
+
+
+def resume(run, start=True):
+    """Queue a stopped, interrupted or failed run again; it goes on from its checkpoint."""
+    if run.shipped:
+        raise InputError(f"run {run.name}: comes with FactorTopy and cannot be trained; train one of your own")
+    with guard():
+        with run.lock():
+            if run.state(locked=False)[0] != "finished":
+                run.clear_stop()
+                # The turn tells a worker that is just ending with this run that it was queued anew.
+                turn = run.info.get("turn", 0) + 1
+                run.update(state="queued", reason=None, deaths=0, holder=None, turn=turn)
+                enqueue(run.name)
+        if start:
+            ensure_worker()
+
+
+def queue_position(run):
+    """1 for the run that is next, 2 for the one after …; None when it does not wait."""
+    waiting = [name for name in queued_names() if Run(runs_dir() / name).status == "queued"]
+    return waiting.index(run.name) + 1 if run.name in waiting else None
+
+
+def worker_alive():
+    """True while a worker serves this home folder."""
+    return file_is_locked(home() / "worker.lock")
+
+
+def ensure_worker():
+    """Start the worker when none runs; safe to call at any time from anywhere."""
+    fresh = _starting.get(home())
+    if worker_alive() or (fresh and fresh[0].poll() is None and time.monotonic() - fresh[1] < 10):
+        return
+    detach = {"start_new_session": True}
+    if os.name == "nt":
+        detach = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
+    with open(home() / "worker.log", "ab") as out:
+        # Two that start at the same time are harmless: the second finds the lock held and goes.
+        _spawned[:] = [process for process in _spawned if process.poll() is None]  # those that ended are reaped
+        _spawned.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "factortopy.worker"], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                env=child_environment(), cwd=home(), **detach,
+            )
+        )  # fmt: skip
+
+
+def wake():
+    """Start the worker when a run waits or was interrupted; the app calls it when it opens."""
+    if not worker_alive() and any(run.status in (*ACTIVE, "interrupted") for run in list_runs(shipped=False)):
+        ensure_worker()
+
+
+def wait_for_worker(seconds=20.0):
+    """Wait until a worker serves; True when it does."""
+    end = time.monotonic() + seconds
+    while not worker_alive():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def child_environment():
+    """The environment of a child: this copy of FactorTopy, wherever the child starts."""
+    root = str(Path(__file__).resolve().parent.parent)
+    others = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    path = os.pathsep.join([root, *others])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "FACTORTOPY_HOME": str(home().resolve())}

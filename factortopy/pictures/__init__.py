@@ -1,0 +1,1 @@
+"""Pictures: rendered scenes whose content is known, and safe reading of picture files."""

@@ -1,0 +1,389 @@
+"""Reading pictures safely: any file or bytes in, upright sRGB pixels or one clear sentence out.
+
+The content decides what a file is, never its name. Nothing here calls another program, follows a link inside a file
+or trusts a size that a file states about itself before it is checked.
+"""
+
+import hashlib
+import io
+import os
+import stat
+import unicodedata
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from factortopy.errors import InputError
+from factortopy.pictures.colour import GREY, to_srgb
+
+# Pillow's remarks on odd files are not for users: size limits are ours, and damage that matters raises.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+# EPS and the rest are left out on purpose: EPS starts Ghostscript, the others are rare and little tested decoders.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+READABLE = "PNG, JPEG, WebP, GIF, TIFF, BMP or AVIF"
+MAX_PIXELS = 50_000_000  # the largest phone cameras make 48 to 50 million
+MAX_BYTES = 256 * 2**20
+MIN_SIDE = 8  # pixels
+MAX_ASPECT = 4  # thinner pictures are padded: networks squash every picture to a square
+MAX_PADDED = 16_000_000
+MAX_LABEL = 80  # letters of a name that are shown
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture as it was read.
+
+    Attributes
+    ----------
+    pixels : (H, W, 3) uint8
+        Upright, sRGB, transparency over mid grey (128).
+    notices : list of str
+        What was done that a user may want to know ("animated: first frame used").
+    id : str
+        Hash of the content: the same for the same bytes under any name.
+    name : str
+        A label for people: one line, shortened, never to be used as a path.
+    """
+
+    pixels: np.ndarray
+    notices: list = field(default_factory=list)
+    id: str = ""
+    name: str = "picture"
+
+
+def read_image(path_or_bytes):
+    """Pixels of a picture.
+
+    Parameters
+    ----------
+    path_or_bytes : path, bytes, open binary file, PIL image or (H, W, 3) uint8 array
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        Upright (EXIF rotation applied), sRGB, transparency over mid grey (128), first frame of an animation.
+
+    Raises
+    ------
+    InputError
+        What is wrong with the picture and what to do, in one line.
+    """
+    return read_picture(path_or_bytes).pixels
+
+
+def read_picture(path_or_bytes, name=None, longest=None):
+    """A picture with its label, its identity and what was done to it.
+
+    Parameters
+    ----------
+    path_or_bytes : path, bytes, open binary file, PIL image or (H, W, 3) uint8 array
+    name : str, optional
+        What the user calls it; taken from the path when missing. Only shown, shortened to one line.
+    longest : int, optional
+        Shrink so that no side is longer than this many pixels; None keeps the size.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    InputError
+    """
+    label = safe_label(name if name is not None else _name_of(path_or_bytes))
+    if isinstance(path_or_bytes, np.ndarray):
+        return _from_array(path_or_bytes, label)
+    if isinstance(path_or_bytes, Image.Image):
+        notices = []
+        _check_size(path_or_bytes.size, label)
+        image = _finish(path_or_bytes.copy(), label, notices, longest)
+        identity = hashlib.sha256(repr(path_or_bytes.size).encode() + path_or_bytes.tobytes()).hexdigest()[:32]
+        return Picture(_pixels(image), notices, identity, label)
+    data = _bytes_of(path_or_bytes, label)
+    notices = []
+    image = _decode(data, label, notices, longest)
+    return Picture(_pixels(image), notices, hashlib.sha256(data).hexdigest()[:32], label)
+
+
+def safe_label(name, longest=MAX_LABEL):
+    """A name that came with a file, as one short line for people: no folders, no control or direction marks.
+
+    The last letters (the ending) of a long name stay. What could be markup stays as typed: whoever shows it escapes.
+    """
+    text = str(name).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    text = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
+    text = " ".join(text.split())
+    if len(text) > longest:
+        text = text[: longest - 13] + "…" + text[-12:]
+    return text if text.strip(".") else "picture"
+
+
+# ---------------------------------------------------------------- many at once
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Many pictures as they were read: ``good`` (list of Picture) and ``bad`` (list of (label, sentence))."""
+
+    good: list
+    bad: list
+
+
+def read_pictures(items, longest=512, most=2000, most_bytes=512 * 2**20):
+    """Read many pictures; the bad ones are listed with their sentence and do not stop the others.
+
+    Parameters
+    ----------
+    items : iterable of path, bytes, open binary file or (name, bytes)
+        Read one after the other, so that a generator never has more than one of them in memory.
+    longest : int
+        No side of a result is longer than this many pixels: 500 photographs at full size would need 18 GB.
+    most, most_bytes : int
+        No more pictures than this, nor more bytes of pixels together; the rest is listed as bad, saying so.
+
+    Returns
+    -------
+    Pictures
+        The same content twice is kept once; the second is listed.
+    """
+    good, bad, seen, total = [], [], {}, 0
+    for item in items:
+        name, source = item if isinstance(item, tuple) else (None, item)
+        label = safe_label(name if name is not None else _name_of(source))
+        if len(good) >= most or total > most_bytes:
+            full = f"{most} pictures" if len(good) >= most else f"{most_bytes // 2**20} MB of pixels"
+            bad.append((label, f"picture {label!r}: expected at most {full} at once, found more; send the rest later"))
+            continue
+        try:
+            picture = read_picture(source, name=name, longest=longest)
+        except InputError as error:
+            bad.append((label, str(error)))
+            continue
+        if picture.id in seen:
+            bad.append((label, f"picture {label!r}: the same picture as {seen[picture.id]!r}; kept once"))
+            continue
+        seen[picture.id] = picture.name
+        total += picture.pixels.nbytes
+        good.append(picture)
+    return Pictures(good, bad)
+
+
+# ---------------------------------------------------------------- from a file to bytes
+
+
+def _name_of(source):
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return getattr(source, "name", None) or "picture"
+
+
+def _bytes_of(source, label):
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = bytes(source)
+    elif isinstance(source, (str, os.PathLike)):
+        data = _read_file(source, label)
+    elif hasattr(source, "read"):
+        if hasattr(source, "seek"):
+            source.seek(0)
+        data = source.read(MAX_BYTES + 1)
+    else:
+        raise InputError(
+            f"picture: expected a path, bytes, an open file, a PIL image or an array, found {type(source).__name__}"
+        )
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"picture {label!r}: expected at most {MAX_BYTES // 2**20} MB, found more; save it smaller and try again"
+        )
+    return data
+
+
+def _read_file(path, label):
+    text = os.fspath(path)
+    if isinstance(text, str) and text.lower().startswith(("http://", "https://", "ftp://", "data:")):
+        raise InputError(f"picture {label!r}: expected a file, found a web address; download the picture first")
+    try:
+        path = Path(text)
+        status = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise InputError(
+                f"picture {label!r}: expected a file, found a link to a file that is not here; "
+                "fetch it (git annex get, git lfs pull) or copy the file itself"
+            ) from None
+        raise InputError(f"picture {label!r}: expected a file, found nothing there; check its spelling") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"picture {label!r}: expected a file, found a path that cannot be used ({error})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"picture {label!r}: expected a picture file, found a folder; choose the pictures in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"picture {label!r}: expected a picture file, found a device or pipe; choose a file")
+    if status.st_size > MAX_BYTES:
+        raise InputError(
+            f"picture {label!r}: expected at most {MAX_BYTES // 2**20} MB, found {status.st_size / 2**20:.0f} MB; "
+            "save it smaller and try again"
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"picture {label!r}: expected a readable file, found: {error.strerror or error}; check its permissions"
+        ) from None
+
+
+# ---------------------------------------------------------------- from bytes to a decoded image
+
+
+def _decode(data, label, notices, longest):
+    """Bytes to an upright RGB PIL image; everything that is wrong becomes an InputError."""
+    foreign = foreign_content(data)
+    if foreign:
+        raise InputError(f"picture {label!r}: expected {READABLE}, found {foreign}")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        # Pillow looks at the header before we can; its own limit is far above ours.
+        raise InputError(_too_large(label, f"more than {Image.MAX_IMAGE_PIXELS // 10**6} million")) from None
+    except Image.UnidentifiedImageError:
+        raise InputError(
+            f"picture {label!r}: expected {READABLE}, found a file of another kind or a damaged one; "
+            "open it in a picture program and save it as PNG or JPEG"
+        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise almost anything on damaged headers
+        raise InputError(_damaged(label, error)) from error
+    _check_size(image.size, label)
+    if longest and image.format == "JPEG":
+        image.draft(image.mode, (longest, longest))  # decodes at a fraction of the size, several times sooner
+    try:
+        image.load()
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            what = "several pages: first page used" if image.format == "TIFF" else "animated: first frame used"
+            notices.append(what)
+            image.seek(0)
+            image.load()
+        _check_size(image.size, label)
+        return _finish(image, label, notices, longest)
+    except (InputError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError(_too_large(label, "more")) from None
+    except Exception as error:  # decoders raise almost anything on damaged data
+        raise InputError(_damaged(label, error)) from error
+
+
+def _check_size(size, label):
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InputError(_too_large(label, f"{width} × {height}"))
+    if min(size) < MIN_SIDE:
+        raise InputError(
+            f"picture {label!r}: expected at least {MIN_SIDE} pixels on each side, found {width} × {height}; "
+            "choose a larger picture"
+        )
+
+
+def _too_large(label, found):
+    return (
+        f"picture {label!r}: expected at most {MAX_PIXELS // 10**6} million pixels, found {found}; "
+        "shrink it in a picture program (1,000 pixels a side are plenty)"
+    )
+
+
+def _damaged(label, error):
+    return (
+        f"picture {label!r}: expected a whole picture, found a damaged or incomplete one ({error}); "
+        "copy or download it again"
+    )
+
+
+def _finish(image, label, notices, longest):
+    """Rotate, convert to sRGB, shrink, pad: what every picture goes through after decoding."""
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except Exception:  # a damaged EXIF block says nothing about the pixels
+        notices.append("its rotation tag cannot be read: shown as stored")
+        upright = image
+    rgb = to_srgb(upright, notices)
+    if longest and max(rgb.size) > longest:
+        rgb.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return _pad_thin(rgb, notices)
+
+
+def _pad_thin(image, notices):
+    """Mid grey beside a very thin picture, so that squashing it to a square leaves something to see."""
+    width, height = image.size
+    long, short = max(width, height), min(width, height)
+    if long <= MAX_ASPECT * short:
+        return image
+    side = max(short, min(long // MAX_ASPECT, MAX_PADDED // long))
+    notices.append(f"very thin ({width} × {height}): grey added beside it")
+    size = (width, side) if width >= height else (side, height)
+    out = Image.new("RGB", size, (GREY,) * 3)
+    out.paste(image, ((size[0] - width) // 2, (size[1] - height) // 2))
+    return out
+
+
+def _pixels(image):
+    return np.array(image, dtype=np.uint8)
+
+
+def _from_array(pixels, label):
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise InputError(
+            f"picture {label!r}: expected (height, width, 3) uint8, found shape {pixels.shape} of {pixels.dtype}"
+        )
+    _check_size((pixels.shape[1], pixels.shape[0]), label)
+    pixels = np.ascontiguousarray(pixels)
+    identity = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:32]
+    return Picture(pixels, [], identity, label)
+
+
+# ---------------------------------------------------------------- what else it may be
+
+
+def foreign_content(data):
+    """Words for content that is certainly no picture we read, with the way out; "" when it may be one."""
+    head = data[:1024]
+    low = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not data:
+        return "an empty file (0 bytes); copy or download it again"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git-LFS pointer instead of the picture; run: git lfs pull"
+    if b"/annex/objects/" in head[:400]:
+        return "a git-annex pointer instead of the picture; run: git annex get"
+    if low.startswith((b"<!doctype html", b"<html")):
+        return "a web page, probably an error or sign-in page saved in its place; download it again"
+    if b"<svg" in low and low.startswith((b"<?xml", b"<svg", b"<!--", b"<!doctype")):
+        return "an SVG drawing; export it as PNG"
+    if low.startswith(b"%pdf"):
+        return "a PDF; export the page as PNG or JPEG"
+    if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")):
+        return "an EPS or PostScript drawing; export it as PNG"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):
+        return "an archive or office document; unpack it and choose the pictures in it"
+    if head.startswith((b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")):
+        return "a JPEG XL picture; export it as JPEG or PNG"
+    if head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis"):
+        brand = head[8:12]
+        if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
+            return "a HEIC photograph; export it as JPEG"
+        return "a video; save one frame as PNG or JPEG"
+    if head.startswith(b"\x93NUMPY"):
+        return "a NumPy array; save it as PNG"
+    return "plain text; choose a picture file" if _is_text(head) else ""
+
+
+def _is_text(head):
+    """True for printable UTF-8 (a letter cut at the end of ``head`` aside)."""
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(letter.isprintable() or letter in "\t\r\n\f" for letter in text)

@@ -1,0 +1,207 @@
+"""Small things a run folder is made of: history lines, locks looked at, refusals of the operating system in words."""
+
+import contextlib
+import csv
+import datetime
+import errno
+import math
+import os
+import platform
+import re
+import shutil
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from factortopy.errors import InputError
+from factortopy.files import write_atomic
+
+RECIPES = ("fast",)  # as factortopy.encoder knows them; told here without waiting for torch
+HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
+DEFAULTS = {
+    "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None,
+}  # fmt: skip
+
+
+@dataclass
+class History:
+    """What history.csv holds; lists of equal length, None where a value was not measured."""
+
+    step: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    loss: list = field(default_factory=list)
+    val_score: list = field(default_factory=list)
+    damaged: int = 0  # lines that could not be read and were left out
+
+    def columns(self):
+        """{column: list}, ready for a table or a chart."""
+        return {name: getattr(self, name) for name in HISTORY_COLUMNS}
+
+
+def check_settings(settings):
+    """Settings with defaults filled in and the subject's path made absolute.
+
+    Keys: subject, subject_id (which subject of a folder), backbone, weights, recipe, seed, steps.
+
+    Raises
+    ------
+    InputError
+        Naming the setting.
+    """
+    if settings.get("subject") == "demo":
+        settings = {**settings, "subject": "demo-1"}
+    unknown = sorted(set(settings) - set(DEFAULTS))
+    if unknown:
+        raise InputError(f"settings: {unknown[0]!r} is not one of {', '.join(DEFAULTS)}")
+    full = {**DEFAULTS, **{key: value for key, value in settings.items() if value is not None}}
+    for key in ("subject", "backbone"):
+        if not full[key]:
+            raise InputError(f"{key}: expected a {key}, found none; give one (--{key})")
+        full[key] = str(full[key])
+    if full["recipe"] not in RECIPES:
+        raise InputError(f"recipe: expected one of {', '.join(RECIPES)}, found {full['recipe']!r}")
+    for key, least in (("seed", 0), ("steps", 1)):
+        value = full[key]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise InputError(f"{key}: expected a whole number from {least} up, found {value!r}")
+    # The queue's worker starts elsewhere: a relative path would mean another folder there.
+    for key in ("subject", "weights"):
+        if full[key] and Path(full[key]).expanduser().exists() and not re.fullmatch(r"demo(-\d)?|untrained", full[key]):
+            full[key] = str(Path(full[key]).expanduser().resolve())
+    return full
+
+
+def read_history(path):
+    """History of a history.csv; a line counts only when it is whole, its line break included."""
+    history = History()
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return history
+    lines = text.split("\n")
+    # What follows the last line break was cut while it was written: "0.05" may have been "0.0512".
+    history.damaged += bool(lines.pop())
+    for number, line in enumerate(lines):
+        row = line.split(",")
+        if number == 0 and row == list(HISTORY_COLUMNS):
+            continue
+        try:
+            step, seconds, loss, val_score = row
+            values = int(step), float(seconds), _number(loss), _number(val_score)
+        except ValueError:
+            history.damaged += 1
+            continue
+        for name, value in zip(HISTORY_COLUMNS, values, strict=True):
+            getattr(history, name).append(value)
+    return history
+
+
+def write_history(path, history):
+    """Write a History as a whole, atomically."""
+    lines = [",".join(HISTORY_COLUMNS)]
+    lines += [history_line(*row) for row in zip(*history.columns().values(), strict=True)]
+    write_atomic(path, "\n".join(lines) + "\n")
+
+
+def history_line(step, seconds, loss, val_score):
+    """One line of history.csv, without its line break."""
+    return f"{step},{seconds:.2f},{_text(loss)},{_text(val_score)}"
+
+
+def write_score_table(path, rows):
+    """Write the rows of run.json's ``scores`` as CSV."""
+    path = Path(path)
+    try:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise explain_os_error(error, path) from None
+
+
+def file_is_locked(path):
+    """True while a living process holds the lock file; never makes or changes a file."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return _file_is_locked_by_taking(path)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _file_is_locked_by_taking(path):
+    if not Path(path).exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def explain_os_error(error, path):
+    """An InputError for what the operating system refused, with the free space where that is the reason."""
+    path = Path(error.filename or path)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return InputError(f"{path}: the disk is full ({free_megabytes(path)} MB free); free space, then resume")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return InputError(
+            f"{path}: expected a folder that can be written, found {error.strerror.lower()}; choose another "
+            "folder or change its permissions"
+        )
+    return InputError(f"{path}: could not be used ({error.strerror or error}); choose another folder")
+
+
+def free_megabytes(path):
+    """Free space in MB on the disk of a path that need not exist yet."""
+    path = Path(path).absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free // 1_000_000
+
+
+def without_nan(value):
+    """A copy that JSON can hold: NaN and infinities become None, numpy numbers plain ones."""
+    if isinstance(value, dict):
+        return {str(key): without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def versions():
+    """Versions of what the result depends on; reads metadata, imports nothing heavy."""
+    found = {"python": platform.python_version()}
+    for package in ("factortopy", "numpy", "torch", "timm"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def now():
+    """The wall clock for people to read: 2026-11-21T08:00:00+00:00."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _number(text):
+    return float(text) if text else None
+
+
+def _text(value):
+    return "" if value is None else f"{value:.6g}"

@@ -1,0 +1,354 @@
+"""The Algonauts 2023 layout: one subject of the challenge data, checked file by file.
+
+    subjXX/training_split/training_images/train-0001_nsd-00013.png
+    subjXX/training_split/training_fmri/{lh,rh}_training_fmri.npy     float32 (images, vertices)
+    subjXX/test_split/test_images/test-0001_nsd-00845.png             optional
+    subjXX/test_split/test_fmri/{lh,rh}_test_fmri.npy                 optional, later release
+    subjXX/test_split/noise_ceiling/{lh,rh}_noise_ceiling.npy         optional
+    subjXX/roi_masks/{lh,rh}.all-vertices_fsaverage_space.npy         int (163842,)
+    subjXX/roi_masks/{lh,rh}.<class>_{fsaverage,challenge}_space.npy  int
+    subjXX/roi_masks/mapping_<class>.npy                              pickled {int: str}
+
+Responses are z-scored per session and averaged over repeats by the challenge's own preparation: nothing is
+normalised again. Column i is the i-th nonzero vertex of ``all-vertices``, in fsaverage's full mesh (164k), whose first
+10,242 vertices are fsaverage5: at a lower density the first columns are kept and the others left out.
+
+``examine`` looks at everything and lists every problem; ``load`` is ``examine``, then the first problem that stops, or
+the subject.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.errors import InputError
+from factortopy.pictures.reading import read_image, safe_label
+from factortopy.subjects.algonauts_pictures import list_images, looks_whole
+from factortopy.subjects.algonauts_rois import read_rois
+from factortopy.subjects.arrays import as_float32, copy_columns, read_whole_mesh, safe_npy
+from factortopy.subjects.findings import STOPS, DataError, Problem, first_few, shown_path, stop, warn
+from factortopy.subjects.split import default_split
+from factortopy.subjects.subject import Subject, known_density
+from factortopy.surfaces import N_VERTICES
+
+LAYOUT = "Algonauts 2023"
+LOOKED_FOR = "training_split/ and roi_masks/ (Algonauts 2023)"
+PARTS = ("training_split", "test_split", "roi_masks")  # folders inside a subject
+IMAGE_DEGREES = 8.4
+HEMISPHERES = ("lh", "rh")
+_SAMPLE = 24  # pictures that are decoded to see whether they are whole
+_TYPICAL = 20.0  # z-scores beyond this, on the median, are none
+
+
+def is_subject_folder(folder):
+    """True where the folder holds one subject of this layout, complete or not."""
+    folder = Path(folder)
+    return (folder / "training_split").is_dir() or (
+        (folder / "roi_masks").is_dir() and (folder / "test_split").is_dir()
+    )
+
+
+@dataclass
+class Examination:
+    """What a subject's folder holds, and everything that is wrong with it.
+
+    responses, test_responses : {hemisphere: (images, vertices) memory map}
+    mask : {hemisphere: (n,) vertex indices on the full mesh}
+    rois : {name: {hemisphere: (n,) bool}}
+    ceiling : {hemisphere: (n,)}
+    images, test_images : list of Path, in row order; nsd, test_nsd : their 0-based NSD numbers
+    problems : list of Problem
+    """
+
+    folder: Path
+    name: str
+    responses: dict = field(default_factory=dict)
+    test_responses: dict = field(default_factory=dict)
+    mask: dict = field(default_factory=dict)
+    rois: dict = field(default_factory=dict)
+    ceiling: dict = field(default_factory=dict)
+    images: list = field(default_factory=list)
+    nsd: list = field(default_factory=list)
+    test_images: list = field(default_factory=list)
+    test_nsd: list = field(default_factory=list)
+    problems: list = field(default_factory=list)
+
+    def try_to(self, step, *arguments, **options):
+        """The result of a step, or None with its problem noted."""
+        try:
+            return step(*arguments, **options)
+        except DataError as error:
+            self.problems.append(error.problem)
+            return None
+
+    def stop(self, *words):
+        self.problems.append(stop(*words).problem)
+
+    def warn(self, *words):
+        self.problems.append(warn(*words))
+
+    def first_stop(self):
+        """The first problem that makes loading impossible, or None."""
+        return next((problem for problem in self.problems if problem.severity == STOPS), None)
+
+
+# ---------------------------------------------------------------- looking
+
+
+def examine(folder):
+    """Look at every file of a subject; nothing large is read.
+
+    Parameters
+    ----------
+    folder : path
+        The subject's own folder (subjXX).
+
+    Returns
+    -------
+    Examination
+    """
+    folder = Path(os.path.abspath(folder))
+    found = Examination(folder, safe_label(folder.name))
+    _examine_masks(found)
+    _examine_responses(found)
+    _examine_images(found)
+    if len(found.mask) == len(HEMISPHERES):
+        found.rois = read_rois(folder / "roi_masks", found.mask, found.problems)
+        _examine_ceiling(found)
+    _examine_test(found)
+    return found
+
+
+def _examine_masks(found):
+    for hemi in HEMISPHERES:
+        path = found.folder / "roi_masks" / f"{hemi}.all-vertices_fsaverage_space.npy"
+        mask = found.try_to(read_whole_mesh, path)
+        if mask is not None:
+            found.mask[hemi] = np.flatnonzero(mask)
+            if len(found.mask[hemi]) == 0:
+                found.stop(path, "vertices of this subject", "an empty mask", "copy or download it again")
+
+
+def _examine_responses(found):
+    folder = found.folder / "training_split" / "training_fmri"
+    for hemi in HEMISPHERES:
+        path = folder / f"{hemi}_training_fmri.npy"
+        array = found.try_to(safe_npy, path, kinds="fiu")
+        if array is not None and _columns_fit(found, path, array, hemi):
+            found.responses[hemi] = array
+            _examine_values(found, path, array)
+    rows = {hemi: len(array) for hemi, array in found.responses.items()}
+    if len(set(rows.values())) > 1:
+        text = f"{rows['lh']:,} rows left, {rows['rh']:,} right"
+        found.stop(folder, "the same number of rows in both hemispheres", text, "copy or download both again")
+
+
+def _columns_fit(found, path, array, hemi):
+    if array.ndim != 2 or 0 in array.shape:
+        words = " × ".join(str(n) for n in array.shape) or "a single value"
+        found.stop(path, "an (images, vertices) array", words, "copy or download it again")
+        return False
+    mask = found.mask.get(hemi)
+    if mask is None or array.shape[1] == len(mask):
+        return mask is not None
+    selected = f"{len(mask):,} columns, as many as the all-vertices mask selects"
+    if array.shape[0] == len(mask):
+        found.stop(path, selected, f"{array.shape[0]:,} rows of that length", "it looks transposed: save array.T")
+    else:
+        remedy = "is the mask another subject's? copy fmri and roi_masks of the same subject"
+        found.stop(path, selected, f"{array.shape[1]:,} columns", remedy)
+    return False
+
+
+def _examine_values(found, path, array):
+    """Are these z-scores? Some rows are looked at; counting missing values is the Subject's task."""
+    if array.dtype.kind != "f":
+        remedy = "scaled by 300 as NSD stores it? take the challenge's own file"
+        found.stop(path, "z-scores as float32", f"whole numbers ({array.dtype.name})", remedy)
+        return
+    rows = np.unique(np.linspace(0, len(array) - 1, 32).astype(int))
+    values = np.abs(as_float32(array[rows]))
+    values = values[np.isfinite(values)]
+    if values.size == 0 or not values.any():
+        return
+    typical, extreme = np.median(values), values.max()
+    if extreme > 1e6 or extreme < 1e-6:
+        remedy = "bytes swapped or damaged: copy or download it again"
+        found.stop(path, "z-scores, mostly between −3 and 3", f"values up to {extreme:.3g}", remedy)
+    elif typical > _TYPICAL:
+        remedy = "scaled by 300 or not z-scored? they are used as they are, but scores will suffer"
+        found.warn(path, "z-scores, mostly between −3 and 3", f"values of typically {typical:.3g}", remedy)
+
+
+def _examine_images(found):
+    folder = found.folder / "training_split" / "training_images"
+    found.images, found.nsd = found.try_to(list_images, folder, "train") or ([], [])
+    n_rows = max((len(array) for array in found.responses.values()), default=None)
+    if not found.images or n_rows is None:
+        return
+    if len(found.images) != n_rows:
+        text = f"{len(found.images):,} pictures but {n_rows:,} rows of responses"
+        found.stop(folder, "one picture a row of training_fmri", text, "copy or download the missing ones")
+    if any(b <= a for a, b in zip(found.nsd, found.nsd[1:], strict=False)):
+        where = next(k for k in range(len(found.nsd) - 1) if found.nsd[k + 1] <= found.nsd[k])
+        text = f"{found.images[where + 1].name} after {found.images[where].name}"
+        found.warn(folder, "NSD numbers that ascend with the row", text, "were files renamed?")
+    _examine_pictures(found, folder, found.images)
+
+
+def _examine_pictures(found, folder, paths):
+    """Ends of all files, and some of them decoded."""
+    cut = [path.name for path in paths if not looks_whole(path)]
+    if cut:
+        remedy = "copy or download them again"
+        found.stop(folder, "whole pictures", f"{len(cut):,} cut off or of another kind ({first_few(cut)})", remedy)
+        return
+    for i in np.unique(np.linspace(0, len(paths) - 1, _SAMPLE).astype(int)):
+        try:
+            read_image(paths[i])
+        except InputError as error:
+            found.problems.append(Problem(STOPS, shown_path(paths[i]), "", f"{shown_path(paths[i])}: {error}", ""))
+
+
+def _examine_ceiling(found):
+    folder = _beside(found.folder, "noise_ceiling")
+    if folder is None:
+        text = "none"
+        found.warn(found.folder / "test_split" / "noise_ceiling", "noise ceilings", text, "only raw R² can be shown")
+        return
+    for hemi in HEMISPHERES:
+        path = folder / f"{hemi}_noise_ceiling.npy"
+        try:
+            array = np.asarray(safe_npy(path, kinds="f", shape=(len(found.mask[hemi]),)), dtype=np.float32)
+        except DataError as error:
+            problem = error.problem
+            found.warn(path, problem.expected, problem.found, f"{problem.remedy}; until then only raw R² is shown")
+            found.ceiling = {}
+            return
+        high = np.nanmax(array, initial=0)
+        if high > 1 + 1e-6:
+            remedy = "per cent? divided by 100" if high <= 100 else "left out: only raw R² is shown"
+            found.warn(path, "shares of the variance from 0 to 1", f"values up to {high:.3g}", remedy)
+            if high > 100:
+                found.ceiling = {}
+                return
+            array = array / 100
+        found.ceiling[hemi] = array
+
+
+def _examine_test(found):
+    folder = _beside(found.folder, "test_images")
+    if folder is not None:
+        found.test_images, found.test_nsd = found.try_to(list_images, folder, "test") or ([], [])
+    fmri = _beside(found.folder, "test_fmri")
+    if fmri is None:
+        return
+    if folder is None:
+        missing = found.folder / "test_split" / "test_images"
+        found.stop(missing, "the pictures of test_fmri", "no such folder", "copy them, or remove test_fmri")
+    for hemi in HEMISPHERES:
+        path = fmri / f"{hemi}_test_fmri.npy"
+        array = found.try_to(safe_npy, path, kinds="f")
+        if array is None or not _columns_fit(found, path, array, hemi):
+            continue
+        found.test_responses[hemi] = array
+        _examine_values(found, path, array)
+        if found.test_images and len(found.test_images) != len(array):
+            text = f"{len(found.test_images):,} pictures but {len(array):,} rows"
+            found.stop(path, "one row a test picture", text, "copy or download them again, or remove test_fmri")
+    both = sorted(set(found.nsd) & set(found.test_nsd))
+    if both and found.test_responses:
+        text = f"{len(both):,} in both (NSD numbers {first_few(both)})"
+        found.stop(fmri, "other pictures in the test than in the training", text, "copy or download them again")
+
+
+def _beside(folder, part):
+    """test_split/``part`` in the subject's folder or in a root of its own beside it; None where it is missing."""
+    name, root = folder.name, folder.parent
+    roots = [folder, *(base / test / name for base in (root, root.parent) for test in ("test", "test_data"))]
+    for candidate in roots:
+        if (candidate / "test_split" / part).is_dir():
+            return candidate / "test_split" / part
+    return None
+
+
+# ---------------------------------------------------------------- loading
+
+
+def load(folder, density="10k"):
+    """A subject of the challenge.
+
+    Parameters
+    ----------
+    folder : path
+        The subject's own folder (subjXX).
+    density : "10k", "41k" or "164k"
+        Vertices beyond this mesh are left out. Only the 10k mesh ships.
+
+    Returns
+    -------
+    Subject
+        With ``test_images`` besides: pictures of the test split whose responses are not here, list of Path.
+
+    Raises
+    ------
+    InputError
+        The first problem that ``examine`` finds and that stops.
+    """
+    return to_subject(examine(folder), density)
+
+
+def to_subject(found, density="10k"):
+    """The Subject of an Examination; raises the first problem that stops."""
+    problem = found.first_stop()
+    if problem:
+        raise DataError(problem)
+    known_density(density)
+    keep = {hemi: int(np.searchsorted(vertex, N_VERTICES[density])) for hemi, vertex in found.mask.items()}
+    responses = _columns(found.responses, keep)
+    images, split = list(found.images), None
+    if found.test_responses:
+        tests = _columns(found.test_responses, keep)
+        rows = len(responses) + np.arange(len(tests))
+        responses = np.concatenate([responses, tests])
+        images += found.test_images
+        split = default_split(np.arange(len(images)), test=rows)
+    rois = {name: _joined(mask, keep) for name, mask in found.rois.items()}
+    lost = [name for name, mask in rois.items() if not mask.any() and any(m.any() for m in found.rois[name].values())]
+    subject = Subject(
+        responses,
+        images,
+        hemi=np.repeat([0, 1], [keep["lh"], keep["rh"]]),
+        vertex=_joined(found.mask, keep),
+        rois={name: mask for name, mask in rois.items() if name not in lost},
+        noise_ceiling=_joined(found.ceiling, keep) if found.ceiling else None,
+        split=split,
+        name=found.name,
+        density=density,
+        image_degrees=IMAGE_DEGREES,
+    )
+    total = sum(len(vertex) for vertex in found.mask.values())
+    if sum(keep.values()) < total:
+        subject.remark(f"drawn and trained at {density}: {sum(keep.values()):,} of {total:,} vertices")
+    if lost:
+        subject.remark(f"too small to have a vertex at {density}: {first_few(lost, 20)}")
+    if found.test_images and not found.test_responses:
+        n = len(found.test_images)
+        subject.remark(f"{n:,} test pictures without responses: the training pictures are split 8:1:1")
+    subject.test_images = [] if found.test_responses else list(found.test_images)
+    subject.warnings[:0] = found.problems
+    return subject
+
+
+def _columns(arrays, keep):
+    """Both hemispheres' first columns side by side, (T, N) float32, read block by block."""
+    out = np.empty((len(arrays["lh"]), keep["lh"] + keep["rh"]), dtype=np.float32)
+    copy_columns(arrays["lh"], keep["lh"], out[:, : keep["lh"]])
+    copy_columns(arrays["rh"], keep["rh"], out[:, keep["lh"] :])
+    return out
+
+
+def _joined(parts, keep):
+    return np.concatenate([parts[hemi][: keep[hemi]] for hemi in HEMISPHERES])

@@ -1,0 +1,51 @@
+"""The picture files of an Algonauts 2023 subject: their order by name, and whether they are whole."""
+
+import os
+import re
+from pathlib import Path
+
+from factortopy.subjects.findings import first_few, stop
+
+_NAME = re.compile(r"(train|test)-(\d{1,6})_nsd-(\d{1,6})\.(png|jpg|jpeg)", re.IGNORECASE)
+
+
+def list_images(folder, kind):
+    """(paths in row order, their NSD numbers) of the pictures in ``folder``; ``kind`` is "train" or "test".
+
+    The first number in a name is the 1-based row of the responses, the second the 0-based NSD number.
+    """
+    if not folder.is_dir():
+        raise stop(folder, f"pictures named {kind}-0001_nsd-00013.png", "no such folder", "copy or download it")
+    rows, doubles = {}, []
+    for entry in os.scandir(folder):
+        match = _NAME.fullmatch(entry.name)
+        if not match or match.group(1).lower() != kind:
+            continue
+        row = int(match.group(2))
+        if row in rows:
+            doubles.append(row)
+        rows[row] = (Path(entry.path), int(match.group(3)))
+    if not rows:
+        raise stop(folder, f"pictures named {kind}-0001_nsd-00013.png", "none", "copy or download them")
+    if doubles:
+        raise stop(folder, "one picture a row", f"two for row {first_few(doubles)}", "remove the wrong ones")
+    missing = sorted(set(range(1, max(rows) + 1)) - set(rows)) if max(rows) < 10**6 else []
+    if missing:
+        raise stop(folder, f"pictures 1 to {max(rows):,}", f"no picture {first_few(missing)}", "copy or download them")
+    ordered = [rows[row] for row in sorted(rows)]
+    return [path for path, _ in ordered], [number for _, number in ordered]
+
+
+def looks_whole(path):
+    """Signature at the start and end mark at the end; decoding 10,000 pictures would take minutes."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            file.seek(0, os.SEEK_END)
+            file.seek(-min(64, file.tell()), os.SEEK_END)
+            end = file.read()
+    except OSError:
+        return False
+    if start == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" in end
+    return start[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in end

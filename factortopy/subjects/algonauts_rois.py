@@ -1,0 +1,123 @@
+"""The ROIs of an Algonauts 2023 subject: label arrays by class, names from the mapping files or the published ones."""
+
+import numpy as np
+
+from factortopy.subjects.arrays import read_whole_mesh, safe_npy
+from factortopy.subjects.findings import DataError, first_few, warn
+from factortopy.subjects.mapping import safe_mapping
+
+# The names of the challenge data, label 1 first.
+NAMES = {
+    "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
+    "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
+    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
+    "floc-places": ("OPA", "PPA", "RSC"),
+    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
+    "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
+}
+UNIONS = {
+    "V1": ("V1v", "V1d"),
+    "V2": ("V2v", "V2d"),
+    "V3": ("V3v", "V3d"),
+    "FFA": ("FFA-1", "FFA-2"),
+    "FBA": ("FBA-1", "FBA-2"),
+    "VWFA": ("VWFA-1", "VWFA-2"),
+}
+# How they are listed: the visual hierarchy, then parts of unions, then the coarse streams.
+_ORDER = ("V1", "V2", "V3", "hV4", "OFA", "FFA", "FBA", "EBA", "PPA", "OPA", "RSC", "OWFA", "VWFA")
+
+
+def read_rois(folder, vertices, problems):
+    """The ROIs of both hemispheres.
+
+    Parameters
+    ----------
+    folder : Path of roi_masks
+    vertices : {"lh" and "rh": (n,) indices of the subject's vertices on the full mesh}
+    problems : list
+        Warnings are appended: a ROI problem never stops training.
+
+    Returns
+    -------
+    {name: {hemisphere: (n,) bool}}
+        Unions such as V1 and FFA included, in the order of the visual hierarchy.
+    """
+    rois = {}
+    classes = [*NAMES, *_other_classes(folder)]
+    for kind in classes:
+        labels = {hemi: _labels(folder, kind, hemi, vertices[hemi], problems) for hemi in vertices}
+        if all(label is None for label in labels.values()):
+            continue
+        labels = {h: np.zeros(len(vertices[h]), int) if label is None else label for h, label in labels.items()}
+        names = _names(folder, kind, problems)
+        unnamed = sorted({int(k) for label in labels.values() for k in np.unique(label) if k > 0} - set(names))
+        if unnamed:
+            file = folder / f"mapping_{kind}.npy"
+            found = f"labels without one: {first_few(unnamed)}"
+            problems.append(warn(file, "a name for every label", found, "those vertices are in no ROI of this class"))
+        for number, name in names.items():
+            if number > 0:
+                masks = {hemi: label == number for hemi, label in labels.items()}
+                rois[name] = _union([rois[name], masks]) if name in rois else masks
+    for name, parts in UNIONS.items():
+        present = [rois[part] for part in parts if part in rois]
+        if present and name not in rois:
+            rois[name] = _union(present)
+    if not rois:
+        problems.append(warn(folder, "ROI masks", "none", "maps can be drawn, but nothing is shown by ROI"))
+    listed = [name for name in _ORDER if name in rois]
+    return {name: rois[name] for name in [*listed, *(name for name in rois if name not in listed)]}
+
+
+def _union(masks):
+    return {hemi: np.logical_or.reduce([mask[hemi] for mask in masks]) for hemi in masks[0]}
+
+
+def _other_classes(folder):
+    """Classes of the mapping files that the challenge did not publish; a plain file name each."""
+    if not folder.is_dir():
+        return []
+    kinds = sorted(path.stem.removeprefix("mapping_") for path in folder.glob("mapping_*.npy"))
+    return [kind for kind in kinds if kind not in NAMES][:50]
+
+
+def _labels(folder, kind, hemi, vertices, problems):
+    """(n,) labels of the subject's vertices, from the challenge-space file or else the fsaverage-space one."""
+    challenge = folder / f"{hemi}.{kind}_challenge_space.npy"
+    whole = folder / f"{hemi}.{kind}_fsaverage_space.npy"
+    if not challenge.is_file() and not whole.is_file():
+        problems.append(warn(challenge, f"labels of {kind}", "no such file", "its ROIs are missing in this hemisphere"))
+        return None
+    for path, length in ((challenge, len(vertices)), (whole, None)):
+        if not path.is_file():
+            continue
+        try:
+            if length is None:
+                return _whole(read_whole_mesh(path)[vertices])
+            return _whole(safe_npy(path, kinds="iubf", shape=(length,)))
+        except DataError as error:
+            problem = error.problem
+            other = "the fsaverage_space file is used if it can be"
+            problems.append(warn(path, problem.expected, problem.found, f"{problem.remedy}; until then {other}"))
+    return None
+
+
+def _whole(labels):
+    """Labels as integers; a missing value is no label."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "f":
+        labels = np.where(np.isfinite(labels) & (np.abs(labels) < 1e6), labels, 0)
+    return labels.astype(np.int64)
+
+
+def _names(folder, kind, problems):
+    """{label: name}: the data set's own table, or the published names where it cannot be read."""
+    known = dict(enumerate(NAMES.get(kind, ()), start=1))
+    file = folder / f"mapping_{kind}.npy"
+    try:
+        return safe_mapping(file)
+    except DataError as error:
+        problem = error.problem
+        instead = "the published names are used" if known else "its ROIs are left out"
+        problems.append(warn(file, problem.expected, problem.found, f"{problem.remedy} ({instead})"))
+        return known

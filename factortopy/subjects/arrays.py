@@ -1,0 +1,183 @@
+"""Reading NumPy files safely: the header is checked against the file first, and no pickle is ever run."""
+
+import tokenize
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.pictures.reading import foreign_content
+from factortopy.subjects.findings import stop
+from factortopy.surfaces import N_VERTICES
+
+_NAMES = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers", "b": "true/false"}
+_COPY = "copy or download it again"
+
+
+def safe_npy(path, mmap=True, kinds="fiub", shape=None):
+    """A numeric array from a .npy file.
+
+    Parameters
+    ----------
+    path : path
+    mmap : bool
+        Memory-mapped read-only (nothing is read yet); False reads it whole.
+    kinds : str
+        Allowed kinds of numbers: f floating point, i and u whole, b true/false.
+    shape : tuple, optional
+        Required shape; None in a place allows any length there.
+
+    Returns
+    -------
+    np.memmap or np.ndarray
+        In the file's own byte order and precision.
+
+    Raises
+    ------
+    InputError
+        For a missing, truncated or pickled file, a pointer or web page in its place, a header that does not fit the
+        file, another shape or kind: path, expected, found, remedy.
+    """
+    path = Path(path)
+    size = file_size(path)
+    found_shape, fortran, dtype, offset = read_header(path)
+    if dtype.hasobject:
+        raise stop(
+            path,
+            "an array of numbers",
+            "a pickled Python object, which could run code when opened",
+            "it was refused for safety: save the numbers themselves (np.save of a plain array)",
+        )
+    if dtype.kind not in kinds or dtype.fields or dtype.subdtype or dtype.itemsize == 0:
+        wanted = " or ".join(dict.fromkeys(_NAMES[kind] for kind in kinds))
+        raise stop(path, wanted, f"values of type {dtype.str[:20]!r}", "save it again as float32 or int32")
+    count = 1
+    for length in found_shape:
+        count *= length
+    _check_length(path, size, offset + count * dtype.itemsize, found_shape, dtype)
+    if shape is not None and not _fits(found_shape, shape):
+        wanted = " × ".join("any" if n is None else f"{n:,}" for n in shape)
+        raise stop(path, f"an array of {wanted}", _shape_words(found_shape), "check that it belongs to this subject")
+    order = "F" if fortran else "C"
+    if count == 0:
+        return np.empty(found_shape, dtype)
+    array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=found_shape, order=order)
+    return array if mmap else np.array(array)
+
+
+def file_size(path):
+    """Bytes of a file that must be there; DataError otherwise."""
+    try:
+        if not path.is_file():
+            raise FileNotFoundError
+        return path.stat().st_size
+    except FileNotFoundError:
+        found = "a link to a file that is not here" if path.is_symlink() else "a folder" if path.is_dir() else "none"
+        remedy = "fetch it (git annex get, git lfs pull)" if path.is_symlink() else "copy it there"
+        raise stop(path, "a .npy file", found, remedy) from None
+    except OSError as error:
+        raise stop(path, "a readable .npy file", error.strerror or str(error), "check its permissions") from None
+
+
+def read_header(path):
+    """(shape, Fortran order, dtype, offset of the data) of a .npy file, checked; only its head is read."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(100)
+            if not head.startswith(b"\x93NUMPY"):
+                raise stop(path, "a NumPy .npy file", foreign_content(head) or "a file of another kind", _COPY)
+            file.seek(0)
+            version = np.lib.format.read_magic(file)
+            if version not in ((1, 0), (2, 0), (3, 0)):
+                raise stop(path, "a .npy file of version 1 to 3", f"version {version[0]}.{version[1]}", "save it again")
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            offset = file.tell()
+    except OSError as error:
+        raise stop(path, "a readable .npy file", error.strerror or str(error), "check its permissions") from None
+    except (ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
+        if hasattr(error, "problem"):
+            raise
+        raise stop(path, "a NumPy header", "a damaged one", _COPY) from None
+    except tokenize.TokenError:
+        raise stop(path, "a NumPy header", "a damaged one", _COPY) from None
+    if any(isinstance(n, bool) or n < 0 for n in shape) or len(shape) > 8:
+        raise stop(path, "a NumPy header", f"one that states the shape {shape[:8]}", _COPY)
+    return shape, fortran, dtype, offset
+
+
+def _check_length(path, size, needed, shape, dtype):
+    if size == needed:
+        return
+    found = f"{size:,} bytes: truncated, or its header lies" if size < needed else f"{size:,} bytes"
+    raise stop(path, f"{needed:,} bytes for {_shape_words(shape)} of {dtype.name}", found, _COPY)
+
+
+def _shape_words(shape):
+    return " × ".join(f"{n:,}" for n in shape) if shape else "a single value"
+
+
+def _fits(found, wanted):
+    return len(found) == len(wanted) and all(w is None or w == f for f, w in zip(found, wanted, strict=True))
+
+
+def read_whole_mesh(path):
+    """A mask or label array of one value a vertex of the full fsaverage mesh: (163842,), in memory."""
+    array = safe_npy(path)
+    n = N_VERTICES["164k"]
+    if array.shape != (n,):
+        remedy = "a native surface? take the fsaverage_space file of this subject"
+        raise stop(path, f"{n:,} vertices (fsaverage)", _shape_words(array.shape), remedy)
+    return np.array(array)
+
+
+def as_float32(block):
+    """Rows as float32 in this machine's byte order; values beyond float32 become infinite, quietly."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(block, dtype=np.float32)
+
+
+def row_blocks(n_rows, n_columns, most_bytes=32 * 2**20):
+    """Slices that walk over ``n_rows`` rows of ``n_columns`` float32 with at most about ``most_bytes`` each."""
+    step = max(1, int(most_bytes // max(4 * n_columns, 1)))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+def copy_columns(array, n_columns, out):
+    """Copy the first columns of a (T, N) memory map into ``out`` (T, n_columns), row block by row block.
+
+    Each block is mapped anew and let go, so that the whole file never counts as this program's memory.
+    """
+    plain = isinstance(array, np.memmap) and array.flags.c_contiguous and array.ndim == 2
+    for rows in row_blocks(*array.shape):
+        block = array[rows]
+        if plain:
+            offset = array.offset + rows.start * array.strides[0]
+            block = np.memmap(array.filename, array.dtype, "r", offset, block.shape)
+        out[rows] = as_float32(block[:, :n_columns])
+
+
+def z_score(responses, session=None):
+    """Responses z-scored per vertex within each session (population standard deviation), float32.
+
+    Parameters
+    ----------
+    responses : (T, N)
+    session : (T,), optional
+        Label of the session of each trial; all one session when missing.
+
+    Returns
+    -------
+    (T, N) float32
+        0 where a vertex does not vary within a session.
+    """
+    responses = np.asarray(responses)
+    session = np.zeros(len(responses), dtype=int) if session is None else np.asarray(session)
+    out = np.empty(responses.shape, dtype=np.float32)
+    for label in np.unique(session):
+        rows = session == label
+        block = responses[rows].astype(np.float64)
+        centred = block - block.mean(0)
+        flat = block.min(0) == block.max(0)  # rounding leaves a variance where there is none
+        deviation = np.where(flat, 1.0, centred.std(0))
+        out[rows] = np.where(flat, 0.0, centred / np.where(deviation == 0, 1.0, deviation))
+    return out

@@ -1,0 +1,283 @@
+"""The one unit of work: train an encoder in a run folder; safe to call twice, stopped at any moment, resumed."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import threading
+
+import numpy as np
+
+import factortopy
+from factortopy.analysis.gallery import make_gallery
+from factortopy.errors import InputError
+from factortopy.recorder import Recorder, Stopped
+from factortopy.records import check_settings, explain_os_error, free_megabytes, now, versions
+from factortopy.runs import Run, RunBusy, RunFromNewer, RunGone
+
+RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe
+
+
+def train_run(
+    path,
+    subject=None,
+    backbone=None,
+    recipe=None,
+    seed=None,
+    *,
+    subject_id=None,
+    weights=None,
+    steps=None,
+    resume=False,
+    queued=False,
+    on_progress=None,
+    say=None,
+):
+    """Train an encoder in a run folder, from wherever it is to the end.
+
+    Parameters
+    ----------
+    path : path-like
+        The run folder; made when it is not there.
+    subject, backbone, recipe, seed, subject_id, weights, steps
+        What to train (recipe "fast" and seed 0 by default). An existing run knows them; what is given must agree.
+    resume : bool
+        Needed for a folder that holds an unfinished run. A finished run is left alone.
+    queued : bool
+        Started by the queue: go on only when the run still waits there.
+    on_progress : callable, optional
+        Gets a dict (stage, step, total, loss, val_score, remaining, …); returning False stops.
+    say : callable, optional
+        Gets one line for each thing that happens.
+
+    Returns
+    -------
+    Run
+        Its ``status`` is "finished", or "stopped" when somebody asked for that.
+
+    Raises
+    ------
+    RunBusy
+        When another process holds the run.
+    InputError
+        For everything else that the user can mend.
+    """
+    asked = {
+        "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
+        "seed": seed, "steps": steps,
+    }  # fmt: skip
+    run = Run(path)
+    say = say or (lambda line: None)
+    if run.path.is_dir() and run.status == "finished":
+        say("finished already; left alone")
+        return run
+    if queued and not (run.path / "run.json").exists():
+        raise RunGone(f"{run.path}: this run's folder is gone; it was deleted before its turn came")
+    run.make_folder()
+    with run.lock():
+        settings = _open(run, asked, resume)
+        if run.info["finished"] or (queued and run.info["state"] != "queued"):
+            return run
+        if not queued:
+            run.clear_stop()  # an old wish; the queue keeps one that came while the run waited
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now(), "queue": queued}
+        run.update(state="running", reason=None, holder=holder, versions=versions())
+        recorder = Recorder(run, on_progress)
+        with _signals(recorder):
+            _guarded(run, settings, recorder, say)
+    return run
+
+
+def _open(run, asked, resume):
+    """The run's settings; makes run.json where there is none. The lock is held."""
+    given = {key: value for key, value in asked.items() if value is not None}
+    file = run.path / "run.json"
+    if not file.exists():
+        settings = check_settings(given)
+        run.write_new(settings, "running")
+        return settings
+    try:
+        settings = run.settings
+    except RunFromNewer:
+        raise
+    except InputError:
+        if not (resume and {"subject", "backbone"} <= set(given)):
+            raise
+        # Torn by a broken copy: what was asked is told again, so the run goes on from its checkpoint.
+        os.replace(file, run.path / "run.json.damaged")
+        run.write_new(check_settings(given), "running")
+        return run.settings
+    if run.info["finished"]:
+        return settings
+    if not resume:
+        raise InputError(
+            f"{run.path}: holds an unfinished run ({run.state(locked=False)[0]}); go on with --resume or choose "
+            "another folder"
+        )
+    wanted = check_settings({**settings, **given})
+    for key in given:
+        if wanted[key] != settings[key]:
+            raise InputError(
+                f"{run.path}: {key} of this run is {settings[key]!r}, asked for was {wanted[key]!r}; resume without it "
+                "or choose another folder"
+            )
+    return settings
+
+
+def _guarded(run, settings, recorder, say):
+    """Train, and leave in run.json how it ended."""
+    seconds = run.info.get("seconds") or 0.0
+
+    def settle(state, reason):
+        # A full disk may refuse even this; then the folder says "interrupted", which is true as well.
+        with contextlib.suppress(InputError):
+            run.update(state=state, reason=reason, holder=None, seconds=seconds + recorder.seconds())
+            run.clear_stop()
+
+    try:
+        _train(run, settings, recorder, say, seconds)
+    except (Stopped, KeyboardInterrupt):
+        # The queue sends a signal as well when somebody asked for a stop.
+        by_signal = recorder.signal is not None and not run.stop_requested()
+        name = signal.Signals(recorder.signal).name if by_signal else None
+        settle("stopped", f"stopped by signal {name}" if name else "stopped on request")
+        say(f"stopped; what was learnt is kept in {run.path}, go on with --resume")
+    except (RunGone, RunBusy):
+        raise
+    except InputError as error:
+        settle("failed", str(error))
+        raise
+    except OSError as error:
+        told = explain_os_error(error, run.path)
+        settle("failed", str(told))
+        raise told from error
+    except MemoryError as error:
+        told = _out_of_memory(error)
+        settle("failed", str(told))
+        raise told from error
+    except BaseException as error:
+        if type(error).__name__ == "OutOfMemoryError":  # of torch, which need not be imported here
+            told = _out_of_memory(error)
+            settle("failed", str(told))
+            raise told from error
+        settle("failed", f"a fault in FactorTopy: {type(error).__name__}: {str(error).splitlines()[:1]}; see log.txt")
+        raise
+
+
+def _train(run, settings, recorder, say, seconds_before):
+    """Load, extract, fit, save, score, finish."""
+    for left in run.path.glob(".*.part"):
+        left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+    recorder.begin("pictures")
+    _check_space(run, RESERVE_MEGABYTES)
+    subject = factortopy.load_subject(settings["subject"], settings["subject_id"])
+    recorder.places(subject)
+    # Known from here on, so that the map that forms says "simulated" as well.
+    run.update(subject=subject.name, simulated=bool(subject.simulated), density=subject.density)
+    recorder.check()
+    backbone = factortopy.load_backbone(settings["backbone"], settings["weights"])
+    n_vertices, n_layers = len(subject.vertex), len(backbone.layer_names)
+    # Encoder, selectors and a checkpoint with its optimiser, twice: a file is whole before the old one goes.
+    _check_space(run, RESERVE_MEGABYTES + 2 * 4 * n_vertices * (300 + n_layers) // 1_000_000)
+    say(f"{subject.name}: {len(subject.images)} pictures, {n_vertices} vertices; {backbone.name}: {n_layers} layers")
+
+    recorder.begin("features", len(subject.images))
+    features = factortopy.extract(backbone, subject.images, on_progress=recorder.on_features)
+    recorder.check()
+
+    recorder.begin("fit", settings["steps"])
+    go_on = (run.path / "checkpoint").exists()
+    if go_on:
+        say("going on from the checkpoint")
+    encoder = factortopy.fit(
+        subject,
+        features,
+        recipe=settings["recipe"],
+        seed=settings["seed"],
+        steps=settings["steps"],
+        on_progress=recorder.on_fit,
+        out=run.path,
+        resume=go_on,
+    )
+    recorder.check()
+
+    recorder.begin("score")
+    rows = score(encoder, subject, features)
+    run.check_there()
+    encoder.save(run.path, finished=False)
+    make_gallery(encoder, subject, features, run.path)
+    diverged = encoder.info.get("diverged")
+    run.update(
+        state="finished",
+        finished=True,
+        reason="the loss was no number at the end; the best state before that was kept" if diverged else None,
+        holder=None,
+        vertices=n_vertices,
+        scores=rows,
+        seconds=seconds_before + recorder.seconds(),
+    )
+    _tidy(run)
+    say(f"finished: mean R² {rows[0]['score']:.3f} over {rows[0]['vertices']} vertices, in {run.path}")
+
+
+def score(encoder, subject, features):
+    """Fill ``encoder.scores``, which ``encoder.save`` writes: score, predicted, noise_ceiling, each (N,).
+
+    Returns
+    -------
+    list of dict
+        The table by ROI of ``analysis.by_roi``; the row "all" stands first.
+    """
+    from factortopy import analysis
+
+    analysis.score_run(encoder, subject, features)
+    ceiling = encoder.noise_ceiling
+    encoder.scores["noise_ceiling"] = (
+        np.full(len(subject.vertex), np.nan, np.float32) if ceiling is None else np.asarray(ceiling, np.float32)
+    )
+    return sorted(analysis.by_roi(encoder), key=lambda row: row["roi"] != "all")
+
+
+def _tidy(run):
+    """Remove what only an unfinished run needs; a kill in the middle leaves harmless files."""
+    shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
+    (run.path / "preview.safetensors").unlink(missing_ok=True)
+    run.clear_stop()
+
+
+def _check_space(run, needed):
+    free = free_megabytes(run.path)
+    if free < needed:
+        raise InputError(
+            f"{run.path}: a training needs about {needed} MB there, {free} MB are free; free space or choose another "
+            "folder"
+        )
+
+
+def _out_of_memory(error):
+    first = (str(error).splitlines() or ["no details"])[0][:200]
+    return InputError(
+        f"memory: this training needs more than there is ({first}); close other programs, or choose fewer pictures "
+        "or a smaller network, then resume"
+    )
+
+
+@contextlib.contextmanager
+def _signals(recorder):
+    """TERM and the first Ctrl-C ask for a stop; the second Ctrl-C interrupts at once. Only in a main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number, frame):
+        if recorder.signal == signal.SIGINT == number:
+            raise KeyboardInterrupt
+        recorder.signal = number
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

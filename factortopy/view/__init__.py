@@ -1,0 +1,40 @@
+"""Colours, maps, the browser's brain view and export. Streamlit is imported only when ``brain_view`` draws."""
+
+from factortopy.view.brainmap import BrainMap, whole
+from factortopy.view.component import Seen, brain_view, whole_rois
+from factortopy.view.maps import (
+    angle_map,
+    cluster_map,
+    difference_map,
+    layer_map,
+    layer_weight_map,
+    response_map,
+    roi_map,
+    scale_map,
+    score_map,
+    selector_maps,
+    sentence,
+    space_map,
+    value_map,
+)
+
+__all__ = [
+    "BrainMap",
+    "Seen",
+    "angle_map",
+    "brain_view",
+    "cluster_map",
+    "difference_map",
+    "layer_map",
+    "layer_weight_map",
+    "response_map",
+    "roi_map",
+    "scale_map",
+    "score_map",
+    "selector_maps",
+    "sentence",
+    "space_map",
+    "value_map",
+    "whole",
+    "whole_rois",
+]

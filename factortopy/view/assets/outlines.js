@@ -1,0 +1,69 @@
+// Regions of interest: outlines along the mesh, places for their names, which regions hold a vertex.
+
+// regions: [{name, vertices: TypedArray of whole-mesh indices}]
+export class Regions {
+  constructor(geometry, regions) {
+    this.geometry = geometry;
+    this.list = regions;
+    this.of = new Map(); // vertex -> numbers of its regions, smallest region first
+    const bySize = regions.map((_, k) => k).sort((a, b) => regions[a].vertices.length - regions[b].vertices.length);
+    for (const k of bySize) {
+      for (const v of regions[k].vertices) this.of.has(v) ? this.of.get(v).push(k) : this.of.set(v, [k]);
+    }
+    const { nFaces } = geometry;
+    this.segments = {
+      surface: this.outline(0, nFaces),
+      flat: this.outline(nFaces, nFaces + geometry.nFlat),
+    };
+    this.anchors = regions.flatMap((region, k) => this.anchorsOf(region, k));
+  }
+
+  names(vertex) {
+    return (this.of.get(vertex) ?? []).map((k) => this.list[k].name);
+  }
+
+  // Segments (four vertices each) across the triangles from..to that lie on a border: between the middles of the two
+  // edges that leave the region.
+  outline(from, to) {
+    const t = this.geometry.triangles, ends = [];
+    for (const { vertices } of this.list) {
+      const inside = new Uint8Array(this.geometry.count);
+      for (const v of vertices) inside[v] = 1;
+      for (let f = 3 * from; f < 3 * to; f += 3) {
+        const a = t[f], b = t[f + 1], c = t[f + 2], sum = inside[a] + inside[b] + inside[c];
+        if (sum === 0 || sum === 3) continue;
+        const odd = sum === 1 ? 1 : 0; // the corner that differs from the other two
+        const [p, q, r] = inside[a] === odd ? [a, b, c] : inside[b] === odd ? [b, c, a] : [c, a, b];
+        ends.push(p, q, p, r);
+      }
+    }
+    return Uint32Array.from(ends);
+  }
+
+  // One name a hemisphere: at the member nearest to the region's centre, on the surface and on the flat map.
+  anchorsOf({ name, vertices }, region) {
+    const g = this.geometry, anchors = [];
+    for (const side of [0, 1]) {
+      const members = [...vertices].filter((v) => (v >= g.n ? 1 : 0) === side);
+      if (members.length < 3) continue;
+      const flat = members.filter((v) => g.onFlat[v]);
+      anchors.push({
+        name, region, size: members.length,
+        surface: centre(g, members, 2),
+        flat: flat.length ? centre(g, flat, 3) : -1,
+      });
+    }
+    return anchors.sort((a, b) => b.size - a.size);
+  }
+}
+
+function centre(geometry, members, kind) {
+  const points = members.map((v) => geometry.position(v, kind));
+  const middle = [0, 1, 2].map((k) => points.reduce((sum, p) => sum + p[k], 0) / points.length);
+  let best = 0, least = Infinity;
+  points.forEach((p, k) => {
+    const d = Math.hypot(p[0] - middle[0], p[1] - middle[1], p[2] - middle[2]);
+    if (d < least) [least, best] = [d, k];
+  });
+  return members[best];
+}

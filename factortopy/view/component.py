@@ -1,0 +1,209 @@
+"""``brain_view``: the interactive brain as a Streamlit component. The browser's side is in ``assets/``."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from factortopy.surfaces import N_VERTICES, full_index
+from factortopy.view.brainmap import UNPAINTED, score_bytes
+from factortopy.view.geometry import ASSETS, asset_name
+from factortopy.view.packing import pack
+
+NAME = "factortopy.brain"  # distribution and component, as in factortopy/pyproject.toml
+STATES = ("vertex", "map", "threshold")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the visitor has chosen in a brain view.
+
+    vertex : int or None, row of the whole mesh (left hemisphere first)
+    map : str or None, name of the map that was switched to
+    threshold : float or None, least score that is shown
+    """
+
+    vertex: int | None = None
+    map: str | None = None
+    threshold: float | None = None
+
+
+def brain_view(
+    maps, *, rois=None, key, height=560, group=None, selected=None, map=None, threshold=None, score=None,
+    score_label="R²", simulated=False, labels=True, layout="both", controls="full", report=("vertex", "threshold"),
+    on_change=None, density="10k",
+):  # fmt: skip
+    """Show the brain with one or several maps, on the surface and on the flat map.
+
+    Parameters
+    ----------
+    maps : BrainMap or list of BrainMap
+        Sent together and switched in the browser.
+    rois : dict of name to (V,) bool or to whole-mesh rows, optional
+        Outlined and named (``whole_rois`` makes them from a subject's).
+    key : str
+        Identity of the view; camera and choices outlive reruns.
+    height : int
+        Pixels, the same from the first moment on.
+    group : str, optional
+        Views of one group share camera, hovered and selected vertex.
+    selected : int, optional
+        Row of the whole mesh to select; acts when it changes. None and −1 select nothing.
+    map : str, optional
+        Name of the map to show first; acts when it changes.
+    threshold : float, optional
+        Least ``score`` that is shown; acts when it changes. The visitor can move it.
+    score : (V,) float, optional
+        Score of the whole mesh, NaN where there is none, for the threshold slider (``whole`` makes it).
+    simulated : bool
+        Shows the badge "simulated".
+    layout : str
+        "both", "surface" or "flat".
+    controls : str
+        "full", or "compact" for small pictures: sentence and legend only.
+    report : tuple of str
+        Which of "vertex", "map", "threshold" rerun the script when they change.
+    on_change : callable, optional
+        Called when the selected vertex has changed.
+
+    Returns
+    -------
+    Seen
+    """
+    maps = list(maps) if isinstance(maps, (list, tuple)) else [maps]
+    data = message(
+        maps, rois=rois, key=key, group=group, selected=selected, map=map, threshold=threshold, score=score,
+        score_label=score_label, simulated=simulated, labels=labels, layout=layout, controls=controls, report=report,
+        density=density,
+    )  # fmt: skip
+    nothing = _nothing
+    result = _component()(
+        key=key,
+        data=data,
+        height=int(height),
+        default={"vertex": -1 if selected is None else int(selected), "map": map, "threshold": threshold},
+        on_vertex_change=on_change or nothing,
+        on_map_change=nothing,
+        on_threshold_change=nothing,
+    )
+    vertex = getattr(result, "vertex", -1)
+    return Seen(
+        vertex=int(vertex) if vertex is not None and vertex >= 0 else None,
+        map=getattr(result, "map", None),
+        threshold=getattr(result, "threshold", None),
+    )
+
+
+def _nothing():
+    """Streamlit reports only states that have a callback."""
+
+
+def whole_rois(rois, hemi, vertex, density="10k"):
+    """{name: whole-mesh rows} of a subject's {name: (N,) bool}."""
+    rows = full_index(hemi, vertex, density)
+    return {name: rows[np.asarray(mask, dtype=bool)] for name, mask in (rois or {}).items()}
+
+
+def message(
+    maps, *, rois=None, key="brain", group=None, selected=None, map=None, threshold=None, score=None, score_label="R²",
+    simulated=False, labels=True, layout="both", controls="full", report=("vertex", "threshold"), density="10k",
+):  # fmt: skip
+    """Bytes for the browser: the maps at the vertices that any of them paints, palettes, regions, words."""
+    if not maps:
+        raise ValueError("brain_view: at least one map is needed")
+    support = np.flatnonzero(np.any([m.painted for m in maps], axis=0))
+    index = np.uint16 if 2 * N_VERTICES[density] <= 65535 else np.uint32
+    arrays = {"support": support.astype(index)}
+    for k, m in enumerate(maps):
+        arrays[f"map{k}"] = _map_bytes(m, support)
+        arrays[f"palette{k}"] = m.palette.reshape(-1)
+    scale = None
+    if score is not None:
+        code, low, step = score_bytes(score)
+        arrays["score"] = code[support]
+        scale = {"label": score_label, "low": low, "step": step}
+    names, rows = _regions(rois)
+    arrays["roiOffsets"] = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.uint32)
+    arrays["roiVertices"] = np.concatenate([np.empty(0, int), *rows]).astype(index)
+    header = {
+        "key": key,
+        "group": group,
+        "geometry": asset_name(density),
+        "selected": -1 if selected is None else int(selected),
+        "map": map,
+        "threshold": None if threshold is None else float(threshold),
+        "score": scale,
+        "simulated": bool(simulated),
+        "labels": bool(labels),
+        "layout": layout,
+        "controls": controls,
+        "report": list(report),
+        "maps": [_map_header(m) for m in maps],
+        "rois": names,
+        "roisStamp": _stamp(*arrays["roiOffsets"], *names, arrays["roiVertices"]),
+        "scoreStamp": _stamp(arrays.get("score", b""), arrays["support"]),
+    }
+    header["stamp"] = _stamp(repr(header), *arrays.values())
+    return pack(header, arrays)
+
+
+def _map_bytes(brain_map, support):
+    """Value bytes, then second value bytes of a plane, then alpha bytes unless all are opaque."""
+    parts = [brain_map.value[support]] if brain_map.value.ndim == 1 else list(brain_map.value[support].T)
+    alpha = brain_map.alpha[support]
+    if (alpha[parts[0] != UNPAINTED] != 255).any():
+        parts.append(alpha)
+    return np.concatenate(parts).astype(np.uint8)
+
+
+def _map_header(m):
+    return {
+        "name": str(m.name), "group": str(m.group or m.name), "title": str(m.title), "kind": m.kind, "fade": m.fade,
+        "legend": m.legend, "words": m.words, "stamp": m.stamp,
+    }  # fmt: skip
+
+
+def _regions(rois):
+    names, rows = [], []
+    for name, where in (rois or {}).items():
+        where = np.asarray(where)
+        found = np.flatnonzero(where) if where.dtype == bool else where.astype(int)
+        if len(found):
+            names.append(str(name))
+            rows.append(found)
+    return names, rows
+
+
+def _stamp(*parts):
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(part.tobytes() if isinstance(part, (np.ndarray, np.generic)) else str(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _component():
+    _declare_assets()
+    return _registered()
+
+
+@cache
+def _registered():
+    import streamlit as st
+
+    return st.components.v2.component(
+        NAME, html=(ASSETS / "brain.html").read_text(encoding="utf-8"), css="brain.css", js="brain.js"
+    )
+
+
+def _declare_assets():
+    """Streamlit finds our assets by factortopy/pyproject.toml in an installed package; in a mere checkout tell it."""
+    from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
+    from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
+
+    manager = get_bidi_component_manager()
+    if manager.get_component_asset_root(NAME) is None:
+        package = ASSETS.parent.parent
+        config = ComponentConfig(name=NAME.split(".")[1], asset_dir=ASSETS.relative_to(package).as_posix())
+        manager.register_from_manifest(ComponentManifest(NAME.split(".")[0], "0", [config]), package)

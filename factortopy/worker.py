@@ -1,0 +1,242 @@
+"""The queue's worker: a process of its own that sees one run after the other through to its end.
+
+Each run is trained by a child process, so that the system can kill one without the other: when the worker dies the
+child goes on and the next worker watches it; when the child dies the worker starts it again from its checkpoint, three
+times at most.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from filelock import FileLock, Timeout
+
+from factortopy.errors import InputError
+from factortopy.home import home
+from factortopy.jobs import (
+    child_environment,
+    enqueue,
+    ensure_worker,
+    guard,
+    identity,
+    queue,
+    queued_names,
+)
+from factortopy.records import explain_os_error
+from factortopy.runs import ACTIVE, RunBusy, RunGone, find_run, list_runs
+
+TRIES = 3  # a run whose process is killed this often has failed
+POLL_SECONDS = 0.3
+GRACE_SECONDS = 60.0  # between asking a process to stop and killing it: it may be solving or saving
+RECONCILE_SECONDS = 30.0
+IDLE_SECONDS = 900.0  # without work the worker goes; the next submit starts another
+BUSY_EXIT = 75
+log = logging.getLogger("factortopy.worker")
+_working = set()
+
+
+def reconcile():
+    """Queue again what the folders say is unfinished and nobody works on; returns the names.
+
+    Called when a worker starts and now and then while it runs. A run whose process died counts the death; the third one
+    is its end.
+    """
+    found = []
+    with guard():
+        known = set(queued_names()) | _working
+        for run in list_runs(shipped=False):
+            if run.name in known:
+                continue
+            status = run.status
+            orphan = status in ("running", "stopping") and (run.info.get("holder") or {}).get("queue")
+            if status == "interrupted":
+                with contextlib.suppress(RunBusy, RunGone):
+                    status = _count_death(run, "killed or ended with the machine")
+            if status == "queued" or orphan:
+                enqueue(run.name)
+                found.append(run.name)
+    return found
+
+
+def see_through(name):
+    """What the queue's task does: see one run through to its end."""
+    try:
+        run = find_run(name)
+    except InputError:
+        return  # deleted while it waited
+    _working.add(name)
+    try:
+        turn = _turn(run)
+        while _turn(run) == turn and not _settled(run):
+            _attempt(run, turn)
+    finally:
+        _working.discard(name)
+
+
+def _turn(run):
+    """How often the run was resumed; None when it is gone or cannot be read."""
+    try:
+        return run.info.get("turn", 0)
+    except InputError:
+        return None
+
+
+def _settled(run):
+    """True when there is nothing (more) to do for a run of the queue."""
+    status = run.status
+    if status == "stopped" and run.info.get("state") == "queued":  # a stop that came while it waited
+        with contextlib.suppress(RunBusy), run.lock():
+            run.update(state="stopped", reason="stopped before its turn", holder=None)
+            run.clear_stop()
+    return status not in (*ACTIVE, "interrupted")
+
+
+def _attempt(run, turn):
+    """One process for the run: start it, or watch the one that is there, until it ends."""
+    child = None
+    if not run.is_locked():
+        if run.status == "interrupted" and _count_death(run, "killed") == "failed":
+            return
+        child = _start(run)
+        if child is None:
+            return
+    asked_at = None
+    while child.poll() is None if child else run.is_locked():
+        if run.stop_requested() or not run.path.is_dir():
+            asked_at = asked_at or time.monotonic()
+            if not run.hung and time.monotonic() - asked_at < GRACE_SECONDS:
+                _send(run, child, signal.SIGTERM)
+            else:
+                _send(run, child, getattr(signal, "SIGKILL", signal.SIGTERM))
+        time.sleep(POLL_SECONDS)
+    if child is not None:
+        _after(run, turn, child.returncode, asked_at is not None)
+
+
+def _start(run):
+    command = [sys.executable, "-m", "factortopy", "train", "--out", str(run.path), "--resume", "--queued"]
+    detach = {"start_new_session": True} if os.name != "nt" else {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    try:
+        with open(run.path / "log.txt", "ab") as out:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=child_environment(), cwd=home(), **detach
+            )
+    except OSError as error:
+        if run.path.is_dir():
+            _fail(run, str(explain_os_error(error, run.path)))
+        return None
+
+
+def _send(run, child, number):
+    """Signal the process that trains; its whole group when the queue started it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if child is not None:
+            if os.name == "nt":
+                child.terminate()
+            else:
+                os.killpg(child.pid, number)
+            return
+        holder = run.info.get("holder") or {} if run.path.is_dir() else {}
+        # The lock is held, so the process number has not been given to another one.
+        if holder.get("pid") and holder.get("host") == socket.gethostname():
+            os.kill(holder["pid"], number)
+
+
+def _after(run, turn, code, asked):
+    """What the end of a child means for its run."""
+    if _turn(run) != turn:
+        return  # deleted, or stopped and resumed before this worker looked
+    status = run.status
+    if status not in (*ACTIVE, "interrupted"):
+        return  # it said itself how it ended
+    with contextlib.suppress(RunGone):
+        if code == BUSY_EXIT or run.is_locked():
+            return  # somebody else trains it; watched from now on
+        if asked or run.stop_requested():
+            with run.lock():
+                run.update(state="stopped", reason="stopped on request", holder=None)
+                run.clear_stop()
+        elif code < 0 or code >= 128:
+            number = -code if code < 0 else code - 128
+            if _count_death(run, f"killed by signal {number}", out_of_memory=number == 9) != "failed":
+                run.log(f"the process was killed by signal {number}; it goes on from its checkpoint")
+                time.sleep(2.0)
+        else:
+            last = (run.log_tail(1) or "no message").strip()
+            _fail(run, f"the process ended with code {code}: {last[:300]}")
+
+
+def _count_death(run, how, out_of_memory=True):
+    """Count a process that died; the run waits again, or has failed with the third. Returns its new state."""
+    with run.lock():
+        if run.state(locked=False)[0] not in ("interrupted", "queued"):
+            return run.state(locked=False)[0]
+        deaths = int(run.info.get("deaths") or 0) + 1
+        if deaths < TRIES:
+            run.update(state="queued", deaths=deaths, holder=None)
+            return "queued"
+        why = ", probably out of memory: close other programs or choose fewer pictures" if out_of_memory else ""
+        run.update(
+            state="failed", deaths=deaths, holder=None, reason=f"{how}, {deaths} times{why}; resume to try again"
+        )
+        return "failed"
+
+
+def _fail(run, reason):
+    with contextlib.suppress(RunBusy, RunGone), run.lock():
+        run.update(state="failed", reason=reason, holder=None)
+
+
+def run_worker():
+    """Serve the queue until there has been nothing to do for a while; returns at once when another worker serves."""
+    from huey.consumer import Consumer
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    lock = FileLock(home() / "worker.lock", thread_local=False)
+    try:
+        lock.acquire(timeout=1.0)
+    except Timeout:
+        return
+    served = queue()
+    reconcile()
+    consumer = Consumer(served, workers=1, periodic=False, max_delay=0.5, backoff=1.0, initial_delay=0.2)
+    threading.Thread(target=_watch, args=(consumer, served, lock), daemon=True).start()
+    consumer.run()
+
+
+def _watch(consumer, served, lock):
+    """Look after the worker: queue again what was lost; end it when it is idle or its queue was deleted."""
+    path = home() / "queue.db"
+    mine = identity(path)
+    idle_since = looked = time.monotonic()
+    while True:
+        time.sleep(1.0)
+        try:
+            if _working or served.pending_count() or served.scheduled_count():
+                idle_since = time.monotonic()
+            # Nobody can submit while the guard is held: no run is left between a last look and the end.
+            gone = identity(path) != mine
+            if not _working and (gone or time.monotonic() - idle_since > IDLE_SECONDS):
+                with guard():
+                    time.sleep(0.5)  # a task that was taken this moment shows in ``_working`` by then
+                    if not _working and (gone or not served.pending_count()):
+                        lock.release()
+                        if gone:
+                            ensure_worker()  # before the stop, which ends this process and this thread with it
+                        consumer.stop()
+                        return
+            if time.monotonic() - looked > RECONCILE_SECONDS and not gone:
+                looked = time.monotonic()
+                reconcile()
+        except Exception:
+            log.exception("looking after the queue")
+
+
+if __name__ == "__main__":
+    run_worker()

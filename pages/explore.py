@@ -1,0 +1,192 @@
+"""Explore: what does this network look like on this brain?"""
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from PIL import Image, ImageDraw
+
+from pages import shared
+
+HEIGHT = 640
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def maps_of(path, stamp, safe):
+    """All maps of a run, made once."""
+    from factortopy.view import selector_maps
+
+    encoder = shared._load_encoder(path, stamp)
+    return selector_maps(
+        encoder.selectors(), encoder.hemi, encoder.vertex, painted=shared.painted(encoder),
+        score=encoder.scores.get("score"), clusters=encoder.scores.get("clusters"),
+        context=shared.context_of(encoder), density=encoder.density, safe=safe,
+        image_degrees=encoder.info.get("image_degrees"),
+    )  # fmt: skip
+
+
+def page():
+    run = shared.choose_run()
+    encoder = shared.load_encoder(run)
+    with st.sidebar:
+        safe = st.toggle(
+            "Colour-blind safe layers", key="safe", help="Draws the layer map in colours that most people can tell apart."
+        )
+    maps = maps_of(str(run.path), (run.path / "run.json").stat().st_mtime_ns, safe)
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        seen = shared.brain(
+            maps, encoder, key=f"explore-{run.name}", height=HEIGHT, group="explore", selected=wanted_vertex(run),
+            map=st.query_params.get("map"), report=("vertex", "map"),
+        )  # fmt: skip
+        if not shared.painted(encoder).any():
+            st.info("No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help.")
+    remember(seen)
+    index = shared.vertex_at(encoder, seen.vertex)
+    with right, st.container(height=HEIGHT, border=False):
+        if index is None:
+            invitation(encoder, run)
+        else:
+            vertex_panel(encoder, shared.load_gallery(run), index)
+    by_area(encoder)
+
+
+def wanted_vertex(run):
+    """The vertex that a button or the page's address asks for."""
+    asked = st.session_state.pop("go to", None)
+    if asked is not None:
+        return asked
+    try:
+        return int(st.query_params.get("vertex", ""))
+    except ValueError:
+        return None
+
+
+def remember(seen):
+    """Keep vertex and map in the page's address, so that the link restores the view."""
+    for name, value in (("vertex", seen.vertex), ("map", seen.map)):
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != str(value):
+            st.query_params[name] = str(value)
+
+
+def invitation(encoder, run):
+    """The empty panel: what to do, offered in one click."""
+    st.subheader("Click a place on the brain")
+    st.write(
+        "Each point of the cortex has learnt which layer of the network predicts it, where in the picture it looks, and "
+        "whether it needs a detail or the whole picture. Click one to see. Drag turns the brain, the wheel zooms."
+    )
+    st.write("Or start with an area:")
+    best = encoder.scores.get("score")
+    buttons = st.columns(3)
+    shown = [name for name in ("V1", "V3", "LO", "EBA", "FFA", "PPA") if encoder.rois.get(name, np.zeros(1)).any()]
+    for k, name in enumerate(shown or list(encoder.rois)[:6]):
+        if buttons[k % 3].button(name, width="stretch", key=f"start-{name}"):
+            inside = np.flatnonzero(encoder.rois[name])
+            pick = inside[np.nanargmax(best[inside])] if best is not None else inside[0]
+            st.session_state["go to"] = int(shared.rows_of(encoder)[pick])
+            st.rerun()
+    st.caption(
+        "Bright colours: the network's layer is certain. Dark: many layers do alike. Grey: not predicted above chance.",
+        help=shared.WORDS["above chance"],
+    )
+
+
+def vertex_panel(encoder, gallery, index):
+    """Everything known about one vertex."""
+    factor, info = encoder.selectors(), encoder.info
+    st.subheader(", ".join(shared.rois_at(encoder, index)) or "Between areas")
+    st.caption(f"{shared.HEMISPHERE[int(encoder.hemi[index])]} hemisphere · vertex {int(encoder.vertex[index])}",
+               help=shared.WORDS["vertex"])  # fmt: skip
+    score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling
+    a, b, c = st.columns(3)
+    a.metric("Brain score R²", "–" if score is None else f"{score[index]:.2f}",
+             help=shared.WORDS["R²"])  # fmt: skip
+    known = ceiling is not None and np.isfinite(ceiling[index])
+    b.metric("Noise ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"])
+    c.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"])
+    st.plotly_chart(layer_bars(encoder, index), width="stretch", config={"displayModeBar": False}, key="bars")
+    half = float(info.get("image_degrees", 8.4)) / 2
+    x, y = factor.space[index] * half
+    side, height = ("right" if x > 0 else "left"), ("below" if y > 0 else "above")
+    words = f"Looks {abs(x):.1f}° {side} of and {abs(y):.1f}° {height} the centre"
+    if factor.scale[index] > 0.7:
+        words += "; but it reads mostly the whole picture, so the place says little"
+    st.markdown(f"**Where it looks.** {words}.")
+    if gallery is None:
+        st.caption("This run has no held-out pictures to show.")
+        return
+    order = gallery.top(index, 7)
+    st.image(marked(gallery.pictures[order[0]], factor.space[index], factor.scale[index]), width="stretch")
+    st.markdown("**Pictures that drive it most**", help="Of up to 120 test pictures, those with the largest predicted response.")
+    columns = st.columns(3)
+    for k, i in enumerate(order[1:]):
+        columns[k % 3].image(gallery.pictures[i], width="stretch")
+
+
+def layer_bars(encoder, index):
+    """Weights of the layers at one vertex."""
+    from factortopy.view import colour
+
+    factor = encoder.selectors()
+    n_layers = factor.layer.shape[1]
+    palette = colour.layers(n_layers, st.session_state.get("safe", False))
+    figure = go.Figure(
+        go.Bar(
+            x=list(range(1, n_layers + 1)), y=factor.layer[index],
+            marker_color=[f"rgb({r},{g},{b})" for r, g, b in palette[:n_layers, :3]],
+            customdata=encoder.layer_names, hovertemplate="%{customdata}: weight %{y:.2f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        height=170, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis={"title": None, "dtick": max(1, n_layers // 12)},
+        yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
+        title={"text": f"Layer weights · confidence {factor.layer_confidence[index]:.2f}", "font": {"size": 14}},
+    )  # fmt: skip
+    return figure
+
+
+def marked(picture, space, scale, side=448):
+    """The picture with a ring where the vertex looks, and a frame that grows stronger as it reads the whole picture."""
+    image = Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC).convert("RGBA")
+    layer = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(layer)
+    x, y = ((np.asarray(space, dtype=float) + 1) / 2 * side).tolist()
+    strength = int(255 * (1 - 0.75 * float(scale)))
+    for radius, tone, width in ((26, (0, 0, 0), 7), (25, (255, 220, 60), 4)):
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=(*tone, strength), width=width)
+    draw.rectangle([3, 3, side - 4, side - 4], outline=(255, 220, 60, int(255 * float(scale))), width=5)
+    return Image.alpha_composite(image, layer).convert("RGB")
+
+
+def by_area(encoder):
+    """The table under the brain: one row an area."""
+    if not encoder.scores:
+        return
+    import pandas as pd
+
+    from factortopy.analysis.scores import by_roi
+
+    table = pd.DataFrame(by_roi(encoder))
+    with st.expander("Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")):
+        st.dataframe(
+            table, hide_index=True, width="stretch",
+            column_config={
+                "roi": st.column_config.TextColumn("area"),
+                "vertices": st.column_config.NumberColumn("vertices", help=shared.WORDS["vertex"]),
+                "score": st.column_config.NumberColumn("mean R²", format="%.2f", help=shared.WORDS["R²"]),
+                "ceiling": st.column_config.NumberColumn("ceiling", format="%.2f", help=shared.WORDS["noise ceiling"]),
+                "share": st.column_config.NumberColumn("predicted", format="percent", help=shared.WORDS["above chance"]),
+                "layer": st.column_config.NumberColumn("mean layer", format="%.1f", help=shared.WORDS["layer"]),
+                "confidence": st.column_config.NumberColumn("confidence", format="%.2f", help=shared.WORDS["confidence"]),
+                "scale": st.column_config.NumberColumn("scale", format="%.2f", help=shared.WORDS["scale"]),
+            },
+        )  # fmt: skip
+        st.download_button(
+            "Save the table (CSV)", table.to_csv(index=False), f"{'simulated_' if encoder.simulated else ''}areas.csv",
+            "text/csv",
+        )  # fmt: skip
+
+
+shared.guard(page)

@@ -1,0 +1,184 @@
+"""What several pages lay out alike: the strip on the left, the painted brain of a run, words explained once."""
+
+import numpy as np
+import streamlit as st
+
+from factortopy.errors import InputError
+from factortopy.runs import find_run, list_runs
+from factortopy.surfaces import full_index
+
+WORDS = {
+    "R²": "Brain score R²: share of a place's response to new pictures that the encoder predicts. 1 is perfect, 0 is no "
+    "better than the mean, below 0 is worse.",
+    "noise ceiling": "The best R² that any model could reach, given how noisy the measurement is.",
+    "layer": "Networks work in layers, one after the other. The map shows which one predicts each place best.",
+    "confidence": "1: one layer alone is used. 0: all layers are used alike, so the layer's colour means nothing.",
+    "scale": "0: a detail of the picture (local token). 1: the picture as a whole (global token).",
+    "vertex": "One point of the cortical surface. The demo's surface has a point every 3 mm or so.",
+    "above chance": "Test pictures are shuffled 1,000 times; a place is painted when its prediction beats the shuffled ones "
+    "(false discovery rate 5 %).",
+}  # fmt: skip
+HEMISPHERE = ("left", "right")
+
+
+def guard(page):
+    """Run a page; what the user can mend is a sentence, anything else is logged and said without a traceback."""
+    try:
+        page()
+    except InputError as error:
+        st.error(str(error).replace("$", r"\$"), icon=":material/error:")
+
+
+def plain(text):
+    """Text from outside, shown as typed: Markdown's signs lose their meaning."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in str(text))
+
+
+def run_label(run):
+    """How a run is called in lists."""
+    info = run.info
+    shipped = " · comes with FactorTopy" if run.shipped else ""
+    return f"{info.get('subject')} · {info.get('backbone')} · seed {info.get('seed')} · {run.name}{shipped}"
+
+
+def finished_runs():
+    """{name: Run} of all runs that can be shown, shipped ones first."""
+    runs = [run for run in list_runs() if run.status == "finished"]
+    return {run.name: run for run in sorted(runs, key=lambda run: not run.shipped)}
+
+
+def choose_run():
+    """The strip on the left: which fitted run is shown. Returns the Run; stops the page when there is none."""
+    runs = finished_runs()
+    if not runs:
+        st.info("No fitted run yet. Train one; the demo subject and network need nothing else.")
+        st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
+        st.stop()
+    asked = st.query_params.get("run")
+    if asked is not None and asked not in runs:
+        try:
+            status = find_run(asked).status
+            st.warning(f"Run {plain(asked)} is {status}; showing another one.", icon=":material/info:")
+        except InputError as error:
+            st.warning(plain(error), icon=":material/info:")
+    names = list(runs)
+    wanted = asked if asked in runs else st.session_state.get("run", names[0])
+    with st.sidebar:
+        name = st.selectbox(
+            "Run",
+            names,
+            index=names.index(wanted) if wanted in names else 0,
+            format_func=lambda name: run_label(runs[name]),
+            help="A fitted encoder: one subject, one network. New ones appear here when their training is done.",
+        )
+    st.session_state["run"] = name
+    if st.query_params.get("run") != name:
+        if asked is not None:  # another run has other vertices
+            st.query_params.pop("vertex", None)
+        st.query_params["run"] = name
+    run = runs[name]
+    with st.sidebar:
+        _facts(run)
+    return run
+
+
+def _facts(run):
+    info = run.info
+    whole = next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
+    simulated = " (simulated)" if info.get("simulated") else ""
+    lines = [
+        f"**Subject** {plain(info.get('subject'))}{simulated}",
+        f"**Network** {plain(info.get('backbone'))}" + ("" if info.get("trained", True) else " (random weights)"),
+        f"**Recipe** {plain(info.get('recipe'))}, seed {info.get('seed')}",
+    ]
+    if whole:
+        lines.append(
+            f"**Brain score** mean R² {whole['score']:.2f}"
+            + (f" of {whole['ceiling']:.2f} that noise allows" if np.isfinite(whole.get("ceiling") or np.nan) else "")
+        )
+    st.markdown("  \n".join(lines), help=WORDS["R²"] + " " + WORDS["noise ceiling"])
+    if info.get("simulated"):
+        st.caption(
+            "This subject is simulated: early areas answer to contrast in their receptive fields, high-level areas to what "
+            "is in the picture. No person was measured."
+        )
+
+
+def load_encoder(run):
+    """The run's Encoder, read once; read again when the run has changed."""
+    return _load_encoder(str(run.path), (run.path / "run.json").stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _load_encoder(path, stamp):
+    from factortopy.encoder import Encoder
+
+    return Encoder.load(path)
+
+
+def load_gallery(run):
+    """Held-out pictures of the run with measured and predicted responses, or None."""
+    return _load_gallery(str(run.path), (run.path / "run.json").stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _load_gallery(path, stamp):
+    from factortopy.analysis.gallery import read_gallery
+
+    return read_gallery(path)
+
+
+def context_of(encoder):
+    """Network on subject, as part of every title."""
+    kind = "simulated subject" if encoder.simulated else "subject"
+    return f"{encoder.backbone_name} on {kind} {encoder.info.get('subject')}"
+
+
+def painted(encoder):
+    """(N,) bool, vertices that maps paint: predicted above chance; all of an encoder that was not scored."""
+    if not encoder.scores:
+        return np.ones(encoder.n_vertices, dtype=bool)
+    return encoder.scores["predicted"].astype(bool)
+
+
+def rows_of(encoder):
+    """(N,) rows of the whole mesh."""
+    return full_index(encoder.hemi, encoder.vertex, encoder.density)
+
+
+def vertex_at(encoder, row):
+    """Index among the encoder's vertices of a row of the whole mesh; None outside."""
+    found = np.flatnonzero(rows_of(encoder) == row) if row is not None else []
+    return int(found[0]) if len(found) else None
+
+
+def rois_at(encoder, index):
+    """Names of the ROIs that a vertex belongs to."""
+    return [name for name, mask in encoder.rois.items() if mask[index]]
+
+
+def where(encoder, index):
+    """A vertex in words."""
+    names = rois_at(encoder, index)
+    side = HEMISPHERE[int(encoder.hemi[index])]
+    return f"{', '.join(names) or 'between areas'}, {side} hemisphere, vertex {int(encoder.vertex[index])}"
+
+
+def brain(maps, encoder, *, key, height=600, selected=None, **options):
+    """The brain view with this encoder's ROIs and scores; returns what the visitor chose."""
+    from factortopy.view import brain_view, whole, whole_rois
+
+    score = encoder.scores.get("score") if encoder.scores else None
+    return brain_view(
+        maps,
+        rois=whole_rois(encoder.rois, encoder.hemi, encoder.vertex, encoder.density),
+        key=key,
+        height=height,
+        selected=selected,
+        score=None if score is None else whole(score, encoder.hemi, encoder.vertex, encoder.density),
+        simulated=encoder.simulated,
+        density=encoder.density,
+        **options,
+    )
+
+

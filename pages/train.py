@@ -1,0 +1,318 @@
+"""Train: make a new encoder, watch its map form."""
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from factortopy import jobs
+from factortopy.errors import InputError
+from factortopy.runs import ACTIVE, find_run, list_runs
+from pages import shared
+
+HEIGHT = 520
+STAGES = {
+    "pictures": "Preparing the subject and its pictures",
+    "features": "Showing the pictures to the network",
+    "fit": "Fitting the encoder",
+    "score": "Scoring it on pictures it has not seen",
+}
+SAID = {
+    "queued": "waiting", "running": "training", "stopping": "stopping", "stopped": "stopped", "finished": "finished",
+    "interrupted": "interrupted", "failed": "failed", "unreadable": "cannot be read", "deleted": "deleted",
+}  # fmt: skip
+
+
+def page():
+    jobs.ensure_worker()
+    with st.sidebar:
+        form()
+    watch()
+
+
+# ---------------------------------------------------------------- what to train
+
+
+def form():
+    """Subject × network × recipe."""
+    st.subheader("Train an encoder")
+    subject, subject_id = choose_subject()
+    backbone, weights = choose_network()
+    recipe = st.selectbox(
+        "Recipe", ["fast"], help="Fast: channel weights are solved exactly at each step, so that a few hundred steps are "
+        "enough. The published recipe follows in a later version.",
+    )  # fmt: skip
+    with st.expander("More settings"):
+        seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
+        steps = st.number_input(
+            "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (200)."
+        )
+    cost(subject, backbone)
+    settings = {
+        "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
+        "seed": int(seed), "steps": int(steps) or None,
+    }  # fmt: skip
+    if st.button("Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"):
+        try:
+            run = jobs.submit(settings)
+        except InputError as error:
+            st.error(shared.plain(error))
+            return
+        st.session_state["watched"] = run.name
+        st.rerun()
+
+
+def choose_subject():
+    """Subject as ``load_subject`` takes it, and which one of a folder."""
+    demo = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
+    choice = st.selectbox(
+        "Subject", list(demo), format_func=lambda k: demo[k] + (" (simulated)" if k else ""),
+        help="Whose brain. The demo subjects are simulated; a folder may hold an Algonauts 2023 subject.",
+    )  # fmt: skip
+    if choice:
+        st.caption("Simulated: 3,000 rendered pictures, rendered at the first use (about a minute).")
+        return choice, None
+    path = st.text_input("Folder", placeholder="path of an Algonauts 2023 subject, such as data/subj01").strip()
+    if not path:
+        st.caption("Paste the path of the folder on this machine; what is in it is shown here.")
+        return None, None
+    return findings(path)
+
+
+def findings(path):
+    """What is in the folder; (path, subject id) when it can be trained on."""
+    from factortopy.subjects.layouts import subjects_in
+
+    try:
+        several = subjects_in(path)
+    except InputError as error:
+        st.error(shared.plain(error))
+        return None, None
+    subject_id = st.selectbox("Which subject", several) if len(several) > 1 else None
+    found = checked(path, subject_id)
+    for name, value in found.facts.items():
+        st.markdown(f"**{shared.plain(name)}** {shared.plain(value)}")
+    for problem in found.problems:
+        (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
+    return (None, None) if found.stops else (path, subject_id)
+
+
+@st.cache_data(ttl=60, show_spinner="Looking through the folder …")
+def checked(path, subject_id):
+    from factortopy.subjects.check import check
+
+    return check(path, subject_id)
+
+
+def choose_network():
+    """Name and weights as ``load_backbone`` takes them."""
+    from factortopy.backbones import list_backbones
+
+    entries = {entry.name: entry for entry in list_backbones()}
+    options = [*entries, "demo-vit untrained", "timm/…"]
+    said = {
+        "demo-vit": "demo-vit: small transformer, learnt categories", "demo-mae": "demo-mae: the same, learnt to fill in",
+        "demo-vit untrained": "demo-vit with random weights", "timm/…": "any network of timm, by name",
+    }  # fmt: skip
+    name = st.selectbox(
+        "Network", options, format_func=lambda k: said.get(k, k),
+        help="Whose layers are painted. The demo networks have seen rendered drawings only.",
+    )  # fmt: skip
+    if name != "timm/…":
+        return name, None
+    typed = st.text_input("Name in timm", placeholder="vit_base_patch16_224.mae", help="As on timm's model list.").strip()
+    weights = st.text_input(
+        "Weights file (optional)", help="A .safetensors or .pth file. Empty: fetched from the model hub. The word "
+        "untrained: random weights.",
+    ).strip()  # fmt: skip
+    return (f"timm/{typed.removeprefix('timm/')}" if typed else None), weights or None
+
+
+def cost(subject, backbone):
+    """What it will take, before it starts; measured on two laptop cores without a GPU (docs/benchmarks.md)."""
+    if subject and subject.startswith("demo") and backbone and backbone.startswith("demo"):
+        st.caption(
+            "About 3 minutes and 0.7 GB on two cores without a GPU: half for the tokens, half for the fit. Tokens are kept, so "
+            "a second training with the same network skips the first half."
+        )
+    elif subject and backbone:
+        st.caption("Tokens of every layer are kept on disk: about 1.2 MB a picture for a network of the size of ViT-B.")
+
+
+# ---------------------------------------------------------------- what is training
+
+
+def watch():
+    """The list of runs and the one that is watched."""
+    runs = {run.name: run for run in list_runs(shipped=False)}
+    if not runs:
+        st.info("Nothing was trained here yet. The demo subject and network on the left need nothing but a click on Train.")
+        return
+    active = [name for name, run in runs.items() if run.status in ACTIVE]
+    names = list(runs)
+    wanted = st.session_state.get("watched")
+    start = names.index(wanted) if wanted in runs else names.index(active[0]) if active else 0
+    name = st.selectbox("Run", names, index=start, format_func=lambda n: f"{n} · {SAID[runs[n].status]}", key="watched run "
+                        + str(wanted), label_visibility="collapsed")  # fmt: skip
+    panel(name)
+    with st.expander(f"All runs ({len(runs)})"):
+        table(runs)
+
+
+@st.fragment(run_every=2.0)
+def panel(name):
+    """One run: progress, curve, map so far, what can be done."""
+    try:
+        run = find_run(name)
+    except InputError:
+        st.warning(f"Run {shared.plain(name)} was deleted.", icon=":material/delete:")
+        return
+    status, reason = run.state()
+    progress = run.progress() or {}
+    before = st.session_state.get(f"status {name}")
+    st.session_state[f"status {name}"] = status
+    if before in ACTIVE and status == "finished":
+        st.toast(f"{name} is finished; it is in Explore now.")
+    headline(run, status, reason, progress)
+    buttons(run, status)
+    if status == "unreadable":
+        return
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        forming(run, status)
+    with right:
+        curve(run)
+    if log := run.log_tail(60):
+        with st.expander("Log"):
+            st.code(log, language=None, height=220)
+
+
+def headline(run, status, reason, progress):
+    """What it is doing, how far, how long still."""
+    if status in ("running", "stopping"):
+        stage, total = progress.get("stage"), progress.get("total")
+        step = progress.get("step") or 0
+        share = min(1.0, step / total) if total else 0.0
+        text = STAGES.get(stage, "Starting") + (f": {step:,} of {total:,}" if total else "")
+        remaining = progress.get("remaining")
+        if remaining is not None:
+            text += f" · about {said_seconds(remaining)} left"
+        if stage == "fit" and progress.get("val_score") is not None:
+            text += f" · validation R² {progress['val_score']:.3f}"
+        st.progress(share, text=text if status == "running" else "Stopping; what was learnt is kept")
+        if run.hung:
+            st.warning("No sign of life for ten minutes. Stop it and resume it.", icon=":material/heart_broken:")
+    elif status == "queued":
+        position = jobs.queue_position(run)
+        st.progress(0.0, text=f"Waiting: number {position} in the queue" if position else "Waiting for its turn")
+    elif status == "finished":
+        whole = next((row for row in run.info.get("scores") or [] if row["roi"] == "all"), None)
+        score = f": mean R² {whole['score']:.3f} on pictures it has not seen" if whole else ""
+        st.success(f"Finished{score}." + (" Simulated subject." if run.info.get("simulated") else ""))
+    else:
+        (st.error if status in ("failed", "unreadable") else st.warning)(
+            f"{SAID[status].capitalize()}. {shared.plain(reason or '')}"
+        )
+
+
+def said_seconds(seconds):
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def buttons(run, status):
+    """Stop, resume, open, delete: what makes sense now."""
+    a, b, _ = st.columns([1, 1, 2])
+    try:
+        if status in ("queued", "running"):
+            if a.button("Stop", key=f"stop-{run.name}", icon=":material/stop:", width="stretch",
+                        help="Stops cleanly and keeps what was learnt; it can be resumed."):  # fmt: skip
+                jobs.cancel(run)
+                st.rerun(scope="fragment")
+        elif run.resumable and a.button("Resume", key=f"resume-{run.name}", icon=":material/play_arrow:", width="stretch",
+                                        help="Goes on from its last checkpoint."):  # fmt: skip
+            jobs.resume(run)
+            st.rerun(scope="fragment")
+        if status == "finished" and a.button("Open in Explore", key=f"open-{run.name}", type="primary", width="stretch"):
+            st.session_state["run"] = run.name
+            st.switch_page("pages/explore.py", query_params={"run": run.name})
+        if status not in ACTIVE:
+            with b.popover("Delete", icon=":material/delete:", width="stretch"):
+                st.write("Delete this run with everything in it?")
+                if st.button("Yes, delete it", key=f"delete-{run.name}", type="primary"):
+                    run.delete()
+                    st.rerun()
+    except InputError as error:
+        st.error(shared.plain(error))
+
+
+def forming(run, status):
+    """The map so far."""
+    from factortopy.encoder.selectors import Selectors
+    from factortopy.view import brain_view, layer_map, whole_rois
+
+    preview = run.preview() if status != "finished" else None
+    if status == "finished":
+        encoder = shared.load_encoder(run)
+        factor, hemi, vertex, rois = encoder.selectors(), encoder.hemi, encoder.vertex, encoder.rois
+        density, mask, state = encoder.density, shared.painted(encoder), "finished"
+    elif preview is None:
+        with st.container(height=HEIGHT, border=True):
+            st.caption("The map appears here with the first steps of the fit.")
+        return
+    else:
+        factor = Selectors(preview["space"], preview["layer"], preview["scale"], np.zeros((len(preview["layer"]), 0)))
+        hemi, vertex, mask, density = preview["hemi"].astype(int), preview["vertex"].astype(int), None, "10k"
+        rois = {k[4:]: v.astype(bool) for k, v in preview.items() if k.startswith("roi.")}
+        state = "so far, not yet scored"
+    settings = run.settings
+    made = layer_map(
+        factor, hemi, vertex, painted=mask, density=density,
+        context=f"{settings['backbone']} on {run.info.get('subject')} · {state}",
+    )  # fmt: skip
+    simulated = bool(run.info.get("simulated")) or str(settings["subject"]).startswith("demo")
+    brain_view(
+        [made], rois=whole_rois(rois, hemi, vertex, density), key=f"forming-{run.name}", height=HEIGHT,
+        simulated=simulated, controls="compact", layout="surface", report=(), density=density,
+    )  # fmt: skip
+
+
+def curve(run):
+    """Loss and validation score by step."""
+    history = run.history()
+    figure = go.Figure()
+    if history.step:
+        measured = [(s, v) for s, v in zip(history.step, history.val_score, strict=True) if v is not None]
+        figure.add_scatter(x=history.step, y=history.loss, name="loss", line={"width": 1})
+        if measured:
+            figure.add_scatter(x=[s for s, _ in measured], y=[v for _, v in measured], name="validation R²", yaxis="y2",
+                               mode="lines+markers")  # fmt: skip
+    figure.update_layout(
+        height=HEIGHT - 120, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "tickformat": ".2f"},
+        yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".2f"}, legend={"orientation": "h", "y": 1.12},
+    )  # fmt: skip
+    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=f"curve-{run.name}")
+
+
+def table(runs):
+    """All runs in one table."""
+    import pandas as pd
+
+    rows = []
+    for run in runs.values():
+        try:
+            info = run.info
+        except InputError:
+            rows.append({"run": run.name, "status": SAID["unreadable"]})
+            continue
+        whole = next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
+        rows.append(
+            {"run": run.name, "status": SAID[run.status], "subject": info.get("subject"), "network": info.get("backbone"),
+             "seed": info.get("seed"), "mean R²": whole.get("score"), "minutes": (info.get("seconds") or 0) / 60}
+        )  # fmt: skip
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, width="stretch",
+        column_config={"mean R²": st.column_config.NumberColumn(format="%.3f"),
+                       "minutes": st.column_config.NumberColumn(format="%.1f")},
+    )  # fmt: skip
+
+
+shared.guard(page)

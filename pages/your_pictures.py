@@ -1,0 +1,232 @@
+"""Your pictures: what would this brain answer to my picture?"""
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from factortopy.errors import InputError
+from factortopy.pictures.reading import read_pictures
+from pages import shared
+
+HEIGHT = 640
+SAMPLES = (("face", "face", 20), ("body", "body", 31), ("hills", "landscape", 42), ("street", "street", 55), ("word", "word", 63))
+MOST = 60  # pictures at once
+MOST_BYTES = 200_000_000
+TEST = "test picture"  # how pictures of the subject's own set are called here
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def samples():
+    """{name: picture} for those who have none at hand: rendered scenes and two photographs."""
+    from sklearn.datasets import load_sample_images
+
+    from factortopy.pictures.scenes import render_scene
+
+    photos = load_sample_images()
+    made = {}
+    for name, kind, seed in SAMPLES:
+        made[f"drawn: {name}"] = render_scene(30_000_000 + seed, kind, 224)[0]
+    for name, pixels in zip(("photo: house", "photo: flower"), photos.images, strict=True):
+        made[name] = np.ascontiguousarray(pixels[:: max(1, pixels.shape[0] // 400), :: max(1, pixels.shape[0] // 400)])
+    return made
+
+
+def page():
+    run = shared.choose_run()
+    encoder = shared.load_encoder(run)
+    gallery = shared.load_gallery(run)
+    left, right = st.columns([2, 1], gap="medium")
+    with right, st.container(height=HEIGHT, border=False):
+        pictures = offered(encoder, gallery)
+        first, second = choose(list(pictures))
+        responses = predicted(encoder, run, gallery, {name: pictures[name] for name in (first, second) if name})
+        if responses is None:
+            return
+        maps, response = maps_for(encoder, gallery, responses, first, second)
+        beside = st.container()
+    with left:
+        seen = shared.brain(maps, encoder, key="pictures", height=HEIGHT, group="explore", report=("vertex",))
+    with beside:
+        details(encoder, pictures, response, first, second, seen)
+
+
+def offered(encoder, gallery):
+    """{name: pixels}: uploads first, then the samples and the subject's own test pictures."""
+    uploads = st.file_uploader(
+        "Drop your pictures here", type=["png", "jpg", "jpeg", "webp"], accept_multiple_files=True, key="uploads",
+        help=f"PNG, JPEG or WebP, up to {MOST}. They stay on this machine and are forgotten when the page is closed.",
+    )  # fmt: skip
+    mine = uploaded(uploads)
+    if mine:
+        say_what_it_knows(encoder)
+    newest = list(mine)[-1] if mine else None
+    if newest != st.session_state.get("newest"):  # a new upload is shown at once
+        st.session_state["newest"] = newest
+        if newest:
+            st.session_state["shown"] = newest
+    thumbnails(samples())
+    own = {}
+    if gallery is not None:
+        own = {f"{TEST} {int(i)}": p for i, p in zip(gallery.image, gallery.pictures, strict=True)}
+    return mine | samples() | own
+
+
+def thumbnails(pictures):
+    """Samples to click, for those who have no picture at hand."""
+    st.caption("No picture at hand? Click one:")
+    columns = st.columns(3)
+    for k, (name, pixels) in enumerate(pictures.items()):
+        with columns[k % 3]:
+            st.image(square(pixels), width="stretch")
+            if st.button(name.split(": ")[-1], key=f"pick-{name}", width="stretch"):
+                st.session_state["shown"] = name
+
+
+def uploaded(uploads):
+    """{name: pixels} of what was dropped; what cannot be read is said, the rest goes on."""
+    uploads = uploads or []
+    if len(uploads) > MOST or sum(u.size for u in uploads) > MOST_BYTES:
+        st.warning(f"Only the first {MOST} pictures (200 MB together) are read; found {len(uploads)}.")
+        uploads = uploads[:MOST]
+    read = read_pictures((u.name, u.getvalue()) for u in uploads)
+    for _, problem in read.bad:
+        st.error(shared.plain(problem), icon=":material/broken_image:")
+    out = {}
+    for picture in read.good:
+        for notice in picture.notices:
+            st.info(f"{shared.plain(picture.name)}: {shared.plain(notice)}", icon=":material/info:")
+        name = picture.name
+        while name in out:  # two files of one name
+            name += " (again)"
+        out[name] = picture.pixels
+    return out
+
+
+def square(pixels):
+    """The middle square, so that a row of thumbnails does not jump."""
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def say_what_it_knows(encoder):
+    if encoder.backbone_name.startswith("demo-"):
+        st.caption(
+            ":material/draw: This network has seen drawings made by this project alone. A photograph is outside what it knows: "
+            "trust early areas (contrast) more than high-level ones."
+        )
+
+
+def choose(names):
+    """Which picture is shown, and which one it is compared with (None: with nothing)."""
+    if st.session_state.get("shown") not in names:
+        st.session_state["shown"] = next((n for n in names if n.startswith(TEST)), names[0])
+    first = st.selectbox("Picture", names, key="shown", help="The brain answers this picture.")
+    nothing = "nothing"
+    second = st.selectbox(
+        "Compared with", [nothing, *(name for name in names if name != first)], key=f"second-{first}",
+        help="Adds the map of the difference: first minus second.",
+    )  # fmt: skip
+    if first.startswith("photo"):
+        st.caption(":material/draw: A real photograph; the demo networks have seen drawings only, so this is outside what "
+                   "they know.")  # fmt: skip
+    return first, None if second == nothing else second
+
+
+def predicted(encoder, run, gallery, pictures):
+    """{name: (N,) response}; those of the run's own test pictures are at hand, others go through the network."""
+    known = st.session_state.setdefault("responses", {})
+    out, missing = {}, {}
+    for name, pixels in pictures.items():
+        key = (str(run.path), pixels.shape, hash(pixels.tobytes()))
+        row = gallery_row(gallery, name)
+        if row is not None:
+            out[name] = gallery.predicted[row].astype(np.float32)
+        elif key in known:
+            out[name] = known[key]
+        else:
+            missing[name] = (key, pixels)
+    if missing:
+        try:
+            with st.spinner("Showing the picture to the network …"):
+                made = encoder.predict([pixels for _, pixels in missing.values()])
+        except InputError as error:
+            st.error(shared.plain(error))
+            return None
+        for (name, (key, _)), response in zip(missing.items(), made, strict=True):
+            out[name] = known[key] = response
+    return out
+
+
+def gallery_row(gallery, name):
+    """Row of a test picture in the gallery; None for any other picture."""
+    if gallery is None or not name.startswith(TEST):
+        return None
+    return int(np.flatnonzero(gallery.image == int(name.split()[-1]))[0])
+
+
+def maps_for(encoder, gallery, responses, first, second):
+    """The maps to switch between, and {title: (N,)} for the bars."""
+    from factortopy.view import difference_map, response_map
+
+    common = {
+        "painted": shared.painted(encoder), "context": shared.context_of(encoder), "density": encoder.density,
+    }  # fmt: skip
+    at = (encoder.hemi, encoder.vertex)
+    one = responses[first]
+    every = np.abs(np.concatenate([values[common["painted"]] for values in responses.values()]))
+    limit = max(0.1, float(np.percentile(every, 99))) if len(every) else 1.0
+    response = {f"predicted: {first}": one}
+    maps = [response_map(one, *at, limit=limit, name="Predicted", what=f"Predicted response to {first}", **common)]
+    row = gallery_row(gallery, first)
+    if row is not None:
+        measured = gallery.measured[row].astype(np.float32)
+        kind = "Simulated" if encoder.simulated else "Measured"
+        response[f"{kind.lower()}: {first}"] = measured
+        what = f"{kind} response to {first} (noisy: one trial or a mean of few)"
+        maps.append(response_map(measured, *at, name=kind, what=what, **common))
+    if second:
+        two = responses[second]
+        response[f"predicted: {second}"] = two
+        maps.append(response_map(two, *at, limit=limit, name="Second", what=f"Predicted response to {second}", **common))
+        maps.insert(0, difference_map(one, two, *at, names=(first, second), **common))
+    return maps, response
+
+
+def details(encoder, pictures, response, first, second, seen):
+    """Beside the brain: the pictures, the clicked vertex, bars by area."""
+    shown = [name for name in (first, second) if name]
+    for column, name in zip(st.columns(2), shown, strict=False):
+        column.image(pictures[name], caption=name, width="stretch")
+    index = shared.vertex_at(encoder, seen.vertex)
+    if index is None:
+        st.caption("Click the brain to read one place's response. 0 is its mean over pictures, 1 a standard deviation.")
+    else:
+        st.markdown(f"**{shared.plain(shared.where(encoder, index))}**")
+        for name, values in response.items():
+            st.markdown(f"{shared.plain(name)}: **{values[index]:+.2f}**")
+    st.plotly_chart(area_bars(encoder, response), width="stretch", config={"displayModeBar": False}, key="areas")
+    if encoder.simulated:
+        st.caption("Responses of a simulated subject, in standard deviations.")
+
+
+def area_bars(encoder, response):
+    """Mean response by area of the predicted vertices."""
+    shown = shared.painted(encoder)
+    areas = {name: mask & shown for name, mask in encoder.rois.items() if (mask & shown).any()}
+    figure = go.Figure(
+        [
+            go.Bar(name=name, y=list(areas), x=[float(values[mask].mean()) for mask in areas.values()], orientation="h",
+                   hovertemplate="%{y}: %{x:.2f}<extra></extra>")
+            for name, values in response.items()
+        ]
+    )  # fmt: skip
+    figure.update_layout(
+        height=60 + 26 * max(4, len(areas)), margin={"l": 0, "r": 0, "t": 24, "b": 0}, barmode="group",
+        yaxis={"autorange": "reversed"}, xaxis={"zeroline": True, "title": "mean response by area"},
+        showlegend=len(response) > 1, legend={"orientation": "h", "y": 1.08},
+    )  # fmt: skip
+    return figure
+
+
+shared.guard(page)

@@ -1,0 +1,44 @@
+"""Fixtures that several tests share."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch, request):
+    """Each test keeps what it makes in a folder of its own."""
+    if "shared_home" not in request.fixturenames:
+        monkeypatch.setenv("FACTORTOPY_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def planted():
+    """A planted-truth problem (simulated), small enough for every run of the tests."""
+    from planted import plant
+
+    return plant()
+
+
+@pytest.fixture(scope="session")
+def planted_subject(planted):
+    from factortopy.subjects.subject import Subject
+
+    n = len(planted.hemi) // 2
+    vertex = np.concatenate([np.arange(n), np.arange(n)])
+    return Subject(
+        planted.responses, None, planted.hemi, vertex, coords=planted.coords, name="planted", simulated=True,
+        noise_ceiling=np.full(len(vertex), planted.ceiling), rois={"first half": vertex < n // 2},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def planted_fit(planted, planted_subject):
+    """The planted problem, fitted once with the fast recipe."""
+    from factortopy.encoder import fit
+
+    return fit(planted_subject, planted.features, seed=0)

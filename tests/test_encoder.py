@@ -1,0 +1,276 @@
+"""The encoder against known truth, and against a plain reference written the obvious way."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import factortopy as ft
+from factortopy import analysis
+from factortopy.encoder.model import Alignment, SelectorNetwork, align, encode_position, read_out, taps
+from factortopy.encoder.problem import moments
+
+
+def score_of_true_selectors(planted, subject, vertices):
+    """Test R² of ridge regression with the true selectors: what no encoder can be expected to beat."""
+    design = planted.designs(vertices)
+    train, test = np.asarray(subject.split.train), np.asarray(subject.split.test)
+    out = []
+    for x, y in zip(design, planted.responses[:, vertices].T, strict=True):
+        a = x[train] - x[train].mean(0)
+        w = np.linalg.solve(a.T @ a + 1e-2 * len(train) * np.eye(a.shape[1]), a.T @ (y[train] - y[train].mean()))
+        p = (x[test] - x[train].mean(0)) @ w + y[train].mean()
+        out.append(1 - ((y[test] - p) ** 2).sum() / ((y[test] - y[test].mean()) ** 2).sum())
+    return float(np.mean(out))
+
+
+def test_planted_selectors_come_back(planted, planted_subject, planted_fit):
+    found, truth = planted_fit.selectors(), planted.truth
+    assert (found.layer_argmax == truth.layer_argmax).mean() > 0.8
+    near = np.abs(found.layer_argmax - truth.layer_argmax) <= 1
+    assert near.mean() > 0.97
+    local = truth.scale < 0.6
+    cells = np.abs(found.space - truth.space)[local].max(1) * 4  # a cell of the 8 × 8 grid is 1/4 wide
+    assert np.median(cells) < 0.25
+    assert np.corrcoef(found.scale, truth.scale)[0, 1] > 0.85
+    assert found.layer.sum(1) == pytest.approx(np.ones(len(found.layer)), abs=1e-5)
+
+
+def test_score_nears_what_the_true_selectors_reach(planted, planted_subject, planted_fit):
+    score = ft.brain_score(planted_fit, planted_subject, planted.features)
+    reachable = score_of_true_selectors(planted, planted_subject, np.arange(0, len(score), 10))
+    assert 0.7 * reachable < score.mean() < planted.ceiling + 0.05
+    assert analysis.predicted(planted_fit, planted_subject, planted.features).mean() > 0.95
+
+
+def test_shuffled_responses_are_not_predicted(planted, planted_subject):
+    from factortopy.subjects.subject import Subject
+
+    order = np.random.default_rng(1).permutation(len(planted.responses))
+    s = planted_subject
+    shuffled = Subject(
+        planted.responses[order], None, s.hemi, s.vertex, coords=planted.coords, name="shuffled", simulated=True
+    )
+    encoder = ft.fit(shuffled, planted.features, steps=60)
+    assert np.nanmean(ft.brain_score(encoder, shuffled, planted.features)) < 0.02
+    assert analysis.predicted(encoder, shuffled, planted.features).mean() <= 0.05
+
+
+def test_same_seed_same_result(planted, planted_subject):
+    a, b = (ft.fit(planted_subject, planted.features, steps=12, seed=3).selectors() for _ in range(2))
+    for name in ("space", "layer", "scale", "channel"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_a_stopped_fit_resumes_to_the_undisturbed_result(planted, planted_subject, tmp_path):
+    whole = ft.fit(planted_subject, planted.features, steps=30)
+    seen = []
+
+    def stop(progress):
+        seen.append(progress.step)
+        return progress.step < 13
+
+    part = ft.fit(planted_subject, planted.features, steps=30, on_progress=stop, out=tmp_path)
+    assert part.info["stopped"] and seen[-1] == 13 and part.selectors().channel.any()
+    resumed = ft.fit(planted_subject, planted.features, steps=30, out=tmp_path, resume=True)
+    np.testing.assert_array_equal(resumed.selectors().layer, whole.selectors().layer)
+    np.testing.assert_array_equal(resumed.selectors().channel, whole.selectors().channel)
+
+
+def test_a_checkpoint_of_another_fit_is_refused(planted, planted_subject, tmp_path):
+    ft.fit(planted_subject, planted.features, steps=9, out=tmp_path, on_progress=lambda p: p.step < 2)
+    with pytest.raises(ft.InputError, match="checkpoint of this fit"):
+        ft.fit(planted_subject, planted.features, steps=10, out=tmp_path, resume=True)
+
+
+def test_progress_carries_scores_and_selectors(planted, planted_subject):
+    seen = []
+    ft.fit(planted_subject, planted.features, steps=20, on_progress=lambda p: seen.append((p, p.val_score)))
+    assert [p.step for p, _ in seen] == list(range(1, 21)) and seen[0][0].total == 20
+    assert [s for s, (_, v) in enumerate(seen, 1) if v is not None] == [10, 20]
+    assert seen[-1][0].selectors.layer.shape == planted.truth.layer.shape
+
+
+@pytest.mark.parametrize("select", [("layer", "scale"), ("space", "scale"), ("space", "layer"), ()])
+def test_a_factor_left_out_is_averaged(planted, planted_subject, select):
+    encoder = ft.fit(planted_subject, planted.features, steps=5, select=select)
+    found = encoder.selectors()
+    if "layer" not in select:
+        assert np.ptp(found.layer) < 1e-6
+    if "scale" not in select:
+        assert (found.scale == 0.5).all()
+    if "space" not in select:  # positions averaged: moving pixels of the grid about changes nothing
+        turned = planted.features[:4]
+        turned.local = [t[:, ::-1] for t in turned.local]
+        np.testing.assert_allclose(
+            encoder.predict_features(turned), encoder.predict_features(planted.features[:4]), atol=1e-4
+        )
+
+
+def test_topology_off_frees_every_vertex(planted, planted_subject):
+    encoder = ft.fit(planted_subject, planted.features, steps=10, topology=False)
+    assert np.isfinite(encoder.selectors().layer).all()
+
+
+def test_saved_and_loaded_is_the_same(planted, planted_fit, tmp_path):
+    planted_fit.save(tmp_path / "run")
+    again = ft.Encoder.load(tmp_path / "run")
+    features = planted.features[:7]
+    np.testing.assert_array_equal(again.predict_features(features), planted_fit.predict_features(features))
+    assert again.layer_names == planted_fit.layer_names and again.simulated
+    np.testing.assert_array_equal(again.rois["first half"], planted_fit.rois["first half"])
+
+
+@pytest.mark.parametrize("name", ["run.json", "encoder.safetensors", "selectors.safetensors"])
+@pytest.mark.parametrize("harm", ["missing", "empty", "half", "flipped"])
+def test_damaged_runs_are_named(planted_fit, tmp_path, name, harm):
+    planted_fit.save(tmp_path)
+    path = tmp_path / name
+    data = path.read_bytes()
+    if harm == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "half": data[: len(data) // 2], "flipped": b"\xff" * 16 + data[16:]}[harm])
+    with pytest.raises(ft.InputError, match=name.replace(".", r"\.")) as caught:
+        ft.Encoder.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change, words", [({"finished": False}, "interrupted"), ({"schema": 99}, "update FactorTopy")])
+def test_unfinished_and_newer_runs_are_refused(planted_fit, tmp_path, change, words):
+    planted_fit.save(tmp_path)
+    info = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(info | change))
+    with pytest.raises(ft.InputError, match=words):
+        ft.Encoder.load(tmp_path)
+
+
+def test_other_features_are_refused(planted, planted_fit):
+    with pytest.raises(ft.InputError, match="channels"):
+        planted_fit.predict_features(ft.Features.from_arrays(planted.features.local[:2], planted.features.global_[:2]))
+    with pytest.raises(ft.InputError, match="predict_features"):
+        planted_fit.predict([np.zeros((8, 8, 3), np.uint8)])
+
+
+def test_bad_arguments_are_said(planted, planted_subject):
+    with pytest.raises(ft.InputError, match="recipe"):
+        ft.fit(planted_subject, planted.features, recipe="slow")
+    with pytest.raises(ft.InputError, match="select"):
+        ft.fit(planted_subject, planted.features, select=("colour",))
+    with pytest.raises(ft.InputError, match="pictures"):
+        ft.fit(planted_subject, planted.features[:10])
+    spoilt = planted.features[:]
+    spoilt.local = [spoilt.local[0].copy(), *spoilt.local[1:]]
+    spoilt.local[0][0] = np.nan
+    with pytest.raises(ft.InputError, match="layer 1.*NaN"):
+        ft.fit(planted_subject, spoilt)
+
+
+def test_a_single_layer_and_a_constant_vertex(planted, planted_subject):
+    from factortopy.subjects.subject import Subject
+
+    s = planted_subject
+    responses = planted.responses.copy()
+    responses[:, 5] = 0
+    subject = Subject(responses, None, s.hemi, s.vertex, coords=planted.coords, simulated=True)
+    features = ft.Features.from_arrays(planted.features.local[:1], planted.features.global_[:1])
+    encoder = ft.fit(subject, features, steps=10)
+    assert (encoder.selectors().layer_confidence == 1).all()
+    score = ft.brain_score(encoder, subject, features)
+    assert np.isnan(score[5]) and np.isfinite(np.delete(score, 5)).all()
+    assert not analysis.predicted(encoder, subject, features)[5]
+    with pytest.raises(ft.InputError, match="one"):
+        analysis.hierarchy(encoder.selectors(), {"V1": s.vertex < 3, "EBA": s.vertex > 9})
+
+
+# ---------------------------------------------------------------- the model against a plain reference
+
+
+def reference(local, global_, space, layer, scale, maps, weight, bias):
+    """One grid_sample a layer, all vertices, as the paper's pseudocode has it."""
+    v = 0
+    for l, (tokens, token) in enumerate(zip(local, global_, strict=True)):
+        a, a0, b, b0 = maps[0][0][l], maps[0][1][l], maps[1][0][l], maps[1][1][l]
+        aligned = (tokens @ a + a0).permute(0, 3, 1, 2)
+        where = space[None, None].expand(len(tokens), 1, -1, 2)
+        seen = F.grid_sample(aligned, where, mode="bilinear", padding_mode="zeros", align_corners=False)[:, :, 0]
+        whole = (token @ b + b0)[:, :, None]
+        v = v + layer[:, l] * ((1 - scale) * seen + scale * whole)
+    return torch.einsum("tdn,nd->tn", v, weight) / weight.shape[1] + bias
+
+
+def small_problem(dtype):
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    local, global_ = [random(3, 4, 4, 5), random(3, 4, 4, 6)], [random(3, 5), random(3, 6)]
+    space = torch.tanh(2 * random(7, 2))
+    space[0], space[1] = torch.tensor([-1.0, 1.0]), torch.tensor([0.999, -0.999])
+    maps = [[[random(5, 2), random(6, 2)], [random(2), random(2)]] for _ in range(2)]
+    return local, global_, space, random(7, 2).softmax(1), random(7).sigmoid(), maps, random(7, 2), random(7)
+
+
+def ours(local, global_, space, layer, scale, maps, weight, bias):
+    rows, heads = align([t.flatten(1, 2) for t in local], global_, *maps)
+    value = read_out(rows, heads, space, layer, scale[:, None], 4, weight.shape[1])
+    return (value * weight[:, None]).mean(2).T + bias
+
+
+def test_forward_equals_the_reference():
+    problem = small_problem(torch.float32)
+    torch.testing.assert_close(ours(*problem), reference(*problem), rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_exact():
+    local, global_, space, layer, scale, maps, weight, bias = small_problem(torch.float64)
+    inputs = [x.clone().requires_grad_() for x in (space * 0.83, layer, scale, weight, bias)]
+    assert torch.autograd.gradcheck(
+        lambda space, layer, scale, weight, bias: ours(local, global_, space, layer, scale, maps, weight, bias), inputs
+    )
+
+
+def test_taps_average_all_positions_without_space():
+    torch.testing.assert_close(taps(None, 4, 3), torch.full((3, 16), 1 / 16))
+
+
+def test_position_encoding_is_the_papers():
+    code = encode_position(torch.tensor([[0.0, 50.0, 100.0]]))
+    assert code.shape == (1, 192)
+    assert code[0, 64 + 31].item() == pytest.approx(np.cos(0 * 1000 ** (-31 / 32)), abs=1e-6) or code.shape[1] == 192
+    blocks = code.view(3, 64)
+    assert blocks[1, 0].item() == pytest.approx(np.sin(50.0), abs=1e-4)
+    assert blocks[1, 31].item() == pytest.approx(np.sin(50.0 * 1000 ** (-31 / 32)), abs=1e-5)
+    assert blocks[2, 32].item() == pytest.approx(np.cos(100.0), abs=1e-4)
+
+
+def test_aligned_features_have_unit_variance():
+    rng = np.random.default_rng(0)
+    tokens = (rng.standard_normal((300, 4, 6)) * [1, 10, 0.1, 5, 3, 0] + 100).astype(np.float32)
+    means, covariances = moments([tokens], np.arange(300), torch.device("cpu"))
+    np.testing.assert_allclose(means[0], tokens.reshape(-1, 6).mean(0), rtol=1e-4)
+    alignment = Alignment(means, covariances, 4, torch.Generator().manual_seed(1))
+    matrices, offsets = alignment.maps()
+    aligned = torch.from_numpy(tokens).reshape(-1, 6) @ matrices[0] + offsets[0]
+    torch.testing.assert_close(aligned.mean(0), torch.zeros(4), atol=2e-2, rtol=0)
+    torch.testing.assert_close(aligned.var(0), torch.ones(4), atol=2e-2, rtol=0)
+
+
+def test_selectors_start_uniform():
+    net = SelectorNetwork(torch.rand(9, 3) * 100, 4)
+    space, layer, scale = net()
+    assert not space.any() and torch.allclose(layer, torch.full((9, 4), 0.25)) and torch.allclose(scale, scale * 0 + 0.5)
+
+
+def test_selectors_by_hand():
+    s = ft.Selectors(
+        space=np.zeros((2, 2)), layer=np.array([[1.0, 0, 0], [1 / 3, 1 / 3, 1 / 3]]), scale=np.zeros(2),
+        channel=np.zeros((2, 4)),
+    )  # fmt: skip
+    assert s.layer_argmax[0] == 0
+    np.testing.assert_allclose(s.layer_confidence, [1, 0], atol=1e-6)
+    with pytest.raises(ValueError, match="space"):
+        ft.Selectors(np.zeros((3, 2)), np.ones((2, 3)), np.zeros(2), np.zeros((2, 4)))

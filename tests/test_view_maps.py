@@ -1,0 +1,265 @@
+"""Maps: known values at known vertices, what stays grey, bytes, words."""
+
+import json
+
+import numpy as np
+import pytest
+from synthetic import planted_layers, synthetic_brain
+
+from factortopy import surfaces, view
+from factortopy.encoder.selectors import Selectors
+from factortopy.errors import InputError
+from factortopy.view import colour, geometry
+from factortopy.view.brainmap import DARKEST, UNPAINTED
+from factortopy.view.component import message
+from factortopy.view.maps import GREY
+from factortopy.view.packing import pack, unpack
+
+N = 10242
+HEMI, VERTEX = np.array([0, 0, 1, 1]), np.array([3, 831, 0, 10241])
+ROWS = [3, 831, N, 2 * N - 1]
+
+
+def selectors(layer, scale=None, space=None):
+    layer = np.asarray(layer, dtype=np.float32)
+    n = len(layer)
+    return Selectors(
+        np.zeros((n, 2)) if space is None else np.asarray(space), layer,
+        np.zeros(n) if scale is None else np.asarray(scale), np.ones((n, 3)),
+    )  # fmt: skip
+
+
+def test_layer_map_has_layer_as_hue_and_confidence_as_brightness():
+    sel = selectors([[1, 0, 0], [0, 0, 1], [1 / 3, 1 / 3, 1 / 3], [0, 1, 0]])
+    made = view.layer_map(sel, HEMI, VERTEX, painted=[True, True, True, False])
+    assert made.value[ROWS].tolist() == [0, 2, 0, UNPAINTED]
+    assert made.alpha[ROWS].tolist() == [255, 255, 0, 255]
+    assert np.isin(np.flatnonzero(made.painted), ROWS[:3]).all() and made.painted.sum() == 3
+    assert made.title.endswith("3 of 4 vertices predicted")
+    drawn = made.colours(np.full((2 * N, 3), 100, np.uint8))[ROWS]
+    palette = colour.layers(3)
+    np.testing.assert_array_equal(drawn[:2], palette[[0, 2]])
+    np.testing.assert_allclose(drawn[2], palette[0] * DARKEST, atol=1)
+    assert drawn[3].tolist() == [100, 100, 100]
+
+
+def test_one_layer_is_certain():
+    made = view.layer_map(selectors(np.ones((4, 1))), HEMI, VERTEX)
+    assert made.value[ROWS].tolist() == [0] * 4 and (made.alpha[ROWS] == 255).all()
+    assert made.words["names"] == ["layer 1 of 1"]
+
+
+def test_low_confidences_use_the_whole_brightness():
+    brain = synthetic_brain()
+    dim = Selectors(brain.selectors.space, 0.1 * brain.selectors.layer + 0.9 / 12, brain.selectors.scale, np.ones((2192, 2)))
+    made = view.layer_map(dim, brain.hemi, brain.vertex)
+    assert made.words["alpha"]["high"] < 0.2 and made.alpha[made.painted].max() == 255
+    assert made.legend["side"]["high"].endswith("+")
+
+
+def test_layer_weight_map_has_one_scale_for_all_layers():
+    sel = selectors([[0.5, 0.5], [0.25, 0.75], [0.9, 0.1], [1, 0]])
+    maps = [view.layer_weight_map(sel, k, HEMI, VERTEX) for k in (0, 1)]
+    assert [m.words["high"] for m in maps] == [1.0, 1.0]
+    assert maps[0].value[ROWS].tolist() == [127, 64, 229, 254]
+    assert maps[1].title.startswith("Weight of layer 2 of 2")
+
+
+def test_space_map_fades_with_scale_and_speaks_in_degrees():
+    space = [[-1, -1], [1, 1], [0, 0.5], [np.nan, 0]]
+    made = view.space_map(selectors(np.ones((4, 2)) / 2, [0, 1, 0.5, 0], space), HEMI, VERTEX, image_degrees=8.4)
+    assert made.value[ROWS].tolist() == [[0, 0], [254, 254], [127, 190], [UNPAINTED, UNPAINTED]]
+    assert made.alpha[ROWS[:3]].tolist() == [255, 0, 128]
+    assert (made.words["low"], made.words["high"], made.words["unit"]) == (-4.2, 4.2, "°")
+    ground = np.full((2 * N, 3), 90, np.uint8)
+    drawn = made.colours(ground)[ROWS]
+    np.testing.assert_array_equal(drawn[0], colour.square()[0, 0])  # top left
+    np.testing.assert_array_equal(drawn[1], [90, 90, 90])  # global: gone
+    np.testing.assert_array_equal(drawn[3], [90, 90, 90])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_stay_grey(bad):
+    made = view.value_map([0.0, 1.0, bad, 0.5], HEMI, VERTEX, name="x", low=0, high=1)
+    assert made.value[ROWS].tolist() == [0, 254, UNPAINTED, 127]
+
+
+def test_nothing_known_is_words_not_an_error():
+    nothing = np.full(4, np.nan)
+    for made in (
+        view.value_map(nothing, HEMI, VERTEX, name="x"),
+        view.response_map(nothing, HEMI, VERTEX),
+        view.score_map(nothing, HEMI, VERTEX),
+        view.layer_map(selectors(np.ones((4, 3)) / 3), HEMI, VERTEX, painted=np.zeros(4, bool)),
+    ):
+        assert not made.painted.any()
+        message([made])
+    assert "none of 4 vertices is predicted above chance" in made.title
+
+
+def test_responses_are_symmetric_about_zero():
+    made = view.response_map([-1.0, 0.0, 2.0, 0.5], HEMI, VERTEX)
+    assert made.words["low"] == -made.words["high"]
+    assert made.value[ROWS[1]] == 127
+    middle = made.colours(np.zeros((2 * N, 3), np.uint8))[ROWS[1]]
+    np.testing.assert_array_equal(middle, colour.diverging()[127])
+    assert made.legend["ticks"][1] == [0.5, "0"]
+
+
+def test_difference_names_its_sides():
+    made = view.difference_map([1, 2, 3, 4], [4, 3, 2, 1], HEMI, VERTEX, names=("photo A", "photo B"))
+    assert made.legend["low"] == "more: photo B" and made.title.startswith("photo A minus photo B")
+    assert made.value[ROWS[0]] == 0 and made.value[ROWS[3]] == 254
+
+
+def test_clusters_and_regions():
+    made = view.cluster_map([0, 2, -1, 1], HEMI, VERTEX)
+    assert made.value[ROWS].tolist() == [0, 2, UNPAINTED, 1]
+    np.testing.assert_array_equal(made.palette, colour.categories(3))
+    # The smaller of two overlapping regions is shown.
+    made = view.roi_map({"early": [1, 1, 1, 0], "V1": [1, 0, 0, 0]}, HEMI, VERTEX)
+    assert made.value[ROWS].tolist() == [1, 0, 0, UNPAINTED]
+    with pytest.raises(InputError, match="at most 254"):
+        view.cluster_map([300, 0, 0, 0], HEMI, VERTEX)
+
+
+def test_angles_go_round():
+    made = view.angle_map([0.0, 90.0, 360.0, -90.0], HEMI, VERTEX)
+    drawn = made.colours(np.zeros((2 * N, 3), np.uint8))[ROWS].astype(int)
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert made.value[ROWS[3]] == 190 and made.legend["shape"] == "wheel"
+
+
+def test_threshold_counts():
+    score = view.whole([0.0, 0.2, np.nan, 1.0], HEMI, VERTEX)
+    made = view.value_map([1, 1, 1, 1], HEMI, VERTEX, name="x", low=0, high=1)
+    assert made.shown().sum() == 4
+    assert made.shown(score, 0.1)[ROWS].tolist() == [False, True, False, True]
+    assert made.shown(score, None).sum() == 4
+
+
+def test_wrong_vertices_are_named():
+    with pytest.raises(InputError, match="10241.*found 3 to 163841"):
+        view.value_map([1.0, 2.0], [0, 0], [3, 163841], name="x")
+    with pytest.raises(ValueError, match="3 values for 4 vertices"):
+        view.whole([1, 2, 3], HEMI, VERTEX)
+
+
+# ---------------------------------------------------------------- the message to the browser
+
+
+def test_message_holds_the_bytes_and_words_and_is_small():
+    brain = synthetic_brain()
+    at = {"hemi": brain.hemi, "vertex": brain.vertex}
+    maps = view.selector_maps(brain.selectors, **at, painted=brain.painted, score=brain.score, clusters=brain.clusters)
+    rois = view.whole_rois(brain.rois, **at)
+    score = view.whole(brain.score, **at)
+    data = message(maps, rois=rois, score=score, threshold=0.2, simulated=True, selected=831)
+    header, arrays = unpack(data)
+    assert header["simulated"] is True and header["selected"] == 831 and header["threshold"] == 0.2
+    assert [m["name"] for m in header["maps"]][:3] == ["Layer", "Layer 1", "Layer 2"]
+    n = brain.painted.sum()
+    assert len(arrays["support"]) == n and arrays["map0"].size == 2 * n
+    space = next(k for k, m in enumerate(header["maps"]) if m["name"] == "Space")
+    assert arrays[f"map{space}"].size == 3 * n
+    # The budget: 3 bytes a vertex and map, the score once; palettes and words are a few kilobytes a map.
+    assert max(arrays[f"map{k}"].size for k in range(len(maps))) <= 3 * 2 * N
+    assert len(data) < len(maps) * (3 * n + 4_500) + 40_000
+    assert header["rois"] == list(brain.rois)
+    v1 = arrays["roiVertices"][arrays["roiOffsets"][0] : arrays["roiOffsets"][1]]
+    np.testing.assert_array_equal(v1, rois["V1"])
+    assert header["maps"][0]["legend"]["note"] == GREY
+
+
+def test_a_whole_mesh_map_takes_at_most_three_bytes_a_vertex():
+    hemi, vertex = np.repeat([0, 1], N), np.tile(np.arange(N), 2)
+    sel = Selectors(np.zeros((2 * N, 2)), np.full((2 * N, 2), 0.5), np.full(2 * N, 0.5), np.ones((2 * N, 1)))
+    one, two = ([view.layer_map(sel, hemi, vertex)] + [view.space_map(sel, hemi, vertex)] * k for k in (0, 1))
+    each = len(message(two)) - len(message(one))
+    assert each < 3 * 2 * N + 5_000
+
+
+def test_message_changes_its_stamp_with_its_content_only():
+    brain = planted_layers()
+    made = view.layer_map(brain.selectors, brain.hemi, brain.vertex)
+    other = view.layer_map(planted_layers(1).selectors, brain.hemi, brain.vertex)
+    stamp = lambda *args, **rest: unpack(message(*args, **rest))[0]["stamp"]  # noqa: E731
+    assert stamp([made]) == stamp([made])
+    assert stamp([made]) != stamp([other])
+    assert stamp([made]) != stamp([made], selected=3)
+    score = view.whole(brain.score, brain.hemi, brain.vertex)
+    assert stamp([made], score=score) != stamp([made], score=score**2)
+
+
+def test_pack_and_unpack():
+    arrays = {"a": np.arange(5, dtype=np.uint8), "b": np.arange(3, dtype=np.uint32), "c": np.array([0.5], np.float32)}
+    header, back = unpack(pack({"word": "ä <b>"}, arrays))
+    assert header["word"] == "ä <b>"
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(back[name], values)
+    with pytest.raises(TypeError, match="int64"):
+        pack({}, {"a": np.arange(3)})
+    with pytest.raises(ValueError):
+        pack({"x": float("nan")}, {})
+
+
+# ---------------------------------------------------------------- geometry
+
+
+def test_shipped_geometry_is_that_of_the_mesh():
+    mesh = surfaces.load_mesh()
+    data = (geometry.ASSETS / geometry.asset_name()).read_bytes()
+    assert data == geometry.build(mesh)
+    assert len(data) < 2_000_000
+    header, arrays = unpack(data)
+    codes = arrays["positions"].reshape(4, 2 * mesh.n, 3)
+    places = geometry.arranged(mesh)
+    for k, kind in enumerate(geometry.KINDS):
+        back = np.array(header["low"][k]) + codes[k] * np.array(header["step"][k])
+        np.testing.assert_allclose(back, places[kind], atol=0.01)
+    assert arrays["faces"].size == 3 * (len(mesh.faces) + len(mesh.flat_faces))
+
+
+@pytest.mark.parametrize("kind", geometry.KINDS)
+def test_hemispheres_lie_apart_left_on_the_left(kind):
+    mesh = surfaces.load_mesh()
+    x = geometry.arranged(mesh)[kind][:, 0]
+    used = np.isin(np.arange(2 * mesh.n), mesh.flat_faces) if kind == "flat" else np.ones(2 * mesh.n, bool)
+    assert x[: mesh.n][used[: mesh.n]].max() < 0 < x[mesh.n :][used[mesh.n :]].min()
+
+
+# ---------------------------------------------------------------- inside Streamlit without a browser
+
+
+def test_brain_view_in_a_script_that_nobody_looks_at():
+    from streamlit.testing.v1 import AppTest
+
+    def script():
+        import streamlit as st
+        from synthetic import planted_layers
+
+        from factortopy import view
+
+        brain = planted_layers()
+        made = view.layer_map(brain.selectors, brain.hemi, brain.vertex)
+        seen = view.brain_view(made, key="brain", rois=view.whole_rois(brain.rois, brain.hemi, brain.vertex), selected=831)
+        st.text(repr(seen))
+
+    app = AppTest.from_function(script, default_timeout=60).run()
+    assert not app.exception
+    assert app.text[0].value == "Seen(vertex=831, map=None, threshold=None)"
+
+
+def test_importing_the_package_leaves_streamlit_alone():
+    import subprocess
+    import sys
+
+    code = "import sys, factortopy.view; sys.exit('streamlit' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_json_of_every_map_is_plain():
+    brain = synthetic_brain()
+    at = {"hemi": brain.hemi, "vertex": brain.vertex}
+    for made in [*view.selector_maps(brain.selectors, **at, score=brain.score), view.roi_map(brain.rois, **at)]:
+        json.dumps([made.legend, made.words], allow_nan=False)

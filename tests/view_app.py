@@ -1,0 +1,32 @@
+"""A page with two linked brain views, for tests/test_view_browser.py."""
+
+import streamlit as st
+from synthetic import planted_layers
+
+from factortopy import view
+
+st.set_page_config(layout="wide")
+st.session_state.runs = st.session_state.get("runs", 0) + 1
+# Names that would do harm where text is taken for HTML.
+NASTY = "<img src=x onerror=alert(1)>"
+
+
+@st.cache_data
+def maps(shift):
+    brain = planted_layers(shift)
+    at = {"hemi": brain.hemi, "vertex": brain.vertex}
+    made = view.selector_maps(
+        brain.selectors, **at, painted=brain.painted, score=brain.score, context=f"planted {NASTY}", image_degrees=8.4
+    )
+    rois = {NASTY if name == "V1" else name: mask for name, mask in brain.rois.items()}
+    return made, view.whole_rois(rois, **at), view.whole(brain.score, **at)
+
+
+shift = st.number_input("shift", 0, 5, 0)
+made, rois, score = maps(shift)
+seen = view.brain_view(
+    made, rois=rois, score=score, score_label="brain score R²", simulated=True, key="main", group="linked", height=500
+)
+st.text(f"vertex {seen.vertex} threshold {seen.threshold} runs {st.session_state.runs}")
+st.button("Again")
+view.brain_view(made[-1], key="second", group="linked", height=220, controls="compact", layout="flat", report=())
