@@ -3,26 +3,34 @@
 import os
 from pathlib import Path
 
+from factortopy.errors import InputError
+
+
+def _made(path):
+    """The folder, created when missing."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a folder that can be written, found: {error.strerror or error}; "
+            "set FACTORTOPY_HOME to another folder"
+        ) from None
+    return path
+
 
 def home():
     """The folder for everything written: $FACTORTOPY_HOME, else ~/.factortopy (created when missing)."""
-    path = Path(os.environ.get("FACTORTOPY_HOME") or Path.home() / ".factortopy").expanduser()
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return _made(Path(os.environ.get("FACTORTOPY_HOME") or Path.home() / ".factortopy").expanduser())
 
 
 def cache_dir(kind):
     """Folder of a kind of thing that can be made again (``features``, ``subjects``, …)."""
-    path = home() / "cache" / kind
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return _made(home() / "cache" / kind)
 
 
 def runs_dir():
     """Folder that holds one folder a run."""
-    path = home() / "runs"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return _made(home() / "runs")
 
 
 def assets_dir():

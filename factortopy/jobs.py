@@ -59,8 +59,8 @@ def queue():
     """The queue of the current home folder; a file that is no database is put aside."""
     path = home() / "queue.db"
     known = _queues.get(path)
-    if known is not None and identity(path) == known[0]:
-        return known[1]
+    if known is not None and identity(path) == known.identity:
+        return known
     try:
         made = _open_queue(path)
     except sqlite3.DatabaseError:
@@ -69,20 +69,23 @@ def queue():
         for extra in ("-wal", "-shm"):
             path.with_name(path.name + extra).unlink(missing_ok=True)
         made = _open_queue(path)
-    _queues[path] = (identity(path), made)
+    _queues[path] = made
     return made
 
 
 def _open_queue(path):
     # The file is made here, so that it is never readable for others, not even for a moment.
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        opened = os.fstat(file)
+        os.close(file)
         os.chmod(path, 0o600)
     except OSError as error:
         raise explain_os_error(error, path) from None
     made = SqliteHuey("factortopy", filename=str(path), serializer=JsonSerializer(), results=False, strict_fifo=True)
     made.task(name="work")(work)
     made.pending()
+    made.identity = opened.st_dev, opened.st_ino  # the name may lead to another file later
     return made
 
 
@@ -111,11 +114,12 @@ def work(name):
     see_through(name)
 
 
-def enqueue(name):
-    """Put a run into the queue unless it waits there."""
+def enqueue(name, first=False):
+    """Put a run into the queue unless it waits there; ``first`` before those that have not had a turn."""
     if name not in queued_names():
         made = queue()
-        made.enqueue(made._registry.string_to_task("factortopy.jobs.work")((name,)))
+        task = made._registry.string_to_task("factortopy.jobs.work")
+        made.enqueue(task((name,), priority=int(first)))
 
 
 @contextlib.contextmanager
@@ -181,7 +185,10 @@ def cancel(run):
             if run.state(locked=False)[0] == "finished":
                 run.clear_stop()
                 return
-            run.update(state="stopped", reason="stopped before its turn", holder=None)
+            waited = run.info.get("state") == "queued"
+            run.update(
+                state="stopped", reason="stopped before its turn" if waited else "stopped on request", holder=None
+            )
             run.clear_stop()
     except RunBusy:
         pass  # it trains: it looks at the request at every step
@@ -222,15 +229,13 @@ def ensure_worker():
     detach = {"start_new_session": True}
     if os.name == "nt":
         detach = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
-    with open(home() / "worker.log", "ab") as out:
+    told = home() / "worker.log"
+    with open(told, "wb" if told.exists() and told.stat().st_size > 1_000_000 else "ab") as out:
         # Two that start at the same time are harmless: the second finds the lock held and goes.
-        _spawned[:] = [process for process in _spawned if process.poll() is None]  # those that ended are reaped
-        _spawned.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "factortopy.worker"], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                env=child_environment(), cwd=home(), **detach,
-            )
-        )  # fmt: skip
+        command = [sys.executable, "-m", "factortopy.worker"]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+        process = subprocess.Popen(command, env=child_environment(), cwd=home(), **streams, **detach)
+        _starting[home()] = process, time.monotonic()
 
 
 def wake():

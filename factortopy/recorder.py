@@ -112,7 +112,6 @@ class Recorder:
         """Remember which vertices the selectors belong to, for the preview."""
         self._still = {"hemi": np.asarray(subject.hemi, np.uint8), "vertex": np.asarray(subject.vertex, np.int32)}
         self._still |= {f"roi.{name}": np.asarray(mask, np.uint8) for name, mask in (subject.rois or {}).items()}
-        self._still |= {f"roi.{name}": np.asarray(mask, np.uint8) for name, mask in subject.rois.items()}
 
     def seconds(self):
         """Seconds of this process, by a clock that does not jump."""

@@ -222,8 +222,11 @@ class Run:
 
         Measured on the monotonic clock, which all processes of a machine share: a jump of the wall clock is no death.
         """
-        progress = self.progress()
-        if not progress or progress.get("host") != socket.gethostname() or not self.is_locked():
+        progress = self.progress() or {}
+        if progress.get("host") != socket.gethostname() or not self.is_locked():
+            return None
+        # A process that has just begun may not have said anything: the last words are those of another one.
+        if progress.get("pid") != self._holder().get("pid"):
             return None
         silent = time.monotonic() - (progress.get("monotonic") or math.inf)
         return silent if 0 <= silent < math.inf else None
@@ -237,21 +240,14 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self, timeout=1.5):
-        """Hold the run.
-
-        Raises
-        ------
-        RunBusy
-            When another process still holds it after ``timeout`` seconds; names it.
-        """
+        """Hold the run; RunBusy, naming the holder, when another process still holds it after ``timeout`` seconds."""
+        if not self.path.is_dir():  # the lock would make it
+            raise RunGone(f"{self.path}: this run's folder is gone; it was deleted or moved")
         lock = FileLock(self.path / "lock")
-        try:
-            # Looking whether a lock is held takes it for an instant; the timeout outlasts that.
+        try:  # looking whether a lock is held takes it for an instant; the timeout outlasts that
             lock.acquire(timeout=timeout)
         except Timeout:
             raise RunBusy(f"{self.path}: {self.holder()} holds this run; wait until it ends, or stop it") from None
-        except FileNotFoundError:
-            raise RunGone(f"{self.path}: this run's folder is gone; it was deleted or moved") from None
         except OSError as error:
             raise explain_os_error(error, self.path) from None
         try:
@@ -265,13 +261,16 @@ class Run:
 
     def holder(self):
         """Who holds the run, in words."""
-        try:
-            holder = self.info.get("holder") or {}
-        except InputError:
-            holder = {}
+        holder = self._holder()
         if "pid" not in holder:
             return "another process"
         return f"process {holder['pid']} on {holder.get('host')} (since {holder.get('since')})"
+
+    def _holder(self):
+        try:
+            return self.info.get("holder") or {}
+        except InputError:
+            return {}
 
     def request_stop(self):
         """Ask whoever trains it to stop and keep what was learnt; a deleted run stays deleted."""

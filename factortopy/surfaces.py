@@ -5,7 +5,7 @@ Vertices of both hemispheres are kept left first; ``full_index`` is the row of a
 
 import importlib.metadata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -63,10 +63,15 @@ class Mesh:
     flat_faces: np.ndarray
     sulc: np.ndarray
 
+    @cached_property
+    def _edges(self):
+        pairs = np.sort(np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]]), 1)
+        low, high = np.divmod(np.unique(pairs[:, 0].astype(np.int64) * 2 * self.n + pairs[:, 1]), 2 * self.n)
+        return np.stack([low, high], 1).astype(self.faces.dtype)
+
     def edges(self):
         """(E, 2) unique pairs of neighbouring vertices, lower index first."""
-        pairs = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
-        return np.unique(np.sort(pairs, 1), axis=0)
+        return self._edges
 
 
 @cache

@@ -75,7 +75,8 @@ def train_run(
     if queued and not (run.path / "run.json").exists():
         raise RunGone(f"{run.path}: this run's folder is gone; it was deleted before its turn came")
     run.make_folder()
-    with run.lock():
+    recorder = Recorder(run, on_progress)
+    with run.lock(), _signals(recorder):
         settings = _open(run, asked, resume)
         if run.info["finished"] or (queued and run.info["state"] != "queued"):
             return run
@@ -83,9 +84,7 @@ def train_run(
             run.clear_stop()  # an old wish; the queue keeps one that came while the run waited
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now(), "queue": queued}
         run.update(state="running", reason=None, holder=holder, versions=versions())
-        recorder = Recorder(run, on_progress)
-        with _signals(recorder):
-            _guarded(run, settings, recorder, say)
+        _guarded(run, settings, recorder, say)
     return run
 
 
@@ -146,9 +145,11 @@ def _guarded(run, settings, recorder, say):
     except (RunGone, RunBusy):
         raise
     except InputError as error:
+        run.check_there()  # a file that could not be written because the folder went away
         settle("failed", str(error))
         raise
     except OSError as error:
+        run.check_there()
         told = explain_os_error(error, run.path)
         settle("failed", str(told))
         raise told from error

@@ -53,14 +53,15 @@ def reconcile():
         for run in list_runs(shipped=False):
             if run.name in known:
                 continue
-            status = run.status
-            orphan = status in ("running", "stopping") and (run.info.get("holder") or {}).get("queue")
-            if status == "interrupted":
-                with contextlib.suppress(RunBusy, RunGone):
+            with contextlib.suppress(InputError):  # deleted, or taken by a process, while it was looked at
+                before = status = run.status
+                if status == "interrupted":
                     status = _count_death(run, "killed or ended with the machine")
-            if status == "queued" or orphan:
-                enqueue(run.name)
-                found.append(run.name)
+                orphan = status in ("running", "stopping") and (run.info.get("holder") or {}).get("queue")
+                if status == "queued" or orphan:
+                    # What already had its turn goes on before others begin: one training at a time.
+                    enqueue(run.name, first=before != "queued")
+                    found.append(run.name)
     return found
 
 
@@ -213,7 +214,6 @@ def run_worker():
 def _watch(consumer, served, lock):
     """Look after the worker: queue again what was lost; end it when it is idle or its queue was deleted."""
     path = home() / "queue.db"
-    mine = identity(path)
     idle_since = looked = time.monotonic()
     while True:
         time.sleep(1.0)
@@ -221,7 +221,7 @@ def _watch(consumer, served, lock):
             if _working or served.pending_count() or served.scheduled_count():
                 idle_since = time.monotonic()
             # Nobody can submit while the guard is held: no run is left between a last look and the end.
-            gone = identity(path) != mine
+            gone = identity(path) != served.identity
             if not _working and (gone or time.monotonic() - idle_since > IDLE_SECONDS):
                 with guard():
                     time.sleep(0.5)  # a task that was taken this moment shows in ``_working`` by then

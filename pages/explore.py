@@ -32,16 +32,21 @@ def page():
             "Colour-blind safe layers", key="safe", help="Draws the layer map in colours that most people can tell apart."
         )
     maps = maps_of(str(run.path), (run.path / "run.json").stat().st_mtime_ns, safe)
+    wanted = wanted_vertex()
     left, right = st.columns([2, 1], gap="medium")
     with left:
         seen = shared.brain(
-            maps, encoder, key=f"explore-{run.name}", height=HEIGHT, group="explore", selected=wanted_vertex(run),
+            maps, encoder, key=f"explore-{run.name}", height=HEIGHT, group="explore", selected=wanted,
             map=st.query_params.get("map"), report=("vertex", "map"),
         )  # fmt: skip
         if not shared.painted(encoder).any():
             st.info("No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help.")
-    remember(seen)
-    index = shared.vertex_at(encoder, seen.vertex)
+    # The view tells what was clicked; a vertex that a button or the address asked for stays until the next click.
+    clicked = seen.vertex != st.session_state.get(f"clicked {run.name}", wanted)
+    st.session_state[f"clicked {run.name}"] = seen.vertex
+    row = seen.vertex if clicked else wanted
+    remember(row, seen.map)
+    index = shared.vertex_at(encoder, row)
     with right, st.container(height=HEIGHT, border=False):
         if index is None:
             invitation(encoder, run)
@@ -50,20 +55,20 @@ def page():
     by_area(encoder)
 
 
-def wanted_vertex(run):
+def wanted_vertex():
     """The vertex that a button or the page's address asks for."""
     asked = st.session_state.pop("go to", None)
     if asked is not None:
         return asked
     try:
-        return int(st.query_params.get("vertex", ""))
+        return max(-1, int(st.query_params.get("vertex", "")))
     except ValueError:
         return None
 
 
-def remember(seen):
+def remember(vertex, shown):
     """Keep vertex and map in the page's address, so that the link restores the view."""
-    for name, value in (("vertex", seen.vertex), ("map", seen.map)):
+    for name, value in (("vertex", vertex), ("map", shown)):
         if value is None:
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != str(value):
@@ -101,10 +106,10 @@ def vertex_panel(encoder, gallery, index):
                help=shared.WORDS["vertex"])  # fmt: skip
     score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling
     a, b, c = st.columns(3)
-    a.metric("Brain score R²", "–" if score is None else f"{score[index]:.2f}",
+    a.metric("R²", "–" if score is None else f"{score[index]:.2f}",
              help=shared.WORDS["R²"])  # fmt: skip
     known = ceiling is not None and np.isfinite(ceiling[index])
-    b.metric("Noise ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"])
+    b.metric("Ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"])
     c.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"])
     st.plotly_chart(layer_bars(encoder, index), width="stretch", config={"displayModeBar": False}, key="bars")
     half = float(info.get("image_degrees", 8.4)) / 2

@@ -160,7 +160,12 @@ def watch():
 
 @st.fragment(run_every=2.0)
 def panel(name):
-    """One run: progress, curve, map so far, what can be done."""
+    """One run, drawn anew every two seconds while the rest of the page stays."""
+    shared.guard(lambda: one_run(name))
+
+
+def one_run(name):
+    """Progress, curve, map so far, what can be done."""
     try:
         run = find_run(name)
     except InputError:

@@ -73,13 +73,13 @@ def offered(encoder, gallery):
 
 def thumbnails(pictures):
     """Samples to click, for those who have no picture at hand."""
-    st.caption("No picture at hand? Click one:")
-    columns = st.columns(3)
-    for k, (name, pixels) in enumerate(pictures.items()):
-        with columns[k % 3]:
-            st.image(square(pixels), width="stretch")
-            if st.button(name.split(": ")[-1], key=f"pick-{name}", width="stretch"):
-                st.session_state["shown"] = name
+    with st.popover("No picture at hand? Take a sample", icon=":material/photo_library:", width="stretch"):
+        columns = st.columns(4)
+        for k, (name, pixels) in enumerate(pictures.items()):
+            with columns[k % 4]:
+                st.image(square(pixels), width="stretch")
+                if st.button(name.split(": ")[-1], key=f"pick-{name}", width="stretch"):
+                    st.session_state["shown"] = name
 
 
 def uploaded(uploads):

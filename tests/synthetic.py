@@ -1,5 +1,6 @@
 """Smooth made-up selectors on the visual cortex, for tests and pictures of the view."""
 
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ from factortopy import surfaces
 from factortopy.encoder.selectors import Selectors
 
 
+@cache
 def synthetic_brain(n_layers=12, seed=0):
     """Selectors, score, clusters, response and regions that look like a fitted demo encoder.
 
@@ -42,6 +44,7 @@ def synthetic_brain(n_layers=12, seed=0):
     )  # fmt: skip
 
 
+@cache
 def planted_layers(shift=0, n_layers=12):
     """Like ``synthetic_brain``, but each area has a certain, one-hot layer: (number of the area + shift) mod L.
 

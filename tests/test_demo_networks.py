@@ -29,7 +29,7 @@ def home(tmp_path_factory):
 def small(home, monkeypatch):
     """A training of a few steps on a few pictures."""
     monkeypatch.setenv("FACTORTOPY_HOME", str(home))
-    return {"pictures": 32, "held_out": 16, "batch": 8}
+    return {"pictures": 20, "held_out": 10, "batch": 4}
 
 
 # ---------------------------------------------------------------- networks
@@ -197,10 +197,10 @@ def test_training_writes_a_network_that_loads(objective, tmp_path, small, pictur
     assert torch.isfinite(local[-1]).all()
     assert backbone.fingerprint != load_demo(name).fingerprint
     written = json.loads((tmp_path / f"{name}.json").read_text())
-    assert written == report and written["steps"] == 3 and written["seed"] == 1 and written["pictures_seen"] == 24
+    assert written == report and written["steps"] == 3 and written["seed"] == 1 and written["pictures_seen"] == 12
     assert len(written["probe_auc_by_layer"]) == 12
     assert ("auc" in written) == (objective == "supervised")
-    assert (tmp_path / f"{name}.csv").read_text().splitlines()[-1].startswith("3,24,")
+    assert (tmp_path / f"{name}.csv").read_text().splitlines()[-1].startswith("3,12,")
 
 
 def test_a_step_lowers_the_loss_of_its_own_pictures(small):
@@ -209,8 +209,8 @@ def test_a_step_lowers_the_loss_of_its_own_pictures(small):
     for objective, kind in (("supervised", train_demo.Supervised), ("masked", train_demo.Masked)):
         model = kind()
         optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-        data = (images[:4], targets[:4], cover[:4])
-        losses = [train_demo.train_step(model, optimizer, objective, data, step, 150, 0, 4) for step in range(15)]
+        data = (images[:3], targets[:3], cover[:3])
+        losses = [train_demo.train_step(model, optimizer, objective, data, step, 150, 0, 3) for step in range(12)]
         assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3]), objective
 
 

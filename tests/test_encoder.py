@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import factortopy as ft
 from factortopy import analysis
@@ -227,14 +229,30 @@ def test_forward_equals_the_reference():
 
 def test_gradients_are_exact():
     local, global_, space, layer, scale, maps, weight, bias = small_problem(torch.float64)
-    inputs = [x.clone().requires_grad_() for x in (space * 0.83, layer, scale, weight, bias)]
-    assert torch.autograd.gradcheck(
-        lambda space, layer, scale, weight, bias: ours(local, global_, space, layer, scale, maps, weight, bias), inputs
-    )
+    inputs = [x.clone().requires_grad_() for x in (local[0], space * 0.83, layer, scale, weight, bias)]
+
+    def forward(first, *rest):
+        return ours([first, local[1]], global_, *rest[:3], maps, *rest[3:])
+
+    assert torch.autograd.gradcheck(forward, inputs)
 
 
-def test_taps_average_all_positions_without_space():
-    torch.testing.assert_close(taps(None, 4, 3), torch.full((3, 16), 1 / 16))
+def test_positions_are_averaged_without_space():
+    local, global_, _, layer, scale, maps, _, _ = small_problem(torch.float32)
+    rows, heads = align([t.flatten(1, 2) for t in local], global_, *maps)
+    value = read_out(rows, heads, None, layer, scale[:, None] * 0, 4, 2)
+    aligned = [t.flatten(1, 2).mean(1) @ a + a0 for t, a, a0 in zip(local, *maps[0], strict=True)]
+    torch.testing.assert_close(value, sum(layer[:, l, None, None] * aligned[l][None] for l in range(2)))
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1.3, 1.3), st.floats(-1.3, 1.3)), min_size=1, max_size=6), st.integers(1, 9))
+def test_taps_sample_as_grid_sample_does(places, grid):
+    space = torch.tensor(places, dtype=torch.float64)
+    picture = torch.arange(1.0, grid * grid + 1, dtype=torch.float64)
+    cells, weights = taps(space, grid)
+    expected = F.grid_sample(picture.view(1, 1, grid, grid), space[None, None], align_corners=False)[0, 0, 0]
+    torch.testing.assert_close((picture[cells] * weights).sum(1), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_position_encoding_is_the_papers():

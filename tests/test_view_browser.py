@@ -79,7 +79,8 @@ def test_known_vertices_have_the_colours_of_their_layers(view, planted):
         if name == "V3":
             continue
         row, place = seen_member(view, planted, name, "flat")
-        np.testing.assert_allclose(pixel(view, place["x"], place["y"]), palette[number % 12], atol=3, err_msg=f"{name} {row}")
+        drawn = pixel(view, place["x"], place["y"])
+        np.testing.assert_allclose(drawn, palette[number % 12], atol=3, err_msg=f"{name} {row}")
     # V3 is not predicted: grey, however the palette may look.
     _, place = seen_member(view, planted, "V3", "flat")
     shade = np.array(pixel(view, place["x"], place["y"]), dtype=int)
@@ -107,6 +108,17 @@ def test_a_click_beside_the_brain_clears(page, view, planted):
     click_at(page, view, 6, 200)
     expect_text(page, "vertex None ")
     assert view.get_attribute("data-vertex") == "-1"
+
+
+def test_python_can_select_and_the_visitor_can_go_on(page, view, planted):
+    page.get_by_role("button", name="Go to 831").click()
+    expect_text(page, "vertex 831 ")
+    page.wait_for_function("view => view.dataset.vertex === '831'", arg=view.element_handle())
+    row, place = seen_member(view, planted, "V1", "flat")
+    click_at(page, view, place["x"], place["y"])
+    expect_text(page, rf"vertex {row} ")
+    page.wait_for_timeout(500)
+    assert view.get_attribute("data-vertex") == str(row)
 
 
 def test_hovering_says_the_value_in_words(page, view, planted):

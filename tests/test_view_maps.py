@@ -49,12 +49,19 @@ def test_one_layer_is_certain():
     assert made.words["names"] == ["layer 1 of 1"]
 
 
-def test_low_confidences_use_the_whole_brightness():
+def test_brightness_follows_the_map_but_no_confidence_stays_dark():
     brain = synthetic_brain()
-    dim = Selectors(brain.selectors.space, 0.1 * brain.selectors.layer + 0.9 / 12, brain.selectors.scale, np.ones((2192, 2)))
-    made = view.layer_map(dim, brain.hemi, brain.vertex)
-    assert made.words["alpha"]["high"] < 0.2 and made.alpha[made.painted].max() == 255
-    assert made.legend["side"]["high"].endswith("+")
+    sel = brain.selectors
+    tops = {}
+    for share in (0.1, 0.7):
+        dim = Selectors(sel.space, share * sel.layer + (1 - share) / 12, sel.scale, sel.channel)
+        made = view.layer_map(dim, brain.hemi, brain.vertex)
+        tops[share] = made.words["alpha"]["high"], int(made.alpha[made.painted].max())
+        assert made.legend["side"]["high"].endswith("+")
+    assert tops[0.7][1] > 200 and tops[0.7][0] < 1
+    assert tops[0.1][0] == 0.2 and tops[0.1][1] < 100
+    same = view.layer_map(dim, brain.hemi, brain.vertex, confidence_top=1.0)
+    assert same.words["alpha"]["high"] == 1.0 and same.alpha.max() < 255
 
 
 def test_layer_weight_map_has_one_scale_for_all_layers():
@@ -242,7 +249,8 @@ def test_brain_view_in_a_script_that_nobody_looks_at():
 
         brain = planted_layers()
         made = view.layer_map(brain.selectors, brain.hemi, brain.vertex)
-        seen = view.brain_view(made, key="brain", rois=view.whole_rois(brain.rois, brain.hemi, brain.vertex), selected=831)
+        rois = view.whole_rois(brain.rois, brain.hemi, brain.vertex)
+        seen = view.brain_view(made, key="brain", rois=rois, selected=831)
         st.text(repr(seen))
 
     app = AppTest.from_function(script, default_timeout=60).run()

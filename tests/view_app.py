@@ -24,9 +24,12 @@ def maps(shift):
 
 shift = st.number_input("shift", 0, 5, 0)
 made, rois, score = maps(shift)
+if st.button("Go to 831"):
+    st.session_state.wish = 831
 seen = view.brain_view(
-    made, rois=rois, score=score, score_label="brain score R²", simulated=True, key="main", group="linked", height=500
-)
+    made, rois=rois, score=score, score_label="brain score R²", simulated=True, key="main", group="linked", height=500,
+    selected=st.session_state.get("wish"),
+)  # fmt: skip
 st.text(f"vertex {seen.vertex} threshold {seen.threshold} runs {st.session_state.runs}")
 st.button("Again")
 view.brain_view(made[-1], key="second", group="linked", height=220, controls="compact", layout="flat", report=())

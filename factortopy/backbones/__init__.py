@@ -43,7 +43,9 @@ def load_backbone(name, weights=None):
 
         if name not in OBJECTIVES:
             known = ", ".join(entry.name for entry in list_backbones())
-            raise InputError(f"network {name!r}: expected one of {known}, or timm/NAME for any timm network; found neither")
+            raise InputError(
+                f"network {name!r}: expected one of {known}, or timm/NAME for any timm network; found neither"
+            )
         backbone = load_demo(name, weights)
     backbone.weights = None if weights is None else str(weights)
     return backbone

@@ -3,11 +3,13 @@
 import hashlib
 from pathlib import Path
 
+from factortopy.backbones import UNTRAINED
 from factortopy.backbones.base import Backbone
 from factortopy.errors import InputError
 
 VERSION = 1  # of the preprocessing below: part of the fingerprint
 PROBE_SECONDS = 3.0
+OPTIONS = {"num_classes": 0}  # tokens are read before the classifier
 
 
 def load_timm(name, weights=None):
@@ -26,23 +28,27 @@ def load_timm(name, weights=None):
         close = timm.list_models(f"*{architecture[:12]}*")[:3]
         hint = f"; did you mean {', '.join(close)}?" if close else "; timm.list_models() lists them"
         raise InputError(f"network timm/{name}: expected the name of a timm network, found none called that{hint}")
-    options = {"num_classes": 0}
+    try:
+        timm.get_pretrained_cfg(name)
+    except RuntimeError:  # the part after the point
+        tags = ", ".join(timm.list_pretrained(f"{architecture}.*")[:3])
+        raise InputError(
+            f"network timm/{name}: expected weights that timm knows, found none of that name; "
+            f"choose {tags or architecture}"
+        ) from None
     if weights == "untrained":
         import torch
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # an untrained network must be the same one when it is loaded again
-            model = timm.create_model(name, pretrained=False, **options)
-    elif weights is None:
+            model = timm.create_model(name, pretrained=False, **OPTIONS)
+        return TimmBackbone(model, f"timm/{name}{UNTRAINED}", trained=False)
+    if weights is None:
         _reachable(timm, name)
-        model = _create(timm, name, f"weights of timm/{name}", pretrained=True, **options)
+        model = _create(timm, name, f"weights of timm/{name}", **OPTIONS)
     else:
-        path = Path(weights)
-        if not path.is_file():
-            raise InputError(f"{path}: expected a weights file for timm/{name}, found none; check the path")
-        overlay = {"file": str(path), "custom_load": False}
-        model = _create(timm, name, str(path), pretrained=True, pretrained_cfg_overlay=overlay, **options)
-    return TimmBackbone(model, f"timm/{name}", trained=weights != "untrained")
+        model = _from_file(timm, name, Path(weights))
+    return TimmBackbone(model, f"timm/{name}")
 
 
 def _import_timm():
@@ -59,7 +65,7 @@ def _import_timm():
 
 
 def _reachable(timm, name):
-    """Raise within seconds when the weights are neither cached nor fetchable: the hub's own retries take up to a minute."""
+    """Raise within seconds when the weights are neither cached nor fetchable; the hub's own retries take a minute."""
     import huggingface_hub as hub
 
     cfg = timm.get_pretrained_cfg(name)
@@ -74,27 +80,75 @@ def _reachable(timm, name):
     files = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
     if any(isinstance(hub.try_to_load_from_cache(repo, file), str) for file in files):
         return
+    by_hand = f"download model.safetensors of {repo} elsewhere and give its path as weights, or use demo-vit"
     try:
         if hub.constants.HF_HUB_OFFLINE:
             raise ConnectionError("offline mode is on")
         hub.get_hf_file_metadata(hub.hf_hub_url(repo, files[0]), timeout=PROBE_SECONDS)
     except hub.errors.EntryNotFoundError:
         return  # an older file name: the hub answers, so timm will find it
-    except Exception as error:  # every failure of the network ends here, whatever library raised it
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    except hub.errors.GatedRepoError:  # before its parent, RepositoryNotFoundError
         raise InputError(
-            f"weights of timm/{name}: expected to fetch them from the model hub, which did not answer ({reason}); "
-            f"connect to the internet, or download model.safetensors of {repo} elsewhere and give its path as weights, "
-            "or use demo-vit"
+            f"weights of timm/{name}: expected to fetch them from the model hub, which gives {repo} only to those who "
+            f"accepted its terms; accept them on its page and log in (hf auth login), or {by_hand}"
         ) from None
+    except (hub.errors.RepositoryNotFoundError, hub.errors.RevisionNotFoundError):
+        raise InputError(
+            f"weights of timm/{name}: expected to fetch them from the model hub, which has no {repo} (or hides it); "
+            f"choose other weights, or {by_hand}"
+        ) from None
+    except Exception as error:  # every failure of the network ends here, whatever library raised it
+        raise InputError(
+            f"weights of timm/{name}: expected to fetch them from the model hub, which did not answer "
+            f"({_first_words(error, 120)}); connect to the internet, or {by_hand}"
+        ) from None
+
+
+def _from_file(timm, name, path):
+    """The network with the weights of a file, all of them: timm itself is content with a file of another network."""
+    import torch
+
+    if not path.is_file():
+        raise InputError(f"{path}: expected a weights file for timm/{name}, found none; check the path")
+    with open(path, "rb") as file:
+        if file.read(40).startswith(b"version https://git-lfs"):
+            raise InputError(f"{path}: expected weights of timm/{name}, found a Git-LFS pointer; run: git lfs pull")
+    try:
+        tensors = timm.models.load_state_dict(str(path), weights_only=True)  # a pickle's code is not run
+    except Exception as error:  # safetensors, pickle and zip raise many classes for one cause
+        pickled = "weights_only" in str(error)
+        reason = "a pickle that holds more than tensors; nothing in it was run" if pickled else _first_words(error)
+        raise InputError(
+            f"{path}: expected weights of timm/{name} as .safetensors, found a file that cannot be read ({reason}); "
+            "copy or download it again"
+        ) from None
+    with torch.device("meta"):  # names alone
+        wanted = timm.create_model(name, pretrained=False, **OPTIONS).state_dict()
+    config = timm.get_pretrained_cfg(name)
+    heads = (config and config.classifier) or ()
+    heads = {head.split(".")[0] for head in ((heads,) if isinstance(heads, str) else heads)}
+    tensors = {k: v for k, v in tensors.items() if k in wanted or k.split(".")[0] not in heads}
+    # Told that the file has no classifier either, timm compares strictly.
+    overlay = {"state_dict": tensors, "num_classes": 0, "label_offset": 0, "custom_load": False}
+    model = _create(timm, name, str(path), pretrained_cfg_overlay=overlay, **OPTIONS)
+    for key, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise InputError(f"{path}: expected finite weights, found infinity or NaN in {key}; take an earlier file")
+    return model
 
 
 def _create(timm, name, what, **options):
     try:
-        return timm.create_model(name, **options)
+        return timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # timm raises many classes for one cause: the file does not fit
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise InputError(f"{what}: expected weights that fit timm/{name}, found {reason}; use the file of this network") from None
+        raise InputError(
+            f"{what}: expected weights that fit timm/{name}, found {_first_words(error)}; use the file of this network"
+        ) from None
+
+
+def _first_words(error, most=300):
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= most else words[:most] + "…"
 
 
 class TimmBackbone(Backbone):
@@ -114,7 +168,8 @@ class TimmBackbone(Backbone):
         self._class_token = getattr(model, "cls_token", None) is not None
         blank = torch.zeros(1, self.input_size, self.input_size, 3, dtype=torch.uint8).numpy()
         shapes = [t.shape for t in self.tokens(blank)[0]]
-        kind = "block" if hasattr(model, "blocks") else "stage"
+        blocks = hasattr(model, "num_prefix_tokens") and len(model.blocks) == len(shapes)
+        kind = "block" if blocks else "stage"
         self.layer_names = [f"{kind} {i + 1}" for i in range(len(shapes))]
         self.width = max(shape[-1] for shape in shapes)
         digest = hashlib.blake2b(digest_size=10)

@@ -136,7 +136,9 @@ class Encoder:
         tensors |= {f"roi.{name}": np.asarray(mask, dtype=np.uint8) for name, mask in self.rois.items()}
         if self.noise_ceiling is not None:
             tensors["noise_ceiling"] = np.asarray(self.noise_ceiling, dtype=np.float32)
-        meta = {"layer_names": self.layer_names, "grid": self.grid, "density": self.density}
+        meta = {
+            "layer_names": self.layer_names, "grid": self.grid, "density": self.density, "roi_names": list(self.rois),
+        }  # fmt: skip
         write_tensors(folder / "encoder.safetensors", tensors, {"factortopy": json.dumps(meta)})
         factors = {"space": s.space, "layer": s.layer, "scale": s.scale, "channel": s.channel}
         write_tensors(folder / "selectors.safetensors", factors, {"simulated": str(self.simulated)})
@@ -182,7 +184,7 @@ class Encoder:
                 info["grid"],
                 info["density"],
                 info,
-                {k[4:]: v.astype(bool) for k, v in tensors.items() if k.startswith("roi.")},
+                {name: tensors[f"roi.{name}"].astype(bool) for name in info["roi_names"]},  # in the subject's order
                 tensors.get("noise_ceiling"),
             )
             if len(encoder.vertex) != len(factors["layer"]) or len(info["layer_names"]) != factors["layer"].shape[1]:

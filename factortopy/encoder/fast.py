@@ -151,9 +151,9 @@ class FastFit:
 
     @torch.no_grad()
     def validate(self):
-        """Mean R² over (up to 256) vertices on validation trials, solved on up to 1,000 training trials; keeps the best."""
+        """Mean R² over (up to 256) vertices on validation trials, solved on up to 600 training trials; keeps the best."""
         problem = self.problem
-        fitted = problem.train[:: max(1, len(problem.train) // 1000)]
+        fitted = problem.train[:: max(1, -(-len(problem.train) // 600))]
         if self._probe_data is None:
             both = np.concatenate([fitted, problem.val])
             self._probe_data = both, problem.answers(both, self.probe).T

@@ -64,18 +64,61 @@ def _mlp(outputs):
     return net
 
 
-def taps(space, grid, n=None):
-    """(n, grid²) weights of bilinear sampling at ``space``: grid_sample with align_corners=False, zeros outside.
+def taps(space, grid):
+    """Bilinear sampling at ``space`` (n, 2) on a grid: grid_sample with align_corners=False and zeros outside.
 
-    ``space`` None averages all positions of ``n`` vertices.
+    Returns
+    -------
+    cells : (n, 4) int64, rows of the flattened grid (y · grid + x)
+    weights : (n, 4), 0 for a tap outside the picture
     """
-    if space is None:
-        return torch.full((n, grid * grid), 1 / grid**2)
-    cell = torch.arange(grid, dtype=space.dtype, device=space.device)
     at = (space + 1) * grid / 2 - 0.5
-    weight_x = (1 - (at[:, :1] - cell).abs()).clamp_min(0)
-    weight_y = (1 - (at[:, 1:] - cell).abs()).clamp_min(0)
-    return (weight_y[:, :, None] * weight_x[:, None, :]).flatten(1)
+    low = at.detach().floor()
+    cells, weights = [], []
+    for dy in (0, 1):
+        for dx in (0, 1):
+            x, y = low[:, 0] + dx, low[:, 1] + dy
+            inside = (x >= 0) & (x < grid) & (y >= 0) & (y < grid)
+            weight = (1 - (at[:, 0] - x).abs()) * (1 - (at[:, 1] - y).abs())
+            weights.append(torch.where(inside, weight, torch.zeros_like(weight)))
+            cells.append((y.clamp(0, grid - 1) * grid + x.clamp(0, grid - 1)).long())
+    return torch.stack(cells, 1), torch.stack(weights, 1)
+
+
+class SharedTaps(torch.autograd.Function):
+    """Σ over layers and taps of weight × token row, for vertices that share grid cells: a matrix product a group.
+
+    A vertex needs 4 taps × L layers of the L·K rows; vertices whose taps lie in the same cells read the same 4·L rows.
+    Measured on 2 cores against the dense product with (n, L·K) weights: docs/encoder.md.
+    """
+
+    @staticmethod
+    def forward(ctx, rows, weight, cells):
+        """rows (L·K, M), weight (n, L, 4), cells (n, 4) -> (n, M)."""
+        n, n_layers, _ = weight.shape
+        first = torch.arange(n_layers, device=rows.device)[:, None] * (len(rows) // n_layers)
+        shared, group = torch.unique(cells, dim=0, return_inverse=True)
+        order = group.argsort()
+        members = order.split(group.bincount(minlength=len(shared)).tolist())
+        picks = [(first + cell).flatten() for cell in shared]
+        out = rows.new_empty(n, rows.shape[1])
+        flat = weight.flatten(1)
+        for vertices, pick in zip(members, picks, strict=True):
+            out[vertices] = flat[vertices] @ rows[pick]
+        ctx.save_for_backward(rows, weight)
+        ctx.groups = members, picks
+        return out
+
+    @staticmethod
+    def backward(ctx, gradient):
+        rows, weight = ctx.saved_tensors
+        flat, to_rows, to_weight = weight.flatten(1), torch.zeros_like(rows), torch.empty_like(weight.flatten(1))
+        for vertices, pick in zip(*ctx.groups, strict=True):
+            part = gradient[vertices]
+            to_weight[vertices] = part @ rows[pick].T
+            # Taps outside the picture point at a cell that may be another tap's, too: add, do not assign.
+            to_rows.index_add_(0, pick, flat[vertices].T @ part)
+        return to_rows, to_weight.view_as(weight), None
 
 
 class Alignment(nn.Module):
@@ -132,8 +175,14 @@ def align(local, global_, local_maps, global_maps):
 
 
 def read_out(rows, heads, space, layer, scale, grid, dim):
-    """v of every vertex and picture, (n, T, D): taps × layers as one matrix product shared by the batch."""
-    where = taps(space, grid, len(layer)).to(rows.dtype)
-    weight = ((layer * (1 - scale))[:, :, None] * where[:, None, :]).flatten(1)
-    value = weight.to(rows.dtype) @ rows + (layer * scale).to(rows.dtype) @ heads
-    return value.view(len(layer), -1, dim)
+    """v of every vertex and picture, (n, T, D).
+
+    rows, heads : as ``align`` gives; space (n, 2) or None (all positions averaged), layer (n, L), scale (n, 1).
+    """
+    local = layer * (1 - scale)
+    if space is None:
+        seen = local @ rows.view(layer.shape[1], grid * grid, -1).mean(1)
+    else:
+        cells, weights = taps(space, grid)
+        seen = SharedTaps.apply(rows, local[:, :, None] * weights[:, None, :], cells)
+    return torch.addmm(seen, layer * scale, heads).view(len(layer), -1, dim)

@@ -87,12 +87,24 @@ def brain_view(
         on_map_change=nothing,
         on_threshold_change=nothing,
     )
-    vertex = getattr(result, "vertex", -1)
+    chosen = {"vertex": selected, "map": map, "threshold": threshold}
+    state = {name: _state(key, name, value, getattr(result, name, None)) for name, value in chosen.items()}
+    vertex = state["vertex"]
     return Seen(
         vertex=int(vertex) if vertex is not None and vertex >= 0 else None,
-        map=getattr(result, "map", None),
-        threshold=getattr(result, "threshold", None),
+        map=state["map"],
+        threshold=state["threshold"],
     )
+
+
+def _state(key, name, wanted, reported):
+    """What the page wants in the run in which that changes, else what the browser has reported."""
+    import streamlit as st
+
+    memory = f"_brain_view_{key}_{name}"
+    changed = memory in st.session_state and st.session_state[memory] != wanted
+    st.session_state[memory] = wanted
+    return wanted if changed else reported
 
 
 def _nothing():

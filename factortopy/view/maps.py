@@ -118,13 +118,19 @@ def value_map(
 # ---------------------------------------------------------------- the selectors
 
 
-def layer_map(selectors, hemi, vertex, *, painted=None, context="", density="10k", safe=False):
-    """Layer with the largest weight as hue, confidence as brightness (0 dark; bright from the 98th percentile up)."""
+def layer_map(
+    selectors, hemi, vertex, *, painted=None, context="", density="10k", safe=False, confidence_top=None
+):  # fmt: skip
+    """Layer with the largest weight as hue, confidence as brightness.
+
+    ``confidence_top`` is the confidence of full brightness; None takes the map's 98th percentile, at least 0.2, so that
+    a map without any confidence stays dark. Give maps that are compared the same one. ``safe``: see ``colour.layers``.
+    """
     n_layers = selectors.layer.shape[1]
     best = _keep(selectors.layer_argmax, painted)
     confidence = np.asarray(selectors.layer_confidence, dtype=float)
     used = confidence[np.isfinite(best) & np.isfinite(confidence)]
-    top = min(1.0, _nice(np.percentile(used, 98), 0.1)) if len(used) else 1.0
+    top = confidence_top or (min(1.0, _nice(np.percentile(used, 98), 0.2)) if len(used) else 1.0)
     code = np.where(np.isfinite(best), best, UNPAINTED).astype(np.uint8)
     alpha = np.round(np.clip(np.nan_to_num(confidence) / top, 0, 1) * 255).astype(np.uint8)
     decimals = 2

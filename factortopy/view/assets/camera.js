@@ -1,23 +1,25 @@
 // Where the viewer stands, and where a point of the brain falls on the screen.
-// World: x to the subject's right, y forward, z up, millimetres. Yaw 0, pitch 0 looks from behind; pitch > 0 from below.
+// World: x to the subject's right, y forward, z up, in millimetres. Yaw 0 and pitch 0 look from behind, pitch > 0 from
+// below.
 
 import { FLAT } from "./geometry.js";
 
 const RADIANS = Math.PI / 180;
 const HINGE = 70; // the hemispheres open like a book around this y, in front
-const HALF = { surface: [112, 82], flat: [335, 150] }; // what must fit into half a panel, in millimetres
+const FLAT_HALF = [335, 150]; // half the size of the flat map, in millimetres
 
+// w, h: half of what must fit into the panel at zoom 1, in millimetres.
 export const VIEWS = {
-  start: { yaw: 0, pitch: 24, open: 8, zoom: 1.1 },
-  back: { yaw: 0, pitch: 0, open: 0, zoom: 1.05 },
-  below: { yaw: 0, pitch: 90, open: 0, zoom: 0.74 },
-  left: { yaw: -90, pitch: 0, open: 0, zoom: 1 },
-  right: { yaw: 90, pitch: 0, open: 0, zoom: 1 },
-  top: { yaw: 0, pitch: -90, open: 0, zoom: 0.74 },
-  inside: { yaw: 0, pitch: 8, open: 62, zoom: 0.56 },
+  start: { yaw: 0, pitch: 24, open: 8, w: 101, h: 86 },
+  back: { yaw: 0, pitch: 0, open: 0, w: 90, h: 80 },
+  below: { yaw: 0, pitch: 90, open: 0, w: 92, h: 116 },
+  left: { yaw: -90, pitch: 0, open: 0, w: 114, h: 80 },
+  right: { yaw: 90, pitch: 0, open: 0, w: 114, h: 80 },
+  top: { yaw: 0, pitch: -90, open: 0, w: 92, h: 116 },
+  inside: { yaw: 0, pitch: 8, open: 62, w: 232, h: 86 },
 };
 
-export const newCamera = () => ({ ...VIEWS.start, x: 0, y: 0, shape: 2, flatZoom: 1, flatX: 0, flatY: 0 });
+export const newCamera = () => ({ ...VIEWS.start, zoom: 1, x: 0, y: 0, shape: 2, flatZoom: 1, flatX: 0, flatY: 0 });
 
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 const mix = (a, b, t) => a + (b - a) * t;
@@ -28,9 +30,12 @@ export const wrapAngle = (degrees) => ((((degrees + 180) % 360) + 360) % 360) - 
 export function pose(camera, panel, focus) {
   const isFlat = panel.kind === "flat";
   const shape = isFlat ? FLAT : clamp(camera.shape, 0, FLAT);
-  const first = Math.min(Math.floor(shape), FLAT - 1), blend = shape - first;
-  const flatness = clamp(shape - 2, 0, 1), upright = 1 - flatness;
-  const yaw = wrapAngle(camera.yaw) * upright * RADIANS, pitch = camera.pitch * upright * RADIANS;
+  const first = Math.min(Math.floor(shape), FLAT - 1),
+    blend = shape - first;
+  const flatness = clamp(shape - 2, 0, 1),
+    upright = 1 - flatness;
+  const yaw = wrapAngle(camera.yaw) * upright * RADIANS,
+    pitch = camera.pitch * upright * RADIANS;
   const right = [Math.cos(yaw), Math.sin(yaw), 0];
   const forward = [-Math.sin(yaw) * Math.cos(pitch), Math.cos(yaw) * Math.cos(pitch), Math.sin(pitch)];
   const up = [
@@ -41,23 +46,25 @@ export function pose(camera, panel, focus) {
   let scale, x, y;
   if (isFlat) {
     scale = flatFit(panel, focus) * camera.flatZoom;
-    x = camera.flatX - focus.x * scale;
-    y = camera.flatY - focus.z * scale + (panel.foot ?? 0) / 2;
+    x = camera.flatX - focus.x * scale + panel.indent / 2;
+    y = camera.flatY - focus.z * scale + panel.foot / 2;
   } else {
     const fit = ([w, h]) => Math.min(panel.w / (2 * w), panel.h / (2 * h));
-    scale = mix(fit(HALF.surface), fit(HALF.flat), flatness) * camera.zoom;
+    scale = mix(fit([camera.w, camera.h]), fit(FLAT_HALF), flatness) * camera.zoom;
     [x, y] = [camera.x, camera.y];
   }
   const open = isFlat ? 0 : camera.open * upright * RADIANS;
   return { panel, first, blend, flatness, right, up, forward, scale, x, y, open };
 }
 
-// Pixels a millimetre at which the focus fills a flat panel, whose foot may be left free for the legend.
-export const flatFit = (panel, focus) => Math.min(panel.w / focus.w, (panel.h - (panel.foot ?? 0)) / focus.h);
+// Pixels a millimetre at which the focus fills a flat panel without its foot and indent, left free for the legend.
+export const flatFit = (panel, focus) => Math.min((panel.w - panel.indent) / focus.w, (panel.h - panel.foot) / focus.h);
 
 // Turns a point of hemisphere 0 or 1 around the hinge in front.
 export function opened([x, y, z], hemisphere, angle) {
-  const a = hemisphere ? angle : -angle, c = Math.cos(a), s = Math.sin(a);
+  const a = hemisphere ? angle : -angle,
+    c = Math.cos(a),
+    s = Math.sin(a);
   return [c * x - s * (y - HINGE), s * x + c * (y - HINGE) + HINGE, z];
 }
 
@@ -85,13 +92,27 @@ export function toScreen(world, p) {
 
 // Column-major 4x4 matrix from world to clip space of the panel's viewport.
 export function clipMatrix(p) {
-  const sx = (2 * p.scale) / p.panel.w, sy = (2 * p.scale) / p.panel.h, sz = 1 / 700;
+  const sx = (2 * p.scale) / p.panel.w,
+    sy = (2 * p.scale) / p.panel.h,
+    sz = 1 / 700;
   const { right: r, up: u, forward: f } = p;
   return new Float32Array([
-    r[0] * sx, u[0] * sy, f[0] * sz, 0,
-    r[1] * sx, u[1] * sy, f[1] * sz, 0,
-    r[2] * sx, u[2] * sy, f[2] * sz, 0,
-    (2 * p.x) / p.panel.w, (2 * p.y) / p.panel.h, 0, 1,
+    r[0] * sx,
+    u[0] * sy,
+    f[0] * sz,
+    0,
+    r[1] * sx,
+    u[1] * sy,
+    f[1] * sz,
+    0,
+    r[2] * sx,
+    u[2] * sy,
+    f[2] * sz,
+    0,
+    (2 * p.x) / p.panel.w,
+    (2 * p.y) / p.panel.h,
+    0,
+    1,
   ]);
 }
 

@@ -1,7 +1,15 @@
 // The controls around the canvas: map switch, layout, unfolding, threshold, standard views.
 
 const SHAPES = ["pial", "white", "inflated", "flat"];
-const PRESETS = { start: "Start", back: "Back", below: "Below", left: "Left", right: "Right", top: "Top", inside: "Open" };
+const PRESETS = {
+  start: "Start",
+  back: "Back",
+  below: "Below",
+  left: "Left",
+  right: "Right",
+  top: "Top",
+  inside: "Open",
+};
 const LAYOUTS = { both: "Both", surface: "Surface", flat: "Flat" };
 const number = (n) => n.toLocaleString("en-GB");
 
@@ -17,39 +25,73 @@ function button(label, onClick, { title = "", pressed = null } = {}) {
 
 export function buildControls(view) {
   const { part } = view;
-  const layouts = Object.entries(LAYOUTS).map(([name, label]) => [name, button(label, () => view.setLayout(name), { pressed: false })]);
+  const layouts = Object.entries(LAYOUTS).map(([name, label]) => [
+    name,
+    button(label, () => view.setLayout(name), { pressed: false }),
+  ]);
   part("layouts").append(...layouts.map(([, made]) => made));
   const ready = (action) => () => view.current && action();
-  for (const [name, label] of Object.entries(PRESETS)) part("views").append(button(label, ready(() => view.goTo(name)), { title: TITLES[name] }));
+  for (const [name, label] of Object.entries(PRESETS))
+    part("views").append(
+      button(
+        label,
+        ready(() => view.goTo(name)),
+        { title: TITLES[name] },
+      ),
+    );
   part("flatviews").append(
-    button("Visual cortex", ready(() => view.showFlat("part")), { title: "Show the part of the flat map that is painted" }),
-    button("Whole", ready(() => view.showFlat("whole")), { title: "Show both flat hemispheres" }),
+    button(
+      "Visual cortex",
+      ready(() => view.showFlat("part")),
+      { title: "Show the part of the flat map that is painted" },
+    ),
+    button(
+      "Whole",
+      ready(() => view.showFlat("whole")),
+      { title: "Show both flat hemispheres" },
+    ),
   );
 
   const unfold = part("unfold").querySelector("input");
-  unfold.addEventListener("input", ready(() => {
-    const stop = Math.round(unfold.value);
-    view.camera.shape = Math.abs(unfold.value - stop) < 0.06 ? stop : Number(unfold.value);
-    view.moved();
-  }));
+  unfold.addEventListener(
+    "input",
+    ready(() => {
+      const stop = Math.round(unfold.value);
+      view.camera.shape = Math.abs(unfold.value - stop) < 0.06 ? stop : Number(unfold.value);
+      view.moved();
+    }),
+  );
 
-  const threshold = part("threshold"), slider = threshold.querySelector("input");
+  const threshold = part("threshold"),
+    slider = threshold.querySelector("input");
   const setThreshold = (final) => () => {
-    const { score } = view.message, code = Number(slider.value);
+    const { score } = view.message,
+      code = Number(slider.value);
     view.setThreshold(code === 0 ? null : score.low + score.step * code, { final });
   };
   slider.addEventListener("input", setThreshold(false));
   slider.addEventListener("change", setThreshold(true));
 
-  part("names").addEventListener("click", ready(() => {
-    view.choices.names = view.choices.names === false;
-    controls.update();
-    view.request();
-  }));
-  part("save").addEventListener("click", ready(() => view.save()));
+  part("names").addEventListener(
+    "click",
+    ready(() => {
+      view.choices.names = view.choices.names === false;
+      controls.update();
+      view.request();
+    }),
+  );
+  part("enlarge").addEventListener("click", () =>
+    document.fullscreenElement ? document.exitFullscreen() : view.root.requestFullscreen?.(),
+  );
+  part("save").addEventListener(
+    "click",
+    ready(() => view.save()),
+  );
 
   const range = part("series").querySelector("input"); // the maps of a group, one after the other
-  range.addEventListener("input", () => view.chooseMap(controls.groups.get(view.current.group)[Number(range.value)].name));
+  range.addEventListener("input", () =>
+    view.chooseMap(controls.groups.get(view.current.group)[Number(range.value)].name),
+  );
 
   const controls = {
     last: new Map(), // group -> the map shown last
@@ -76,19 +118,25 @@ export function buildControls(view) {
       box.replaceChildren();
       if (view.maps.length < 2) return;
       for (const [group, maps] of groups) {
-        const made = button(group, () => {
-          const same = maps.find((map) => map.name === this.last.get(group)) ?? maps[0];
-          view.chooseMap(same.name);
-        }, { pressed: false });
+        const made = button(
+          group,
+          () => {
+            const same = maps.find((map) => map.name === this.last.get(group)) ?? maps[0];
+            view.chooseMap(same.name);
+          },
+          { pressed: false },
+        );
         made.dataset.group = group;
         box.append(made);
       }
     },
 
     showMap() {
-      const { current } = view, maps = this.groups.get(current.group);
+      const { current } = view,
+        maps = this.groups.get(current.group);
       this.last.set(current.group, current.name);
-      for (const made of part("maps").querySelectorAll("button")) made.setAttribute("aria-pressed", String(made.dataset.group === current.group));
+      for (const made of part("maps").querySelectorAll("button"))
+        made.setAttribute("aria-pressed", String(made.dataset.group === current.group));
       part("series").hidden = maps.length < 2;
       range.max = String(maps.length - 1);
       range.value = String(maps.findIndex((map) => map.name === current.name));
@@ -97,13 +145,15 @@ export function buildControls(view) {
     },
 
     showShape() {
+      if (!view.camera) return;
       const { shape } = view.camera;
       if (Math.abs(unfold.value - shape) > 0.001) unfold.value = String(shape);
       part("shape").textContent = SHAPES[Math.round(shape)];
     },
 
     showCount(shown, total) {
-      const { score } = view.message, { least } = view.scene;
+      const { score } = view.message,
+        { least } = view.scene;
       if (!score) return;
       slider.value = String(least);
       const value = (score.low + score.step * least).toFixed(2).replace("-", "−");
@@ -117,6 +167,10 @@ export function buildControls(view) {
 
 const TITLES = {
   start: "From behind and a little below, hemispheres opened",
-  back: "From behind", below: "From below", left: "From the left", right: "From the right", top: "From above",
+  back: "From behind",
+  below: "From below",
+  left: "From the left",
+  right: "From the right",
+  top: "From above",
   inside: "Opened like a book: the inner sides",
 };

@@ -35,22 +35,38 @@ class Geometry {
 
   // Position of a vertex in one kind of surface, in millimetres.
   position(vertex, kind) {
-    const at = 3 * (kind * this.count + vertex), low = this.low[kind], step = this.step[kind], p = this.positions;
+    const at = 3 * (kind * this.count + vertex),
+      low = this.low[kind],
+      step = this.step[kind],
+      p = this.positions;
     return [low[0] + step[0] * p[at], low[1] + step[1] * p[at + 1], low[2] + step[2] * p[at + 2]];
   }
 
   // Unit normals as signed bytes, four a vertex; the fourth is sulcal depth (0 gyrus, 127 sulcus).
   vertexNormals(kind) {
-    const sum = new Float32Array(3 * this.count), p = this.positions, t = this.triangles;
-    const base = 3 * kind * this.count, [sx, sy, sz] = this.step[kind];
+    const sum = new Float32Array(3 * this.count),
+      p = this.positions,
+      t = this.triangles;
+    const base = 3 * kind * this.count,
+      [sx, sy, sz] = this.step[kind];
     for (let f = 0; f < 3 * this.nFaces; f += 3) {
-      const a = base + 3 * t[f], b = base + 3 * t[f + 1], c = base + 3 * t[f + 2];
-      const ux = (p[b] - p[a]) * sx, uy = (p[b + 1] - p[a + 1]) * sy, uz = (p[b + 2] - p[a + 2]) * sz;
-      const vx = (p[c] - p[a]) * sx, vy = (p[c + 1] - p[a + 1]) * sy, vz = (p[c + 2] - p[a + 2]) * sz;
-      const x = uy * vz - uz * vy, y = uz * vx - ux * vz, z = ux * vy - uy * vx;
+      const a = base + 3 * t[f],
+        b = base + 3 * t[f + 1],
+        c = base + 3 * t[f + 2];
+      const ux = (p[b] - p[a]) * sx,
+        uy = (p[b + 1] - p[a + 1]) * sy,
+        uz = (p[b + 2] - p[a + 2]) * sz;
+      const vx = (p[c] - p[a]) * sx,
+        vy = (p[c + 1] - p[a + 1]) * sy,
+        vz = (p[c + 2] - p[a + 2]) * sz;
+      const x = uy * vz - uz * vy,
+        y = uz * vx - ux * vz,
+        z = ux * vy - uy * vx;
       for (let k = 0; k < 3; k++) {
         const at = 3 * t[f + k];
-        sum[at] += x; sum[at + 1] += y; sum[at + 2] += z;
+        sum[at] += x;
+        sum[at + 1] += y;
+        sum[at + 2] += z;
       }
     }
     const out = new Int8Array(4 * this.count);

@@ -47,11 +47,18 @@ export class Labels {
       if (!depths.has(p)) depths.set(p, nearestDepths(geometry, p, this.stride));
       if (depth > depths.get(p)(x, y) + 16) return null;
     }
-    const w = width, h = 15, { panel } = p;
+    const w = width,
+      h = 15,
+      { panel } = p;
     for (const dy of [0, -9, 9, -17, 17]) {
       const box = { x: x - w / 2, y: y - h / 2 + dy, w, h };
-      const inside = box.x > panel.x + 2 && box.x + w < panel.x + panel.w - 2 && box.y > panel.y + 2 && box.y + h < panel.y + panel.h - 2;
-      if (!inside || taken.some((b) => b.x < box.x + w && box.x < b.x + b.w && b.y < box.y + h && box.y < b.y + b.h)) continue;
+      const inside =
+        box.x > panel.x + 2 &&
+        box.x + w < panel.x + panel.w - 2 &&
+        box.y > panel.y + 2 &&
+        box.y + h < panel.y + panel.h - 2;
+      if (!inside || taken.some((b) => b.x < box.x + w && box.x < b.x + b.w && b.y < box.y + h && box.y < b.y + b.h))
+        continue;
       taken.push(box);
       return box;
     }
@@ -61,15 +68,18 @@ export class Labels {
 
 // (x, y) => depth of the nearest vertex in that cell of the panel.
 function nearestDepths(geometry, p, stride) {
-  const columns = Math.ceil(p.panel.w / CELL) + 1, rows = Math.ceil(p.panel.h / CELL) + 1;
+  const columns = Math.ceil(p.panel.w / CELL) + 1,
+    rows = Math.ceil(p.panel.h / CELL) + 1;
   const grid = new Float32Array(columns * rows).fill(Infinity);
   const cell = (x, y) => {
-    const column = Math.floor((x - p.panel.x) / CELL), row = Math.floor((y - p.panel.y) / CELL);
+    const column = Math.floor((x - p.panel.x) / CELL),
+      row = Math.floor((y - p.panel.y) / CELL);
     return column < 0 || row < 0 || column >= columns || row >= rows ? -1 : row * columns + column;
   };
   const step = stride * Math.max(1, Math.floor(geometry.count / 20000));
   for (let v = 0; v < geometry.count; v += step) {
-    const [x, y, depth] = toScreen(worldPosition(geometry, v, p), p), k = cell(x, y);
+    const [x, y, depth] = toScreen(worldPosition(geometry, v, p), p),
+      k = cell(x, y);
     if (k >= 0 && depth < grid[k]) grid[k] = depth;
   }
   return (x, y) => (cell(x, y) < 0 ? Infinity : grid[cell(x, y)]);

@@ -25,12 +25,16 @@ export class Regions {
   // Segments (four vertices each) across the triangles from..to that lie on a border: between the middles of the two
   // edges that leave the region.
   outline(from, to) {
-    const t = this.geometry.triangles, ends = [];
+    const t = this.geometry.triangles,
+      ends = [];
     for (const { vertices } of this.list) {
       const inside = new Uint8Array(this.geometry.count);
       for (const v of vertices) inside[v] = 1;
       for (let f = 3 * from; f < 3 * to; f += 3) {
-        const a = t[f], b = t[f + 1], c = t[f + 2], sum = inside[a] + inside[b] + inside[c];
+        const a = t[f],
+          b = t[f + 1],
+          c = t[f + 2],
+          sum = inside[a] + inside[b] + inside[c];
         if (sum === 0 || sum === 3) continue;
         const odd = sum === 1 ? 1 : 0; // the corner that differs from the other two
         const [p, q, r] = inside[a] === odd ? [a, b, c] : inside[b] === odd ? [b, c, a] : [c, a, b];
@@ -42,13 +46,16 @@ export class Regions {
 
   // One name a hemisphere: at the member nearest to the region's centre, on the surface and on the flat map.
   anchorsOf({ name, vertices }, region) {
-    const g = this.geometry, anchors = [];
+    const g = this.geometry,
+      anchors = [];
     for (const side of [0, 1]) {
       const members = [...vertices].filter((v) => (v >= g.n ? 1 : 0) === side);
       if (members.length < 3) continue;
       const flat = members.filter((v) => g.onFlat[v]);
       anchors.push({
-        name, region, size: members.length,
+        name,
+        region,
+        size: members.length,
         surface: centre(g, members, 2),
         flat: flat.length ? centre(g, flat, 3) : -1,
       });
@@ -60,7 +67,8 @@ export class Regions {
 function centre(geometry, members, kind) {
   const points = members.map((v) => geometry.position(v, kind));
   const middle = [0, 1, 2].map((k) => points.reduce((sum, p) => sum + p[k], 0) / points.length);
-  let best = 0, least = Infinity;
+  let best = 0,
+    least = Infinity;
   points.forEach((p, k) => {
     const d = Math.hypot(p[0] - middle[0], p[1] - middle[1], p[2] - middle[2]);
     if (d < least) [least, best] = [d, k];

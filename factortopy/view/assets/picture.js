@@ -1,7 +1,9 @@
 // The view as a PNG: the canvas with names, legend and sentence, at the resolution of the screen.
 
 export function savePicture(view) {
-  const { canvas } = view, ratio = canvas.width / canvas.clientWidth, head = 34;
+  const { canvas } = view,
+    ratio = canvas.width / canvas.clientWidth,
+    head = 34;
   const picture = document.createElement("canvas");
   picture.width = canvas.width;
   picture.height = canvas.height + head * ratio;
@@ -21,10 +23,13 @@ export function savePicture(view) {
   pen.shadowBlur = 4 * ratio;
   for (const { at, anchor } of view.labels.spans) if (at) pen.fillText(anchor.name, at.x + 3, at.y + head + 2);
   pen.shadowBlur = 0;
-  const legend = view.part("legend"), stage = view.part("stage").getBoundingClientRect(), box = legend.getBoundingClientRect();
+  const legend = view.part("legend"),
+    stage = view.part("stage").getBoundingClientRect(),
+    box = legend.getBoundingClientRect();
   pen.drawImage(legend, box.left - stage.left, box.top - stage.top + head, box.width, box.height);
   picture.toBlob((blob) => {
-    const link = document.createElement("a"), url = URL.createObjectURL(blob);
+    const link = document.createElement("a"),
+      url = URL.createObjectURL(blob);
     const words = [view.message.simulated ? "simulated" : "", "brain", view.current.name].filter(Boolean).join("-");
     link.href = url;
     link.download = `${words.replace(/[^A-Za-z0-9_-]+/g, "-").toLowerCase()}.png`;

@@ -37,15 +37,23 @@ export class Pointer {
     const at = this.place(event);
     this.canvas.setPointerCapture(event.pointerId);
     this.down.set(event.pointerId, at);
-    this.start = { at, panel: this.panelAt(at), dragged: this.down.size > 1, shifted: event.shiftKey || event.button > 0, button: event.button };
+    this.start = {
+      at,
+      panel: this.panelAt(at),
+      dragged: this.down.size > 1,
+      shifted: event.shiftKey || event.button > 0,
+      button: event.button,
+    };
     this.hideHover();
   }
 
   move(event) {
     if (!this.view.current) return;
-    const at = this.place(event), before = this.down.get(event.pointerId);
+    const at = this.place(event),
+      before = this.down.get(event.pointerId);
     if (!before) return this.hoverSoon(at);
-    const dx = at[0] - before[0], dy = at[1] - before[1];
+    const dx = at[0] - before[0],
+      dy = at[1] - before[1];
     if (this.down.size === 2) return this.pinch(event.pointerId, at);
     if (!this.start.dragged && Math.hypot(at[0] - this.start.at[0], at[1] - this.start.at[1]) < CLICK) return undefined;
     this.start.dragged = true;
@@ -56,7 +64,8 @@ export class Pointer {
   }
 
   drag(dx, dy) {
-    const { camera } = this.view, { panel, shifted } = this.start;
+    const { camera } = this.view,
+      { panel, shifted } = this.start;
     if (panel.kind === "flat") this.shift("flatX", "flatY", dx, dy);
     else if (shifted || camera.shape >= 2.98) this.shift("x", "y", dx, dy);
     else {
@@ -110,20 +119,25 @@ export class Pointer {
   wheel(event) {
     if (!this.view.current) return;
     event.preventDefault();
-    const at = this.place(event), lines = event.deltaMode === 1 ? 16 : 1;
+    const at = this.place(event),
+      lines = event.deltaMode === 1 ? 16 : 1;
     this.zoom(Math.exp(-clamp(event.deltaY * lines, -240, 240) * 0.0016), at, this.panelAt(at));
     this.view.moved();
   }
 
   // Zooms a panel and keeps what is under `at` where it is.
   zoom(factor, [px, py], panel) {
-    const { camera } = this.view, isFlat = panel.kind === "flat";
+    const { camera } = this.view,
+      isFlat = panel.kind === "flat";
     const [zoom, x, y] = isFlat ? ["flatZoom", "flatX", "flatY"] : ["zoom", "x", "y"];
-    const next = clamp(camera[zoom] * factor, 0.2, 12), real = next / camera[zoom];
+    const next = clamp(camera[zoom] * factor, 0.2, 12),
+      real = next / camera[zoom];
     const focus = isFlat ? this.view.focus : null;
     const base = focus ? flatFit(panel, focus) * camera[zoom] : 0;
-    const ox = focus ? -focus.x * base : 0, oy = focus ? -focus.z * base : 0;
-    const cx = px - panel.x - panel.w / 2, cy = -(py - panel.y - (panel.h - (isFlat ? (panel.foot ?? 0) : 0)) / 2);
+    const ox = focus ? -focus.x * base : 0,
+      oy = focus ? -focus.z * base : 0;
+    const cx = px - panel.x - (panel.w + (panel.indent ?? 0)) / 2,
+      cy = -(py - panel.y - (panel.h - (panel.foot ?? 0)) / 2);
     camera[x] = cx - (cx - camera[x] - ox) * real - ox * real;
     camera[y] = cy - (cy - camera[y] - oy) * real - oy * real;
     camera[zoom] = next;
@@ -138,7 +152,8 @@ export class Pointer {
     this.hoverTimer = setTimeout(() => {
       this.hoverTimer = 0;
       this.hoverDone = performance.now();
-      if (this.hoverAt && !this.view.gone && !this.down.size) this.view.hover(this.view.pick(...this.hoverAt), ...this.hoverAt);
+      if (this.hoverAt && !this.view.gone && !this.down.size)
+        this.view.hover(this.view.pick(...this.hoverAt), ...this.hoverAt);
     }, wait);
   }
 
@@ -154,22 +169,31 @@ export class Pointer {
   // ---------------------------------------------------------------- keyboard
 
   key(event) {
-    const { view } = this, { camera } = view;
+    const { view } = this,
+      { camera } = view;
     if (!view.current || event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = event.shiftKey ? 3 : 12, middle = (panel) => [panel.x + panel.w / 2, panel.y + panel.h / 2];
+    const step = event.shiftKey ? 3 : 12,
+      middle = (panel) => [panel.x + panel.w / 2, panel.y + panel.h / 2];
     const panel = view.panels()[0];
     const turn = (yaw, pitch) => () => {
-      if (panel.kind === "flat" || camera.shape >= 2.98) this.shift(...(panel.kind === "flat" ? ["flatX", "flatY"] : ["x", "y"]), -yaw * 3, -pitch * 3);
+      if (panel.kind === "flat" || camera.shape >= 2.98)
+        this.shift(...(panel.kind === "flat" ? ["flatX", "flatY"] : ["x", "y"]), -yaw * 3, -pitch * 3);
       else {
         camera.yaw += yaw;
         camera.pitch = clamp(camera.pitch + pitch, -90, 90);
       }
     };
     const actions = {
-      ArrowLeft: turn(step, 0), ArrowRight: turn(-step, 0), ArrowUp: turn(0, step), ArrowDown: turn(0, -step),
-      "+": () => this.zoom(1.2, middle(panel), panel), "=": () => this.zoom(1.2, middle(panel), panel),
+      ArrowLeft: turn(step, 0),
+      ArrowRight: turn(-step, 0),
+      ArrowUp: turn(0, step),
+      ArrowDown: turn(0, -step),
+      "+": () => this.zoom(1.2, middle(panel), panel),
+      "=": () => this.zoom(1.2, middle(panel), panel),
       "-": () => this.zoom(1 / 1.2, middle(panel), panel),
-      0: () => view.reset(), Home: () => view.reset(), Escape: () => view.select(-1),
+      0: () => view.reset(),
+      Home: () => view.reset(),
+      Escape: () => view.select(-1),
     };
     const action = actions[event.key];
     if (!action) return;

@@ -19,9 +19,7 @@ export class Scene {
     Object.assign(this, { canvas, gl, geometry, outlines: { surface: null, flat: null }, targets: {} });
     this.rows = Math.ceil(geometry.count / WIDTH);
     this.mesh = program(gl, shaders.MESH_VERTEX, shaders.MESH_FRAGMENT);
-    this.picker = program(gl, shaders.MESH_VERTEX, shaders.PICK_FRAGMENT);
     this.line = program(gl, shaders.LINE_VERTEX, shaders.LINE_FRAGMENT);
-    this.mark = program(gl, shaders.MARK_VERTEX, shaders.MARK_FRAGMENT);
     this.uploadGeometry();
     this.mapTexture = texture(gl);
     this.paletteTexture = texture(gl);
@@ -39,11 +37,31 @@ export class Scene {
     const size = 3 * g.count;
     const kinds = g.kinds.map((_, k) => g.positions.subarray(k * size, (k + 1) * size));
     this.positions = texture(gl);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB16UI, WIDTH, rows * kinds.length, 0, gl.RGB_INTEGER, gl.UNSIGNED_SHORT,
-      stack(Uint16Array, kinds, 3));
+    gl.texImage2D(
+      gl.TEXTURE_2D,
+      0,
+      gl.RGB16UI,
+      WIDTH,
+      rows * kinds.length,
+      0,
+      gl.RGB_INTEGER,
+      gl.UNSIGNED_SHORT,
+      stack(Uint16Array, kinds, 3),
+    );
     this.normals = texture(gl);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8_SNORM, WIDTH, rows * 3, 0, gl.RGBA, gl.BYTE, stack(Int8Array, g.normals, 4));
-    const short = g.triangles.BYTES_PER_ELEMENT === 2, type = short ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
+    gl.texImage2D(
+      gl.TEXTURE_2D,
+      0,
+      gl.RGBA8_SNORM,
+      WIDTH,
+      rows * 3,
+      0,
+      gl.RGBA,
+      gl.BYTE,
+      stack(Int8Array, g.normals, 4),
+    );
+    const short = g.triangles.BYTES_PER_ELEMENT === 2,
+      type = short ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
     const height = Math.ceil(g.triangles.length / 3 / WIDTH);
     const padded = new g.triangles.constructor(3 * WIDTH * height);
     padded.set(g.triangles);
@@ -67,7 +85,17 @@ export class Scene {
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8UI, WIDTH, this.rows, 0, gl.RGBA_INTEGER, gl.UNSIGNED_BYTE, padded);
     const height = map.kind === "plane" ? Math.sqrt(map.palette.length / 3) : 1;
     gl.bindTexture(gl.TEXTURE_2D, this.paletteTexture);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB8, map.palette.length / 3 / height, height, 0, gl.RGB, gl.UNSIGNED_BYTE, map.palette);
+    gl.texImage2D(
+      gl.TEXTURE_2D,
+      0,
+      gl.RGB8,
+      map.palette.length / 3 / height,
+      height,
+      0,
+      gl.RGB,
+      gl.UNSIGNED_BYTE,
+      map.palette,
+    );
     this.mode = MODES[map.kind];
     this.dark = map.fade === "dark" ? DARKEST : -1;
   }
@@ -77,8 +105,12 @@ export class Scene {
     const { gl } = this;
     for (const [kind, ends] of Object.entries(segments)) {
       const old = this.outlines[kind];
-      if (old) { gl.deleteBuffer(old.buffer); gl.deleteVertexArray(old.vao); }
-      const vao = gl.createVertexArray(), buffer = gl.createBuffer();
+      if (old) {
+        gl.deleteBuffer(old.buffer);
+        gl.deleteVertexArray(old.vao);
+      }
+      const vao = gl.createVertexArray(),
+        buffer = gl.createBuffer();
       gl.bindVertexArray(vao);
       gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
       const corners = new Uint32Array(6 * ends.length);
@@ -96,8 +128,12 @@ export class Scene {
   // Draws the panels of `poses`; `scale` is device pixels per CSS pixel, `moving` allows a coarser picture.
   draw(poses, { scale, moving, marks, lines }) {
     const { gl, canvas } = this;
-    const width = Math.max(2, Math.round(canvas.clientWidth * scale)), height = Math.max(2, Math.round(canvas.clientHeight * scale));
-    const full = [Math.max(2, Math.round(canvas.clientWidth * this.full)), Math.max(2, Math.round(canvas.clientHeight * this.full))];
+    const width = Math.max(2, Math.round(canvas.clientWidth * scale)),
+      height = Math.max(2, Math.round(canvas.clientHeight * scale));
+    const full = [
+      Math.max(2, Math.round(canvas.clientWidth * this.full)),
+      Math.max(2, Math.round(canvas.clientHeight * this.full)),
+    ];
     if (canvas.width !== full[0] || canvas.height !== full[1]) [canvas.width, canvas.height] = full;
     const target = this.target(moving ? "moving" : "still", width, height, moving ? 0 : this.samples);
     gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
@@ -111,25 +147,45 @@ export class Scene {
       this.drawMarks(p, marks, scale);
     }
     gl.bindFramebuffer(gl.READ_FRAMEBUFFER, target.frame);
-    let from = target;
-    if (target.samples && (width !== full[0] || height !== full[1])) throw new Error("a still frame has the canvas's size");
     gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
-    gl.blitFramebuffer(0, 0, width, height, 0, 0, full[0], full[1], gl.COLOR_BUFFER_BIT, moving ? gl.LINEAR : gl.NEAREST);
+    gl.blitFramebuffer(
+      0,
+      0,
+      width,
+      height,
+      0,
+      0,
+      full[0],
+      full[1],
+      gl.COLOR_BUFFER_BIT,
+      moving ? gl.LINEAR : gl.NEAREST,
+    );
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    return from;
   }
 
   viewport(p, scale, height) {
     const { x, y, w, h } = p.panel;
-    const box = [Math.round(x * scale), Math.round(height - (y + h) * scale), Math.round(w * scale), Math.round(h * scale)];
+    const box = [
+      Math.round(x * scale),
+      Math.round(height - (y + h) * scale),
+      Math.round(w * scale),
+      Math.round(h * scale),
+    ];
     this.gl.viewport(...box);
     return box;
   }
 
   use(shader, p) {
-    const { gl, geometry: g } = this, u = shader.uniforms;
+    const { gl, geometry: g } = this,
+      u = shader.uniforms;
     gl.useProgram(shader.program);
-    const textures = { uPositions: this.positions, uNormals: this.normals, uFaces: this.faces, uMap: this.mapTexture, uPalette: this.paletteTexture };
+    const textures = {
+      uPositions: this.positions,
+      uNormals: this.normals,
+      uFaces: this.faces,
+      uMap: this.mapTexture,
+      uPalette: this.paletteTexture,
+    };
     for (const [name, unit] of Object.entries(UNITS)) {
       if (!(name in u)) continue;
       gl.activeTexture(gl.TEXTURE0 + unit);
@@ -151,31 +207,43 @@ export class Scene {
   }
 
   drawMesh(shader, p) {
-    const { gl, geometry: g } = this, u = this.use(shader, p);
+    const { gl, geometry: g } = this,
+      u = this.use(shader, p);
     const isFlat = p.flatness === 1;
     gl.uniform1i(u.uMode, this.mode);
     gl.uniform1f(u.uDark, this.dark);
     gl.uniform1ui(u.uLeast, this.least);
-    gl.uniform3fv(u.uToViewer, p.forward.map((v) => -v));
+    gl.uniform3fv(
+      u.uToViewer,
+      p.forward.map((v) => -v),
+    );
     gl.uniform1f(u.uLit, 1 - p.flatness);
     gl.enable(gl.DEPTH_TEST);
     gl.disable(gl.BLEND);
+    // The inside of a closed surface is never seen.
+    if (p.flatness === 0) gl.enable(gl.CULL_FACE);
+    else gl.disable(gl.CULL_FACE);
     gl.bindVertexArray(this.corners);
     // The flat patch leaves out the medial wall and the cuts, and so does the surface on its way there.
     const flatFaces = p.flatness > 0;
     gl.drawArrays(gl.TRIANGLES, flatFaces || isFlat ? 3 * g.nFaces : 0, 3 * (flatFaces ? g.nFlat : g.nFaces));
+    gl.disable(gl.CULL_FACE);
     gl.bindVertexArray(null);
   }
 
   drawOutlines(p, box, scale) {
-    const { gl } = this, set = this.outlines[p.flatness > 0 ? "flat" : "surface"];
+    const { gl } = this,
+      set = this.outlines[p.flatness > 0 ? "flat" : "surface"];
     if (!set || !set.count) return;
     const u = this.use(this.line, p);
     gl.uniform2f(u.uPixels, box[2], box[3]);
     gl.enable(gl.BLEND);
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.bindVertexArray(set.vao);
-    for (const [width, colour, lift] of [[3, [0.05, 0.05, 0.07, 0.5], 0.004], [1.3, [1, 1, 1, 0.85], 0.005]]) {
+    for (const [width, colour, lift] of [
+      [3, [0.05, 0.05, 0.07, 0.5], 0.004],
+      [1.3, [1, 1, 1, 0.85], 0.005],
+    ]) {
       gl.uniform1f(u.uWidth, width * scale);
       gl.uniform1f(u.uLift, lift);
       gl.uniform4fv(u.uColour, colour);
@@ -190,6 +258,7 @@ export class Scene {
     const { gl } = this;
     for (const m of marks) {
       if (p.flatness === 1 && !this.geometry.onFlat[m.vertex]) continue;
+      this.mark ??= program(gl, shaders.MARK_VERTEX, shaders.MARK_FRAGMENT); // when first needed: compiling takes time
       const u = this.use(this.mark, p);
       gl.uniform1i(u.uVertex, m.vertex);
       gl.uniform1f(u.uSize, m.size * scale);
@@ -197,8 +266,12 @@ export class Scene {
       gl.enable(gl.BLEND);
       gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
       gl.bindVertexArray(this.corners);
-      for (const [test, alpha] of [[false, 0.3], [true, 1]]) {
-        if (test) gl.enable(gl.DEPTH_TEST); else gl.disable(gl.DEPTH_TEST);
+      for (const [test, alpha] of [
+        [false, 0.3],
+        [true, 1],
+      ]) {
+        if (test) gl.enable(gl.DEPTH_TEST);
+        else gl.disable(gl.DEPTH_TEST);
         gl.uniform4fv(u.uColour, [...m.colour, alpha]);
         gl.drawArrays(gl.POINTS, 0, 1);
       }
@@ -210,10 +283,13 @@ export class Scene {
   // Vertex drawn at a place of the canvas (CSS pixels), −1 beside the brain. The numbers are drawn again only when
   // `key` (what the picture depends on) has changed.
   pick(x, y, poses, key) {
-    const { gl, canvas } = this, w = canvas.clientWidth, h = canvas.clientHeight;
+    const { gl, canvas } = this,
+      w = canvas.clientWidth,
+      h = canvas.clientHeight;
     const target = this.target("numbers", w, h, 0);
     gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
     if (target.key !== key) {
+      this.picker ??= program(gl, shaders.MESH_VERTEX, shaders.PICK_FRAGMENT);
       gl.viewport(0, 0, w, h);
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -235,7 +311,8 @@ export class Scene {
   }
 
   target(name, width, height, samples) {
-    const { gl } = this, old = this.targets[name];
+    const { gl } = this,
+      old = this.targets[name];
     if (old && old.width === width && old.height === height) return old;
     if (old) {
       gl.deleteFramebuffer(old.frame);
@@ -243,7 +320,10 @@ export class Scene {
     }
     const frame = gl.createFramebuffer();
     gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
-    const buffers = [[gl.RGBA8, gl.COLOR_ATTACHMENT0], [gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT]].map(([format, place]) => {
+    const buffers = [
+      [gl.RGBA8, gl.COLOR_ATTACHMENT0],
+      [gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT],
+    ].map(([format, place]) => {
       const buffer = gl.createRenderbuffer();
       gl.bindRenderbuffer(gl.RENDERBUFFER, buffer);
       gl.renderbufferStorageMultisample(gl.RENDERBUFFER, samples, format, width, height);
@@ -263,7 +343,12 @@ function texture(gl) {
   gl.activeTexture(gl.TEXTURE0 + 7);
   gl.bindTexture(gl.TEXTURE_2D, made);
   gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-  for (const [name, value] of [["MIN_FILTER", "NEAREST"], ["MAG_FILTER", "NEAREST"], ["WRAP_S", "CLAMP_TO_EDGE"], ["WRAP_T", "CLAMP_TO_EDGE"]]) {
+  for (const [name, value] of [
+    ["MIN_FILTER", "NEAREST"],
+    ["MAG_FILTER", "NEAREST"],
+    ["WRAP_S", "CLAMP_TO_EDGE"],
+    ["WRAP_T", "CLAMP_TO_EDGE"],
+  ]) {
     gl.texParameteri(gl.TEXTURE_2D, gl[`TEXTURE_${name}`], gl[value]);
   }
   return made;
@@ -271,7 +356,10 @@ function texture(gl) {
 
 function program(gl, vertex, fragment) {
   const made = gl.createProgram();
-  for (const [type, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
+  for (const [type, source] of [
+    [gl.VERTEX_SHADER, vertex],
+    [gl.FRAGMENT_SHADER, fragment],
+  ]) {
     const shader = gl.createShader(type);
     gl.shaderSource(shader, source);
     gl.compileShader(shader);

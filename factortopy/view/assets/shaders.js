@@ -72,7 +72,8 @@ const NEAREST = `
 flat in uvec3 vTriangle;
 in vec3 vCorner;
 uint nearest() {
-  return vCorner.x >= vCorner.y && vCorner.x >= vCorner.z ? vTriangle.x : (vCorner.y >= vCorner.z ? vTriangle.y : vTriangle.z);
+  if (vCorner.x >= vCorner.y && vCorner.x >= vCorner.z) return vTriangle.x;
+  return vCorner.y >= vCorner.z ? vTriangle.y : vTriangle.z;
 }
 `;
 

@@ -17,7 +17,8 @@ export function describe(map, [value, second, alpha], shown) {
   if (words.names) parts.push(words.names[value] ?? `${words.label} ${value}`);
   else if (map.kind === "plane") {
     const at = (code) => words.low + (code / TOP) * (words.high - words.low);
-    const side = (v, low, high) => `${minus(Math.abs(v).toFixed(words.decimals))}${words.unit ?? ""} ${v < 0 ? low : high}`;
+    const side = (v, low, high) =>
+      `${minus(Math.abs(v).toFixed(words.decimals))}${words.unit ?? ""} ${v < 0 ? low : high}`;
     parts.push(`${words.label} ${side(at(value), "left", "right")}, ${side(at(second), "up", "down")}`);
   } else parts.push(`${words.label} ${decoded(value, words)}`);
   if (words.alpha) {
@@ -34,7 +35,8 @@ export const placeName = (vertex, n) => (vertex < n ? `left vertex ${vertex}` : 
 // ---------------------------------------------------------------- legends
 
 const GREY = [104, 106, 110];
-const INK = "#e6e9ee", SOFT = "#9aa3b0";
+const INK = "#e6e9ee",
+  SOFT = "#9aa3b0";
 const css = ([r, g, b]) => `rgb(${Math.round(r)},${Math.round(g)},${Math.round(b)})`;
 
 function shade(map, k, alpha) {
@@ -46,7 +48,8 @@ function shade(map, k, alpha) {
 
 // Draws the legend of a map into a 2D canvas, resizing it; returns what a screen reader says.
 export function drawLegend(canvas, map, ratio) {
-  const { legend } = map, draw = SHAPES[legend.shape] ?? SHAPES.strip;
+  const { legend } = map,
+    draw = SHAPES[legend.shape] ?? SHAPES.strip;
   const [w, h] = draw.size(map);
   canvas.width = w * ratio;
   canvas.height = h * ratio;
@@ -108,7 +111,9 @@ const SHAPES = {
   grid: {
     size: () => [212, 110],
     paint(pen, map, w) {
-      const { legend } = map, side = legend.side, n = map.palette.length / 3;
+      const { legend } = map,
+        side = legend.side,
+        n = map.palette.length / 3;
       text(pen, legend.label, 50, 12, { weight: 600 });
       cells(pen, map, 50, 20, w - 58, 56, n, 8);
       ticks(pen, legend, 50, 90, w - 58);
@@ -145,10 +150,12 @@ const SHAPES = {
   wheel: {
     size: () => [164, 116],
     paint(pen, map) {
-      const { legend } = map, n = map.palette.length / 3;
+      const { legend } = map,
+        n = map.palette.length / 3;
       text(pen, legend.label, 8, 12, { weight: 600 });
       for (let k = 0; k < 180; k++) {
-        const from = (-2 * Math.PI * k) / 180, to = (-2 * Math.PI * (k + 1.2)) / 180; // counter-clockwise from the right
+        const from = (-2 * Math.PI * k) / 180,
+          to = (-2 * Math.PI * (k + 1.2)) / 180; // counter-clockwise from the right
         pen.fillStyle = css(shade(map, Math.round((k / 180) * (n - 1)), 1));
         pen.beginPath();
         pen.arc(72, 64, 34, from, to, true);
@@ -161,11 +168,15 @@ const SHAPES = {
   swatches: {
     size: ({ legend }) => [196, 26 + Math.min(ROWS, Math.ceil(legend.names.length / columnsOf(legend))) * 16],
     paint(pen, map, w) {
-      const { legend } = map, columns = columnsOf(legend), names = legend.names.slice(0, ROWS * columns), step = (w - 12) / columns;
+      const { legend } = map,
+        columns = columnsOf(legend),
+        names = legend.names.slice(0, ROWS * columns),
+        step = (w - 12) / columns;
       const rest = legend.names.length - names.length;
       text(pen, legend.label + (rest > 0 ? ` (${rest} more)` : ""), 8, 12, { weight: 600, width: w - 16 });
       names.forEach((name, k) => {
-        const x = 8 + (k % columns) * step, y = 20 + Math.floor(k / columns) * 16;
+        const x = 8 + (k % columns) * step,
+          y = 20 + Math.floor(k / columns) * 16;
         pen.fillStyle = css(shade(map, k, 1));
         pen.fillRect(x, y + 1, 10, 10);
         text(pen, name, x + 14, y + 10, { width: step - 17 });

@@ -1,0 +1,142 @@
+"""A newcomer's path in a real browser: painted brain, a vertex, a photograph, a training that outlives its page."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from browser import brain, browser, click_at, project, start_app  # noqa: F401
+from PIL import Image
+
+SHOTS = Path(__file__).resolve().parent.parent / "screenshots"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    before = os.environ.get("FACTORTOPY_DEMO_PICTURES")
+    os.environ["FACTORTOPY_DEMO_PICTURES"] = "300"  # a short first use; everything else is as it is
+    try:
+        with start_app("app.py", home) as running:
+            running.home = home
+            yield running
+    finally:
+        os.environ.pop("FACTORTOPY_DEMO_PICTURES")
+        if before is not None:
+            os.environ["FACTORTOPY_DEMO_PICTURES"] = before
+        _end_worker(home)
+
+
+def _end_worker(home):
+    """The worker outlives the app on purpose; here it must not outlive the test."""
+    from factortopy.records import file_is_locked
+
+    for stat in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"FACTORTOPY_HOME={home}".encode() in stat.read_bytes() and int(stat.parent.name) != os.getpid():
+                os.kill(int(stat.parent.name), signal.SIGTERM)
+        except OSError:
+            continue
+    end = time.monotonic() + 20
+    while file_is_locked(home / "worker.lock") and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def page(browser):  # noqa: F811
+    opened = browser.new_page(viewport={"width": 1280, "height": 800})
+    opened.dialogs = []
+    opened.on("dialog", lambda d: (opened.dialogs.append(d.message), d.dismiss()))
+    yield opened
+    assert not opened.dialogs
+    opened.close()
+
+
+def shot(page, name):
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def no_traceback(page):
+    assert page.get_by_text("Traceback").count() == 0
+    assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def click_vertex(page, view, row):
+    """Click the place where a vertex of the whole mesh is drawn on the flat map."""
+    place = project(view, row, "flat")
+    click_at(page, view, place["x"], place["y"])
+
+
+def test_explore_a_vertex(app, page):
+    from factortopy.encoder import Encoder
+    from factortopy.home import assets_dir
+    from factortopy.surfaces import full_index
+
+    page.goto(app.url)
+    view = brain(page)
+    page.get_by_text("Click a place on the brain").wait_for()
+    shot(page, "explore")
+    encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
+    rows = full_index(encoder.hemi, encoder.vertex)[encoder.rois["FFA"]]
+    click_vertex(page, view, int(rows[len(rows) // 2]))
+    page.get_by_text("Pictures that drive it most").wait_for()
+    picked = int(view.get_attribute("data-vertex"))
+    assert picked in set(rows.tolist())
+    assert f"vertex={picked}" in page.url  # the link restores the view
+    shot(page, "vertex")
+    no_traceback(page)
+    page.goto(page.url)
+    brain(page)
+    page.get_by_text("Pictures that drive it most").wait_for()
+    page.get_by_role("button", name="Scale").first.click()
+    shot(page, "scale")
+
+
+def test_start_button_selects(app, page):
+    page.goto(app.url)
+    brain(page)
+    page.get_by_role("button", name="PPA").click()
+    page.get_by_text("Where it looks").wait_for()
+    assert "vertex=" in page.url
+
+
+def test_upload_a_photograph(app, page, tmp_path):
+    from sklearn.datasets import load_sample_image
+
+    photo = tmp_path / "holiday <b>.jpg"
+    Image.fromarray(load_sample_image("china.jpg")).save(photo)
+    page.goto(f"{app.url}/your_pictures")
+    brain(page)
+    page.locator('input[type="file"]').set_input_files([str(photo)])
+    page.get_by_text(re.compile("Predicted response to holiday")).first.wait_for(timeout=60_000)
+    no_traceback(page)
+    shot(page, "your_pictures")
+
+
+def test_a_training_goes_on_when_the_page_is_left(app, page, browser):  # noqa: F811
+    page.goto(f"{app.url}/train")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_text(re.compile("Fitting the encoder|Showing the pictures")).first.wait_for(timeout=120_000)
+    name = next((app.home / "runs").iterdir()).name
+    page.close()  # the visitor leaves
+    time.sleep(5)
+    back = browser.new_page(viewport={"width": 1280, "height": 800})
+    back.goto(f"{app.url}/train")
+    back.get_by_text(re.compile("Fitting the encoder")).first.wait_for(timeout=120_000)
+    brain(back, timeout=120_000)  # the map forms while it trains
+    shot(back, "train")
+    back.get_by_role("button", name="Stop").click()
+    back.get_by_role("button", name="Resume").wait_for(timeout=60_000)
+    no_traceback(back)
+    back.get_by_role("button", name="Resume").click()
+    back.get_by_role("button", name="Open in Explore").wait_for(timeout=180_000)
+    back.get_by_role("button", name="Open in Explore").click()
+    back.wait_for_url(f"**run={name}**")
+    back.get_by_text("Click a place on the brain").wait_for()
+    brain(back)
+    no_traceback(back)
+    shot(back, "trained")
+    back.close()
