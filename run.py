@@ -29,8 +29,10 @@ def main():
     parser.add_argument("--port", type=int, help="port of the app (default: the first free one from 8501)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     options, rest = parser.parse_known_args()
-    if sys.version_info < (3, 11):
-        sys.exit(f"FactorTopy needs Python 3.11 or newer; this is {sys.version.split()[0]}. Start it with a newer python3.")
+    if sys.version_info < (3, 11):  # noqa: UP036  (this file must be readable for older ones to say so)
+        sys.exit(
+            f"FactorTopy needs Python 3.11 or newer; this is {sys.version.split()[0]}. Start it with a newer python3."
+        )
     try:
         set_up("requirements-dev.txt" if options.what == "test" else "requirements.txt", options.cpu)
         if options.what == "test":

@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from browser import FLAGS, brain, find_chromium, start_app  # noqa: E402
 
-PLAIN = '''
+PLAIN = """
 import numpy as np, plotly.graph_objects as go, streamlit as st
 from factortopy.encoder import Encoder
 from factortopy.home import assets_dir
@@ -33,7 +33,7 @@ i, j, k = mesh.faces.T
 which = st.slider("layer", 0, 11, 0)
 st.plotly_chart(go.Figure(go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, intensity=value + which)))
 st.write(f"drawn {which}")
-'''
+"""
 
 
 def received(page):

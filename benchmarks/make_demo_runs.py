@@ -1,6 +1,6 @@
 """Make the fitted demo runs in assets/runs, and docs/demo.md with what was measured on them.
 
-    python benchmarks/make_demo_runs.py [--only-table]
+python benchmarks/make_demo_runs.py [--only-table]
 """
 
 import json
@@ -70,7 +70,8 @@ def table():
     lines.append("|---|---|" + "---|" * len(runs))
     for k, row in enumerate(first[1]):
         cells = [
-            f"{rows[k]['score']:.2f} · {rows[k]['layer']:.1f} · {rows[k]['scale']:.2f}" for _, rows, _, _ in runs.values()
+            f"{rows[k]['score']:.2f} · {rows[k]['layer']:.1f} · {rows[k]['scale']:.2f}"
+            for _, rows, _, _ in runs.values()
         ]
         lines.append(f"| {row['roi']} ({row['vertices']}) | {row['ceiling']:.2f} | " + " | ".join(cells) + " |")
     lines += ["", "| | " + " | ".join(runs) + " |", "|---|" + "---|" * len(runs)]
@@ -84,7 +85,10 @@ def table():
     for area in ("V1", "V2", "V3", "hV4"):
         line(
             f"{area}: where it looks, median error; r of x, y",
-            [f"{p[area]['median error']:.2f}°; {p[area]['r of x']:.2f}, {p[area]['r of y']:.2f}" for *_, p in runs.values()],
+            [
+                f"{p[area]['median error']:.2f}°; {p[area]['r of x']:.2f}, {p[area]['r of y']:.2f}"
+                for *_, p in runs.values()
+            ],
         )
     line("seconds in all (tokens and fit)", [f"{e.info.get('seconds', float('nan')):.0f}" for e, *_ in runs.values()])
     (ROOT / "docs" / "demo.md").write_text("\n".join(lines).rstrip() + "\n")

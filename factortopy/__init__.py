@@ -1,11 +1,11 @@
 """FactorTopy: paint a deep vision network onto the human brain, and experiment on the painted brain.
 
-    import factortopy as ft
+import factortopy as ft
 
-    subject  = ft.load_subject("demo")
-    backbone = ft.load_backbone("demo-vit")
-    features = ft.extract(backbone, subject.images)
-    encoder  = ft.fit(subject, features)
+subject  = ft.load_subject("demo")
+backbone = ft.load_backbone("demo-vit")
+features = ft.extract(backbone, subject.images)
+encoder  = ft.fit(subject, features)
 """
 
 from importlib import import_module

@@ -217,15 +217,14 @@ def maps(options):
 
 def _finished(name):
     """The finished run of a path or a name, and its run.json."""
-    from factortopy.runs import NAME_PATTERN, Run, find_run
+    from factortopy.runs import ACTIVE, NAME_PATTERN, Run, find_run
 
     run = find_run(name) if NAME_PATTERN.fullmatch(name) and not Path(name).is_dir() else Run(name)
     if not run.path.is_dir():
         raise InputError(f"{name}: expected a run folder, found none; give the folder that train --out made")
     info = run.info
     if not info.get("finished"):
-        raise InputError(
-            f"{run.path}: expected a finished run, found one that is {run.status}; go on with train --out {run.path} "
-            "--resume"
-        )
+        status = run.status
+        remedy = "wait until it ends" if status in ACTIVE else f"go on with train --out {run.path} --resume"
+        raise InputError(f"{run.path}: expected a finished run, found one that is {status}; {remedy}")
     return run, info

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
 from factortopy.files import write_json
@@ -86,12 +89,6 @@ def as_pixels(image):
         )
     from factortopy.pictures.reading import read_image
 
-    if hasattr(image, "convert"):  # a PIL image
-        import io
-
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        return read_image(buffer.getvalue())
     return read_image(image)
 
 
@@ -109,7 +106,13 @@ def _batches(images, size):
 
 
 def _tokens(backbone, images, grid, batch=32):
-    """Yield per batch (local, global) float16 arrays, local tokens pooled to the encoder's grid."""
+    """Yield per batch (local, global) float16 arrays, local tokens pooled to the encoder's grid.
+
+    Raises
+    ------
+    InputError
+        Naming the layer whose tokens are infinite or not a number in half precision.
+    """
     import torch
     import torch.nn.functional as F
 
@@ -124,7 +127,14 @@ def _tokens(backbone, images, grid, batch=32):
                         t.permute(0, 3, 1, 2), (grid, grid), mode="bilinear", antialias=True, align_corners=False
                     ).permute(0, 2, 3, 1)
                 pooled.append(t.half().cpu().numpy())
-            yield pooled, [t.float().half().cpu().numpy() for t in token]
+            token = [t.float().half().cpu().numpy() for t in token]
+        for name, *tokens in zip(backbone.layer_names, pooled, token, strict=True):
+            if not all(np.isfinite(t).all() for t in tokens):
+                raise InputError(
+                    f"{backbone.name}, layer {name}: expected tokens that half precision can hold, "
+                    "found infinity or NaN; the weights may be damaged: fetch them again"
+                )
+        yield pooled, token
 
 
 def _described(backbone, local, global_):
@@ -135,8 +145,9 @@ def _described(backbone, local, global_):
 
 
 def compute(backbone, images, grid=8):
-    """Features of a few pictures, in memory, nothing kept on disk."""
-    images = [images] if isinstance(images, np.ndarray) and images.ndim == 3 else list(images)
+    """Features of a few pictures (or of a single one), in memory, nothing kept on disk."""
+    single = isinstance(images, str | os.PathLike) or hasattr(images, "convert") or getattr(images, "ndim", 0) == 3
+    images = [images] if single else list(images)
     parts = list(_tokens(backbone, images, grid))
     if not parts:
         raise InputError("pictures: expected at least one, found none; choose a picture")
@@ -190,21 +201,53 @@ def extract(backbone, images, on_progress=None, cache=True, grid=8):
         return compute(backbone, images, grid)
     key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}"
     folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-    if (folder / "done.json").exists():
+    found = _finished(folder, backbone)
+    if found is not None:
+        return found
+    with _alone(folder, total, on_progress) as alone:
+        if not alone:
+            return None
+        return _finished(folder, backbone) or _fill(folder, backbone, images, grid, on_progress)
+
+
+def _finished(folder, backbone):
+    """Features that were extracted to the end; None where there are none or a file is damaged."""
+    if not (folder / "done.json").exists():
+        return None
+    try:
         return _described(backbone, *_open(folder, len(backbone.layer_names)))
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _alone(folder, total, on_progress):
+    """Hold the folder against other processes and threads, which wait; False when told to stop while waiting."""
+    lock = FileLock(f"{folder}.lock")
+    while True:
+        try:
+            lock.acquire(timeout=0.5)
+            break
+        except Timeout:
+            if on_progress is not None and on_progress(_done(folder), total) is False:
+                yield False
+                return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _fill(folder, backbone, images, grid, on_progress):
+    """Extract what is missing in the folder; None when stopped."""
+    total = len(images)
     first = next(_tokens(backbone, images[:1], grid))
     needed = total * sum(a.nbytes for part in first for a in part)
-    start = _resume(folder, first, total, needed)
+    done = _resume(folder, first, total, needed)
     local, global_ = _open(folder, len(first[0]), "r+")
-    done = start
-    for part_local, part_global in _tokens(backbone, images[start:], grid):
+    for part_local, part_global in _tokens(backbone, images[done:], grid):
         n = len(part_local[0])
         for l in range(len(part_local)):
-            if not (np.isfinite(part_local[l]).all() and np.isfinite(part_global[l]).all()):
-                raise InputError(
-                    f"{backbone.name}, layer {backbone.layer_names[l]}: expected tokens that half precision can hold, "
-                    "found infinity or NaN; the weights may be damaged: fetch them again"
-                )
             local[l][done : done + n], global_[l][done : done + n] = part_local[l], part_global[l]
         done += n
         if on_progress is not None and on_progress(done, total) is False and done < total:
@@ -230,23 +273,52 @@ def _pause(folder, local, global_, done):
     write_json(folder / "progress.json", {"done": done})
 
 
-def _resume(folder, first, total, needed):
-    """Make the empty files, or find how far an interrupted extraction came."""
+def _done(folder):
+    """How many pictures an interrupted extraction wrote; 0 where that is unknown."""
     try:
-        done = json.loads((folder / "progress.json").read_text())["done"]
-        _open(folder, len(first[0]))
-        return done
+        return int(json.loads((folder / "progress.json").read_text())["done"])
     except (OSError, ValueError, KeyError, TypeError):
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
+        return 0
+
+
+def _resume(folder, first, total, needed):
+    """Find how far an interrupted extraction came, else make the empty files -> pictures done."""
+    done = _done(folder)
+    try:
+        if done:
+            _open(folder, len(first[0]))
+            return done
+    except (OSError, ValueError):
+        pass  # a file is missing or cut: from the start
+    shutil.rmtree(folder, ignore_errors=True)
+    free = shutil.disk_usage(folder.parent).free
     if needed > 0.95 * free:
-        folder.rmdir()
-        raise InputError(
-            f"{folder.parent}: features need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
-            "free space or set FACTORTOPY_HOME to a larger disk"
-        )
-    for paths, arrays in zip(_files(folder, len(first[0])), first, strict=True):
-        for path, array in zip(paths, arrays, strict=True):
-            np.lib.format.open_memmap(path, "w+", np.float16, (total, *array.shape[1:])).flush()
+        raise InputError(_too_full(folder, needed, free))
+    try:
+        folder.mkdir()
+        for paths, arrays in zip(_files(folder, len(first[0])), first, strict=True):
+            for path, array in zip(paths, arrays, strict=True):
+                np.lib.format.open_memmap(path, "w+", np.float16, (total, *array.shape[1:])).flush()
+                _take_space(path)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(_too_full(folder, needed, free, f" ({error.strerror or error})")) from None
     return 0
+
+
+def _take_space(path):
+    """Allocate the whole file now: a disk that fills up later would kill the process in the middle of writing."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _too_full(folder, needed, free, why=""):
+    return (
+        f"{folder.parent}: features need {_size(needed)}, {_size(free)} are free{why}; "
+        "free space or set FACTORTOPY_HOME to a larger disk"
+    )
+
+
+def _size(count):
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,7 +1,9 @@
-"""Writing files so that a kill at any moment leaves the old one or the new one, and reading tensors without running code."""
+"""Writing files so that a kill at any moment leaves the old or the new one; reading tensors without running code."""
 
+import contextlib
 import json
 import os
+import threading
 from pathlib import Path
 
 from factortopy.errors import InputError
@@ -16,7 +18,7 @@ def write_atomic(path, data):
         When the folder cannot be written or the disk is full; the old file stays.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     data = data.encode() if isinstance(data, str) else data
     try:
         with open(part, "wb") as file:
@@ -25,7 +27,8 @@ def write_atomic(path, data):
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise InputError(
             f"{path}: could not be written ({error.strerror or error}); {len(data) / 1e6:.1f} MB are needed: "
             "free space or choose another folder"
@@ -39,9 +42,8 @@ def write_json(path, value):
 
 def write_tensors(path, tensors, metadata=None):
     """Write {name: numpy array} as safetensors, atomically."""
-    from safetensors.numpy import save
-
     import numpy as np
+    from safetensors.numpy import save
 
     write_atomic(path, save({k: np.asarray(v, order="C") for k, v in tensors.items()}, metadata))
 
@@ -66,8 +68,8 @@ def read_tensors(path, what="run"):
         head = path.read_bytes()[:40]
         hint = "a Git-LFS pointer, not the file itself" if head.startswith(b"version https://git-lfs") else error
         raise InputError(
-            f"{path}: expected a whole safetensors file, found {path.stat().st_size} bytes that cannot be read ({hint}); "
-            "copy it again or train again"
+            f"{path}: expected a whole safetensors file, found {path.stat().st_size} bytes that cannot be read "
+            f"({hint}); copy it again or train again"
         ) from None
 
 
@@ -78,7 +80,7 @@ def read_json(path, what="run"):
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: expected this {what}'s description, found no such file") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, found {error}; the file is damaged: copy it again") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")

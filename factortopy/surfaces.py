@@ -4,6 +4,7 @@ Vertices of both hemispheres are kept left first; ``full_index`` is the row of a
 """
 
 import importlib.metadata
+import zlib
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -207,7 +208,7 @@ def _fit_one_hemisphere(sphere, h):
 
 
 def surface_distance(seeds, mesh=None, limit=60.0):
-    """(2n,) millimetres along mesh edges (mid-thickness) from the nearest of ``seeds`` (whole-mesh rows); inf beyond."""
+    """(2n,) mm along mesh edges (mid-thickness) from the nearest of ``seeds`` (whole-mesh rows); inf beyond limit."""
     import scipy.sparse as sp
     from scipy.sparse.csgraph import dijkstra
 
@@ -288,8 +289,7 @@ _BENSON_AREAS = dict(
 )
 _WANG_AREAS = dict(
     enumerate(
-        "V1v V1d V2v V2d V3v V3d hV4 VO1 VO2 PHC1 PHC2 MST hMT LO2 LO1 V3b V3a IPS0 IPS1 IPS2 IPS3 IPS4 IPS5 SPL1 FEF"
-        .split(),
+        "V1v V1d V2v V2d V3v V3d hV4 VO1 VO2 PHC1 PHC2 MST hMT LO2 LO1 V3b V3a IPS0 IPS1 IPS2 IPS3 IPS4 IPS5 SPL1 FEF".split(),
         start=1,
     )
 )
@@ -364,4 +364,13 @@ def _read_atlas(stem, side, density):
         )
     import nibabel
 
-    return np.asarray(nibabel.load(path).dataobj, dtype=np.float64).ravel()[: N_VERTICES[density]]
+    try:
+        values = np.asarray(nibabel.load(path).dataobj, dtype=np.float64).ravel()
+        if len(values) < N_VERTICES[density]:
+            raise ValueError(f"{len(values)} values")
+    except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+        raise InputError(
+            f"{path}: expected an atlas file of {N_VERTICES['164k']} vertices, found a damaged one "
+            f"({' '.join(str(error).split())[:120]}); install neuropythy again"
+        ) from None
+    return values[: N_VERTICES[density]]

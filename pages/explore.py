@@ -29,7 +29,9 @@ def page():
     encoder = shared.load_encoder(run)
     with st.sidebar:
         safe = st.toggle(
-            "Colour-blind safe layers", key="safe", help="Draws the layer map in colours that most people can tell apart."
+            "Colour-blind safe layers",
+            key="safe",
+            help="Draws the layer map in colours that most people can tell apart.",
         )
     maps = maps_of(str(run.path), (run.path / "run.json").stat().st_mtime_ns, safe)
     wanted = wanted_vertex()
@@ -40,7 +42,9 @@ def page():
             map=st.query_params.get("map"), report=("vertex", "map"),
         )  # fmt: skip
         if not shared.painted(encoder).any():
-            st.info("No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help.")
+            st.info(
+                "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
+            )
     # The view tells what was clicked; a vertex that a button or the address asked for stays until the next click.
     clicked = seen.vertex != st.session_state.get(f"clicked {run.name}", wanted)
     st.session_state[f"clicked {run.name}"] = seen.vertex
@@ -124,7 +128,9 @@ def vertex_panel(encoder, gallery, index):
         return
     order = gallery.top(index, 7)
     st.image(marked(gallery.pictures[order[0]], factor.space[index], factor.scale[index]), width="stretch")
-    st.markdown("**Pictures that drive it most**", help="Of up to 120 test pictures, those with the largest predicted response.")
+    st.markdown(
+        "**Pictures that drive it most**", help="Of up to 120 test pictures, those with the largest predicted response."
+    )
     columns = st.columns(3)
     for k, i in enumerate(order[1:]):
         columns[k % 3].image(gallery.pictures[i], width="stretch")

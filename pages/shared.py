@@ -19,6 +19,7 @@ WORDS = {
     "(false discovery rate 5 %).",
 }  # fmt: skip
 HEMISPHERE = ("left", "right")
+FIRST = "demo-vit_demo-1"  # what a visitor sees first
 
 
 def guard(page):
@@ -42,9 +43,9 @@ def run_label(run):
 
 
 def finished_runs():
-    """{name: Run} of all runs that can be shown, shipped ones first."""
+    """{name: Run} of all runs that can be shown: the first one to look at, the other shipped ones, the user's own."""
     runs = [run for run in list_runs() if run.status == "finished"]
-    return {run.name: run for run in sorted(runs, key=lambda run: not run.shipped)}
+    return {run.name: run for run in sorted(runs, key=lambda run: (run.name != FIRST, not run.shipped))}
 
 
 def choose_run():
@@ -180,5 +181,3 @@ def brain(maps, encoder, *, key, height=600, selected=None, **options):
         density=encoder.density,
         **options,
     )
-
-

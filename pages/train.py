@@ -23,7 +23,7 @@ SAID = {
 
 
 def page():
-    jobs.ensure_worker()
+    jobs.wake()
     with st.sidebar:
         form()
     watch()
@@ -44,14 +44,16 @@ def form():
     with st.expander("More settings"):
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
         steps = st.number_input(
-            "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (200)."
+            "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (250)."
         )
     cost(subject, backbone)
     settings = {
         "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
         "seed": int(seed), "steps": int(steps) or None,
     }  # fmt: skip
-    if st.button("Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"):
+    if st.button(
+        "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
+    ):
         try:
             run = jobs.submit(settings)
         except InputError as error:
@@ -119,7 +121,9 @@ def choose_network():
     )  # fmt: skip
     if name != "timm/…":
         return name, None
-    typed = st.text_input("Name in timm", placeholder="vit_base_patch16_224.mae", help="As on timm's model list.").strip()
+    typed = st.text_input(
+        "Name in timm", placeholder="vit_base_patch16_224.mae", help="As on timm's model list."
+    ).strip()
     weights = st.text_input(
         "Weights file (optional)", help="A .safetensors or .pth file. Empty: fetched from the model hub. The word "
         "untrained: random weights.",
@@ -145,7 +149,9 @@ def watch():
     """The list of runs and the one that is watched."""
     runs = {run.name: run for run in list_runs(shipped=False)}
     if not runs:
-        st.info("Nothing was trained here yet. The demo subject and network on the left need nothing but a click on Train.")
+        st.info(
+            "Nothing was trained here yet. The demo subject and network on the left need nothing but a click on Train."
+        )
         return
     active = [name for name, run in runs.items() if run.status in ACTIVE]
     names = list(runs)
@@ -236,7 +242,9 @@ def buttons(run, status):
                                         help="Goes on from its last checkpoint."):  # fmt: skip
             jobs.resume(run)
             st.rerun(scope="fragment")
-        if status == "finished" and a.button("Open in Explore", key=f"open-{run.name}", type="primary", width="stretch"):
+        if status == "finished" and a.button(
+            "Open in Explore", key=f"open-{run.name}", type="primary", width="stretch"
+        ):
             st.session_state["run"] = run.name
             st.switch_page("pages/explore.py", query_params={"run": run.name})
         if status not in ACTIVE:

@@ -9,7 +9,13 @@ from factortopy.pictures.reading import read_pictures
 from pages import shared
 
 HEIGHT = 640
-SAMPLES = (("face", "face", 20), ("body", "body", 31), ("hills", "landscape", 42), ("street", "street", 55), ("word", "word", 63))
+SAMPLES = (
+    ("face", "face", 20),
+    ("body", "body", 31),
+    ("hills", "landscape", 42),
+    ("street", "street", 55),
+    ("word", "word", 63),
+)
 MOST = 60  # pictures at once
 MOST_BYTES = 200_000_000
 TEST = "test picture"  # how pictures of the subject's own set are called here
@@ -188,7 +194,9 @@ def maps_for(encoder, gallery, responses, first, second):
     if second:
         two = responses[second]
         response[f"predicted: {second}"] = two
-        maps.append(response_map(two, *at, limit=limit, name="Second", what=f"Predicted response to {second}", **common))
+        maps.append(
+            response_map(two, *at, limit=limit, name="Second", what=f"Predicted response to {second}", **common)
+        )
         maps.insert(0, difference_map(one, two, *at, names=(first, second), **common))
     return maps, response
 

@@ -280,7 +280,9 @@ def test_aligned_features_have_unit_variance():
 def test_selectors_start_uniform():
     net = SelectorNetwork(torch.rand(9, 3) * 100, 4)
     space, layer, scale = net()
-    assert not space.any() and torch.allclose(layer, torch.full((9, 4), 0.25)) and torch.allclose(scale, scale * 0 + 0.5)
+    assert (
+        not space.any() and torch.allclose(layer, torch.full((9, 4), 0.25)) and torch.allclose(scale, scale * 0 + 0.5)
+    )
 
 
 def test_selectors_by_hand():

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def no_worker(monkeypatch):
     """Pages must not leave a process behind after the tests; the worker has tests of its own (test_jobs.py)."""
     monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.wake", lambda: None)
 
 
 def open_page(name, **query):

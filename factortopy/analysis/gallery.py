@@ -11,6 +11,7 @@ from factortopy.files import read_tensors, write_atomic, write_tensors
 
 TILE = 112  # pixels
 COLUMNS = 12
+ROWS = 3  # at least: a thinner sheet would be padded when it is read
 MOST = 120  # pictures
 
 
@@ -47,7 +48,7 @@ def make_gallery(encoder, subject, features, folder):
     shown = np.unique(image)
     shown = shown[np.linspace(0, len(shown) - 1, min(MOST, len(shown))).round().astype(int)]
     measured = np.stack([np.asarray(subject.responses[trials[image == i]], dtype=np.float32).mean(0) for i in shown])
-    sheet = Image.new("RGB", (COLUMNS * TILE, -(-len(shown) // COLUMNS) * TILE))
+    sheet = Image.new("RGB", (COLUMNS * TILE, max(ROWS, -(-len(shown) // COLUMNS)) * TILE))
     for k, i in enumerate(shown):
         tile = Image.fromarray(as_pixels(subject.images[int(i)])).resize((TILE, TILE), Image.Resampling.LANCZOS)
         sheet.paste(tile, (k % COLUMNS * TILE, k // COLUMNS * TILE))
@@ -75,9 +76,17 @@ def read_gallery(folder):
 
     made = read_tensors(folder / "gallery.safetensors")
     sheet = read_image(folder / "gallery.jpg")
-    n = len(made["image"])
-    rows, columns = sheet.shape[0] // TILE, sheet.shape[1] // TILE
-    if rows * columns < n:
-        raise InputError(f"{folder}/gallery.jpg: expected {n} pictures, found room for {rows * columns}; score it again")
-    tiles = sheet.reshape(rows, TILE, columns, TILE, 3).swapaxes(1, 2).reshape(-1, TILE, TILE, 3)[:n]
+    n, rows = len(made.get("image", ())), sheet.shape[0] // TILE
+    shapes = [made[name].shape if name in made else () for name in ("measured", "predicted")]
+    if not n or shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][0] != n:
+        raise InputError(
+            f"{folder}/gallery.safetensors: expected measured and predicted responses to {n} pictures, "
+            f"found shapes {shapes[0]} and {shapes[1]}; score it again"
+        )
+    if sheet.shape[:2] != (rows * TILE, COLUMNS * TILE) or rows * COLUMNS < n:
+        raise InputError(
+            f"{folder}/gallery.jpg: expected {n} pictures in rows of {COLUMNS}, "
+            f"found {sheet.shape[1]} × {sheet.shape[0]} pixels; score it again"
+        )
+    tiles = sheet.reshape(rows, TILE, COLUMNS, TILE, 3).swapaxes(1, 2).reshape(-1, TILE, TILE, 3)[:n]
     return Gallery(tiles, made["measured"], made["predicted"], made["image"])

@@ -16,9 +16,14 @@ def held_out(encoder, subject, features):
     trials = np.asarray(subject.split.test)
     if not len(trials):
         raise InputError("test trials: expected some, found none; choose a split with test pictures")
-    image = trials if subject.image_index is None else np.asarray(subject.image_index)[trials]
-    unique, back = np.unique(image, return_inverse=True)  # a repeated picture is predicted once
+    unique, back = np.unique(_shown(subject), return_inverse=True)  # a repeated picture is predicted once
     return np.asarray(subject.responses[trials], dtype=np.float32), encoder.predict_features(features[unique])[back]
+
+
+def _shown(subject):
+    """(T,) the picture behind each test trial."""
+    trials = np.asarray(subject.split.test)
+    return trials if subject.image_index is None else np.asarray(subject.image_index)[trials]
 
 
 def r2(measured, predicted):
@@ -36,16 +41,20 @@ def brain_score(encoder, subject, features):
 def predicted(encoder, subject, features, q=0.05, permutations=1000, seed=0):
     """(N,) bool: vertices predicted above chance on test trials.
 
-    One-sided permutation test of the correlation between measured and predicted responses (trials are shuffled; the
-    same shuffles for all vertices), false discovery rate ``q`` by Benjamini and Hochberg.
+    One-sided permutation test of the correlation between measured and predicted responses (pictures are shuffled, the
+    same shuffles for all vertices; repeats of a picture are averaged first), false discovery rate ``q`` by Benjamini
+    and Hochberg. Below what the permutations resolve, Student's t gives the probability: a few strong vertices among
+    many weak ones would otherwise never pass the correction.
     """
-    return above_chance(*held_out(encoder, subject, features), q, permutations, seed)
+    return above_chance(*held_out(encoder, subject, features), q, permutations, seed, _shown(subject))
 
 
-def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0):
-    """As ``predicted``, from (T, N) measured and predicted responses."""
-    from scipy.stats import false_discovery_control
+def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0, image=None):
+    """As ``predicted``, from (T, N) measured and predicted responses; ``image`` (T,) tells repeated pictures."""
+    from scipy.stats import false_discovery_control, t
 
+    if image is not None:  # trials of one picture answer alike: only pictures can be exchanged
+        measured, prediction = _by_picture(measured, image), _by_picture(prediction, image)
     y, p = _standard(measured), _standard(prediction)
     valid = (np.abs(y).sum(0) > 0) & (np.abs(p).sum(0) > 0)
     y, p = np.ascontiguousarray(y[:, valid]), np.ascontiguousarray(p[:, valid])
@@ -57,9 +66,21 @@ def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0):
     for _ in range(permutations):
         as_large += np.einsum("tn,tn->n", y[rng.permutation(len(y))], p) >= observed
     chance = (as_large + 1) / (permutations + 1)
+    r = np.clip(observed.astype(float), -1 + 1e-9, 1 - 1e-9)
+    tail = t.sf(r * np.sqrt((len(y) - 2) / (1 - r**2)), len(y) - 2)
+    chance = np.where(as_large == 0, np.minimum(chance, tail), chance)
     out = np.zeros(len(valid), dtype=bool)
     out[valid] = false_discovery_control(chance, method="bh") <= q
     return out
+
+
+def _by_picture(x, image):
+    """Rows of the same picture averaged."""
+    order = np.argsort(image, kind="stable")
+    _, start, count = np.unique(np.asarray(image)[order], return_index=True, return_counts=True)
+    if len(count) == len(order):
+        return x
+    return np.add.reduceat(np.asarray(x, dtype=np.float32)[order], start) / count[:, None].astype(np.float32)
 
 
 def _standard(x):
@@ -78,7 +99,7 @@ def score_run(encoder, subject, features, q=0.05):
     measured, prediction = held_out(encoder, subject, features)
     encoder.scores = {
         "score": r2(measured, prediction),
-        "predicted": above_chance(measured, prediction, q).astype(np.uint8),
+        "predicted": above_chance(measured, prediction, q, image=_shown(subject)).astype(np.uint8),
     }
     n = int(encoder.scores["predicted"].sum())
     none = np.full(encoder.n_vertices, -1)

@@ -199,4 +199,3 @@ class Encoder:
 
 _LOCAL, _GLOBAL = ("local", "local_offset"), ("global", "global_offset")
 _FACTORS = ("space", "layer", "scale")
-

@@ -27,12 +27,12 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 class Settings:
     """Settings of the recipe; none needs tuning by a user."""
 
-    steps: int = 200
-    dim: int | None = None  # aligned channels; None: one per 16 training trials, 16 to 64
+    steps: int = 250
+    dim: int | None = None  # aligned channels; None: √(training trials), 16 to 64
     vertices: int = 256  # a step
     trials: int = 384  # a step
-    rate: float = 5e-3
-    regulariser: float = 0.02  # λ at the start
+    rate: float = 1e-2
+    regulariser: float = 0.01  # λ at the start
     decay: float = 2 / 3  # share of the steps after which λ is 0
     every: int = 10  # steps between validations
     patience: int = 8  # validations without gain after λ has gone
@@ -41,7 +41,7 @@ class Settings:
 
 def settled(settings, n_trials):
     """Settings with the number of aligned channels filled in: more channels than trials can pay for overfit."""
-    return settings if settings.dim else replace(settings, dim=int(np.clip(n_trials // 16, 16, 64)))
+    return settings if settings.dim else replace(settings, dim=int(np.clip(round(n_trials**0.5), 16, 64)))
 
 
 class FastModel(nn.Module):
@@ -52,9 +52,9 @@ class FastModel(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.selectors = SelectorNetwork(
-                torch.from_numpy(problem.coords), len(problem.local), topology, select
-            ).to(problem.device)
+            self.selectors = SelectorNetwork(torch.from_numpy(problem.coords), len(problem.local), topology, select).to(
+                problem.device
+            )
         rows = np.unique(problem.image[problem.train])
         rows = rows[:: max(1, len(rows) // 1000)]  # a thousand pictures settle a layer's covariance
         self.local = Alignment(*moments(problem.local, rows, problem.device), settings.dim, generator)

@@ -39,7 +39,9 @@ class SelectorNetwork(nn.Module):
         if topology:
             self.factors = nn.ModuleDict({name: _mlp(outputs[name]) for name in self.select})
         else:
-            self.factors = nn.ParameterDict({n: nn.Parameter(torch.zeros(len(coords), outputs[n])) for n in self.select})
+            self.factors = nn.ParameterDict(
+                {n: nn.Parameter(torch.zeros(len(coords), outputs[n])) for n in self.select}
+            )
 
     def forward(self, vertices=None):
         """space (n, 2) or None, layer (n, L), scale (n, 1) of ``vertices`` (row indices; None for all)."""

@@ -212,7 +212,9 @@ class _Content:
         for name, value in TUNING[area].items():
             weight[:, names.index(name)] = value
         # An area shares its favourites; each vertex has a taste of its own beside them.
-        weight = np.maximum(weight * (1 + 0.5 * self.taste[v]) + 0.2 * self.taste[v] * (weight.max(1, keepdims=True) > 0), 0)
+        weight = np.maximum(
+            weight * (1 + 0.5 * self.taste[v]) + 0.2 * self.taste[v] * (weight.max(1, keepdims=True) > 0), 0
+        )
         t, out = self.table, np.zeros((self.n, len(v)))
         distance = ((t["at"][:, None] - self.centre[v]) ** 2).sum(2)
         drive = np.exp(-distance / (2 * FIELD[area] ** 2)) * weight[:, t["category"]].T
