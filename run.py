@@ -16,6 +16,8 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
+from factortopy.environment import child_environment
+
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -49,9 +51,7 @@ def main():
 
 
 def run(*command, check=False):
-    # Idle threads of torch's pool must sleep, not spin: several processes share a laptop's few cores.
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
-    return subprocess.run([str(c) for c in command], cwd=ROOT, check=check, env=environment).returncode
+    return subprocess.run([str(c) for c in command], cwd=ROOT, check=check, env=child_environment()).returncode
 
 
 def set_up(requirements, cpu):
@@ -93,8 +93,7 @@ def start_app(options, rest):
     port = options.port or free_port()
     address = f"http://localhost:{port}"
     command = [PYTHON, "-m", "streamlit", "run", ROOT / "app.py", "--server.port", port, *rest]
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
-    process = subprocess.Popen([str(c) for c in command], cwd=ROOT, env=environment)
+    process = subprocess.Popen([str(c) for c in command], cwd=ROOT, env=child_environment())
     try:
         if wait_until_up(f"{address}/_stcore/health", process):
             print(f"FactorTopy is at {address} (Ctrl+C ends it; trainings go on).", flush=True)

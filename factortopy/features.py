@@ -216,7 +216,7 @@ def _finished(folder, backbone):
         return None
     try:
         return _described(backbone, *_open(folder, len(backbone.layer_names)))
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
 
 
@@ -288,7 +288,7 @@ def _resume(folder, first, total, needed):
         if done:
             _open(folder, len(first[0]))
             return done
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         pass  # a file is missing or cut: from the start
     shutil.rmtree(folder, ignore_errors=True)
     free = shutil.disk_usage(folder.parent).free

@@ -22,6 +22,7 @@ from huey import SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
 
+from factortopy import environment
 from factortopy.errors import InputError
 from factortopy.home import home, runs_dir
 from factortopy.records import check_settings, explain_os_error, file_is_locked
@@ -259,4 +260,4 @@ def child_environment():
     root = str(Path(__file__).resolve().parent.parent)
     others = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = os.pathsep.join([root, *others])
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "FACTORTOPY_HOME": str(home().resolve())}
+    return environment.child_environment(PYTHONPATH=path, PYTHONUNBUFFERED="1", FACTORTOPY_HOME=str(home().resolve()))

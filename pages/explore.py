@@ -33,12 +33,13 @@ def page():
             key="safe",
             help="Draws the layer map in colours that most people can tell apart.",
         )
+    rois = shared.choose_areas(encoder)
     maps = maps_of(str(run.path), (run.path / "run.json").stat().st_mtime_ns, safe)
     wanted = wanted_vertex()
     left, right = st.columns([2, 1], gap="medium")
     with left:
         seen = shared.brain(
-            maps, encoder, key=f"explore-{run.name}", height=HEIGHT, group="explore", selected=wanted,
+            maps, encoder, key=f"explore-{run.name}", height=HEIGHT, group="explore", selected=wanted, rois=rois,
             map=st.query_params.get("map"), report=("vertex", "map"),
         )  # fmt: skip
         if not shared.painted(encoder).any():
@@ -55,7 +56,7 @@ def page():
         if index is None:
             invitation(encoder, run)
         else:
-            vertex_panel(encoder, shared.load_gallery(run), index)
+            vertex_panel(encoder, rois, shared.load_gallery(run), index)
     by_area(encoder)
 
 
@@ -102,10 +103,10 @@ def invitation(encoder, run):
     )
 
 
-def vertex_panel(encoder, gallery, index):
+def vertex_panel(encoder, rois, gallery, index):
     """Everything known about one vertex."""
     factor, info = encoder.selectors(), encoder.info
-    st.subheader(", ".join(shared.rois_at(encoder, index)) or "Between areas")
+    st.subheader(", ".join(shared.rois_at(rois, index)) or "Between areas")
     st.caption(f"{shared.HEMISPHERE[int(encoder.hemi[index])]} hemisphere · vertex {int(encoder.vertex[index])}",
                help=shared.WORDS["vertex"])  # fmt: skip
     score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling

@@ -19,6 +19,11 @@ WORDS = {
     "(false discovery rate 5 %).",
 }  # fmt: skip
 HEMISPHERE = ("left", "right")
+OWN_AREAS = "FactorTopy's own fit (V1 to V3; hV4 a patch), patches around published centres"
+MORE_ATLASES = (
+    "The Benson, Wang and HCP-MMP atlases appear here when neuropythy's files are installed "
+    "(pip install --no-deps neuropythy); see docs/subjects.md."
+)
 FIRST = "demo-vit_demo-1"  # what a visitor sees first
 
 
@@ -38,8 +43,9 @@ def plain(text):
 def run_label(run):
     """How a run is called in lists."""
     info = run.info
-    shipped = " · comes with FactorTopy" if run.shipped else ""
-    return f"{info.get('subject')} · {info.get('backbone')} · seed {info.get('seed')} · {run.name}{shipped}"
+    if run.shipped:
+        return f"{info.get('backbone')} on {info.get('subject')}"
+    return f"{run.name} · {info.get('backbone')} on {info.get('subject')}"
 
 
 def finished_runs():
@@ -153,26 +159,47 @@ def vertex_at(encoder, row):
     return int(found[0]) if len(found) else None
 
 
-def rois_at(encoder, index):
+def choose_areas(encoder):
+    """The strip on the left: whose areas are outlined and named. Returns {name: (N,) bool}."""
+    from factortopy.surfaces import available_atlases, load_atlas
+
+    own = OWN_AREAS if encoder.simulated else "the data set's own areas"
+    atlases = available_atlases()
+    with st.sidebar:
+        if not atlases:
+            st.caption(f"**Areas** {own}", help=MORE_ATLASES)
+            return encoder.rois
+        chosen = st.selectbox(
+            "Areas", [own, *atlases], format_func=lambda name: atlases.get(name, name), key="areas",
+            help="Whose areas are outlined and named. Published atlases are group averages on fsaverage.",
+        )  # fmt: skip
+    if chosen == own:
+        return encoder.rois
+    rows = rows_of(encoder)
+    masks = {name: mask[rows] for name, mask in load_atlas(chosen, encoder.density).items()}
+    return {name: mask for name, mask in masks.items() if mask.any()}
+
+
+def rois_at(rois, index):
     """Names of the ROIs that a vertex belongs to."""
-    return [name for name, mask in encoder.rois.items() if mask[index]]
+    return [name for name, mask in rois.items() if mask[index]]
 
 
 def where(encoder, index):
     """A vertex in words."""
-    names = rois_at(encoder, index)
+    names = rois_at(encoder.rois, index)
     side = HEMISPHERE[int(encoder.hemi[index])]
     return f"{', '.join(names) or 'between areas'}, {side} hemisphere, vertex {int(encoder.vertex[index])}"
 
 
-def brain(maps, encoder, *, key, height=600, selected=None, **options):
-    """The brain view with this encoder's ROIs and scores; returns what the visitor chose."""
+def brain(maps, encoder, *, key, rois=None, height=600, selected=None, **options):
+    """The brain view with this encoder's scores and its own or other ROIs; returns what the visitor chose."""
     from factortopy.view import brain_view, whole, whole_rois
 
     score = encoder.scores.get("score") if encoder.scores else None
     return brain_view(
         maps,
-        rois=whole_rois(encoder.rois, encoder.hemi, encoder.vertex, encoder.density),
+        rois=whole_rois(encoder.rois if rois is None else rois, encoder.hemi, encoder.vertex, encoder.density),
         key=key,
         height=height,
         selected=selected,

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from factortopy.environment import child_environment
+
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # Software rendering, so that WebGL works on machines without a graphics card; no background traffic.
@@ -78,7 +80,7 @@ def start_app(script, home, *options, seconds=60):
         "true", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false", *options,
     ]  # fmt: skip
     environment = {
-        **os.environ, "FACTORTOPY_HOME": str(home), "OMP_WAIT_POLICY": "PASSIVE",
+        **child_environment(), "FACTORTOPY_HOME": str(home),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
     log_file = home / "server.log"

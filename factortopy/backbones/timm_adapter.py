@@ -133,7 +133,9 @@ def _from_file(timm, name, path):
     model = _create(timm, name, str(path), pretrained_cfg_overlay=overlay, **OPTIONS)
     for key, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise InputError(f"{path}: expected finite weights, found infinity or NaN in {key}; take an earlier file")
+            raise InputError(
+                f"{path}: expected finite weights of timm/{name}, found infinity or NaN in {key}; take an earlier file"
+            )
     return model
 
 
