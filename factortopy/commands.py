@@ -125,6 +125,7 @@ def train(options):
             subject_id=options.subject_id,
             weights=options.weights,
             steps=options.steps,
+            pictures=options.pictures,
             resume=options.resume,
             queued=options.queued,
             on_progress=ticker,

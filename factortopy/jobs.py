@@ -148,7 +148,7 @@ def submit(settings, name=None, start=True):
     Parameters
     ----------
     settings : dict
-        subject, subject_id, backbone, weights, recipe, seed, steps (``records.check_settings``).
+        subject, subject_id, backbone, weights, recipe, seed, steps, pictures (``records.check_settings``).
     name : str, optional
         Name of the run; made from the settings when None.
     start : bool

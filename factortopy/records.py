@@ -21,7 +21,7 @@ from factortopy.files import write_atomic
 RECIPES = ("fast",)  # as factortopy.encoder knows them; told here without waiting for torch
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
 DEFAULTS = {
-    "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None,
+    "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ class History:
 def check_settings(settings):
     """Settings with defaults filled in and the subject's path made absolute.
 
-    Keys: subject, subject_id (which subject of a folder), backbone, weights, recipe, seed, steps.
+    Keys: subject, subject_id (which subject of a folder), backbone, weights, recipe, seed, steps, pictures (how many are used; None all).
 
     Raises
     ------
@@ -62,7 +62,7 @@ def check_settings(settings):
         full[key] = str(full[key])
     if full["recipe"] not in RECIPES:
         raise InputError(f"recipe: expected one of {', '.join(RECIPES)}, found {full['recipe']!r}")
-    for key, least in (("seed", 0), ("steps", 1)):
+    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10)):
         value = full[key]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise InputError(f"{key}: expected a whole number from {least} up, found {value!r}")

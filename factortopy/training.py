@@ -15,6 +15,7 @@ from factortopy.errors import InputError
 from factortopy.recorder import Recorder, Stopped
 from factortopy.records import check_settings, explain_os_error, free_megabytes, now, versions
 from factortopy.runs import Run, RunBusy, RunFromNewer, RunGone
+from factortopy.subjects.fewer import fewer_pictures
 
 RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe
 
@@ -29,6 +30,7 @@ def train_run(
     subject_id=None,
     weights=None,
     steps=None,
+    pictures=None,
     resume=False,
     queued=False,
     on_progress=None,
@@ -40,7 +42,7 @@ def train_run(
     ----------
     path : path-like
         The run folder; made when it is not there.
-    subject, backbone, recipe, seed, subject_id, weights, steps
+    subject, backbone, recipe, seed, subject_id, weights, steps, pictures
         What to train (recipe "fast" and seed 0 by default). An existing run knows them; what is given must agree.
     resume : bool
         Needed for a folder that holds an unfinished run. A finished run is left alone.
@@ -65,7 +67,7 @@ def train_run(
     """
     asked = {
         "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
-        "seed": seed, "steps": steps,
+        "seed": seed, "steps": steps, "pictures": pictures,
     }  # fmt: skip
     run = Run(path)
     say = say or (lambda line: None)
@@ -173,6 +175,8 @@ def _train(run, settings, recorder, say, seconds_before):
     recorder.begin("pictures")
     _check_space(run, RESERVE_MEGABYTES)
     subject = factortopy.load_subject(settings["subject"], settings["subject_id"])
+    if settings["pictures"]:
+        subject = fewer_pictures(subject, settings["pictures"])
     recorder.places(subject)
     # Known from here on, so that the map that forms says "simulated" as well.
     run.update(subject=subject.name, simulated=bool(subject.simulated), density=subject.density)

@@ -43,13 +43,17 @@ def form():
     )  # fmt: skip
     with st.expander("More settings"):
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
+        pictures = st.number_input(
+            "Pictures", 0, 100_000, 0, step=100, help="How many of the subject's pictures are used, 10 at least; 0 takes all. "
+            "Fewer are quicker and tell how much data is enough.",
+        )  # fmt: skip
         steps = st.number_input(
             "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (250)."
         )
     cost(subject, backbone)
     settings = {
         "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
-        "seed": int(seed), "steps": int(steps) or None,
+        "seed": int(seed), "steps": int(steps) or None, "pictures": int(pictures) or None,
     }  # fmt: skip
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"

@@ -336,3 +336,26 @@ def test_the_same_picture_on_two_sides_is_refused():
     split = Split(np.arange(15), np.arange(15, 17), np.arange(17, 20))
     assert "1 pictures in both train and test (images 0)" in refused(image_index=index, split=split)
     assert "a tuple" in refused(split=([0], [1], [2]))
+
+
+def test_fewer_pictures_keep_split_and_repeats():
+    from factortopy.subjects.fewer import fewer_pictures
+
+    rng = np.random.default_rng(0)
+    index = np.repeat(np.arange(40), 3)
+    images = rng.integers(0, 255, (40, 8, 8, 3), dtype=np.uint8)
+    whole = Subject(
+        rng.standard_normal((120, 6)).astype(np.float32), images, [0] * 3 + [1] * 3, [0, 1, 2] * 2, image_index=index
+    )
+    part = fewer_pictures(whole, 20)
+    assert 19 <= part.n_images <= 22 and part.repeats() == {3: part.n_images}
+    again = fewer_pictures(whole, 20)
+    np.testing.assert_array_equal(part.responses, again.responses)
+    for trial in range(part.n_trials):  # every trial still has its own picture, in the same part of the split
+        where = np.flatnonzero((whole.responses == part.responses[trial]).all(1))[0]
+        np.testing.assert_array_equal(part.images[part.image_index[trial]], images[index[where]])
+        for name in ("train", "val", "test"):
+            assert (trial in getattr(part.split, name)) == (where in getattr(whole.split, name))
+    assert fewer_pictures(whole, 40) is whole
+    with pytest.raises(InputError, match="at least 10"):
+        fewer_pictures(whole, 3)

@@ -1,0 +1,55 @@
+"""A subject with fewer pictures: quicker, and the way to see how much data is enough."""
+
+import numpy as np
+
+from factortopy.subjects.findings import stop
+from factortopy.subjects.split import MIN_IMAGES, Split
+from factortopy.subjects.subject import Subject
+
+PARTS = ("train", "val", "test")
+
+
+def fewer_pictures(subject, n, seed=0):
+    """The subject with ``n`` of its pictures, drawn at random (seeded) from each part of its split in proportion.
+
+    Returns
+    -------
+    Subject
+        The same one when it has no more than ``n`` pictures.
+
+    Raises
+    ------
+    InputError
+        For fewer than ``MIN_IMAGES`` pictures.
+    """
+    if n < MIN_IMAGES:
+        raise stop("pictures", f"at least {MIN_IMAGES}", f"{n}", "ask for more")
+    image = np.asarray(subject.image_index)
+    if n >= subject.n_images:
+        return subject
+    rng = np.random.default_rng(seed)
+    share = n / subject.n_images
+    rows = {}
+    for part in PARTS:
+        trials = getattr(subject.split, part)
+        pool = np.unique(image[trials])
+        some = rng.permutation(pool)[: max(2, round(share * len(pool)))]
+        rows[part] = trials[np.isin(image[trials], some)]
+    trials = np.sort(np.concatenate(list(rows.values())))
+    kept, image_index = np.unique(image[trials], return_inverse=True)
+    images = subject.images
+    if images is not None:
+        images = images[kept] if isinstance(images, np.ndarray) else [images[i] for i in kept]
+
+    def of_trials(values):
+        return None if values is None else np.asarray(values)[trials]
+
+    made = Subject(
+        subject.responses[trials], images, subject.hemi, subject.vertex,
+        coords=subject.coords if subject.coords_given else None, rois=subject.rois, noise_ceiling=subject.noise_ceiling,
+        image_index=image_index, split=Split(*(np.searchsorted(trials, np.sort(rows[part])) for part in PARTS)),
+        name=subject.name, simulated=subject.simulated, density=subject.density, image_degrees=subject.image_degrees,
+        session=of_trials(subject.session), onset=of_trials(subject.onset), tr=subject.tr, maps=subject.maps,
+    )  # fmt: skip
+    made.remark(f"{made.n_images:,} of {subject.n_images:,} pictures are used")
+    return made
