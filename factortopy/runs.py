@@ -298,6 +298,13 @@ class Run:
             (self.path / "run.json").unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def forget(self):
+        """Take back a run that failed before it began; files that are not the run's stay."""
+        for name in ("run.json", "progress.json", "history.csv", "log.txt", "cancel", "lock"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty
+            self.path.rmdir()
+
     # ---- what is written while it trains
 
     def progress(self):

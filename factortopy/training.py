@@ -20,6 +20,18 @@ from factortopy.subjects.fewer import fewer_pictures
 RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe
 
 
+class WrongRequest(InputError):
+    """The subject or network that was asked for cannot be had; nothing was begun."""
+
+
+@contextlib.contextmanager
+def _asked_for():
+    try:
+        yield
+    except InputError as error:
+        raise WrongRequest(error) from None
+
+
 def train_run(
     path,
     subject=None,
@@ -76,17 +88,24 @@ def train_run(
         return run
     if queued and not (run.path / "run.json").exists():
         raise RunGone(f"{run.path}: this run's folder is gone; it was deleted before its turn came")
+    fresh = not (run.path / "run.json").exists()
     run.make_folder()
     recorder = Recorder(run, on_progress)
-    with run.lock(), _signals(recorder):
-        settings = _open(run, asked, resume)
-        if run.info["finished"] or (queued and run.info["state"] != "queued"):
-            return run
-        if not queued:
-            run.clear_stop()  # an old wish; the queue keeps one that came while the run waited
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now(), "queue": queued}
-        run.update(state="running", reason=None, holder=holder, versions=versions())
-        _guarded(run, settings, recorder, say)
+    try:
+        with run.lock(), _signals(recorder):
+            settings = _open(run, asked, resume)
+            if run.info["finished"] or (queued and run.info["state"] != "queued"):
+                return run
+            if not queued:
+                run.clear_stop()  # an old wish; the queue keeps one that came while the run waited
+            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now(), "queue": queued}
+            run.update(state="running", reason=None, holder=holder, versions=versions())
+            _guarded(run, settings, recorder, say)
+    except WrongRequest:
+        # Nothing stands in the way of the corrected command. The app's runs stay and say why.
+        if fresh and not queued:
+            run.forget()
+        raise
     return run
 
 
@@ -174,14 +193,16 @@ def _train(run, settings, recorder, say, seconds_before):
         left.unlink(missing_ok=True)  # of a process that was killed while it wrote
     recorder.begin("pictures")
     _check_space(run, RESERVE_MEGABYTES)
-    subject = factortopy.load_subject(settings["subject"], settings["subject_id"])
-    if settings["pictures"]:
-        subject = fewer_pictures(subject, settings["pictures"])
+    with _asked_for():
+        subject = factortopy.load_subject(settings["subject"], settings["subject_id"])
+        if settings["pictures"]:
+            subject = fewer_pictures(subject, settings["pictures"])
     recorder.places(subject)
     # Known from here on, so that the map that forms says "simulated" as well.
     run.update(subject=subject.name, simulated=bool(subject.simulated), density=subject.density)
     recorder.check()
-    backbone = factortopy.load_backbone(settings["backbone"], settings["weights"])
+    with _asked_for():
+        backbone = factortopy.load_backbone(settings["backbone"], settings["weights"])
     n_vertices, n_layers = len(subject.vertex), len(backbone.layer_names)
     # Encoder, selectors and a checkpoint with its optimiser, twice: a file is whole before the old one goes.
     _check_space(run, RESERVE_MEGABYTES + 2 * 4 * n_vertices * (300 + n_layers) // 1_000_000)
