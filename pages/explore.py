@@ -110,12 +110,13 @@ def vertex_panel(encoder, rois, gallery, index):
     st.caption(f"{shared.HEMISPHERE[int(encoder.hemi[index])]} hemisphere · vertex {int(encoder.vertex[index])}",
                help=shared.WORDS["vertex"])  # fmt: skip
     score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling
-    a, b, c = st.columns(3)
-    a.metric("R²", "–" if score is None else f"{score[index]:.2f}",
-             help=shared.WORDS["R²"])  # fmt: skip
     known = ceiling is not None and np.isfinite(ceiling[index])
-    b.metric("Ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"])
-    c.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"])
+    with st.container(horizontal=True):  # wraps where the page is narrow
+        st.metric("R²", "–" if score is None else f"{score[index]:.2f}", help=shared.WORDS["R²"], width="content")
+        st.metric(
+            "Ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"], width="content"
+        )
+        st.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"], width="content")
     st.plotly_chart(layer_bars(encoder, index), width="stretch", config={"displayModeBar": False}, key="bars")
     half = float(info.get("image_degrees", 8.4)) / 2
     x, y = factor.space[index] * half
@@ -152,7 +153,8 @@ def layer_bars(encoder, index):
         )
     )  # fmt: skip
     figure.update_layout(
-        height=170, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis={"title": None, "dtick": max(1, n_layers // 12)},
+        height=170, margin={"l": 0, "r": 0, "t": 26, "b": 0}, 
+        xaxis={"title": None, "dtick": max(1, n_layers // 6), "tick0": 1, "tickangle": 0},
         yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
         title={"text": f"Layer weights · confidence {factor.layer_confidence[index]:.2f}", "font": {"size": 14}},
     )  # fmt: skip

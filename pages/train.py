@@ -153,8 +153,13 @@ def watch():
     """The list of runs and the one that is watched."""
     runs = {run.name: run for run in list_runs(shipped=False)}
     if not runs:
-        st.info(
-            "Nothing was trained here yet. The demo subject and network on the left need nothing but a click on Train."
+        st.subheader("Nothing was trained here yet")
+        st.markdown(
+            "The demo subject and network on the left need nothing but a click on **Train**. Then\n\n"
+            "1. the network looks at every picture, and its tokens are kept,\n"
+            "2. the encoder is fitted, and you watch the map form here,\n"
+            "3. it is scored on pictures it has not seen, and opens in Explore.\n\n"
+            "You can leave this page, or stop and resume: nothing that was learnt is lost."
         )
         return
     active = [name for name, run in runs.items() if run.status in ACTIVE]
