@@ -197,7 +197,8 @@ def _fit_one_hemisphere(sphere, h):
         [area == 1, area == 2, area == 3, area == 4],
         [w, sign * (pi / 2 - (m - pi / 2) / 0.6), sign * (m - 0.8 * pi) / 0.6, pi / 2 - (m - 1.1 * pi) / 0.4],
     )
-    area[(ecc < 0) | (ecc > 40) | (alpha > 0.8)] = 0
+    # Below half a degree the polynomials run on beyond the occipital pole, into V2 to hV4, OFA and LO of the atlases.
+    area[(ecc < 0.5) | (ecc > 40) | (alpha > 0.8)] = 0
     theta = pi / 2 - phi  # from the upper vertical meridian
     out = area == 0
     x, y, ecc = (np.where(out, np.nan, v) for v in (side * ecc * np.sin(theta), ecc * np.cos(theta), ecc))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from browser import browser  # noqa: F401  (one for all modules: playwright starts once a process)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browser import brain, browser, click_at, project, start_app  # noqa: F401
+from browser import brain, click_at, project, start_app
 from PIL import Image
 
 SHOTS = Path(__file__).resolve().parent.parent / "screenshots"
@@ -45,7 +45,7 @@ def _end_worker(home):
 
 
 @pytest.fixture
-def page(browser):  # noqa: F811
+def page(browser):
     opened = browser.new_page(viewport={"width": 1280, "height": 800})
     opened.dialogs = []
     opened.on("dialog", lambda d: (opened.dialogs.append(d.message), d.dismiss()))
@@ -116,7 +116,7 @@ def test_upload_a_photograph(app, page, tmp_path):
     shot(page, "your_pictures")
 
 
-def test_a_training_goes_on_when_the_page_is_left(app, page, browser):  # noqa: F811
+def test_a_training_goes_on_when_the_page_is_left(app, page, browser):
     page.goto(f"{app.url}/train")
     page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_text(re.compile("Fitting the encoder|Showing the pictures")).first.wait_for(timeout=120_000)

@@ -47,6 +47,15 @@ def test_score_nears_what_the_true_selectors_reach(planted, planted_subject, pla
     assert analysis.predicted(planted_fit, planted_subject, planted.features).mean() > 0.95
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_other_seeds_find_the_same(planted, planted_subject, planted_fit, seed):
+    other = ft.fit(planted_subject, planted.features, seed=seed)
+    first, second = (np.mean(ft.brain_score(e, planted_subject, planted.features)) for e in (planted_fit, other))
+    assert abs(first - second) < 0.05
+    assert (other.selectors().layer_argmax == planted_fit.selectors().layer_argmax).mean() > 0.75
+    assert np.corrcoef(other.selectors().scale, planted_fit.selectors().scale)[0, 1] > 0.9
+
+
 def test_shuffled_responses_are_not_predicted(planted, planted_subject):
     from factortopy.subjects.subject import Subject
 

@@ -164,7 +164,7 @@ def test_eccentricity_grows_from_the_foveal_confluence(mesh, retinotopy):
         area, ecc = retinotopy.area[rows], retinotopy.eccentricity[rows]
         fovea = rows.start + np.flatnonzero(area == 1)[ecc[area == 1].argmin()]
         distance = surfaces.surface_distance(fovea, mesh, limit=np.inf)[rows]
-        for k, least in ((1, 0.97), (2, 0.85), (3, 0.85)):
+        for k, least in ((1, 0.94), (2, 0.75), (3, 0.75)):
             use = (area == k) & (ecc > 0.5) & (ecc < 20)
             assert spearmanr(distance[use], ecc[use])[0] > least
         assert mesh.coords["white"][fovea, 1] < -80  # mm: at the occipital pole

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import brain, browser, click_at, pixel, project, start_app  # noqa: F401
+from browser import brain, click_at, pixel, project, start_app
 from synthetic import planted_layers
 
 from factortopy.surfaces import load_mesh
@@ -17,7 +17,7 @@ def planted():
 
 
 @pytest.fixture(scope="module")
-def page(browser, tmp_path_factory):  # noqa: F811
+def page(browser, tmp_path_factory):
     """The page of view_app.py, opened once; ``page.dialogs`` and ``page.requests`` are what it has tried."""
     with start_app("tests/view_app.py", tmp_path_factory.mktemp("home")) as app:
         context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
@@ -259,7 +259,7 @@ def test_a_lost_graphics_context_comes_back(page, view, planted):
     view.evaluate("root => { root.ftv.view.choices.names = true }")
 
 
-def test_without_webgl_there_is_a_sentence(page, browser):  # noqa: F811
+def test_without_webgl_there_is_a_sentence(page, browser):
     context = browser.new_context()
     plain = context.new_page()
     plain.add_init_script(

@@ -31,7 +31,7 @@ class Settings:
     dim: int | None = None  # aligned channels; None: √(training trials), 16 to 64
     vertices: int = 256  # a step
     trials: int = 384  # a step
-    rate: float = 1e-2
+    rate: float = 5e-3
     regulariser: float = 0.01  # λ at the start
     decay: float = 2 / 3  # share of the steps after which λ is 0
     every: int = 10  # steps between validations

@@ -20,7 +20,7 @@ N_PICTURES = int(os.environ.get("FACTORTOPY_DEMO_PICTURES", 3000))  # fewer for 
 DEGREES = 12.0  # width of a picture: half as many early vertices again as at 8.4, still 9 pixels a degree
 NUMBERS = (1, 2, 3)
 PART = 250  # pictures rendered at a time
-VERSION = 1  # of pictures and simulation: a change makes them anew
+VERSION = 2  # of pictures and simulation: a change makes them anew
 
 
 def pictures(n=N_PICTURES, on_progress=None):

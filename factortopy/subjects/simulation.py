@@ -39,7 +39,8 @@ def contrast_energy(images, batch=50):
     quadrature pair, divided by 1 + half of the local mean over channels.
     """
     n, size = len(images), images.shape[1]
-    fy, fx = np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]
+    rim = size // 4  # mirrored around the picture: the transform would wrap one edge's contrast to the opposite one
+    fy, fx = np.fft.fftfreq(size + 2 * rim)[:, None], np.fft.fftfreq(size + 2 * rim)[None]
     radius, angle = np.hypot(fy, fx) + 1e-9, np.arctan2(fy, fx)
     filters = []
     for wavelength in np.array(WAVELENGTHS) * size / 112:
@@ -52,9 +53,10 @@ def contrast_energy(images, batch=50):
     out = np.empty((n, len(filters), SIDE, SIDE), dtype=np.float32)
     for i in range(0, n, batch):
         grey = np.asarray(images[i : i + batch], dtype=np.float32).mean(-1) / 255
-        spectrum = np.fft.fft2(grey - grey.mean((1, 2), keepdims=True)).astype(np.complex64)
+        grey = np.pad(grey - grey.mean((1, 2), keepdims=True), ((0, 0), (rim, rim), (rim, rim)), mode="symmetric")
+        spectrum = np.fft.fft2(grey).astype(np.complex64)
         for k, filt in enumerate(filters):
-            energy = np.abs(np.fft.ifft2(spectrum * filt))
+            energy = np.abs(np.fft.ifft2(spectrum * filt))[:, rim:-rim, rim:-rim]
             out[i : i + batch, k] = energy.reshape(-1, SIDE, block, SIDE, block).mean((2, 4))
     out /= out.mean((0, 2, 3), keepdims=True)
     return out / (1 + 0.5 * out.mean(1, keepdims=True))
