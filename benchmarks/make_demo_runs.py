@@ -90,7 +90,10 @@ def table():
                 for *_, p in runs.values()
             ],
         )
-    line("seconds in all, on a shared machine (the first also rendered and simulated the subject)", [f"{e.info.get('seconds', float('nan')):.0f}" for e, *_ in runs.values()])
+    line(
+        "seconds in all, on a shared machine (the first also rendered and simulated the subject)",
+        [f"{e.info.get('seconds', float('nan')):.0f}" for e, *_ in runs.values()],
+    )
     (ROOT / "docs" / "demo.md").write_text("\n".join(lines).rstrip() + "\n")
     print("\n".join(lines))
     print(json.dumps({n: p for n, (*_, p) in runs.items()}, indent=1))

@@ -10,7 +10,10 @@ from factortopy.records import RECIPES, explain_os_error
 from factortopy.runs import RunBusy
 
 BUSY_EXIT = 75
-MENDABLE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+MENDABLE_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOENT,
+    errno.ENOTDIR, errno.EISDIR,
+)  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -106,7 +109,7 @@ def main(arguments=None):
     except OSError as error:
         if error.errno not in MENDABLE_ERRORS:
             raise
-        return _tell(explain_os_error(error, "."), 2)
+        return _tell(explain_os_error(error, error.filename or "."), 2)
     except KeyboardInterrupt:
         return _tell("interrupted", 130)
 

@@ -84,6 +84,7 @@ def train_run(
     run = Run(path)
     say = say or (lambda line: None)
     if run.path.is_dir() and run.status == "finished":
+        factortopy.Encoder.load(run.path)  # a damaged one is said, not passed as good
         say("finished already; left alone")
         return run
     if queued and not (run.path / "run.json").exists():

@@ -35,23 +35,22 @@ def page():
         )
     rois = shared.choose_areas(encoder)
     maps = maps_of(str(run.path), (run.path / "run.json").stat().st_mtime_ns, safe)
-    wanted = wanted_vertex()
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        seen = shared.brain(
-            maps, encoder, key=f"explore-{run.name}", height=HEIGHT, group="explore", selected=wanted, rois=rois,
-            map=st.query_params.get("map"), report=("vertex", "map"),
-        )  # fmt: skip
+        shared.brain(
+            maps,
+            encoder,
+            key=f"explore-{run.name}",
+            height=HEIGHT,
+            group="explore",
+            rois=rois,
+            report=("vertex", "map"),
+        )
         if not shared.painted(encoder).any():
             st.info(
                 "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
             )
-    # The view tells what was clicked; a vertex that a button or the address asked for stays until the next click.
-    clicked = seen.vertex != st.session_state.get(f"clicked {run.name}", wanted)
-    st.session_state[f"clicked {run.name}"] = seen.vertex
-    row = seen.vertex if clicked else wanted
-    remember(row, seen.map)
-    index = shared.vertex_at(encoder, row)
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
     with right, st.container(height=HEIGHT, border=False):
         if index is None:
             invitation(encoder, run)
@@ -60,28 +59,10 @@ def page():
     by_area(encoder)
 
 
-def wanted_vertex():
-    """The vertex that a button or the page's address asks for."""
-    asked = st.session_state.pop("go to", None)
-    if asked is not None:
-        return asked
-    try:
-        return max(-1, int(st.query_params.get("vertex", "")))
-    except ValueError:
-        return None
-
-
-def remember(vertex, shown):
-    """Keep vertex and map in the page's address, so that the link restores the view."""
-    for name, value in (("vertex", vertex), ("map", shown)):
-        if value is None:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != str(value):
-            st.query_params[name] = str(value)
-
-
 def invitation(encoder, run):
     """The empty panel: what to do, offered in one click."""
+    if shared.chosen_vertex() is not None:
+        st.info("This place is not among the subject's vertices, so nothing is known about it. Click a coloured one.")
     st.subheader("Click a place on the brain")
     st.write(
         "Each point of the cortex has learnt which layer of the network predicts it, where in the picture it looks, and "
@@ -95,10 +76,11 @@ def invitation(encoder, run):
         if buttons[k % 3].button(name, width="stretch", key=f"start-{name}"):
             inside = np.flatnonzero(encoder.rois[name])
             pick = inside[np.nanargmax(best[inside])] if best is not None else inside[0]
-            st.session_state["go to"] = int(shared.rows_of(encoder)[pick])
+            shared.choose_vertex(int(shared.rows_of(encoder)[pick]))
             st.rerun()
     st.caption(
-        "Bright colours: the network's layer is certain. Dark: many layers do alike. Grey: not predicted above chance.",
+        "Bright: the weight lies on few layers (brightness is scaled to this run). Dark: spread over many, so the colour says "
+        "little. Grey: not predicted above chance.",
         help=shared.WORDS["above chance"],
     )
 

@@ -11,7 +11,7 @@ WORDS = {
     "R²": "Brain score R²: share of a place's response to new pictures that the encoder predicts. 1 is perfect, 0 is no "
     "better than the mean, below 0 is worse.",
     "noise ceiling": "The best R² that any model could reach, given how noisy the measurement is.",
-    "layer": "Networks work in layers, one after the other. The map shows which one predicts each place best.",
+    "layer": "Networks work in layers, one after the other. The map shows the one with the largest weight at each place.",
     "confidence": "1: one layer alone is used. 0: all layers are used alike, so the layer's colour means nothing.",
     "scale": "0: a detail of the picture (local token). 1: the picture as a whole (global token).",
     "vertex": "One point of the cortical surface. The demo's surface has a point every 3 mm or so.",
@@ -80,8 +80,8 @@ def choose_run():
         )
     st.session_state["run"] = name
     if st.query_params.get("run") != name:
-        if asked is not None:  # another run has other vertices
-            st.query_params.pop("vertex", None)
+        if asked is not None:  # another run may have other maps
+            st.query_params.pop("map", None)
         st.query_params["run"] = name
     run = runs[name]
     with st.sidebar:
@@ -96,7 +96,7 @@ def _facts(run):
     lines = [
         f"**Subject** {plain(info.get('subject'))}{simulated}",
         f"**Network** {plain(info.get('backbone'))}" + ("" if info.get("trained", True) else " (random weights)"),
-        f"**Recipe** {plain(info.get('recipe'))}, seed {info.get('seed')}",
+        f"**Recipe** {plain(info.get('recipe'))}, seed {info.get('seed')}" + _unusual(info.get("settings") or {}),
     ]
     if whole:
         lines.append(
@@ -109,6 +109,11 @@ def _facts(run):
             "This subject is simulated: early areas answer to contrast in their receptive fields, high-level areas to what "
             "is in the picture. No person was measured."
         )
+
+
+def _unusual(settings):
+    """What was asked beside the defaults: fewer pictures, another number of steps."""
+    return "".join(f", {settings[name]:,} {name}" for name in ("pictures", "steps") if settings.get(name))
 
 
 def load_encoder(run):
@@ -192,19 +197,48 @@ def where(encoder, index):
     return f"{', '.join(names) or 'between areas'}, {side} hemisphere, vertex {int(encoder.vertex[index])}"
 
 
-def brain(maps, encoder, *, key, rois=None, height=600, selected=None, **options):
-    """The brain view with this encoder's scores and its own or other ROIs; returns what the visitor chose."""
+def chosen_vertex():
+    """Row of the whole mesh that is selected, the same on every page; the address says it at first. None: nothing."""
+    if "vertex" not in st.session_state:
+        asked = st.query_params.get("vertex", "")
+        st.session_state["vertex"] = int(asked) if asked.isdecimal() else None
+    return st.session_state["vertex"]
+
+
+def choose_vertex(row):
+    """Select a row of the whole mesh; None and negative ones select nothing."""
+    st.session_state["vertex"] = row if row is not None and row >= 0 else None
+
+
+def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex",), **options):
+    """The brain view with this encoder's scores and its own or other ROIs; keeps vertex and map in the address.
+
+    A click reaches ``chosen_vertex`` before the page is drawn again.
+    """
     from factortopy.view import brain_view, whole, whole_rois
 
+    def clicked():
+        choose_vertex(getattr(st.session_state.get(key), "vertex", None))
+
+    shown = getattr(st.session_state.get(key), "map", None) or st.query_params.get("map")
+    shown = shown if shown in {m.name for m in maps} | {m.group for m in maps} else None
     score = encoder.scores.get("score") if encoder.scores else None
-    return brain_view(
+    seen = brain_view(
         maps,
         rois=whole_rois(encoder.rois if rois is None else rois, encoder.hemi, encoder.vertex, encoder.density),
         key=key,
         height=height,
-        selected=selected,
+        selected=chosen_vertex(),
+        map=shown,
         score=None if score is None else whole(score, encoder.hemi, encoder.vertex, encoder.density),
         simulated=encoder.simulated,
         density=encoder.density,
+        report=report,
+        on_change=clicked,
         **options,
     )
+    for name, value in (("vertex", chosen_vertex()), ("map", seen.map or shown)):
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != str(value):
+            st.query_params[name] = str(value)

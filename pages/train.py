@@ -50,7 +50,7 @@ def form():
         steps = st.number_input(
             "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (250)."
         )
-    cost(subject, backbone)
+    cost(subject, backbone, int(pictures), int(steps))
     settings = {
         "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
         "seed": int(seed), "steps": int(steps) or None, "pictures": int(pictures) or None,
@@ -135,12 +135,14 @@ def choose_network():
     return (f"timm/{typed.removeprefix('timm/')}" if typed else None), weights or None
 
 
-def cost(subject, backbone):
-    """What it will take, before it starts; measured on two laptop cores without a GPU (docs/benchmarks.md)."""
+def cost(subject, backbone, pictures, steps):
+    """What it will take, before it starts; from what was measured on two cores without a GPU (docs/benchmarks.md)."""
     if subject and subject.startswith("demo") and backbone and backbone.startswith("demo"):
+        n = min(pictures or 3000, 3000)
+        minutes = 0.9 * n / 3000 + 1.3 * (steps or 250) / 250
         st.caption(
-            "About 3 minutes and 0.7 GB on two cores without a GPU: half for the tokens, half for the fit. Tokens are kept, so "
-            "a second training with the same network skips the first half."
+            f"About {max(1, round(minutes))} min on two cores without a GPU, and {0.6 * n / 3000:.2f} GB of disk for the "
+            "network's tokens. They are kept, so a second training on the same pictures is quicker."
         )
     elif subject and backbone:
         st.caption("Tokens of every layer are kept on disk: about 1.2 MB a picture for a network of the size of ViT-B.")
@@ -277,7 +279,7 @@ def forming(run, status):
         factor, hemi, vertex, rois = encoder.selectors(), encoder.hemi, encoder.vertex, encoder.rois
         density, mask, state = encoder.density, shared.painted(encoder), "finished"
     elif preview is None:
-        with st.container(height=HEIGHT, border=True):
+        with st.container(height=HEIGHT - 120, border=True):
             st.caption("The map appears here with the first steps of the fit.")
         return
     else:
@@ -300,6 +302,9 @@ def forming(run, status):
 def curve(run):
     """Loss and validation score by step."""
     history = run.history()
+    if not history.step:
+        st.caption("Loss and validation score appear here with the first steps.")
+        return
     figure = go.Figure()
     if history.step:
         measured = [(s, v) for s, v in zip(history.step, history.val_score, strict=True) if v is not None]

@@ -51,9 +51,9 @@ def page():
         maps, response = maps_for(encoder, gallery, responses, first, second)
         beside = st.container()
     with left:
-        seen = shared.brain(maps, encoder, key="pictures", height=HEIGHT, group="explore", report=("vertex",))
+        shared.brain(maps, encoder, key="pictures", height=HEIGHT, group="explore")
     with beside:
-        details(encoder, pictures, response, first, second, seen)
+        details(encoder, pictures, response, first, second)
 
 
 def offered(encoder, gallery):
@@ -95,8 +95,10 @@ def uploaded(uploads):
         st.warning(f"Only the first {MOST} pictures (200 MB together) are read; found {len(uploads)}.")
         uploads = uploads[:MOST]
     read = read_pictures((u.name, u.getvalue()) for u in uploads)
-    for _, problem in read.bad:
-        st.error(shared.plain(problem), icon=":material/broken_image:")
+    if read.bad:
+        with st.expander(f":material/broken_image: {len(read.bad)} of {len(uploads)} could not be read"):
+            for _, problem in read.bad:
+                st.error(shared.plain(problem))
     out = {}
     for picture in read.good:
         for notice in picture.notices:
@@ -201,12 +203,12 @@ def maps_for(encoder, gallery, responses, first, second):
     return maps, response
 
 
-def details(encoder, pictures, response, first, second, seen):
+def details(encoder, pictures, response, first, second):
     """Beside the brain: the pictures, the clicked vertex, bars by area."""
     shown = [name for name in (first, second) if name]
     for column, name in zip(st.columns(2), shown, strict=False):
         column.image(pictures[name], caption=name, width="stretch")
-    index = shared.vertex_at(encoder, seen.vertex)
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
     if index is None:
         st.caption("Click the brain to read one place's response. 0 is its mean over pictures, 1 a standard deviation.")
     else:

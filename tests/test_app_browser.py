@@ -95,6 +95,31 @@ def test_explore_a_vertex(app, page):
     shot(page, "scale")
 
 
+def test_every_click_reaches_the_page_and_the_next_page(app, page):
+    from factortopy.encoder import Encoder
+    from factortopy.home import assets_dir
+    from factortopy.surfaces import full_index
+
+    encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
+    rows = full_index(encoder.hemi, encoder.vertex)
+    page.goto(app.url)
+    view = brain(page)
+    page.get_by_text("Click a place on the brain").wait_for()
+    for area in ("V1", "FFA", "EBA", "V1", "PPA"):
+        # Not every vertex is on top where it lies: some are on a cut of the flat map.
+        seen = next(int(row) for row in rows[encoder.rois[area]][20:] if project(view, int(row), "flat")["seen"])
+        click_vertex(page, view, seen)
+        page.get_by_role("heading", name=area, exact=True).wait_for(timeout=10_000)
+        page.wait_for_url(f"**vertex={view.get_attribute('data-vertex')}**")
+    for name in ("Scale", "Space", "Clusters", "Layer"):
+        view.get_by_role("button", name=name, exact=True).first.click()
+        page.wait_for_url(f"**map={name}**", timeout=10_000)
+    chosen = view.get_attribute("data-vertex")
+    page.get_by_role("link", name="Your pictures").click()
+    page.get_by_text("Drop your pictures here").wait_for()
+    assert brain(page).get_attribute("data-vertex") == chosen
+
+
 def test_start_button_selects(app, page):
     page.goto(app.url)
     brain(page)

@@ -116,7 +116,7 @@ def _folder(path):
     except (TypeError, ValueError, OSError, RuntimeError):
         raise stop("data set", "the path of a folder", repr(path)[:80], "check its spelling") from None
     if not exists:
-        remedy = "check its spelling, or take demo, demo-2 or demo-3"
+        remedy = "check its spelling, or take demo-1, demo-2 or demo-3"
         raise stop(folder, "a folder with a data set", "nothing at this path", remedy)
     if folder.is_file() and folder.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"):
         raise stop(folder, "a folder with a data set", "an archive", "unpack it and give its folder")

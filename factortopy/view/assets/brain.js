@@ -16,7 +16,7 @@ import { UNPAINTED, describe, drawLegend, placeName } from "./words.js";
 loadGeometry("geometry-10k.bin").catch(() => {}); // on its way before the first data come
 const POSTERIOR = -35; // what lies behind this (inflated, millimetres) is shown on the flat map when nothing is painted
 const SLOW = 45; // milliseconds a frame, above which a moving brain is drawn coarser
-const SPLIT = 0.59; // share of the width that the surface has beside the flat map; as in brain.css
+const SPLIT = 0.64; // share of the width that the surface has beside the flat map; as in brain.css
 const LEGEND_HEIGHT = 128,
   LEGEND_WIDTH = 150; // CSS pixels that the flat map leaves free
 const ECHO = 5000; // milliseconds within which a state that we sent may come back from Python
