@@ -4,7 +4,12 @@ from pathlib import Path
 
 import streamlit as st
 
-st.set_page_config(page_title="FactorTopy", page_icon=str(Path(__file__).parent / "assets" / "icon.png"), layout="wide", initial_sidebar_state=270)
+st.set_page_config(
+    page_title="FactorTopy",
+    page_icon=str(Path(__file__).parent / "assets" / "icon.png"),
+    layout="wide",
+    initial_sidebar_state=270,
+)
 st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),

@@ -167,7 +167,7 @@ def submit(settings, name=None, start=True):
         else:
             name = name or new_run_name(
                 settings["subject_id"] or settings["subject"], settings["backbone"], settings["recipe"],
-                settings["seed"],
+                settings["seed"], settings["pictures"],
             )  # fmt: skip
             run = Run.create(runs_dir() / name, settings)
             enqueue(run.name)

@@ -44,10 +44,10 @@ class Recorder:
         self._still = {}
         self._begun = time.monotonic()
 
-    def begin(self, stage, total=None):
-        """A new stage begins."""
+    def begin(self, stage, total=None, done=0):
+        """A new stage begins; ``done`` steps of it were done before."""
         self.stage, self._clock, self._first = stage, time.monotonic(), None
-        self.report(0, total, force=True)
+        self.report(done, total, force=True)
         self._first = None  # the rate is measured from the first real step on
 
     def stopping(self):

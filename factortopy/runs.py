@@ -387,9 +387,10 @@ def find_run(name):
     raise InputError(f"run {name!r}: there is none of that name; choose one from the list or train one")
 
 
-def new_run_name(subject, backbone, recipe="fast", seed=0):
+def new_run_name(subject, backbone, recipe="fast", seed=0, pictures=None):
     """A free name that says what the run is: demo-1_demo-vit_fast_seed0, then …-2, …-3."""
     parts = (Path(str(subject)).name or "subject", str(backbone).split("/")[-1], recipe, f"seed{seed}")
+    parts += (f"{pictures}pictures",) if pictures else ()
     stem = "_".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") or "x" for part in parts)[:100]
     taken = {p.name for folder in (runs_dir(), assets_dir() / "runs") if folder.is_dir() for p in folder.iterdir()}
     name, count = stem, 1

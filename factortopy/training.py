@@ -12,6 +12,7 @@ import numpy as np
 import factortopy
 from factortopy.analysis.gallery import make_gallery
 from factortopy.errors import InputError
+from factortopy.files import read_json
 from factortopy.recorder import Recorder, Stopped
 from factortopy.records import check_settings, explain_os_error, free_megabytes, now, versions
 from factortopy.runs import Run, RunBusy, RunFromNewer, RunGone
@@ -213,8 +214,9 @@ def _train(run, settings, recorder, say, seconds_before):
     features = factortopy.extract(backbone, subject.images, on_progress=recorder.on_features)
     recorder.check()
 
-    recorder.begin("fit", settings["steps"])
-    go_on = (run.path / "checkpoint").exists()
+    go_on = (run.path / "checkpoint" / "state.json").exists()
+    done = read_json(run.path / "checkpoint" / "state.json") if go_on else {}
+    recorder.begin("fit", done.get("total", settings["steps"]), done.get("step", 0))
     if go_on:
         say("going on from the checkpoint")
     encoder = factortopy.fit(
