@@ -15,7 +15,7 @@ def maps_of(path, stamp, safe):
     """All maps of a run, made once."""
     from factortopy.view import selector_maps
 
-    encoder = shared._load_encoder(path, stamp)
+    encoder = shared.encoder_at(path, stamp)
     return selector_maps(
         encoder.selectors(), encoder.hemi, encoder.vertex, painted=shared.painted(encoder),
         score=encoder.scores.get("score"), clusters=encoder.scores.get("clusters"),
@@ -34,7 +34,7 @@ def page():
             help="Draws the layer map in colours that most people can tell apart.",
         )
     rois = shared.choose_areas(encoder)
-    maps = maps_of(str(run.path), (run.path / "run.json").stat().st_mtime_ns, safe)
+    maps = maps_of(*shared.version(run), safe)
     left, right = st.columns([2, 1], gap="medium")
     with left:
         shared.brain(
@@ -53,13 +53,13 @@ def page():
     index = shared.vertex_at(encoder, shared.chosen_vertex())
     with right, st.container(height=HEIGHT, border=False):
         if index is None:
-            invitation(encoder, run)
+            invitation(encoder)
         else:
             vertex_panel(encoder, rois, shared.load_gallery(run), index)
     by_area(encoder)
 
 
-def invitation(encoder, run):
+def invitation(encoder):
     """The empty panel: what to do, offered in one click."""
     if shared.chosen_vertex() is not None:
         st.info("This place is not among the subject's vertices, so nothing is known about it. Click a coloured one.")

@@ -116,13 +116,19 @@ def _unusual(settings):
     return "".join(f", {settings[name]:,} {name}" for name in ("pictures", "steps") if settings.get(name))
 
 
+def version(run):
+    """(path, time of its last change): what is kept of a run holds for this version of it."""
+    return str(run.path), (run.path / "run.json").stat().st_mtime_ns
+
+
 def load_encoder(run):
     """The run's Encoder, read once; read again when the run has changed."""
-    return _load_encoder(str(run.path), (run.path / "run.json").stat().st_mtime_ns)
+    return encoder_at(*version(run))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _load_encoder(path, stamp):
+def encoder_at(path, stamp):
+    """The Encoder of a ``version``."""
     from factortopy.encoder import Encoder
 
     return Encoder.load(path)
@@ -130,7 +136,7 @@ def _load_encoder(path, stamp):
 
 def load_gallery(run):
     """Held-out pictures of the run with measured and predicted responses, or None."""
-    return _load_gallery(str(run.path), (run.path / "run.json").stat().st_mtime_ns)
+    return _load_gallery(*version(run))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -306,12 +306,11 @@ def curve(run):
         st.caption("Loss and validation score appear here with the first steps.")
         return
     figure = go.Figure()
-    if history.step:
-        measured = [(s, v) for s, v in zip(history.step, history.val_score, strict=True) if v is not None]
-        figure.add_scatter(x=history.step, y=history.loss, name="loss", line={"width": 1})
-        if measured:
-            figure.add_scatter(x=[s for s, _ in measured], y=[v for _, v in measured], name="validation R²", yaxis="y2",
-                               mode="lines+markers")  # fmt: skip
+    measured = [(s, v) for s, v in zip(history.step, history.val_score, strict=True) if v is not None]
+    figure.add_scatter(x=history.step, y=history.loss, name="loss", line={"width": 1})
+    if measured:
+        figure.add_scatter(x=[s for s, _ in measured], y=[v for _, v in measured], name="validation R²", yaxis="y2",
+                           mode="lines+markers")  # fmt: skip
     figure.update_layout(
         height=HEIGHT - 120, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "tickformat": ".2f"},
         yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".2f"}, legend={"orientation": "h", "y": 1.12},

@@ -114,7 +114,7 @@ def pose(subject, features, grid, device):
 def encoder_position(subject):
     """(N, 3) float32 in [0, 100]: the subject's coordinates; its own span is stretched when they are of its own making."""
     coords = np.asarray(subject.coords, dtype=np.float32)
-    if getattr(subject, "coords_given", False):
+    if subject.coords_given:
         coords = coords - coords.min(0)
         coords = coords * (100 / max(float(coords.max()), 1e-6))
     return coords
