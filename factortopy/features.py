@@ -293,7 +293,7 @@ def _resume(folder, first, total, needed):
     shutil.rmtree(folder, ignore_errors=True)
     free = shutil.disk_usage(folder.parent).free
     if needed > 0.95 * free:
-        raise InputError(_too_full(folder, needed, free))
+        raise too_full(folder, needed, free)
     try:
         folder.mkdir()
         for paths, arrays in zip(_files(folder, len(first[0])), first, strict=True):
@@ -302,7 +302,7 @@ def _resume(folder, first, total, needed):
                 _take_space(path)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(_too_full(folder, needed, free, f" ({error.strerror or error})")) from None
+        raise too_full(folder, needed, free, f" ({error.strerror or error})") from None
     return 0
 
 
@@ -313,8 +313,9 @@ def _take_space(path):
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _too_full(folder, needed, free, why=""):
-    return (
+def too_full(folder, needed, free, why=""):
+    """InputError for a disk that cannot hold ``needed`` bytes."""
+    return InputError(
         f"{folder.parent}: features need {_size(needed)}, {_size(free)} are free{why}; "
         "free space or set FACTORTOPY_HOME to a larger disk"
     )

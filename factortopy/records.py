@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
 
-RECIPES = ("fast",)  # as factortopy.encoder knows them; told here without waiting for torch
+RECIPES = ("fast", "paper")  # as factortopy.encoder knows them; told here without waiting for torch
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
 DEFAULTS = {
     "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import factortopy as ft
 from factortopy import analysis
 from factortopy.encoder.model import Alignment, SelectorNetwork, align, encode_position, read_out, taps
-from factortopy.encoder.problem import moments
+from factortopy.encoder.reduce import components, moments
 
 
 def score_of_true_selectors(planted, subject, vertices):
@@ -226,8 +226,9 @@ def small_problem(dtype):
 
 
 def ours(local, global_, space, layer, scale, maps, weight, bias):
-    rows, heads = align([t.flatten(1, 2) for t in local], global_, *maps)
-    value = read_out(rows, heads, space, layer, scale[:, None], 4, weight.shape[1])
+    (a, a0), (b, b0) = maps
+    rows, heads = align([t.flatten(1, 2) for t in local], global_, a, b, a0, b0)
+    value = read_out(rows, heads, space[:, None], layer, scale[:, None], 4, weight.shape[1])
     return (value * weight[:, None]).mean(2).T + bias
 
 
@@ -248,7 +249,8 @@ def test_gradients_are_exact():
 
 def test_positions_are_averaged_without_space():
     local, global_, _, layer, scale, maps, _, _ = small_problem(torch.float32)
-    rows, heads = align([t.flatten(1, 2) for t in local], global_, *maps)
+    (a, a0), (b, b0) = maps
+    rows, heads = align([t.flatten(1, 2) for t in local], global_, a, b, a0, b0)
     value = read_out(rows, heads, None, layer, scale[:, None] * 0, 4, 2)
     aligned = [t.flatten(1, 2).mean(1) @ a + a0 for t, a, a0 in zip(local, *maps[0], strict=True)]
     torch.testing.assert_close(value, sum(layer[:, l, None, None] * aligned[l][None] for l in range(2)))
@@ -276,14 +278,18 @@ def test_position_encoding_is_the_papers():
 
 def test_aligned_features_have_unit_variance():
     rng = np.random.default_rng(0)
-    tokens = (rng.standard_normal((300, 4, 6)) * [1, 10, 0.1, 5, 3, 0] + 100).astype(np.float32)
-    means, covariances = moments([tokens], np.arange(300), torch.device("cpu"))
-    np.testing.assert_allclose(means[0], tokens.reshape(-1, 6).mean(0), rtol=1e-4)
-    alignment = Alignment(means, covariances, 4, torch.Generator().manual_seed(1))
-    matrices, offsets = alignment.maps()
+    tokens = (rng.standard_normal((300, 2, 2, 6)) * [1, 10, 0.1, 5, 3, 0] + 100).astype(np.float32)
+    device = torch.device("cpu")
+    mean, _ = moments(tokens, np.arange(300), device, 2)
+    np.testing.assert_allclose(mean, tokens.reshape(-1, 6).mean(0), rtol=1e-4)
+    basis = components(tokens, np.arange(300), device, 2, keep=1.0)
+    assert len(basis.variance) == 5  # the sixth channel never varies
+    alignment = Alignment([basis], 4, torch.Generator().manual_seed(1))
+    matrices, offsets = alignment.raw_maps()
     aligned = torch.from_numpy(tokens).reshape(-1, 6) @ matrices[0] + offsets[0]
-    torch.testing.assert_close(aligned.mean(0), torch.zeros(4), atol=2e-2, rtol=0)
-    torch.testing.assert_close(aligned.var(0), torch.ones(4), atol=2e-2, rtol=0)
+    torch.testing.assert_close(aligned.mean(0), torch.zeros(4), atol=0.15, rtol=0)
+    torch.testing.assert_close(aligned.var(0), torch.ones(4), atol=0.15, rtol=0)
+    torch.testing.assert_close(basis.scores(torch.from_numpy(tokens)) @ alignment.maps()[0], aligned.view(300, 2, 2, 4), rtol=1e-3, atol=1e-3)
 
 
 def test_selectors_start_uniform():

@@ -21,7 +21,7 @@ from small_network import SmallNetwork, pictures
 from trials import environment, wait_for
 
 from factortopy import features
-from factortopy.encoder.problem import on_grid
+from factortopy.encoder.reduce import on_grid
 from factortopy.errors import InputError
 from factortopy.features import Features, compute, extract
 from factortopy.home import cache_dir

@@ -26,7 +26,11 @@ class Encoder:
     noise_ceiling : (N,) float or None
     scores : {"score", "predicted", …: (N,)}
         Filled in by whoever scored the encoder; empty before.
+    has_selectors : bool
+        False for the baselines, whose ``selectors`` raises InputError.
     """
+
+    has_selectors = True
 
     def __init__(
         self, selectors, alignment, bias, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None,
@@ -91,7 +95,7 @@ class Encoder:
         import torch
 
         from factortopy.encoder.model import align, read_out
-        from factortopy.encoder.problem import on_grid
+        from factortopy.encoder.reduce import on_grid
 
         maps = self._alignment
         found = [tokens.shape[-1] for tokens in features.local]
@@ -101,20 +105,21 @@ class Encoder:
                 f"features: expected layers of {expected} channels, as this encoder was fitted to, found {found}; "
                 "use the features of its own network"
             )
-        local, out = [on_grid(tokens, self.grid) for tokens in features.local], []
-        factor = self._selectors
-        space, layer, scale = (torch.from_numpy(a) for a in (factor.space, factor.layer, factor.scale[:, None]))
+        factor, out = self._selectors, []
+        places = factor.space[:, None] if factor.samples is None else factor.samples
+        space, layer, scale = (torch.from_numpy(a) for a in (places, factor.layer, factor.scale[:, None]))
         if "space" not in self.info.get("select", _FACTORS):
             space = None  # without the space factor positions are averaged, not sampled at the centre
         channel = torch.from_numpy(factor.channel)
-        pairs = [[[torch.from_numpy(x) for x in maps[k]] for k in names] for names in (_LOCAL, _GLOBAL)]
+        kinds = ("local", "global", "local_offset", "global_offset")
+        linear = [[torch.from_numpy(x) for x in maps[kind]] for kind in kinds]
         chunks = [slice(i, i + 512) for i in range(0, self.n_vertices, 512)]
         with torch.inference_mode():
             for i in range(0, len(features), 64):
                 rows = slice(i, i + 64)
-                tokens = [torch.from_numpy(np.asarray(t[rows], dtype=np.float32)) for t in local]
+                tokens = [on_grid(t[rows], self.grid) for t in features.local]
                 heads = [torch.from_numpy(np.asarray(t[rows], dtype=np.float32)) for t in features.global_]
-                aligned = align(tokens, heads, *pairs)
+                aligned = align(tokens, heads, *linear)
                 block = []
                 for k in chunks:
                     where = None if space is None else space[k]
@@ -129,10 +134,8 @@ class Encoder:
         """Write encoder.safetensors, selectors.safetensors and run.json; each file replaced as a whole."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        s = self._selectors
-        tensors = {"bias": self._bias, "hemi": self.hemi.astype(np.uint8), "vertex": self.vertex.astype(np.int32)}
-        for kind in (*_LOCAL, *_GLOBAL):
-            tensors |= {f"{kind}.{i:03d}": m for i, m in enumerate(self._alignment[kind])}
+        tensors, factors = self._learnt()
+        tensors |= {"bias": self._bias, "hemi": self.hemi.astype(np.uint8), "vertex": self.vertex.astype(np.int32)}
         tensors |= {f"roi.{name}": np.asarray(mask, dtype=np.uint8) for name, mask in self.rois.items()}
         if self.noise_ceiling is not None:
             tensors["noise_ceiling"] = np.asarray(self.noise_ceiling, dtype=np.float32)
@@ -140,12 +143,29 @@ class Encoder:
             "layer_names": self.layer_names, "grid": self.grid, "density": self.density, "roi_names": list(self.rois),
         }  # fmt: skip
         write_tensors(folder / "encoder.safetensors", tensors, {"factortopy": json.dumps(meta)})
-        factors = {"space": s.space, "layer": s.layer, "scale": s.scale, "channel": s.channel}
-        write_tensors(folder / "selectors.safetensors", factors, {"simulated": str(self.simulated)})
+        if factors is not None:
+            write_tensors(folder / "selectors.safetensors", factors, {"simulated": str(self.simulated)})
         if self.scores:
             write_tensors(folder / "scores.safetensors", {k: np.asarray(v) for k, v in self.scores.items()})
         described = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
         write_json(folder / "run.json", described | self.info | meta | {"schema": SCHEMA, "finished": bool(finished)})
+
+    def _learnt(self):
+        """What was learnt beside the bias: tensors of encoder.safetensors, and of selectors.safetensors or None."""
+        s, kinds = self._selectors, (*_LOCAL, *_GLOBAL)
+        factors = {name: getattr(s, name) for name in _STORED} | ({} if s.samples is None else {"samples": s.samples})
+        return {f"{kind}.{i:03d}": m for kind in kinds for i, m in enumerate(self._alignment[kind])}, factors
+
+    @classmethod
+    def _from(cls, tensors, factors, **place):
+        """The encoder of what ``_learnt`` gave and the bias; KeyError or ValueError where they do not match."""
+        alignment = {
+            kind: [tensors[k] for k in sorted(tensors) if k.startswith(f"{kind}.")] for kind in (*_LOCAL, *_GLOBAL)
+        }
+        if len(place["vertex"]) != len(factors["layer"]) or len(place["layer_names"]) != factors["layer"].shape[1]:
+            raise ValueError("encoder and selectors are of different sizes")
+        selectors = Selectors(*(factors[name] for name in _STORED), factors.get("samples"))
+        return cls(selectors, alignment, tensors["bias"], **place)
 
     @classmethod
     def load(cls, folder):
@@ -168,28 +188,28 @@ class Encoder:
                 f"{folder}: expected a finished run, found one that was interrupted; resume it with train --resume"
             )
         tensors = read_tensors(folder / "encoder.safetensors")
-        factors = read_tensors(folder / "selectors.safetensors")
+        if info.get("model", "factorized") != "factorized":
+            from factortopy.encoder.baseline_encoder import BaselineEncoder as kind
+        else:
+            kind = Encoder
+        factors = read_tensors(folder / "selectors.safetensors") if kind.has_selectors else None
         scores = folder / "scores.safetensors"
         try:
-            alignment = {
-                kind: [tensors[k] for k in sorted(tensors) if k.startswith(f"{kind}.")] for kind in (*_LOCAL, *_GLOBAL)
-            }
-            encoder = cls(
-                Selectors(factors["space"], factors["layer"], factors["scale"], factors["channel"]),
-                alignment,
-                tensors["bias"],
-                tensors["hemi"].astype(int),
-                tensors["vertex"].astype(int),
-                info["layer_names"],
-                info["grid"],
-                info["density"],
-                info,
-                {name: tensors[f"roi.{name}"].astype(bool) for name in info["roi_names"]},  # in the subject's order
-                tensors.get("noise_ceiling"),
+            encoder = kind._from(
+                tensors,
+                factors,
+                hemi=tensors["hemi"].astype(int),
+                vertex=tensors["vertex"].astype(int),
+                layer_names=info["layer_names"],
+                grid=info["grid"],
+                density=info["density"],
+                info=info,
+                rois={
+                    name: tensors[f"roi.{name}"].astype(bool) for name in info["roi_names"]
+                },  # in the subject's order
+                noise_ceiling=tensors.get("noise_ceiling"),
             )
-            if len(encoder.vertex) != len(factors["layer"]) or len(info["layer_names"]) != factors["layer"].shape[1]:
-                raise ValueError("encoder and selectors are of different sizes")
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, IndexError) as error:
             raise InputError(
                 f"{folder}: expected encoder and selectors of one run, found a mismatch ({error}); copy the run again"
             ) from None
@@ -199,3 +219,4 @@ class Encoder:
 
 _LOCAL, _GLOBAL = ("local", "local_offset"), ("global", "global_offset")
 _FACTORS = ("space", "layer", "scale")
+_STORED = (*_FACTORS, "channel")

@@ -1,5 +1,6 @@
 """``fit``: subject and features in, fitted encoder out; progress, stop, checkpoint and resume around a recipe."""
 
+import contextlib
 import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,14 +9,17 @@ import numpy as np
 import torch
 
 from factortopy.encoder.encoder import Encoder
-from factortopy.encoder.fast import FastFit, Settings
-from factortopy.encoder.model import FACTORS
+from factortopy.encoder.fast import FastFit, FastSettings
+from factortopy.encoder.model import FACTORS, Factorized
+from factortopy.encoder.paper import PaperFit, PaperSettings
 from factortopy.encoder.problem import pose
 from factortopy.encoder.selectors import Selectors
+from factortopy.encoder.state import Fit
 from factortopy.errors import InputError
 from factortopy.files import read_json, read_tensors, write_json, write_tensors
 
-RECIPES = ("fast",)
+RECIPES = {"fast": (FastFit, FastSettings), "paper": (PaperFit, PaperSettings)}
+MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
 
 
 @dataclass
@@ -31,7 +35,7 @@ class Progress:
     total: int
     loss: float
     val_score: float | None
-    _fit: FastFit
+    _fit: Fit
 
     @property
     def selectors(self):
@@ -40,27 +44,30 @@ class Progress:
 
 @torch.no_grad()
 def current_selectors(fit, channel=None):
-    """``Selectors`` of every vertex as the fit stands."""
-    space, layer, scale = fit.model.selectors()
+    """``Selectors`` of every vertex as the fit stands; None for a baseline, which has none."""
+    if not isinstance(fit.model, Factorized):
+        return None
+    space, layer, scale = fit.model.cortex()
     n = len(layer)
-    space = np.zeros((n, 2), dtype=np.float32) if space is None else space.cpu().numpy()
+    samples = None if space is None or space.shape[1] == 1 else space.cpu().numpy()
+    space = np.zeros((n, 2), dtype=np.float32) if space is None else space.mean(1).cpu().numpy()
     channel = np.zeros((n, 0), dtype=np.float32) if channel is None else channel
-    return Selectors(space, layer.cpu().numpy(), scale[:, 0].cpu().numpy(), channel)
+    return Selectors(space, layer.cpu().numpy(), scale[:, 0].cpu().numpy(), channel, samples)
 
 
 def fit(
-    subject, features, recipe="fast", seed=0, steps=None, topology=True, select=FACTORS, grid=8, on_progress=None,
-    device=None, out=None, resume=False,
+    subject, features, recipe="fast", seed=0, steps=None, topology=True, select=FACTORS, space_samples=1,
+    model="factorized", grid=8, on_progress=None, device=None, out=None, resume=False, settings=None, **options,
 ):  # fmt: skip
-    """Fit the factorized, topological encoder.
+    """Fit the factorized, topological encoder, or a baseline.
 
     Parameters
     ----------
     subject : Subject
     features : Features
         One row per picture of the subject.
-    recipe : "fast"
-        Variable projection (docs/encoder.md).
+    recipe : "fast" or "paper"
+        Variable projection, or the paper's own (docs/encoder.md).
     seed : int
         Same seed, same machine, same result.
     steps : int, optional
@@ -69,6 +76,11 @@ def fit(
         Selectors as smooth functions of the position on the cortex; False frees every vertex.
     select : names among "space", "layer", "scale"
         A factor left out is averaged over.
+    space_samples : int
+        Places in the picture that a vertex looks at, averaged.
+    model : "factorized", or a baseline: "classtoken", "patchtoken", "gnetvit" (``baselines``), "ridge" (``ridge``)
+        Baselines have no selectors; ``topology``, ``select`` and ``space_samples`` do not concern them, and ``ridge`` has no
+        recipe either. ``options`` are ridge's own (``fit_ridge``).
     grid : int
         Side of the grid that local tokens are resized to.
     on_progress : callable, optional
@@ -76,8 +88,10 @@ def fit(
     device : str, optional
         "cuda" where there is one, else "cpu".
     out : path, optional
-        Run folder; a checkpoint is kept in ``out/checkpoint`` about every 10 seconds, and ``resume=True`` continues from
-        it to the same result as an undisturbed fit.
+        Run folder; a checkpoint is kept in ``out/checkpoint`` every 10 seconds (``paper``: 50), and ``resume=True``
+        continues from it to the same result as an undisturbed fit.
+    settings : FastSettings or PaperSettings, optional
+        All settings of the recipe, for experiments with the method itself.
 
     Returns
     -------
@@ -87,31 +101,112 @@ def fit(
     Raises
     ------
     InputError
-        For an unknown recipe or factor, too few pictures, or features that do not fit the subject.
+        For an unknown recipe, model or factor, too few pictures, or features that do not fit the subject.
     """
+    _check(recipe, model, select, space_samples, steps)
+    if model == "ridge":
+        from factortopy.encoder.ridge import fit_ridge
+
+        return fit_ridge(subject, features, on_progress=on_progress, device=device, **options)
+    if options:
+        raise InputError(f"fit: {sorted(options)[0]!r} is an option of model='ridge' alone, found model={model!r}")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kind, own_settings = RECIPES[recipe]
+    settings = settings or own_settings()
+    settings = settings if steps is None else replace(settings, steps=int(steps))
+    with precision(device):
+        problem = pose(subject, features, grid, device, raw=recipe == "paper")
+        settings = settings.settled(len(problem.train))
+        reading = _model(model, problem, settings.dim, seed, topology, select, space_samples, recipe)
+        shelf = None if out is None else Path(out) / "checkpoint"
+        known = resume and shelf is not None and (shelf / "state.json").exists()
+        state = kind(problem, settings, reading, seed, begin=not known)
+        told = {"recipe": recipe, "model": model, "steps": settings.steps, "seed": seed, "topology": topology,
+                "select": sorted(select), "space_samples": space_samples, "device": device}  # fmt: skip
+        if known:
+            _restore(state, shelf, told)
+        outcome = _drive(state, shelf, told, on_progress)
+        channel, bias, penalty = state.solve()
+    info = {
+        "subject": subject.name,
+        "simulated": bool(subject.simulated),
+        "image_degrees": float(subject.image_degrees),
+        "backbone": features.backbone,
+        "weights": features.weights,
+        "trained": features.trained,
+        "model": model,
+        "recipe": recipe,
+        "seed": seed,
+        "steps": settings.steps,
+        "steps_done": state.step_number,
+        "best_step": state.best_step,
+        "stopped": outcome == "stopped",
+        "diverged": outcome == "diverged",
+        "val_score": state.best_score if state.best is not None else None,
+        "penalty": float(np.exp(np.nanmean(np.log(penalty)))) if np.isfinite(penalty).any() else None,
+        "topology": topology,
+        "select": list(select),
+        "space_samples": space_samples,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+    }
+    channel = channel * settings.dim  # y is the mean over channels of w · v
+    known = (subject.hemi, subject.vertex, features.layer_names, grid, subject.density, info, subject.rois)
+    if model != "factorized":
+        from factortopy.encoder.baselines import BaselineEncoder
+
+        return BaselineEncoder.of(state.model, problem, channel, bias, *known, subject.noise_ceiling)
+    with torch.no_grad():
+        maps = {}
+        for name, alignment in (("local", state.model.local), ("global", state.model.global_)):
+            matrices, offsets = alignment.raw_maps()
+            maps[name] = [m.cpu().numpy() for m in matrices]
+            maps[f"{name}_offset"] = [o.cpu().numpy() for o in offsets]
+    return Encoder(current_selectors(state, channel), maps, bias, *known, subject.noise_ceiling)
+
+
+def _check(recipe, model, select, space_samples, steps):
     if recipe not in RECIPES:
         raise InputError(f"recipe {recipe!r}: expected one of {', '.join(RECIPES)}")
+    if model not in MODELS:
+        raise InputError(f"model {model!r}: expected one of {', '.join(MODELS)}")
     unknown = set(select) - set(FACTORS)
     if unknown:
         raise InputError(f"select: expected names among {', '.join(FACTORS)}, found {', '.join(sorted(unknown))}")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    settings = Settings() if steps is None else replace(Settings(), steps=int(steps))
-    if settings.steps < 1:
-        raise InputError(f"steps: expected at least 1, found {steps}")
-    problem = pose(subject, features, grid, device)
-    state = FastFit(problem, settings, topology, select, seed)
-    shelf = None if out is None else Path(out) / "checkpoint"
-    if resume and shelf is not None and (shelf / "state.json").exists():
-        _restore(state, shelf)
+    for name, value in (("steps", 1 if steps is None else steps), ("space_samples", space_samples)):
+        if int(value) != value or value < 1:
+            raise InputError(f"{name}: expected a whole number from 1 up, found {value}")
+
+
+def _model(name, problem, dim, seed, topology, select, space_samples, recipe):
+    if name == "factorized":
+        return Factorized(problem, dim, seed, topology, select, space_samples, unit_variance=recipe == "fast")
+    from factortopy.encoder.baselines import MODELS as BASELINES
+
+    return BASELINES[name](problem, dim, torch.Generator().manual_seed(seed))
+
+
+@contextlib.contextmanager
+def precision(device):
+    """Matrix products of a GPU that has TensorFloat-32 in that format, as training networks usually has it."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if str(device).startswith("cuda") else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _drive(state, shelf, told, on_progress):
+    """Run a fit; "finished", "stopped" or "diverged"."""
 
     def checkpoint():
         if shelf is not None:
-            _keep(state, shelf)
+            _keep(state, shelf, told)
 
     def report(loss, score):
         if on_progress is None:
             return True
-        return on_progress(Progress(state.step_number, settings.steps, loss, score, state))
+        return on_progress(Progress(state.step_number, state.settings.steps, loss, score, state))
 
     outcome = state.run(report, checkpoint)
     if outcome == "stopped":
@@ -121,59 +216,29 @@ def fit(
             f"fit: the loss was no number at step {state.step_number}, before anything was learnt; "
             "check the responses and features for extreme values"
         )
-    channel, bias, penalty = state.solve()
-    channel = channel * state.settings.dim  # y is the mean over channels of w · v
-    info = {
-        "subject": subject.name,
-        "simulated": bool(subject.simulated),
-        "image_degrees": float(subject.image_degrees),
-        "backbone": features.backbone,
-        "weights": features.weights,
-        "trained": features.trained,
-        "recipe": recipe,
-        "seed": seed,
-        "steps": settings.steps,
-        "steps_done": state.step_number,
-        "best_step": state.best_step,
-        "stopped": outcome == "stopped",
-        "diverged": outcome == "diverged",
-        "val_score": state.best_score if state.best is not None else None,
-        "penalty": float(np.exp(np.log(penalty).mean())),
-        "topology": topology,
-        "select": list(select),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-    }
-    with torch.no_grad():
-        maps = {}
-        for name, alignment in (("local", state.model.local), ("global", state.model.global_)):
-            matrices, offsets = alignment.maps()
-            maps[name] = [m.cpu().numpy() for m in matrices]
-            maps[f"{name}_offset"] = [o.cpu().numpy() for o in offsets]
-    return Encoder(
-        current_selectors(state, channel), maps, bias, subject.hemi, subject.vertex, features.layer_names, grid,
-        subject.density, info, subject.rois, subject.noise_ceiling,
-    )  # fmt: skip
+    return outcome
 
 
-def _keep(state, shelf):
+def _keep(state, shelf, told):
     """Write a checkpoint: tensors under a name of their own step first, then the JSON that names them."""
     shelf.mkdir(parents=True, exist_ok=True)
     name = f"step-{state.step_number:06d}.safetensors"
     write_tensors(shelf / name, state.tensors())
-    write_json(shelf / "state.json", state.progress() | {"tensors": name, "seed": state.seed})
+    write_json(shelf / "state.json", state.progress() | {"tensors": name, "fit": told})
     for old in shelf.glob("step-*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
 
 
-def _restore(state, shelf):
+def _restore(state, shelf, told):
     progress = read_json(shelf / "state.json", "checkpoint")
     tensors = read_tensors(shelf / str(progress.get("tensors")), "checkpoint")
     try:
-        if progress["total"] != state.settings.steps or progress["seed"] != state.seed:
-            raise ValueError(f"it was made with {progress['total']} steps and seed {progress['seed']}")
+        other = [f"{k} {progress['fit'][k]}" for k, v in told.items() if k != "device" and progress["fit"][k] != v]
+        if other:
+            raise ValueError(f"it was made with {', '.join(other)}")
         state.restore(tensors, progress)
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{shelf}: expected a checkpoint of this fit, found another ({reason}); train into a new folder"

@@ -6,7 +6,9 @@ For vertex i at x_i, with PE a sinusoidal encoding of the position ("Brain Decod
     v_i = Σ_l ω_il · [ (1 − g_i) · A_l local_l(u_i) + g_i · B_l global_l ]
     y_i = mean_d(w_id · v_id) + b_i
 
-The MLPs are smooth functions of the position, so that nearby vertices choose alike.
+The MLPs are smooth functions of the position, so that nearby vertices choose alike. `SelectorNetwork` is the cortex's side
+(x_i -> u, ω, g), `Alignment` the pictures' (A_l, B_l), `read_out` makes v of both, and `Factorized` puts them together.
+Channel weights w and bias b belong to the recipe that fits them.
 """
 
 import math
@@ -28,23 +30,27 @@ class SelectorNetwork(nn.Module):
     """Selectors of every vertex; smooth over the cortex, or free per vertex (``topology=False``).
 
     coords : (N, 3) tensor in [0, 100]. A factor that is not in ``select`` is switched off: layers averaged, positions
-    averaged (``space`` None), local and global averaged.
+    averaged (``space`` None), local and global averaged. ``space_samples`` places a vertex looks at, averaged.
     """
 
-    def __init__(self, coords, n_layers, topology=True, select=FACTORS):
+    def __init__(self, coords, n_layers, topology=True, select=FACTORS, space_samples=1):
         super().__init__()
-        self.topology, self.select, self.n_layers = topology, tuple(select), n_layers
+        self.topology, self.select, self.n_layers, self.space_samples = topology, tuple(select), n_layers, space_samples
         self.register_buffer("position", encode_position(coords), persistent=False)
-        outputs = {"space": 2, "layer": n_layers, "scale": 1}
+        outputs = {"space": 2 * space_samples, "layer": n_layers, "scale": 1}
         if topology:
             self.factors = nn.ModuleDict({name: _mlp(outputs[name]) for name in self.select})
         else:
             self.factors = nn.ParameterDict(
                 {n: nn.Parameter(torch.zeros(len(coords), outputs[n])) for n in self.select}
             )
+        if space_samples > 1 and "space" in self.select:
+            # Samples that start alike would stay alike.
+            start = self.factors["space"][-1].weight if topology else self.factors["space"]
+            nn.init.normal_(start, std=0.1)
 
     def forward(self, vertices=None):
-        """space (n, 2) or None, layer (n, L), scale (n, 1) of ``vertices`` (row indices; None for all)."""
+        """space (n, S, 2) or None, layer (n, L), scale (n, 1) of ``vertices`` (row indices; None for all)."""
         rows = slice(None) if vertices is None else vertices
         position = self.position[rows]
 
@@ -52,7 +58,7 @@ class SelectorNetwork(nn.Module):
             return self.factors[name](position) if self.topology else self.factors[name][rows]
 
         uniform = position.new_full((len(position), self.n_layers), 1 / self.n_layers)
-        space = raw("space").tanh() if "space" in self.select else None
+        space = raw("space").tanh().view(-1, self.space_samples, 2) if "space" in self.select else None
         layer = raw("layer").softmax(-1) if "layer" in self.select else uniform
         scale = raw("scale").sigmoid() if "scale" in self.select else position.new_full((len(position), 1), 0.5)
         return space, layer, scale
@@ -124,67 +130,107 @@ class SharedTaps(torch.autograd.Function):
 
 
 class Alignment(nn.Module):
-    """One linear map per layer and scale, channels C_l -> D, applied to standardised tokens.
+    """One linear map per layer, scores k_l -> D, without bias.
 
-    The aligned features have mean 0 and variance 1 over the training images, so that ω and g alone say how much of a
-    layer or scale a vertex takes: columns are divided by sqrt(aᵀ Σ a), Σ the covariance of the layer's tokens.
-
-    means, covariances : lists over layers of (C_l,) and (C_l, C_l), of raw tokens over the training images.
+    bases : list over layers of Basis. With ``unit_variance`` the aligned features have variance 1 over the training
+    images, so that ω and g alone say how much of a layer or scale a vertex takes: columns are divided by √(Σ_k λ_k a_k²),
+    λ the variance of the scores. Otherwise the maps are free and start as PyTorch's linear layers do.
     """
 
-    def __init__(self, means, covariances, dim, generator):
+    def __init__(self, bases, dim, generator, unit_variance=True):
         super().__init__()
-        self.dim = dim
+        self.dim, self.bases, self.unit_variance = dim, bases, unit_variance
         self.weight = nn.ParameterList()
-        self._means, self._stds, self._correlations = [], [], []
-        for mean, cov in zip(means, covariances, strict=True):
-            std = cov.diagonal().clamp_min(0).sqrt()
-            # A channel that never varies carries nothing: leave it out instead of dividing by nothing.
-            std = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, torch.full_like(std, math.inf))
-            self._means.append(mean)
-            self._stds.append(std)
-            self._correlations.append(cov / std[:, None] / std)
-            start = torch.randn(len(mean), max(len(mean), dim), generator=generator)
-            start = torch.linalg.qr(start)[0] if len(mean) >= dim else start / len(mean) ** 0.5
-            self.weight.append(nn.Parameter(start[:, :dim].to(mean.device).contiguous()))
+        for basis in bases:
+            k = len(basis.variance)
+            if unit_variance:
+                start = torch.randn(k, max(k, dim), generator=generator)
+                start = (torch.linalg.qr(start)[0] if k >= dim else start / k**0.5)[:, :dim]
+            else:
+                start = (2 * torch.rand(k, dim, generator=generator) - 1) / k**0.5
+            self.weight.append(nn.Parameter(start.to(basis.variance.device).contiguous()))
 
     def maps(self):
+        """List over layers of (k_l, D) matrices that take scores to aligned features."""
+        if not self.unit_variance:
+            return list(self.weight)
+        sizes = (b.variance @ w**2 for b, w in zip(self.bases, self.weight, strict=True))
+        return [w / size.clamp_min(1e-12).sqrt() for w, size in zip(self.weight, sizes, strict=True)]
+
+    def raw_maps(self):
         """Lists over layers of matrices (C_l, D) and offsets (D,) that take raw tokens to aligned features."""
-        matrices, offsets = [], []
-        for weight, mean, std, corr in zip(self.weight, self._means, self._stds, self._correlations, strict=True):
-            variance = (weight * (corr @ weight)).sum(0)
-            matrix = weight / variance.clamp_min(1e-12).sqrt() / std[:, None]
-            matrices.append(matrix)
-            offsets.append(-(mean @ matrix))
-        return matrices, offsets
+        pairs = [basis.to_raw(m) for basis, m in zip(self.bases, self.maps(), strict=True)]
+        return [m for m, _ in pairs], [o for _, o in pairs]
 
 
-def align(local, global_, local_maps, global_maps):
+def align(local, global_, local_maps, global_maps, local_offsets=None, global_offsets=None):
     """Aligned features of a batch of T pictures.
 
-    local : list over layers of (T, K, C_l), K = grid²; global_ : list of (T, C_l); maps as ``Alignment.maps`` gives.
+    local : list over layers of (T, K, k_l), K = grid²; global_ : list of (T, k_l); maps : lists of (k_l, D); offsets :
+    lists of (D,), none for scores, which have none.
 
     Returns
     -------
     (L·K, T·D) and (L, T·D) tensors.
     """
-    rows, heads = [], []
-    for tokens, token, a, a0, b, b0 in zip(local, global_, *local_maps, *global_maps, strict=True):
-        aligned = torch.addmm(a0, tokens.reshape(-1, tokens.shape[2]), a)
-        rows.append(aligned.view(len(tokens), tokens.shape[1], -1).transpose(0, 1).reshape(tokens.shape[1], -1))
-        heads.append(torch.addmm(b0, token, b).reshape(-1))
-    return torch.cat(rows), torch.stack(heads)
+    rows = [(tokens @ a).transpose(0, 1) for tokens, a in zip(local, local_maps, strict=True)]
+    heads = [token @ b for token, b in zip(global_, global_maps, strict=True)]
+    if local_offsets is not None:
+        rows = [r + o for r, o in zip(rows, local_offsets, strict=True)]
+        heads = [h + o for h, o in zip(heads, global_offsets, strict=True)]
+    return torch.cat(rows).flatten(1), torch.stack(heads).flatten(1)
 
 
 def read_out(rows, heads, space, layer, scale, grid, dim):
     """v of every vertex and picture, (n, T, D).
 
-    rows, heads : as ``align`` gives; space (n, 2) or None (all positions averaged), layer (n, L), scale (n, 1).
+    rows, heads : as ``align`` gives; space (n, S, 2), the S places averaged, or None (all positions averaged), layer
+    (n, L), scale (n, 1).
     """
     local = layer * (1 - scale)
     if space is None:
         seen = local @ rows.view(layer.shape[1], grid * grid, -1).mean(1)
     else:
-        cells, weights = taps(space, grid)
-        seen = SharedTaps.apply(rows, local[:, :, None] * weights[:, None, :], cells)
+        seen = 0
+        for place in space.unbind(1):
+            cells, weights = taps(place, grid)
+            share = local / space.shape[1]
+            seen = seen + SharedTaps.apply(rows, share[:, :, None] * weights[:, None, :], cells)
     return torch.addmm(seen, layer * scale, heads).view(len(layer), -1, dim)
+
+
+class Factorized(nn.Module):
+    """The encoder of the module's docstring without its channel weights.
+
+    problem : Problem. What the pictures give and what the cortex asks meet in ``design``.
+    """
+
+    def __init__(self, problem, dim, seed, topology=True, select=FACTORS, space_samples=1, unit_variance=True):
+        super().__init__()
+        self.dim, self.grid = dim, problem.grid
+        generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            coords = torch.from_numpy(problem.coords)
+            network = SelectorNetwork(coords, len(problem.local), topology, select, space_samples)
+        self.selectors = network.to(problem.device)
+        self.local = Alignment(problem.local_basis, dim, generator, unit_variance)
+        self.global_ = Alignment(problem.global_basis, dim, generator, unit_variance)
+
+    def pictures(self, tokens):
+        """Tokens of T pictures -> aligned rows (L·K, T·D) and heads (L, T·D)."""
+        return align(*tokens, self.local.maps(), self.global_.maps())
+
+    def cortex(self, vertices=None):
+        """Row indices, or None for all -> space (n, S, 2) or None, layer (n, L), scale (n, 1)."""
+        return self.selectors(vertices)
+
+    def design(self, pictures, cortex):
+        """(n, T, D)."""
+        return read_out(*pictures, *cortex, self.grid, self.dim)
+
+    def regulariser(self, cortex):
+        """mean_i Σ_l ω log ω / log L + mean_i (g − ½)²; the second term is in the authors' code only."""
+        _, layer, scale = cortex
+        entropy = (layer * layer.clamp_min(1e-9).log()).sum(-1).mean() / max(math.log(layer.shape[1]), 1e-9)
+        return entropy + ((scale - 0.5) ** 2).mean()

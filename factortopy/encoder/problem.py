@@ -1,11 +1,11 @@
-"""A subject and a network's features, laid out for fitting: batches of tokens and responses by trial."""
+"""A subject and a network's features, laid out for fitting: batches of token scores and responses by trial."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from factortopy.encoder.reduce import gather, reduced, scaling
 from factortopy.errors import InputError
 
 MIN_TRAIN_IMAGES = 8
@@ -15,13 +15,17 @@ MIN_TRAIN_IMAGES = 8
 class Problem:
     """Everything a recipe needs.
 
-    local : list over layers of (n, K, C_l) float16 arrays on the encoder's grid, K = grid²; global_ : list of (n, C_l)
+    local : list over layers of (n, K, k_l) float16 arrays of scores on the encoder's grid, K = grid²; global_ : list of
+    (n, k_l). With ``raw`` they are the features themselves, (n, h, w, C_l) and (n, C_l), and become scores when read.
+    local_basis, global_basis : lists over layers of Basis
     responses : (T, N) array, possibly memory-mapped; image : (T,) row of the features behind each trial
     train, val, test : trial rows; coords : (N, 3) in [0, 100]; usable : (N,) bool, responses vary over training trials
     """
 
     local: list
     global_: list
+    local_basis: list
+    global_basis: list
     responses: np.ndarray
     image: np.ndarray
     train: np.ndarray
@@ -31,41 +35,34 @@ class Problem:
     usable: np.ndarray
     grid: int
     device: torch.device
+    raw: bool = False
 
     def tokens(self, trials):
-        """Lists over layers of (T, K, C_l) and (T, C_l) float32 tensors of the pictures behind ``trials``."""
+        """Scores of the pictures behind ``trials``: lists over layers of (T, K, k_l) and (T, k_l) float32 tensors."""
         rows = self.image[np.asarray(trials)]
-        return gather(self.local, rows, self.device), gather(self.global_, rows, self.device)
+        local = [gather(layer, rows, self.device, self.grid) for layer in self.local]
+        global_ = [gather(layer, rows, self.device) for layer in self.global_]
+        if self.raw:
+            local = [basis.scores(t) for basis, t in zip(self.local_basis, local, strict=True)]
+            global_ = [basis.scores(t) for basis, t in zip(self.global_basis, global_, strict=True)]
+        return local, global_
 
     def answers(self, trials, vertices=None):
-        """(T, n) float32 tensor of responses; whole rows are read, which is what a memory map does well."""
-        block = np.asarray(self.responses[np.asarray(trials)], dtype=np.float32)
-        if vertices is not None:
-            block = block[:, np.asarray(vertices)]
-        return torch.from_numpy(np.ascontiguousarray(block)).to(self.device)
+        """(T, n) float32 tensor of responses."""
+        trials = np.asarray(trials)
+        if vertices is None:
+            block = self.responses[trials]
+        elif isinstance(self.responses, np.memmap):
+            block = self.responses[trials][:, vertices]  # whole rows, which is what a memory map does well
+        else:
+            block = self.responses[np.ix_(trials, vertices)]
+        return torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32)).to(self.device)
 
 
-def gather(layers, rows, device):
-    """Rows of each layer as float32 tensors."""
-    order = np.asarray(rows)
-    return [torch.from_numpy(np.ascontiguousarray(layer[order])).to(device).float() for layer in layers]
-
-
-def on_grid(tokens, grid, chunk=256):
-    """(n, h, w, C) tokens resized to (n, grid², C) float16; untouched when they are on the grid already."""
-    n, h, w, c = tokens.shape
-    if (h, w) == (grid, grid):
-        return tokens.reshape(n, grid * grid, c)
-    out = np.empty((n, grid * grid, c), dtype=np.float16)
-    for i in range(0, n, chunk):
-        block = torch.from_numpy(np.ascontiguousarray(tokens[i : i + chunk])).float().permute(0, 3, 1, 2)
-        block = F.interpolate(block, (grid, grid), mode="bilinear", antialias=True, align_corners=False)
-        out[i : i + chunk] = block.permute(0, 2, 3, 1).reshape(len(block), grid * grid, c).half().numpy()
-    return out
-
-
-def pose(subject, features, grid, device):
+def pose(subject, features, grid, device, raw=False):
     """Check that subject and features belong together and lay them out.
+
+    raw : standardise the tokens when they are read (the paper's way) instead of reducing them once.
 
     Raises
     ------
@@ -98,17 +95,17 @@ def pose(subject, features, grid, device):
     usable = np.isfinite(variance) & (variance > 1e-12)
     if not usable.any():
         raise InputError("responses: expected vertices that vary over the training trials, found none; check the data")
+    device, pictures = torch.device(device), np.unique(image[split.train])
+    if raw:
+        tokens = (features.local, features.global_)
+        bases = [[scaling(layer, pictures, device, grid) for layer in layers] for layers in tokens]
+    else:
+        *tokens, local_basis, global_basis = reduced(features, pictures, grid, device)
+        bases = local_basis, global_basis
     return Problem(
-        [on_grid(tokens, grid) for tokens in features.local],
-        list(features.global_),
-        subject.responses,
-        image,
-        *(np.asarray(part) for part in (split.train, split.val, split.test)),
-        encoder_position(subject),
-        usable,
-        grid,
-        torch.device(device),
-    )
+        *tokens, *bases, subject.responses, image, *(np.asarray(part) for part in (split.train, split.val, split.test)),
+        encoder_position(subject), usable, grid, device, raw,
+    )  # fmt: skip
 
 
 def encoder_position(subject):
@@ -118,22 +115,3 @@ def encoder_position(subject):
         coords = coords - coords.min(0)
         coords = coords * (100 / max(float(coords.max()), 1e-6))
     return coords
-
-
-def moments(layers, rows, device, chunk=128):
-    """Mean (C,) and covariance (C, C) of every layer's tokens over the pictures ``rows`` (and over positions)."""
-    means, covariances = [], []
-    for layer in layers:
-        c = layer.shape[-1]
-        total, square, count = torch.zeros(c, device=device), torch.zeros(c, c, device=device), 0
-        # Sums are taken around a first guess of the mean: large common offsets would eat float32's digits.
-        guess = gather([layer], rows[:16], device)[0].reshape(-1, c).mean(0)
-        for i in range(0, len(rows), chunk):
-            block = gather([layer], rows[i : i + chunk], device)[0].reshape(-1, c) - guess
-            total += block.sum(0)
-            square += block.T @ block
-            count += len(block)
-        mean = total / count
-        means.append(mean + guess)
-        covariances.append(square / count - mean[:, None] * mean)
-    return means, covariances

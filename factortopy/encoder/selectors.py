@@ -19,12 +19,15 @@ class Selectors:
         0 local tokens … 1 the global token.
     channel : (N, D) float32
         Weights of the aligned channels.
+    samples : (N, S, 2) float32 or None
+        The places a vertex looks at where there are several; ``space`` is their mean.
     """
 
     space: np.ndarray
     layer: np.ndarray
     scale: np.ndarray
     channel: np.ndarray
+    samples: np.ndarray | None = None
 
     def __post_init__(self):
         n = len(self.layer)
@@ -32,6 +35,8 @@ class Selectors:
         for name, shape in expected.items():
             if np.shape(getattr(self, name)) != shape:
                 raise ValueError(f"selectors: {name} has shape {np.shape(getattr(self, name))}, expected {shape}")
+        if self.samples is not None and (np.ndim(self.samples) != 3 or self.samples.shape[::2] != (n, 2)):
+            raise ValueError(f"selectors: samples has shape {np.shape(self.samples)}, expected ({n}, S, 2)")
         if np.ndim(self.layer) != 2 or np.ndim(self.channel) != 2 or len(self.channel) != n:
             raise ValueError("selectors: layer and channel must be (N, L) and (N, D)")
 

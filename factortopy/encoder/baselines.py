@@ -1,0 +1,192 @@
+"""The paper's baselines, models without selectors: what the factors are worth is measured against them.
+
+Each gives a design v as ``model.Factorized`` does, (n, T, D), and is fitted by the same recipes; y = mean_d(w · v) + b.
+
+- ``ClassToken``: v = mean_l B_l global_l, one design for all vertices.
+- ``PatchToken``: v = mean_l MLP_l(all local tokens of layer l, flattened), one design for all vertices.
+- ``GNet``: v_i = Σ_l Σ_k m_ilk · A_l local_lk, a pooling mask m_il over the picture for each vertex and layer.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from factortopy.encoder.baseline_encoder import BaselineEncoder
+from factortopy.encoder.model import Alignment
+
+__all__ = ["MODELS", "BaselineEncoder", "ClassToken", "GNet", "PatchToken", "predict"]
+
+HIDDEN = 128  # width of PatchToken's MLPs, as of the paper's other MLPs
+# GNet's masks start at this, everywhere. Small against what an optimiser adds in a few steps: else the start would stay.
+MASK = 0.01
+
+
+class ClassToken(nn.Module):
+    """Global tokens through a map of each layer, averaged over layers.
+
+    problem : Problem; dim : channels D; generator : torch.Generator of the start
+    """
+
+    def __init__(self, problem, dim, generator):
+        super().__init__()
+        self.dim = dim
+        self.heads = Alignment(problem.global_basis, dim, generator, unit_variance=not problem.raw)
+
+    def pictures(self, tokens):
+        """(T, D)."""
+        return mapped_heads(tokens[1], self.heads.maps())
+
+    def cortex(self, vertices=None):
+        """Nothing: all vertices share one design."""
+        return ()
+
+    def design(self, pictures, cortex):
+        """(1, T, D)."""
+        return pictures[None]
+
+    def regulariser(self, cortex):
+        """0."""
+        return self.heads.weight[0].new_zeros(())
+
+    def exported(self):
+        """Maps of raw tokens: tensors map.LLL (C_l, D), offset.LLL (D,)."""
+        return _numbered(map=self.heads.raw_maps()[0], offset=self.heads.raw_maps()[1])
+
+
+class PatchToken(nn.Module):
+    """All local tokens of a layer, flattened, through its own MLP (K·k_l → 128 → D, GELU), averaged over layers."""
+
+    def __init__(self, problem, dim, generator):
+        super().__init__()
+        self.dim, self.bases = dim, problem.local_basis
+        self.first, self.first_bias, self.second, self.second_bias = (nn.ParameterList() for _ in range(4))
+        for basis in self.bases:
+            inputs = problem.grid**2 * len(basis.variance)
+            for weight, bias, rows, columns in (
+                (self.first, self.first_bias, inputs, HIDDEN),
+                (self.second, self.second_bias, HIDDEN, dim),
+            ):  # as PyTorch starts linear layers
+                for parameters, shape in ((weight, (rows, columns)), (bias, (columns,))):
+                    start = (2 * torch.rand(shape, generator=generator) - 1) / rows**0.5
+                    parameters.append(nn.Parameter(start.to(basis.variance.device)))
+
+    def pictures(self, tokens):
+        """(T, D)."""
+        return through_mlps(tokens[0], self.first, self.first_bias, self.second, self.second_bias)
+
+    def cortex(self, vertices=None):
+        """Nothing: all vertices share one design."""
+        return ()
+
+    def design(self, pictures, cortex):
+        """(1, T, D)."""
+        return pictures[None]
+
+    def regulariser(self, cortex):
+        """0."""
+        return self.first_bias[0].new_zeros(())
+
+    def exported(self):
+        """matrix.LLL (C_l, k_l) or (C_l,), shift.LLL (k_l,) of the scores, and the MLPs' tensors."""
+        return _numbered(
+            matrix=[b.matrix for b in self.bases], shift=[b.offset for b in self.bases], first=self.first,
+            first_bias=self.first_bias, second=self.second, second_bias=self.second_bias,
+        )  # fmt: skip
+
+
+class GNet(nn.Module):
+    """Local tokens pooled with a mask of each vertex and layer (as in GNet), summed over layers; no global tokens.
+
+    The masks are free numbers, (N, L·K): an eighth of a second an optimiser step at 38,000 vertices of 12 layers.
+    """
+
+    def __init__(self, problem, dim, generator):
+        super().__init__()
+        self.dim = dim
+        self.local = Alignment(problem.local_basis, dim, generator, unit_variance=not problem.raw)
+        size = len(problem.coords), len(problem.local_basis) * problem.grid**2
+        self.mask = nn.Parameter(torch.full(size, MASK, device=problem.device))
+
+    def pictures(self, tokens):
+        """(L·K, T·D)."""
+        return mapped_rows(tokens[0], self.local.maps())
+
+    def cortex(self, vertices=None):
+        """Masks (n, L·K) of ``vertices`` (row indices; None for all)."""
+        return (self.mask if vertices is None else self.mask[vertices],)
+
+    def design(self, pictures, cortex):
+        """(n, T, D)."""
+        return (cortex[0] @ pictures).view(len(cortex[0]), -1, self.dim)
+
+    def regulariser(self, cortex):
+        """0."""
+        return self.mask.new_zeros(())
+
+    def exported(self):
+        """Maps of raw tokens, map.LLL (C_l, D) and offset.LLL (D,), and the mask (N, L·K)."""
+        return _numbered(map=self.local.raw_maps()[0], offset=self.local.raw_maps()[1]) | {"mask": self.mask}
+
+
+MODELS = {"classtoken": ClassToken, "patchtoken": PatchToken, "gnetvit": GNet}
+
+
+# ---------------------------------------------------------------- the same on raw tokens and on scores
+
+
+def mapped_heads(global_, maps, offsets=None):
+    """(T, D) mean over layers of global tokens (T, C_l), each through its map (C_l, D)."""
+    heads = [token @ m for token, m in zip(global_, maps, strict=True)]
+    if offsets is not None:
+        heads = [h + o for h, o in zip(heads, offsets, strict=True)]
+    return torch.stack(heads).mean(0)
+
+
+def mapped_rows(local, maps, offsets=None):
+    """(L·K, T·D) local tokens (T, K, C_l) of all layers, each layer through its map (C_l, D)."""
+    rows = [tokens @ m for tokens, m in zip(local, maps, strict=True)]
+    if offsets is not None:
+        rows = [r + o for r, o in zip(rows, offsets, strict=True)]
+    return torch.cat([r.transpose(0, 1) for r in rows]).flatten(1)
+
+
+def through_mlps(local, first, first_bias, second, second_bias):
+    """(T, D) mean over layers of MLPs of the flattened tokens (T, K, k_l)."""
+    out = 0
+    for tokens, a, a0, b, b0 in zip(local, first, first_bias, second, second_bias, strict=True):
+        out = out + torch.addmm(b0, F.gelu(torch.addmm(a0, tokens.flatten(1), a)), b)
+    return out / len(first)
+
+
+def predict(model, tensors, local, global_, vertices_at_once=256):
+    """Predicted responses (T, N) tensor of a fitted baseline.
+
+    model : name; tensors : {name: tensor} as ``exported`` and ``Readout`` give; local, global_ : raw tokens, lists over
+    layers of (T, K, C_l) and (T, C_l) float32 tensors
+    """
+
+    def part(name):
+        return [tensors[key] for key in sorted(tensors) if key.startswith(f"{name}.")]
+
+    weight, bias = tensors["weight"], tensors["bias"]
+    with torch.inference_mode():
+        if model == "gnetvit":
+            rows = mapped_rows(local, part("map"), part("offset"))
+            out = []
+            for i in range(0, len(weight), vertices_at_once):
+                k = slice(i, i + vertices_at_once)
+                seen = (tensors["mask"][k] @ rows).view(len(weight[k]), -1, weight.shape[1])
+                out.append((seen @ weight[k, :, None])[..., 0])
+            return torch.cat(out).T / weight.shape[1] + bias
+        if model == "classtoken":
+            seen = mapped_heads(global_, part("map"), part("offset"))
+        else:
+            bases = zip(local, part("matrix"), part("shift"), strict=True)
+            scores = [(t @ m if m.ndim == 2 else t * m) + s for t, m, s in bases]
+            seen = through_mlps(scores, *(part(name) for name in ("first", "first_bias", "second", "second_bias")))
+        return seen @ weight.T / weight.shape[1] + bias
+
+
+def _numbered(**lists):
+    """{name.LLL: tensor} of lists over layers."""
+    return {f"{name}.{i:03d}": t for name, layers in lists.items() for i, t in enumerate(layers)}

@@ -1,0 +1,144 @@
+"""The ``paper`` recipe: "Brain Decodes Deep Nets", section 3 and the released code, to the letter.
+
+AdamW on everything at once, channel weights included; smooth L1 and a decaying regulariser; batches of 8 trials and all
+vertices; early stop; at the end a greedy soup of the ten best validation checkpoints.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from factortopy.encoder.solve import r2
+from factortopy.encoder.state import Fit, part
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """Settings of the paper; steps is an upper bound, early stop decides."""
+
+    steps: int = 60_000
+    dim: int = 128
+    batch: int = 8
+    rate: float = 1e-3
+    regulariser: float = 0.1
+    decay: int = 6000  # steps after which λ is 0
+    every: int = 1000  # steps an epoch
+    patience: int = 20  # epochs without gain
+    ingredients: int = 10  # of the soup
+    seconds_between_checkpoints: float = 50.0
+
+    def settled(self, n_trials):
+        """As it is: the paper's numbers do not depend on the data."""
+        return self
+
+
+class Readout(nn.Module):
+    """y = mean_d(w · v) + b of every vertex, started as PyTorch starts a linear layer."""
+
+    def __init__(self, n, dim, seed, device):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed + 1)
+        bound = dim**-0.5
+        self.weight = nn.Parameter((bound * (2 * torch.rand(n, dim, generator=generator) - 1)).to(device))
+        self.bias = nn.Parameter((bound * (2 * torch.rand(n, generator=generator) - 1)).to(device))
+
+    def forward(self, design, vertices=slice(None)):
+        """(n or 1, T, D) design of ``vertices`` -> (n, T)."""
+        weight, bias = self.weight[vertices], self.bias[vertices, None]
+        if len(design) == 1:
+            return weight @ design[0].T / weight.shape[1] + bias
+        return (design @ weight[..., None])[..., 0] / weight.shape[1] + bias
+
+
+class PaperFit(Fit):
+    """A fit by the paper's recipe."""
+
+    def __init__(self, problem, settings, model, seed, begin=True):
+        readout = Readout(len(problem.coords), settings.dim, seed, problem.device)
+        parameters = [*model.parameters(), *readout.parameters()]
+        super().__init__(problem, settings, model, readout, [{"params": parameters, "base": settings.rate}], seed)
+        self.soup = []  # (score, step, state), the best first
+        self.usable = np.flatnonzero(problem.usable)
+
+    def parts(self, step):
+        """All vertices, and a batch of trials."""
+        rng = np.random.default_rng([self.seed, step])
+        trials = rng.choice(self.problem.train, min(self.settings.batch, len(self.problem.train)), replace=False)
+        return self.usable, trials
+
+    def loss(self, step, vertices, trials):
+        """Smooth L1 and the decaying regulariser."""
+        s, problem = self.settings, self.problem
+        rows = torch.from_numpy(vertices).to(problem.device)
+        cortex = self.model.cortex(rows)
+        design = self.model.design(self.model.pictures(problem.tokens(trials)), cortex)
+        loss = F.smooth_l1_loss(self.readout(design, rows), problem.answers(trials, vertices).T, beta=0.1)
+        strength = s.regulariser * max(0.0, 1 - step / s.decay)
+        return loss + strength * self.model.regulariser(cortex) if strength else loss
+
+    def rate(self, step):
+        return [1.0]
+
+    @torch.no_grad()
+    def measure(self):
+        """Over all vertices."""
+        problem, scores = self.problem, []
+        for vertices in np.array_split(self.usable, -(-len(self.usable) // 4096) * self.pieces):
+            rows, found = torch.from_numpy(vertices).to(problem.device), []
+            cortex = self.model.cortex(rows)
+            for i in range(0, len(problem.val), 64):
+                pictures = self.model.pictures(problem.tokens(problem.val[i : i + 64]))
+                found.append(self.readout(self.model.design(pictures, cortex), rows))
+            scores.append(r2(problem.answers(problem.val, vertices).T, torch.cat(found, 1)))
+        return float(torch.cat(scores).nanmean())
+
+    def validate(self):
+        score = super().validate()
+        self.soup.append((score, self.step_number, self.copy()))
+        self.soup = sorted(self.soup, key=lambda item: -item[0])[: self.settings.ingredients]
+        return score
+
+    def exhausted(self):
+        """No gain for ``patience`` epochs."""
+        return self.step_number - self.best_step >= self.settings.patience * self.settings.every
+
+    def solve(self):
+        """Greedy soup: each next best checkpoint is averaged in if validation gains ("Model soups", 2022)."""
+        if self.soup:
+            (best_score, _, taken), *rest = self.soup
+            count = 1
+            for _, _, state in rest:
+                mixed = {name: (count * taken[name] + state[name]) / (count + 1) for name in taken}
+                self.learnt.load_state_dict(mixed)
+                score = self.within_memory(self.measure)
+                if score > best_score:
+                    best_score, taken, count = score, mixed, count + 1
+            self.best, self.best_score = taken, best_score
+            self.learnt.load_state_dict(taken)
+        weight, bias = self.readout.weight.detach() / self.settings.dim, self.readout.bias.detach()
+        unused = torch.from_numpy(~self.problem.usable)
+        weight, bias = weight.cpu().clone(), bias.cpu().clone()
+        weight[unused], bias[unused] = 0, 0
+        return weight.numpy(), bias.numpy(), np.full(len(bias), np.nan, np.float32)
+
+    # The ingredients are part of a checkpoint; the best state is the first of them.
+
+    def tensors(self):
+        out = super().tensors()
+        for i, (_, _, state) in enumerate(self.soup):
+            out |= {f"soup.{i}.{name}": value.cpu().numpy() for name, value in state.items()}
+        return out
+
+    def progress(self):
+        return super().progress() | {"soup": [[score, step] for score, step, _ in self.soup]}
+
+    def restore(self, tensors, progress):
+        super().restore(tensors, progress)
+        device = self.problem.device
+        self.soup = [
+            (score, step, {k: v.to(device) for k, v in part(tensors, f"soup.{i}").items()})
+            for i, (score, step) in enumerate(progress["soup"])
+        ]
