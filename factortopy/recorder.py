@@ -105,7 +105,9 @@ class Recorder:
             self._append_history(line)
             self._history_step = progress.step
         if time.monotonic() - self._previewed >= SECONDS_BETWEEN_PREVIEWS:
-            self._preview(progress.selectors)
+            selectors = progress.selectors
+            if selectors is not None:  # a baseline has none
+                self._preview(selectors)
         return not self.stopping()
 
     def places(self, subject):

@@ -20,8 +20,11 @@ from factortopy.files import write_atomic
 
 RECIPES = ("fast", "paper")  # as factortopy.encoder knows them; told here without waiting for torch
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
+MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
+FACTORS = ("space", "layer", "scale")
 DEFAULTS = {
     "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,
+    "model": "factorized", "select": list(FACTORS), "topology": True, "space_samples": 1,
 }  # fmt: skip
 
 
@@ -43,7 +46,8 @@ class History:
 def check_settings(settings):
     """Settings with defaults filled in and the subject's path made absolute.
 
-    Keys: subject, subject_id (which subject of a folder), backbone, weights, recipe, seed, steps, pictures (how many are used; None all).
+    Keys: subject, subject_id (which subject of a folder), backbone, weights, recipe, seed, steps, pictures (how many are
+    used; None all), and ``fit``'s model, select, topology and space_samples.
 
     Raises
     ------
@@ -60,9 +64,13 @@ def check_settings(settings):
         if not full[key]:
             raise InputError(f"{key}: expected a {key}, found none; give one (--{key})")
         full[key] = str(full[key])
-    if full["recipe"] not in RECIPES:
-        raise InputError(f"recipe: expected one of {', '.join(RECIPES)}, found {full['recipe']!r}")
-    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10)):
+    for key, known in (("recipe", RECIPES), ("model", MODELS)):
+        if full[key] not in known:
+            raise InputError(f"{key}: expected one of {', '.join(known)}, found {full[key]!r}")
+    if not isinstance(full["select"], (list, tuple)) or set(full["select"]) - set(FACTORS):
+        raise InputError(f"select: expected names among {', '.join(FACTORS)}, found {full['select']!r}")
+    full["select"] = [name for name in FACTORS if name in full["select"]]
+    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10), ("space_samples", 1)):
         value = full[key]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise InputError(f"{key}: expected a whole number from {least} up, found {value!r}")

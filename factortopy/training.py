@@ -44,6 +44,10 @@ def train_run(
     weights=None,
     steps=None,
     pictures=None,
+    model=None,
+    select=None,
+    topology=None,
+    space_samples=None,
     resume=False,
     queued=False,
     on_progress=None,
@@ -55,8 +59,9 @@ def train_run(
     ----------
     path : path-like
         The run folder; made when it is not there.
-    subject, backbone, recipe, seed, subject_id, weights, steps, pictures
-        What to train (recipe "fast" and seed 0 by default). An existing run knows them; what is given must agree.
+    subject, backbone, recipe, seed, subject_id, weights, steps, pictures, model, select, topology, space_samples
+        What to train (recipe "fast", seed 0 and the factorized model with all factors by default). An existing run knows
+        them; what is given must agree.
     resume : bool
         Needed for a folder that holds an unfinished run. A finished run is left alone.
     queued : bool
@@ -80,7 +85,8 @@ def train_run(
     """
     asked = {
         "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
-        "seed": seed, "steps": steps, "pictures": pictures,
+        "seed": seed, "steps": steps, "pictures": pictures, "model": model, "select": select, "topology": topology,
+        "space_samples": space_samples,
     }  # fmt: skip
     run = Run(path)
     say = say or (lambda line: None)
@@ -225,6 +231,7 @@ def _train(run, settings, recorder, say, seconds_before):
         recipe=settings["recipe"],
         seed=settings["seed"],
         steps=settings["steps"],
+        **{key: settings[key] for key in ("model", "select", "topology", "space_samples")},
         on_progress=recorder.on_fit,
         out=run.path,
         resume=go_on,

@@ -17,7 +17,8 @@ def maps_of(path, stamp, safe):
 
     encoder = shared.encoder_at(path, stamp)
     return selector_maps(
-        encoder.selectors(), encoder.hemi, encoder.vertex, painted=shared.painted(encoder),
+        encoder.selectors() if encoder.has_selectors else None, encoder.hemi, encoder.vertex,
+        painted=shared.painted(encoder),
         score=encoder.scores.get("score"), clusters=encoder.scores.get("clusters"),
         context=shared.context_of(encoder), density=encoder.density, safe=safe,
         image_degrees=encoder.info.get("image_degrees"),
@@ -35,6 +36,9 @@ def page():
         )
     rois = shared.choose_areas(encoder)
     maps = maps_of(*shared.version(run), safe)
+    if not maps:
+        st.info("This run has neither layers nor scores to paint: a baseline that was not scored. Choose another one.")
+        return
     left, right = st.columns([2, 1], gap="medium")
     with left:
         shared.brain(
@@ -64,10 +68,13 @@ def invitation(encoder):
     if shared.chosen_vertex() is not None:
         st.info("This place is not among the subject's vertices, so nothing is known about it. Click a coloured one.")
     st.subheader("Click a place on the brain")
-    st.write(
+    learnt = (
         "Each point of the cortex has learnt which layer of the network predicts it, where in the picture it looks, and "
-        "whether it needs a detail or the whole picture. Click one to see. Drag turns the brain, the wheel zooms."
+        "whether it needs a detail or the whole picture."
+        if encoder.has_selectors
+        else "This run is a baseline: it predicts, but learns no layer and no place in the picture for a point of the cortex."
     )
+    st.write(f"{learnt} Click one to see. Drag turns the brain, the wheel zooms.")
     st.write("Or start with an area:")
     best = encoder.scores.get("score")
     buttons = st.columns(3)
@@ -78,6 +85,8 @@ def invitation(encoder):
             pick = inside[np.nanargmax(best[inside])] if best is not None else inside[0]
             shared.choose_vertex(int(shared.rows_of(encoder)[pick]))
             st.rerun()
+    if not encoder.has_selectors:
+        return
     st.caption(
         "Bright: the weight lies on few layers (brightness is scaled to this run). Dark: spread over many, so the colour says "
         "little. Grey: not predicted above chance.",
@@ -87,7 +96,7 @@ def invitation(encoder):
 
 def vertex_panel(encoder, rois, gallery, index):
     """Everything known about one vertex."""
-    factor, info = encoder.selectors(), encoder.info
+    factor, info = encoder.selectors() if encoder.has_selectors else None, encoder.info
     st.subheader(", ".join(shared.rois_at(rois, index)) or "Between areas")
     st.caption(f"{shared.HEMISPHERE[int(encoder.hemi[index])]} hemisphere · vertex {int(encoder.vertex[index])}",
                help=shared.WORDS["vertex"])  # fmt: skip
@@ -98,26 +107,33 @@ def vertex_panel(encoder, rois, gallery, index):
         st.metric(
             "Ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"], width="content"
         )
-        st.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"], width="content")
-    st.plotly_chart(layer_bars(encoder, index), width="stretch", config={"displayModeBar": False}, key="bars")
-    half = float(info.get("image_degrees", 8.4)) / 2
-    x, y = factor.space[index] * half
-    side, height = ("right" if x > 0 else "left"), ("below" if y > 0 else "above")
-    words = f"Looks {abs(x):.1f}° {side} of and {abs(y):.1f}° {height} the centre"
-    if factor.scale[index] > 0.7:
-        words += "; but it reads mostly the whole picture, so the place says little"
-    st.markdown(f"**Where it looks.** {words}.")
+        if factor is not None:
+            st.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"], width="content")
+    if factor is not None:
+        st.plotly_chart(layer_bars(encoder, index), width="stretch", config={"displayModeBar": False}, key="bars")
+        st.markdown(f"**Where it looks.** {where_it_looks(factor, index, float(info.get('image_degrees', 8.4)))}.")
     if gallery is None:
         st.caption("This run has no held-out pictures to show.")
         return
     order = gallery.top(index, 7)
-    st.image(marked(gallery.pictures[order[0]], factor.space[index], factor.scale[index]), width="stretch")
+    first = gallery.pictures[order[0]]
+    st.image(first if factor is None else marked(first, factor.space[index], factor.scale[index]), width="stretch")
     st.markdown(
         "**Pictures that drive it most**", help="Of up to 120 test pictures, those with the largest predicted response."
     )
     columns = st.columns(3)
     for k, i in enumerate(order[1:]):
         columns[k % 3].image(gallery.pictures[i], width="stretch")
+
+
+def where_it_looks(factor, index, image_degrees):
+    """A vertex's place in the picture in words."""
+    x, y = factor.space[index] * image_degrees / 2
+    side, height = ("right" if x > 0 else "left"), ("below" if y > 0 else "above")
+    words = f"Looks {abs(x):.1f}° {side} of and {abs(y):.1f}° {height} the centre"
+    if factor.scale[index] > 0.7:
+        words += "; but it reads mostly the whole picture, so the place says little"
+    return words
 
 
 def layer_bars(encoder, index):
@@ -164,7 +180,7 @@ def by_area(encoder):
 
     from factortopy.analysis.scores import by_roi
 
-    table = pd.DataFrame(by_roi(encoder))
+    table = pd.DataFrame(by_roi(encoder)).dropna(axis=1, how="all")  # a baseline has no layers
     with st.expander("Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")):
         st.dataframe(
             table, hide_index=True, width="stretch",

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from factortopy.errors import InputError
+from factortopy.records import FACTORS
 from factortopy.runs import find_run, list_runs
 from factortopy.surfaces import full_index
 
@@ -112,8 +113,13 @@ def _facts(run):
 
 
 def _unusual(settings):
-    """What was asked beside the defaults: fewer pictures, another number of steps."""
-    return "".join(f", {settings[name]:,} {name}" for name in ("pictures", "steps") if settings.get(name))
+    """What was asked beside the defaults: fewer pictures, another number of steps, a baseline, an ablation."""
+    told = "".join(f", {settings[name]:,} {name}" for name in ("pictures", "steps") if settings.get(name))
+    if settings.get("model", "factorized") != "factorized":
+        return f"{told}, {settings['model']} baseline"
+    missing = [name for name in FACTORS if name not in settings.get("select", FACTORS)]
+    told += "".join(f", no {name}" for name in missing)
+    return told + ("" if settings.get("topology", True) else ", no topology")
 
 
 def version(run):

@@ -6,6 +6,7 @@ import streamlit as st
 
 from factortopy import jobs
 from factortopy.errors import InputError
+from factortopy.records import FACTORS, RECIPES
 from factortopy.runs import ACTIVE, find_run, list_runs
 from pages import shared
 
@@ -19,6 +20,10 @@ STAGES = {
 SAID = {
     "queued": "waiting", "running": "training", "stopping": "stopping", "stopped": "stopped", "finished": "finished",
     "interrupted": "interrupted", "failed": "failed", "unreadable": "cannot be read", "deleted": "deleted",
+}  # fmt: skip
+MODEL_NAMES = {
+    "factorized": "factorized, topological", "classtoken": "baseline: class tokens", "patchtoken": "baseline: patch tokens",
+    "gnetvit": "baseline: GNet masks", "ridge": "baseline: pooled ridge",
 }  # fmt: skip
 
 
@@ -38,8 +43,8 @@ def form():
     subject, subject_id = choose_subject()
     backbone, weights = choose_network()
     recipe = st.selectbox(
-        "Recipe", ["fast"], help="Fast: channel weights are solved exactly at each step, so that a few hundred steps are "
-        "enough. The published recipe follows in a later version.",
+        "Recipe", RECIPES, help="**fast**: channel weights are solved exactly at each step, so that 150 steps are enough. "
+        "**paper**: the published recipe, up to 60,000 steps; hours on a computer without a GPU.",
     )  # fmt: skip
     with st.expander("More settings"):
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
@@ -48,13 +53,27 @@ def form():
             "Fewer are quicker and tell how much data is enough.",
         )  # fmt: skip
         steps = st.number_input(
-            "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (250)."
+            "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (fast 150, paper 60,000)."
         )
-    cost(subject, backbone, int(pictures), int(steps))
+        model = st.selectbox(
+            "Model", list(MODEL_NAMES), format_func=MODEL_NAMES.get, help="Baselines of the papers: scores to compare "
+            "with. They learn no layer and no place for a point of the cortex, so there is no layer map.",
+        )  # fmt: skip
+        factorized = model == "factorized"
+        select = st.multiselect(
+            "What each point learns", FACTORS, FACTORS, disabled=not factorized,
+            help="A factor left out is averaged: all layers, all places, or local and global tokens alike.",
+        )  # fmt: skip
+        topology = st.checkbox(
+            "Neighbours choose alike", True, disabled=not factorized, help="Off: every point of the cortex learns by itself."
+        )
+    cost(subject, backbone, recipe, int(pictures), int(steps))
     settings = {
         "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
-        "seed": int(seed), "steps": int(steps) or None, "pictures": int(pictures) or None,
+        "seed": int(seed), "steps": int(steps) or None, "pictures": int(pictures) or None, "model": model,
     }  # fmt: skip
+    if factorized:
+        settings |= {"select": select, "topology": topology}
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):
@@ -135,13 +154,14 @@ def choose_network():
     return (f"timm/{typed.removeprefix('timm/')}" if typed else None), weights or None
 
 
-def cost(subject, backbone, pictures, steps):
+def cost(subject, backbone, recipe, pictures, steps):
     """What it will take, before it starts; from what was measured on two cores without a GPU (docs/benchmarks.md)."""
     if subject and subject.startswith("demo") and backbone and backbone.startswith("demo"):
         n = min(pictures or 3000, 3000)
-        minutes = 0.9 * n / 3000 + 1.3 * (steps or 250) / 250
+        fitting = 0.6 * (steps or 150) / 150 if recipe == "fast" else 0.0012 * (steps or 60_000)
+        minutes = 0.9 * n / 3000 + fitting
         st.caption(
-            f"About {max(1, round(minutes))} min on two cores without a GPU, and {0.6 * n / 3000:.2f} GB of disk for the "
+            f"About {max(1, round(minutes))} min at most on two cores without a GPU, and {0.6 * n / 3000:.2f} GB of disk for the "
             "network's tokens. They are kept, so a second training on the same pictures is quicker."
         )
     elif subject and backbone:
@@ -276,6 +296,9 @@ def forming(run, status):
     preview = run.preview() if status != "finished" else None
     if status == "finished":
         encoder = shared.load_encoder(run)
+        if not encoder.has_selectors:
+            st.caption("This run is a baseline: it has scores, and no layer map. Open it in Explore.")
+            return
         factor, hemi, vertex, rois = encoder.selectors(), encoder.hemi, encoder.vertex, encoder.rois
         density, mask, state = encoder.density, shared.painted(encoder), "finished"
     elif preview is None:

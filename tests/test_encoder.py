@@ -227,9 +227,13 @@ def small_problem(dtype):
 
 def ours(local, global_, space, layer, scale, maps, weight, bias):
     (a, a0), (b, b0) = maps
-    rows, heads = align([t.flatten(1, 2) for t in local], global_, a, b, a0, b0)
-    value = read_out(rows, heads, space[:, None], layer, scale[:, None], 4, weight.shape[1])
-    return (value * weight[:, None]).mean(2).T + bias
+    rows = align([t.flatten(1, 2) for t in local], global_, a, b, a0, b0)
+    value = read_out(rows, space[:, None], layer, scale[:, None], 4, weight.shape[1])
+    responses = read_out(rows, space[:, None], layer, scale[:, None], 4, weight.shape[1], weight)
+    through_v = (value * weight[:, None]).sum(2)
+    torch.testing.assert_close(responses, through_v, rtol=1e-4, atol=1e-5)
+    # Half of each, so that the gradients of both are checked.
+    return ((responses + through_v) / 2 / weight.shape[1]).T + bias
 
 
 def test_forward_equals_the_reference():
@@ -250,8 +254,8 @@ def test_gradients_are_exact():
 def test_positions_are_averaged_without_space():
     local, global_, _, layer, scale, maps, _, _ = small_problem(torch.float32)
     (a, a0), (b, b0) = maps
-    rows, heads = align([t.flatten(1, 2) for t in local], global_, a, b, a0, b0)
-    value = read_out(rows, heads, None, layer, scale[:, None] * 0, 4, 2)
+    rows = align([t.flatten(1, 2) for t in local], global_, a, b, a0, b0)
+    value = read_out(rows, None, layer, scale[:, None] * 0, 4, 2)
     aligned = [t.flatten(1, 2).mean(1) @ a + a0 for t, a, a0 in zip(local, *maps[0], strict=True)]
     torch.testing.assert_close(value, sum(layer[:, l, None, None] * aligned[l][None] for l in range(2)))
 
@@ -289,7 +293,8 @@ def test_aligned_features_have_unit_variance():
     aligned = torch.from_numpy(tokens).reshape(-1, 6) @ matrices[0] + offsets[0]
     torch.testing.assert_close(aligned.mean(0), torch.zeros(4), atol=0.15, rtol=0)
     torch.testing.assert_close(aligned.var(0), torch.ones(4), atol=0.15, rtol=0)
-    torch.testing.assert_close(basis.scores(torch.from_numpy(tokens)) @ alignment.maps()[0], aligned.view(300, 2, 2, 4), rtol=1e-3, atol=1e-3)
+    scores = basis.scores(torch.from_numpy(tokens))
+    torch.testing.assert_close(scores @ alignment.maps()[0], aligned.view(300, 2, 2, 4), rtol=1e-3, atol=1e-3)
 
 
 def test_selectors_start_uniform():

@@ -94,13 +94,16 @@ def _standard(x):
 def score_run(encoder, subject, features, q=0.05):
     """Fill ``encoder.scores`` from one prediction of the test trials.
 
-    score (N,) float32, predicted (N,) uint8, clusters (N,) int16 (20, fewer where few vertices are predicted).
+    score (N,) float32, predicted (N,) uint8, and, where the encoder has selectors, clusters (N,) int16 (20, fewer where
+    few vertices are predicted).
     """
     measured, prediction = held_out(encoder, subject, features)
     encoder.scores = {
         "score": r2(measured, prediction),
         "predicted": above_chance(measured, prediction, q, image=_shown(subject)).astype(np.uint8),
     }
+    if not encoder.has_selectors:
+        return encoder.scores
     n = int(encoder.scores["predicted"].sum())
     none = np.full(encoder.n_vertices, -1)
     clusters = channel_clusters(encoder, min(20, n // 4)) if n >= 8 else none
@@ -112,13 +115,14 @@ def by_roi(encoder):
     """Rows of a table, one a ROI and one for all vertices, from a scored encoder.
 
     Each row: roi, vertices, score (mean R²), ceiling (mean noise ceiling or NaN), share (predicted above chance),
-    layer (mean layer, 1 … L), confidence, scale (mean g). Vertices without a score are not in the means.
+    layer (mean layer, 1 … L), confidence, scale (mean g), the last three NaN for a baseline. Vertices without a score are
+    not in the means.
     """
     if not encoder.scores:
         raise InputError("encoder: expected scores, found none; run score on its run folder first")
     score, painted = encoder.scores["score"], encoder.scores["predicted"].astype(bool)
-    factor = encoder.selectors()
-    layer = 1 + factor.layer_mean * (factor.layer.shape[1] - 1)
+    factor = encoder.selectors() if encoder.has_selectors else None
+    layer = None if factor is None else 1 + factor.layer_mean * (factor.layer.shape[1] - 1)
     rows = []
     for name, mask in {**encoder.rois, "all": np.ones(len(score), dtype=bool)}.items():
         use = mask & np.isfinite(score)
@@ -128,8 +132,8 @@ def by_roi(encoder):
             ("ceiling", encoder.noise_ceiling),
             ("share", painted.astype(float)),
             ("layer", layer),
-            ("confidence", factor.layer_confidence),
-            ("scale", factor.scale),
+            ("confidence", None if factor is None else factor.layer_confidence),
+            ("scale", None if factor is None else factor.scale),
         ):
             row[key] = _mean(value, use)
         rows.append(row)

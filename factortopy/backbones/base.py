@@ -66,3 +66,12 @@ class Backbone:
             The class token, or the mean of the local tokens where the network has none.
         """
         raise NotImplementedError
+
+    def channel_weights(self):
+        """The weights that write each layer's channels; what a network tells about its layers without any picture.
+
+        Returns
+        -------
+        list over layers of (C_l, m) float32 arrays, or None where they cannot be told
+        """
+        return None

@@ -156,6 +156,10 @@ class DemoBackbone(Backbone):
         local = [tokens.unflatten(1, (SIDE, SIDE)) for tokens in outputs]
         return local, [tokens.mean(1) for tokens in outputs]
 
+    def channel_weights(self):
+        """What attention and perceptron of each block add to the tokens: (128, 128 + 512); see Backbone."""
+        return [torch.cat([block.out.weight, block.down.weight], 1).cpu().numpy() for block in self.module.blocks]
+
 
 def weights_path(name):
     """Where the weights that ship with the project lie."""

@@ -173,7 +173,8 @@ class TimmBackbone(Backbone):
         blocks = hasattr(model, "num_prefix_tokens") and len(model.blocks) == len(shapes)
         kind = "block" if blocks else "stage"
         self.layer_names = [f"{kind} {i + 1}" for i in range(len(shapes))]
-        self.width = max(shape[-1] for shape in shapes)
+        self._widths = [shape[-1] for shape in shapes]
+        self.width = max(self._widths)
         digest = hashlib.blake2b(digest_size=10)
         for key, tensor in sorted(model.state_dict().items()):
             digest.update(key.encode() + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
@@ -208,3 +209,41 @@ class TimmBackbone(Backbone):
             has_class = prefix is not None and self._class_token
             global_.append(prefix[:, 0] if has_class else grid.mean((1, 2)))
         return local, global_
+
+    def channel_weights(self):
+        """What attention and perceptron of a transformer block add to its tokens; else the last weight that writes them.
+
+        None for networks whose layers are put together of branches (Inception). See ``Backbone.channel_weights``.
+        """
+        info = getattr(self.model, "feature_info", None) or []
+        names = [layer["module"] for layer in getattr(info, "info", info)]
+        if len(names) != len(self._widths):
+            return None
+        found = [self._written(name, width) for name, width in zip(names, self._widths, strict=True)]
+        return None if any(weight is None for weight in found) else found
+
+    def _written(self, name, width):
+        """(width, m) weights that write the output of the module ``name``; None where there are none."""
+        import torch
+
+        modules = dict(self.model.named_modules())
+        block = [modules.get(f"{name}.{part}") for part in ("attn.proj", "mlp.fc2")]
+        if all(isinstance(part, torch.nn.Linear) and len(part.weight) == width for part in block):
+            gains = [getattr(modules.get(f"{name}.ls{i}"), "gamma", None) for i in (1, 2)]
+            gains = [getattr(modules[name], f"gamma_{i}", gain) for i, gain in zip((1, 2), gains, strict=True)]
+            # A block may scale what it adds, channel by channel.
+            parts = [p.weight if g is None else g[:, None] * p.weight for p, g in zip(block, gains, strict=True)]
+            return torch.cat(parts, 1).float().cpu().numpy()
+        writers, paths = (torch.nn.Linear, torch.nn.Conv2d), list(modules)
+        own = [path for path in paths if path == name or path.startswith(f"{name}.")]
+        if not any(isinstance(modules[path], writers) for path in own):
+            own = paths[: paths.index(name)]  # an activation: what comes before it writes its channels
+        # Squeeze-and-excitation only scales channels; a shortcut passes on what earlier layers wrote.
+        aside = {"se", "downsample"}
+        weights = [
+            modules[path].weight
+            for path in own
+            if isinstance(modules[path], writers) and not aside & set(path.split("."))
+        ]
+        weights = [weight for weight in weights if len(weight) == width]
+        return weights[-1].flatten(1).float().cpu().numpy() if weights else None

@@ -123,7 +123,7 @@ class Encoder:
                 block = []
                 for k in chunks:
                     where = None if space is None else space[k]
-                    value = read_out(*aligned, where, layer[k], scale[k], self.grid, channel.shape[1])
+                    value = read_out(aligned, where, layer[k], scale[k], self.grid, channel.shape[1])
                     block.append((value * channel[k, None]).mean(2))
                 out.append(torch.cat(block).T.numpy() + self._bias)
         return np.concatenate(out) if out else np.zeros((0, self.n_vertices), dtype=np.float32)

@@ -107,7 +107,7 @@ def fit(
     if model == "ridge":
         from factortopy.encoder.ridge import fit_ridge
 
-        return fit_ridge(subject, features, on_progress=on_progress, device=device, **options)
+        return fit_ridge(subject, features, device=device, on_progress=on_progress, grid=grid, **options)
     if options:
         raise InputError(f"fit: {sorted(options)[0]!r} is an option of model='ridge' alone, found model={model!r}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -152,7 +152,7 @@ def fit(
     channel = channel * settings.dim  # y is the mean over channels of w · v
     known = (subject.hemi, subject.vertex, features.layer_names, grid, subject.density, info, subject.rois)
     if model != "factorized":
-        from factortopy.encoder.baselines import BaselineEncoder
+        from factortopy.encoder.baseline_encoder import BaselineEncoder
 
         return BaselineEncoder.of(state.model, problem, channel, bias, *known, subject.noise_ceiling)
     with torch.no_grad():

@@ -14,6 +14,7 @@ Channel weights w and bias b belong to the recipe that fits them.
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 FREQUENCIES = 32
@@ -26,6 +27,17 @@ def encode_position(coords):
     return torch.cat([angle.sin(), angle.cos()], dim=2).flatten(1)
 
 
+def few_directions(code):
+    """Exact short form of position codes: (N, 192) -> (N, r) and (r, 192) whose product they are, to float32's digits.
+
+    Low frequencies are nearly alike over a cortex, so that r is about 70; the first layers read r numbers instead of 192.
+    """
+    code = code.double()
+    variance, axes = torch.linalg.eigh(code.T @ code)
+    axes = axes[:, variance > 1e-14 * variance[-1]]
+    return (code @ axes).float(), axes.T.float()
+
+
 class SelectorNetwork(nn.Module):
     """Selectors of every vertex; smooth over the cortex, or free per vertex (``topology=False``).
 
@@ -36,7 +48,9 @@ class SelectorNetwork(nn.Module):
     def __init__(self, coords, n_layers, topology=True, select=FACTORS, space_samples=1):
         super().__init__()
         self.topology, self.select, self.n_layers, self.space_samples = topology, tuple(select), n_layers, space_samples
-        self.register_buffer("position", encode_position(coords), persistent=False)
+        position, directions = few_directions(encode_position(coords.double()))
+        self.register_buffer("position", position, persistent=False)
+        self.register_buffer("directions", directions, persistent=False)
         outputs = {"space": 2 * space_samples, "layer": n_layers, "scale": 1}
         if topology:
             self.factors = nn.ModuleDict({name: _mlp(outputs[name]) for name in self.select})
@@ -55,7 +69,13 @@ class SelectorNetwork(nn.Module):
         position = self.position[rows]
 
         def raw(name):
-            return self.factors[name](position) if self.topology else self.factors[name][rows]
+            if not self.topology:
+                return self.factors[name][rows]
+            first, *rest = self.factors[name]
+            hidden = F.linear(position, first.weight @ self.directions.T, first.bias)
+            for layer in rest:
+                hidden = layer(hidden)
+            return hidden
 
         uniform = position.new_full((len(position), self.n_layers), 1 / self.n_layers)
         space = raw("space").tanh().view(-1, self.space_samples, 2) if "space" in self.select else None
@@ -77,56 +97,101 @@ def taps(space, grid):
 
     Returns
     -------
-    cells : (n, 4) int64, rows of the flattened grid (y · grid + x)
+    cells : (n, 4) int64, rows of the flattened grid (y · grid + x), all different (one on a grid of 1 × 1)
     weights : (n, 4), 0 for a tap outside the picture
     """
     at = (space + 1) * grid / 2 - 0.5
-    low = at.detach().floor()
+    first = at.detach().floor().clamp(0, max(grid - 2, 0))
     cells, weights = [], []
-    for dy in (0, 1):
-        for dx in (0, 1):
-            x, y = low[:, 0] + dx, low[:, 1] + dy
-            inside = (x >= 0) & (x < grid) & (y >= 0) & (y < grid)
-            weight = (1 - (at[:, 0] - x).abs()) * (1 - (at[:, 1] - y).abs())
-            weights.append(torch.where(inside, weight, torch.zeros_like(weight)))
-            cells.append((y.clamp(0, grid - 1) * grid + x.clamp(0, grid - 1)).long())
+    for dy in range(min(2, grid)):
+        for dx in range(min(2, grid)):
+            x, y = first[:, 0] + dx, first[:, 1] + dy
+            weights.append((1 - (at[:, 0] - x).abs()).clamp_min(0) * (1 - (at[:, 1] - y).abs()).clamp_min(0))
+            cells.append((y * grid + x).long())
     return torch.stack(cells, 1), torch.stack(weights, 1)
+
+
+def groups_of(cells, per_layer, n_layers, at_most=512):
+    """Vertices that read the same rows: an order (n,), the way back (n,), and for each group its slice of that order and
+    its rows (L·k,).
+
+    Groups are small enough for what is made of them to stay in a processor's cache.
+    """
+    order = cells[:, 0].argsort()
+    _, counts = torch.unique_consecutive(cells[order, 0], return_counts=True)
+    ends = counts.cumsum(0)
+    first = torch.arange(n_layers, device=cells.device)[:, None] * per_layer
+    picks = (first + cells[order[ends - 1]][:, None]).flatten(1)
+    groups = []
+    for end, count, pick in zip(ends.tolist(), counts.tolist(), picks, strict=True):
+        groups += [(slice(i, min(i + at_most, end)), pick) for i in range(end - count, end, at_most)]
+    return order, order.argsort(), groups
 
 
 class SharedTaps(torch.autograd.Function):
     """Σ over layers and taps of weight × token row, for vertices that share grid cells: a matrix product a group.
 
-    A vertex needs 4 taps × L layers of the L·K rows; vertices whose taps lie in the same cells read the same 4·L rows.
-    Measured on 2 cores against the dense product with (n, L·K) weights: docs/encoder.md.
+    A vertex needs 4 taps and the global token of L layers, 5·L of the L·(K + 1) rows; vertices whose taps lie in the same
+    cells read the same rows. Measured against the dense product with (n, L·(K + 1)) weights: docs/encoder.md.
     """
 
     @staticmethod
     def forward(ctx, rows, weight, cells):
-        """rows (L·K, M), weight (n, L, 4), cells (n, 4) -> (n, M)."""
-        n, n_layers, _ = weight.shape
-        first = torch.arange(n_layers, device=rows.device)[:, None] * (len(rows) // n_layers)
-        shared, group = torch.unique(cells, dim=0, return_inverse=True)
-        order = group.argsort()
-        members = order.split(group.bincount(minlength=len(shared)).tolist())
-        picks = [(first + cell).flatten() for cell in shared]
-        out = rows.new_empty(n, rows.shape[1])
-        flat = weight.flatten(1)
-        for vertices, pick in zip(members, picks, strict=True):
-            out[vertices] = flat[vertices] @ rows[pick]
-        ctx.save_for_backward(rows, weight)
-        ctx.groups = members, picks
-        return out
+        """rows (L, R, M), weight (n, L, k), cells (n, k) of the R rows, all different for a vertex and told by the first
+        -> (n, M)."""
+        ctx.order, ctx.back, ctx.groups = groups_of(cells, rows.shape[1], len(rows))
+        flat, table = weight.flatten(1)[ctx.order], rows.flatten(0, 1)
+        out = rows.new_empty(len(weight), rows.shape[2])
+        for k, pick in ctx.groups:
+            torch.mm(flat[k], table[pick], out=out[k])
+        ctx.save_for_backward(rows, flat)
+        return out[ctx.back]
 
     @staticmethod
     def backward(ctx, gradient):
-        rows, weight = ctx.saved_tensors
-        flat, to_rows, to_weight = weight.flatten(1), torch.zeros_like(rows), torch.empty_like(weight.flatten(1))
-        for vertices, pick in zip(*ctx.groups, strict=True):
-            part = gradient[vertices]
-            to_weight[vertices] = part @ rows[pick].T
-            # Taps outside the picture point at a cell that may be another tap's, too: add, do not assign.
-            to_rows.index_add_(0, pick, flat[vertices].T @ part)
-        return to_rows, to_weight.view_as(weight), None
+        rows, flat = ctx.saved_tensors
+        table, to_rows, to_weight = rows.flatten(0, 1), torch.zeros_like(rows), torch.empty_like(flat)
+        to_table, gradient = to_rows.view_as(table), gradient[ctx.order]
+        for k, pick in ctx.groups:
+            torch.mm(gradient[k], table[pick].T, out=to_weight[k])
+            to_table[pick] += flat[k].T @ gradient[k]
+        return to_rows, to_weight[ctx.back].view(len(flat), len(rows), -1), None
+
+
+class SharedResponse(torch.autograd.Function):
+    """Σ_d w_d · ``SharedTaps`` for known channel weights, without ever holding what lies between.
+
+    The rows of a group meet its vertices' channel weights first: T·5·L numbers a vertex instead of T·D.
+    """
+
+    @staticmethod
+    def forward(ctx, rows, weight, cells, channel):
+        """rows (L, R, T·D), weight and cells as for ``SharedTaps``, channel (n, D) -> (n, T)."""
+        dim = channel.shape[1]
+        ctx.order, ctx.back, ctx.groups = groups_of(cells, rows.shape[1], len(rows))
+        flat, table = weight.flatten(1)[ctx.order].T.contiguous(), rows.view(-1, rows.shape[2] // dim, dim)
+        channel, ctx.read = channel[ctx.order], []
+        out = rows.new_empty(table.shape[1], len(weight))
+        for k, pick in ctx.groups:
+            read = (table[pick].flatten(0, 1) @ channel[k].T).view(len(pick), table.shape[1], -1)
+            ctx.read.append(read)
+            out[:, k] = (read * flat[:, None, k]).sum(0)
+        ctx.save_for_backward(rows, flat, channel)
+        return out.T[ctx.back]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        rows, flat, channel = ctx.saved_tensors
+        dim, to_rows = channel.shape[1], torch.zeros_like(rows)
+        table, to_table = (x.view(-1, rows.shape[2] // dim, dim) for x in (rows, to_rows))
+        to_flat, to_channel, gradient = torch.empty_like(flat), torch.empty_like(channel), gradient[ctx.order].T
+        for (k, pick), read in zip(ctx.groups, ctx.read, strict=True):
+            part = gradient[:, k]
+            torch.sum(read * part, 1, out=to_flat[:, k])
+            spread = (flat[:, None, k] * part).flatten(0, 1)
+            torch.mm(spread.T, table[pick].flatten(0, 1), out=to_channel[k])
+            to_table[pick] += (spread @ channel[k]).view(len(pick), -1, dim)
+        return to_rows, to_flat.T[ctx.back].view(len(channel), len(rows), -1), None, to_channel[ctx.back]
 
 
 class Alignment(nn.Module):
@@ -171,32 +236,38 @@ def align(local, global_, local_maps, global_maps, local_offsets=None, global_of
 
     Returns
     -------
-    (L·K, T·D) and (L, T·D) tensors.
+    (L, K + 1, T·D) tensor: the rows of a layer are its local tokens, then its global one.
     """
     rows = [(tokens @ a).transpose(0, 1) for tokens, a in zip(local, local_maps, strict=True)]
-    heads = [token @ b for token, b in zip(global_, global_maps, strict=True)]
+    heads = [(token @ b)[None] for token, b in zip(global_, global_maps, strict=True)]
     if local_offsets is not None:
         rows = [r + o for r, o in zip(rows, local_offsets, strict=True)]
         heads = [h + o for h, o in zip(heads, global_offsets, strict=True)]
-    return torch.cat(rows).flatten(1), torch.stack(heads).flatten(1)
+    parts = [part for pair in zip(rows, heads, strict=True) for part in pair]
+    return torch.cat(parts).view(len(rows), len(rows[0]) + 1, -1)
 
 
-def read_out(rows, heads, space, layer, scale, grid, dim):
-    """v of every vertex and picture, (n, T, D).
+def read_out(rows, space, layer, scale, grid, dim, channel=None):
+    """v of every vertex and picture, (n, T, D); with ``channel`` (n, D) Σ_d channel · v instead, (n, T).
 
-    rows, heads : as ``align`` gives; space (n, S, 2), the S places averaged, or None (all positions averaged), layer
-    (n, L), scale (n, 1).
+    rows : as ``align`` gives; space (n, S, 2), the S places averaged, or None (all positions averaged), layer (n, L),
+    scale (n, 1).
     """
-    local = layer * (1 - scale)
+    local, far = layer * (1 - scale), layer * scale
     if space is None:
-        seen = local @ rows.view(layer.shape[1], grid * grid, -1).mean(1)
-    else:
-        seen = 0
-        for place in space.unbind(1):
-            cells, weights = taps(place, grid)
-            share = local / space.shape[1]
-            seen = seen + SharedTaps.apply(rows, share[:, :, None] * weights[:, None, :], cells)
-    return torch.addmm(seen, layer * scale, heads).view(len(layer), -1, dim)
+        seen = torch.addmm(local @ rows[:, :-1].mean(1), far, rows[:, -1]).view(len(layer), -1, dim)
+        return seen if channel is None else (seen @ channel[..., None])[..., 0]
+    total = None
+    for place in space.unbind(1):
+        cells, weights = taps(place, grid)
+        cells = torch.cat([cells, cells.new_full((len(cells), 1), grid * grid)], 1)
+        weights = torch.cat([local[:, :, None] * weights[:, None], far[:, :, None]], 2) / space.shape[1]
+        if channel is None:
+            part = SharedTaps.apply(rows, weights, cells).view(len(layer), -1, dim)
+        else:
+            part = SharedResponse.apply(rows, weights, cells, channel)
+        total = part if total is None else total + part
+    return total
 
 
 class Factorized(nn.Module):
@@ -218,7 +289,7 @@ class Factorized(nn.Module):
         self.global_ = Alignment(problem.global_basis, dim, generator, unit_variance)
 
     def pictures(self, tokens):
-        """Tokens of T pictures -> aligned rows (L·K, T·D) and heads (L, T·D)."""
+        """Tokens of T pictures -> aligned rows (L, K + 1, T·D)."""
         return align(*tokens, self.local.maps(), self.global_.maps())
 
     def cortex(self, vertices=None):
@@ -227,7 +298,11 @@ class Factorized(nn.Module):
 
     def design(self, pictures, cortex):
         """(n, T, D)."""
-        return read_out(*pictures, *cortex, self.grid, self.dim)
+        return read_out(pictures, *cortex, self.grid, self.dim)
+
+    def respond(self, pictures, cortex, channel):
+        """Σ_d channel (n, D) · design: (n, T)."""
+        return read_out(pictures, *cortex, self.grid, self.dim, channel)
 
     def regulariser(self, cortex):
         """mean_i Σ_l ω log ω / log L + mean_i (g − ½)²; the second term is in the authors' code only."""

@@ -45,12 +45,15 @@ class Readout(nn.Module):
         self.weight = nn.Parameter((bound * (2 * torch.rand(n, dim, generator=generator) - 1)).to(device))
         self.bias = nn.Parameter((bound * (2 * torch.rand(n, generator=generator) - 1)).to(device))
 
-    def forward(self, design, vertices=slice(None)):
-        """(n or 1, T, D) design of ``vertices`` -> (n, T)."""
-        weight, bias = self.weight[vertices], self.bias[vertices, None]
-        if len(design) == 1:
-            return weight @ design[0].T / weight.shape[1] + bias
-        return (design @ weight[..., None])[..., 0] / weight.shape[1] + bias
+    def forward(self, model, pictures, cortex, vertices):
+        """Responses (n, T) of ``vertices``, None for all, by their model."""
+        weight, bias = (self.weight, self.bias) if vertices is None else (self.weight[vertices], self.bias[vertices])
+        if hasattr(model, "respond"):
+            total = model.respond(pictures, cortex, weight)
+        else:
+            design = model.design(pictures, cortex)
+            total = weight @ design[0].T if len(design) == 1 else (design @ weight[..., None])[..., 0]
+        return total / weight.shape[1] + bias[:, None]
 
 
 class PaperFit(Fit):
@@ -72,10 +75,10 @@ class PaperFit(Fit):
     def loss(self, step, vertices, trials):
         """Smooth L1 and the decaying regulariser."""
         s, problem = self.settings, self.problem
-        rows = torch.from_numpy(vertices).to(problem.device)
+        rows = None if len(vertices) == len(problem.coords) else torch.from_numpy(vertices).to(problem.device)
         cortex = self.model.cortex(rows)
-        design = self.model.design(self.model.pictures(problem.tokens(trials)), cortex)
-        loss = F.smooth_l1_loss(self.readout(design, rows), problem.answers(trials, vertices).T, beta=0.1)
+        found = self.readout(self.model, self.model.pictures(problem.tokens(trials)), cortex, rows)
+        loss = F.smooth_l1_loss(found, problem.answers(trials, vertices).T, beta=0.1)
         strength = s.regulariser * max(0.0, 1 - step / s.decay)
         return loss + strength * self.model.regulariser(cortex) if strength else loss
 
@@ -91,7 +94,7 @@ class PaperFit(Fit):
             cortex = self.model.cortex(rows)
             for i in range(0, len(problem.val), 64):
                 pictures = self.model.pictures(problem.tokens(problem.val[i : i + 64]))
-                found.append(self.readout(self.model.design(pictures, cortex), rows))
+                found.append(self.readout(self.model, pictures, cortex, rows))
             scores.append(r2(problem.answers(problem.val, vertices).T, torch.cat(found, 1)))
         return float(torch.cat(scores).nanmean())
 

@@ -42,10 +42,10 @@ class Problem:
         rows = self.image[np.asarray(trials)]
         local = [gather(layer, rows, self.device, self.grid) for layer in self.local]
         global_ = [gather(layer, rows, self.device) for layer in self.global_]
-        if self.raw:
-            local = [basis.scores(t) for basis, t in zip(self.local_basis, local, strict=True)]
-            global_ = [basis.scores(t) for basis, t in zip(self.global_basis, global_, strict=True)]
-        return local, global_
+        if not self.raw:
+            return [t.float() for t in local], [t.float() for t in global_]
+        local = [basis.scores(t) for basis, t in zip(self.local_basis, local, strict=True)]
+        return local, [basis.scores(t) for basis, t in zip(self.global_basis, global_, strict=True)]
 
     def answers(self, trials, vertices=None):
         """(T, n) float32 tensor of responses."""

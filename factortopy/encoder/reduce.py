@@ -37,7 +37,9 @@ class Basis:
 
     def scores(self, raw):
         """(…, C) raw tokens -> (…, k) scores."""
-        return (raw @ self.matrix if self.matrix.ndim == 2 else raw * self.matrix) + self.offset
+        if self.matrix.ndim == 2:
+            return raw.float() @ self.matrix + self.offset
+        return (raw * self.matrix).add_(self.offset)  # half precision becomes single on the way
 
 
 def scaling(layer, rows, device, grid=None):
@@ -71,9 +73,9 @@ def moments(layer, rows, device, grid=None, chunk=64):
     c = layer.shape[-1]
     total, square, count = torch.zeros(c, device=device), torch.zeros(c, c, device=device), 0
     # Sums are taken around a first guess of the mean: large common offsets would eat float32's digits.
-    guess = gather(layer, rows[:16], device, grid).reshape(-1, c).mean(0)
+    guess = gather(layer, rows[:16], device, grid).float().reshape(-1, c).mean(0)
     for i in range(0, len(rows), chunk):
-        block = gather(layer, rows[i : i + chunk], device, grid).reshape(-1, c) - guess
+        block = gather(layer, rows[i : i + chunk], device, grid).float().reshape(-1, c) - guess
         total += block.sum(0)
         square += block.T @ block
         count += len(block)
@@ -83,17 +85,21 @@ def moments(layer, rows, device, grid=None, chunk=64):
 
 
 def gather(layer, rows, device, grid=None):
-    """Rows of a layer as a float32 tensor; local tokens (n, h, w, C) become (n, grid², C)."""
+    """Rows of a layer as a tensor, (n, K, C) or (n, C) in its own precision; local tokens (n, h, w, C) become (n, grid², C)."""
     block = layer[rows]
-    if block.ndim == 4:
+    if isinstance(rows, slice):
+        block = np.array(block)  # a copy: torch must not write into a file's memory
+    if block.ndim == 4 and block.shape[1:3] != (grid, grid):
         return on_grid(block, grid).to(device)
-    return torch.from_numpy(np.ascontiguousarray(block)).to(device).float()
+    if block.ndim == 4:
+        block = block.reshape(len(block), grid * grid, -1)
+    return torch.from_numpy(block).to(device)
 
 
 def on_grid(tokens, grid):
-    """(n, h, w, C) tokens resized to (n, grid², C), float32 tensor."""
+    """(n, h, w, C) array of tokens resized to a (n, grid², C) float32 tensor."""
     n, h, w, c = tokens.shape
-    block = torch.from_numpy(np.ascontiguousarray(tokens)).float()
+    block = torch.from_numpy(np.array(tokens)).float()
     if (h, w) == (grid, grid):
         return block.view(n, grid * grid, c)
     block = F.interpolate(block.permute(0, 3, 1, 2), (grid, grid), mode="bilinear", antialias=True, align_corners=False)

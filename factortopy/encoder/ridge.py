@@ -93,7 +93,7 @@ def fit_ridge(
         "recipe": "ridge",
         "seed": 0,
         "reduce": reduce,
-        "components": components,
+        "components": int(components),
         "layers": layers,
         "sides": sides,
         "channels": [int(tokens.shape[-1]) for tokens in features.local],
@@ -121,7 +121,7 @@ def fit_ridge(
         design = (design - mean) / std
         found = ridge_cv(design, answers[:, usable], folds(image[trials]), device=device)
         weight[:, usable], bias[usable], penalty, score = found
-        info |= {"penalty": float(np.exp(np.log(penalty).mean())), "val_score": float(np.mean(score))}
+        info |= {"penalty": float(np.exp(np.log(penalty).mean())), "val_score": float(np.nanmean(score))}
         if on_progress is not None:
             on_progress(RidgeProgress(total, total, info["val_score"]))
     tensors = {"weight": weight, "bias": bias, "mean": mean, "std": std}
@@ -156,15 +156,15 @@ def ridge_cv(design, answers, splits, penalties=PENALTIES, device="cpu"):
         "solver_params": {"n_targets_batch": 4096, "n_alphas_batch": 4, "score_func": r2_score},
     }  # fmt: skip
     with _backend("torch_cuda" if str(device).startswith("cuda") else "torch"):
+        x, y = torch.from_numpy(design).to(device), torch.from_numpy(answers).to(device)
         if design.shape[1] > len(design):
-            x = torch.from_numpy(design)
-            fitted = KernelRidgeCV(kernel="precomputed", **options).fit(x @ x.T, torch.from_numpy(answers))
-            weight = (x.T @ fitted.dual_coef_.cpu()).numpy()
+            fitted = KernelRidgeCV(kernel="precomputed", **options).fit(x @ x.T, y)
+            weight = x.T @ fitted.dual_coef_.to(device)
         else:
-            fitted = RidgeCV(**options).fit(torch.from_numpy(design), torch.from_numpy(answers))
-            weight = fitted.coef_.cpu().numpy()
-        found = fitted.intercept_, fitted.best_alphas_ / unit, fitted.cv_scores_
-        return weight, *(x.cpu().numpy() for x in found)
+            fitted = RidgeCV(**options).fit(x, y)
+            weight = fitted.coef_
+        found = weight, fitted.intercept_, fitted.best_alphas_ / unit, fitted.cv_scores_
+        return tuple(t.cpu().numpy() for t in found)
 
 
 def folds(image, n=FOLDS):
@@ -191,7 +191,7 @@ def predict(tensors, info, local):
 def _check(features, reduce, components):
     if reduce not in REDUCTIONS:
         raise InputError(f"reduce: expected weights, data or None, found {reduce!r}")
-    if isinstance(components, bool) or not isinstance(components, int) or components < 1:
+    if isinstance(components, bool) or not isinstance(components, int | np.integer) or components < 1:
         raise InputError(f"components: expected a whole number from 1 up, found {components!r}")
     for name, local in zip(features.layer_names, features.local, strict=True):
         if not np.isfinite(local[:: max(1, len(local) // 50)]).all():
@@ -252,7 +252,9 @@ def _projections(features, layers, reduce, components, pictures, grid):
                 f"features of {features.layer_names[l]}: expected the {len(weights[l])} channels of "
                 f"{features.backbone}, found {width}; extract them from this network"
             )
-        out.append(np.linalg.svd(weights[l], full_matrices=False)[0][:, :components].astype(np.float32))
+        written = torch.from_numpy(weights[l]).double()
+        # Left singular vectors, no more than the weights have.
+        out.append(_top_eigenvectors(written @ written.T, min(components, written.shape[1])))
     return out
 
 
@@ -276,7 +278,12 @@ def _channel_weights(features):
 def _main_directions(tokens, pictures, components, grid):
     """Top principal components (C, c) of a layer's tokens over ``pictures`` and positions."""
     _, covariance = moments(tokens, pictures, torch.device("cpu"), grid)
-    return torch.linalg.eigh(covariance)[1].flip(1)[:, :components].contiguous().numpy()
+    return _top_eigenvectors(covariance, components)
+
+
+def _top_eigenvectors(symmetric, components):
+    """(C, c) float32 array."""
+    return torch.linalg.eigh(symmetric)[1].flip(1)[:, :components].float().contiguous().numpy()
 
 
 def _side(channels, grid):
@@ -286,10 +293,8 @@ def _side(channels, grid):
 
 def _pool_all(tokens, projection, side, grid, chunk=256):
     """(n, side² · c) pooled features of all pictures of a layer, (n, h, w, C)."""
-    projection, out = (
-        torch.from_numpy(projection),
-        np.empty((len(tokens), side * side * projection.shape[1]), np.float32),
-    )
+    out = np.empty((len(tokens), side * side * projection.shape[1]), np.float32)
+    projection = torch.from_numpy(projection)
     for i in range(0, len(tokens), chunk):
         out[i : i + chunk] = _pool(on_grid(tokens[i : i + chunk], grid), projection, side).numpy()
     return out

@@ -24,8 +24,28 @@ def ridge(design, response, penalty):
 def penalised(gram, moment, penalty):
     """w of (gram + penalty · its mean diagonal · identity) w = moment; gram (n, D, D), moment (n, D)."""
     size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None].clamp_min(1e-8)
-    system = gram + penalty * size * torch.eye(gram.shape[-1], device=gram.device)
-    return torch.cholesky_solve(moment[..., None], torch.linalg.cholesky(system))[..., 0]
+    return SolvePositive.apply(gram + penalty * size * torch.eye(gram.shape[-1], device=gram.device), moment)
+
+
+class SolvePositive(torch.autograd.Function):
+    """w of system · w = moment for positive definite systems (n, D, D), moment (n, D).
+
+    The gradient takes the Cholesky factor of the forward pass; through torch's own functions it would differentiate the
+    factorisation itself, which took a fifth of a step.
+    """
+
+    @staticmethod
+    def forward(ctx, system, moment):
+        factor = torch.linalg.cholesky(system)
+        solution = torch.cholesky_solve(moment[..., None], factor)
+        ctx.save_for_backward(factor, solution)
+        return solution[..., 0]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        factor, solution = ctx.saved_tensors
+        to_moment = torch.cholesky_solve(gradient[..., None], factor)
+        return -to_moment @ solution.mT, to_moment[..., 0]
 
 
 def r2(response, prediction):

@@ -50,7 +50,7 @@ class Screen:
         gram, k = design.mT @ design, design.shape[-1]
         size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None].clamp_min(1e-8)
         system = gram + 3 * k / design.shape[-2] * size * torch.eye(k, device=gram.device)
-        return torch.cholesky_solve(design.mT @ response, torch.linalg.cholesky(system))
+        return torch.cholesky_inverse(torch.linalg.cholesky(system)) @ (design.mT @ response)
 
     def _score(self, design):
         n, response = self.n_fit, self.response
@@ -156,8 +156,10 @@ def _start_alignments(model, screens):
             weights[cell == k] = screen.weights(local[k], response[:, cell == k]).T
         found += [weights * count, screen.weights(global_, response).T * count]
     joint = torch.cat(found, 1)
-    _, _, axes = torch.linalg.svd(joint, full_matrices=False)
-    parts = axes[: model.dim].T.split([w.shape[1] for w in found])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        _, _, axes = torch.svd_lowrank(joint, min(model.dim, *joint.shape), niter=4)
+    parts = axes.split([w.shape[1] for w in found])
     for l in range(n_layers):
         for alignment, part in ((model.local, parts[2 * l]), (model.global_, parts[2 * l + 1])):
             k, d = part.shape

@@ -25,7 +25,7 @@ class Fit:
     def __init__(self, problem, settings, model, readout, groups, seed):
         self.problem, self.settings, self.model, self.readout, self.seed = problem, settings, model, readout, seed
         self.learnt = nn.ModuleDict({"model": model, "readout": readout})
-        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=1e-2)
+        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=1e-2, fused=True)
         self.step_number, self.best_score, self.best, self.best_step = 0, -math.inf, None, 0
         self.history = []
         self.pieces = 1

@@ -297,12 +297,15 @@ def selector_maps(
     image_degrees=None,
 ):  # fmt: skip
     """All maps of a fitted encoder in the order of the view's switch: layer, each layer's weight, space, scale, and
-    brain score and clusters where given. ``score`` is (N,), ``clusters`` (N,) int."""
+    brain score and clusters where given. ``selectors`` None (a baseline) leaves those two; ``score`` is (N,), ``clusters``
+    (N,) int."""
     common = {"painted": painted, "context": context, "density": density}
-    maps = [layer_map(selectors, hemi, vertex, safe=safe, **common)]
-    maps += [layer_weight_map(selectors, k, hemi, vertex, **common) for k in range(selectors.layer.shape[1])]
-    maps.append(space_map(selectors, hemi, vertex, image_degrees=image_degrees, **common))
-    maps.append(scale_map(selectors, hemi, vertex, **common))
+    maps = []
+    if selectors is not None:
+        maps.append(layer_map(selectors, hemi, vertex, safe=safe, **common))
+        maps += [layer_weight_map(selectors, k, hemi, vertex, **common) for k in range(selectors.layer.shape[1])]
+        maps.append(space_map(selectors, hemi, vertex, image_degrees=image_degrees, **common))
+        maps.append(scale_map(selectors, hemi, vertex, **common))
     if score is not None:
         maps.append(score_map(score, hemi, vertex, **common))
     if clusters is not None:
