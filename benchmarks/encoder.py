@@ -176,13 +176,15 @@ def fit_full(size, folder, device):
     return out
 
 
-def full(size, device="cpu", keep_freed=True):
-    """keep_freed : with the environment that the app's trainings have, which keep freed memory for the next step."""
+def full(size, device="cpu"):
+    """In a process with the settings of our own trainings (``factortopy.environment``)."""
     planted_size(size)  # made here, so that the child only reads
-    arguments = {"size": vars(size), "folder": str(home() / "bench"), "device": device}
-    allocator = SETTINGS if keep_freed else {}
-    values = in_child("benchmarks.encoder", "fit_full", arguments, **allocator)
-    return values | {"allocator": "as in our own processes (factortopy.environment)" if keep_freed else "the system's"}
+    return in_child(
+        "benchmarks.encoder",
+        "fit_full",
+        {"size": vars(size), "folder": str(home() / "bench"), "device": device},
+        **SETTINGS,
+    )
 
 
 # ---------------------------------------------------------------- growth
@@ -269,7 +271,7 @@ def main(arguments=None):
     sections = {
         "step": lambda: step(made(STEP), device),
         "small": lambda: small(made(SMALL), chosen.minutes, device),
-        "full": lambda: full(made(FULL), device, chosen.allocator == "ours"),
+        "full": lambda: full(made(FULL), device),
         "linear": lambda: linear(made(LINEAR), device),
     }
     wanted = [name for name in sections if getattr(chosen, name)] or ["step", "small"]

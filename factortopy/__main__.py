@@ -52,9 +52,13 @@ def parser():
     verb.add_argument("--pictures", type=_whole(10), metavar="N", help="use N of the subject's pictures (default: all)")
     verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
     verb.add_argument(
-        "--model", metavar="M", help="factorized, or a baseline: classtoken, patchtoken, gnetvit, ridge (default: factorized)"
+        "--model",
+        metavar="M",
+        help="factorized, or a baseline: classtoken, patchtoken, gnetvit, ridge (default: factorized)",
     )
-    verb.add_argument("--select", metavar="F,F", help="factors that are learnt (default: space,layer,scale); others are averaged")
+    verb.add_argument(
+        "--select", metavar="F,F", help="factors that are learnt (default: space,layer,scale); others are averaged"
+    )
     verb.add_argument("--no-topology", action="store_true", help="free every vertex from its neighbours")
     verb.add_argument("--space-samples", type=int, metavar="N", help="places a vertex looks at, averaged (default: 1)")
     verb.add_argument("--resume", action="store_true", help="go on with the unfinished run that DIR holds")

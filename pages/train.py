@@ -43,7 +43,7 @@ def form():
     subject, subject_id = choose_subject()
     backbone, weights = choose_network()
     recipe = st.selectbox(
-        "Recipe", RECIPES, help="**fast**: channel weights are solved exactly at each step, so that 150 steps are enough. "
+        "Recipe", RECIPES, help="**fast**: channel weights are solved exactly at each step, so that 180 steps are enough. "
         "**paper**: the published recipe, up to 60,000 steps; hours on a computer without a GPU.",
     )  # fmt: skip
     with st.expander("More settings"):
@@ -53,7 +53,11 @@ def form():
             "Fewer are quicker and tell how much data is enough.",
         )  # fmt: skip
         steps = st.number_input(
-            "Steps", 0, 100_000, 0, help="Steps of the optimiser; 0 takes the recipe's own number (fast 150, paper 60,000)."
+            "Steps",
+            0,
+            100_000,
+            0,
+            help="Steps of the optimiser; 0 takes the recipe's own number (fast 180, paper 60,000).",
         )
         model = st.selectbox(
             "Model", list(MODEL_NAMES), format_func=MODEL_NAMES.get, help="Baselines of the papers: scores to compare "
@@ -65,7 +69,10 @@ def form():
             help="A factor left out is averaged: all layers, all places, or local and global tokens alike.",
         )  # fmt: skip
         topology = st.checkbox(
-            "Neighbours choose alike", True, disabled=not factorized, help="Off: every point of the cortex learns by itself."
+            "Neighbours choose alike",
+            True,
+            disabled=not factorized,
+            help="Off: every point of the cortex learns by itself.",
         )
     cost(subject, backbone, recipe, int(pictures), int(steps))
     settings = {
@@ -158,7 +165,7 @@ def cost(subject, backbone, recipe, pictures, steps):
     """What it will take, before it starts; from what was measured on two cores without a GPU (docs/benchmarks.md)."""
     if subject and subject.startswith("demo") and backbone and backbone.startswith("demo"):
         n = min(pictures or 3000, 3000)
-        fitting = 0.6 * (steps or 150) / 150 if recipe == "fast" else 0.0012 * (steps or 60_000)
+        fitting = 0.6 * (steps or 180) / 180 if recipe == "fast" else 0.0012 * (steps or 60_000)
         minutes = 0.9 * n / 3000 + fitting
         st.caption(
             f"About {max(1, round(minutes))} min at most on two cores without a GPU, and {0.6 * n / 3000:.2f} GB of disk for the "
@@ -328,6 +335,8 @@ def curve(run):
     if not history.step:
         st.caption("Loss and validation score appear here with the first steps.")
         return
+    if not any(loss is not None for loss in history.loss):
+        return  # a ridge regression has no steps to draw
     figure = go.Figure()
     measured = [(s, v) for s, v in zip(history.step, history.val_score, strict=True) if v is not None]
     figure.add_scatter(x=history.step, y=history.loss, name="loss", line={"width": 1})

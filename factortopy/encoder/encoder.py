@@ -110,10 +110,10 @@ class Encoder:
         space, layer, scale = (torch.from_numpy(a) for a in (places, factor.layer, factor.scale[:, None]))
         if "space" not in self.info.get("select", _FACTORS):
             space = None  # without the space factor positions are averaged, not sampled at the centre
-        channel = torch.from_numpy(factor.channel)
+        channel, dim = torch.from_numpy(factor.channel), factor.channel.shape[1]
         kinds = ("local", "global", "local_offset", "global_offset")
         linear = [[torch.from_numpy(x) for x in maps[kind]] for kind in kinds]
-        chunks = [slice(i, i + 512) for i in range(0, self.n_vertices, 512)]
+        chunks = [slice(i, i + 2048) for i in range(0, self.n_vertices, 2048)]
         with torch.inference_mode():
             for i in range(0, len(features), 64):
                 rows = slice(i, i + 64)
@@ -123,8 +123,7 @@ class Encoder:
                 block = []
                 for k in chunks:
                     where = None if space is None else space[k]
-                    value = read_out(aligned, where, layer[k], scale[k], self.grid, channel.shape[1])
-                    block.append((value * channel[k, None]).mean(2))
+                    block.append(read_out(aligned, where, layer[k], scale[k], self.grid, dim, channel[k]) / dim)
                 out.append(torch.cat(block).T.numpy() + self._bias)
         return np.concatenate(out) if out else np.zeros((0, self.n_vertices), dtype=np.float32)
 

@@ -25,10 +25,10 @@ from factortopy.encoder.state import Fit
 class FastSettings:
     """Settings of the recipe; none needs tuning by a user."""
 
-    steps: int = 150
+    steps: int = 180
     dim: int | None = None  # aligned channels; None: √(training trials), 16 to 64
-    vertices: int = 256  # a step
-    pictures: int = 384  # a step
+    vertices: int = 512  # a step
+    pictures: int = 256  # a step
     selector_rate: float = 4e-3
     rate: float = 8e-3  # of everything else
     regulariser: float = 0.01  # λ at the start

@@ -174,7 +174,8 @@ class SharedResponse(torch.autograd.Function):
         out = rows.new_empty(table.shape[1], len(weight))
         for k, pick in ctx.groups:
             read = (table[pick].flatten(0, 1) @ channel[k].T).view(len(pick), table.shape[1], -1)
-            ctx.read.append(read)
+            if any(ctx.needs_input_grad):
+                ctx.read.append(read)
             out[:, k] = (read * flat[:, None, k]).sum(0)
         ctx.save_for_backward(rows, flat, channel)
         return out.T[ctx.back]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from factortopy.encoder.reduce import gather, reduced, scaling
+from factortopy.encoder.reduce import gather, let_go, reduced, scaling
 from factortopy.errors import InputError
 
 MIN_TRAIN_IMAGES = 8
@@ -42,6 +42,8 @@ class Problem:
         rows = self.image[np.asarray(trials)]
         local = [gather(layer, rows, self.device, self.grid) for layer in self.local]
         global_ = [gather(layer, rows, self.device) for layer in self.global_]
+        for layer in self.local:
+            let_go(layer)
         if not self.raw:
             return [t.float() for t in local], [t.float() for t in global_]
         local = [basis.scores(t) for basis, t in zip(self.local_basis, local, strict=True)]
@@ -56,6 +58,7 @@ class Problem:
             block = self.responses[trials][:, vertices]  # whole rows, which is what a memory map does well
         else:
             block = self.responses[np.ix_(trials, vertices)]
+        let_go(self.responses)
         return torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32)).to(self.device)
 
 

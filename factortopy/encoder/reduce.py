@@ -4,14 +4,17 @@ import hashlib
 import mmap
 import os
 import shutil
+import socket
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from factortopy.errors import InputError
 from factortopy.features import too_full
-from factortopy.files import read_tensors, write_json, write_tensors
+from factortopy.files import read_json, read_tensors, write_json, write_tensors
 from factortopy.home import cache_dir
 
 FORMAT = 1  # of the cache; part of its key
@@ -79,27 +82,39 @@ def moments(layer, rows, device, grid=None, chunk=64):
         total += block.sum(0)
         square += block.T @ block
         count += len(block)
-    _let_go(layer)
+    let_go(layer)
+    if not torch.isfinite(square).all():
+        most = float(np.abs(layer[rows[:16]]).max())
+        raise InputError(
+            f"features: expected values whose squares float32 holds, found {most:.1e}; "
+            "extract them again, or scale them down"
+        )
     mean = total / count
     return mean + guess, square / count - mean[:, None] * mean
 
 
 def gather(layer, rows, device, grid=None):
-    """Rows of a layer as a tensor, (n, K, C) or (n, C) in its own precision; local tokens (n, h, w, C) become (n, grid², C)."""
+    """Rows of a layer as a tensor, (n, K, C) or (n, C); local tokens (n, h, w, C) become (n, grid², C).
+
+    Half precision stays where nothing is resized; everything else is float32.
+    """
     block = layer[rows]
-    if isinstance(rows, slice):
-        block = np.array(block)  # a copy: torch must not write into a file's memory
     if block.ndim == 4 and block.shape[1:3] != (grid, grid):
         return on_grid(block, grid).to(device)
-    if block.ndim == 4:
-        block = block.reshape(len(block), grid * grid, -1)
-    return torch.from_numpy(block).to(device)
+    return (as_tensor(block).flatten(1, 2) if block.ndim == 4 else as_tensor(block)).to(device)
+
+
+def as_tensor(block):
+    """A tensor of an array of any layout and byte order: float16 stays, every other kind of number becomes float32."""
+    precision = np.float16 if block.dtype.newbyteorder("=") == np.float16 else np.float32
+    # What may not be written to, such as the pages of a file, is copied.
+    return torch.from_numpy(np.require(block, precision, ["C", "W"]))
 
 
 def on_grid(tokens, grid):
     """(n, h, w, C) array of tokens resized to a (n, grid², C) float32 tensor."""
     n, h, w, c = tokens.shape
-    block = torch.from_numpy(np.array(tokens)).float()
+    block = as_tensor(tokens).float()
     if (h, w) == (grid, grid):
         return block.view(n, grid * grid, c)
     block = F.interpolate(block.permute(0, 3, 1, 2), (grid, grid), mode="bilinear", antialias=True, align_corners=False)
@@ -122,8 +137,11 @@ def reduced(features, train, grid, device, keep=KEEP):
     local_basis, global_basis : lists over layers of Basis, on ``device``
     """
     folder = _cache_folder(features, train, grid, keep)
-    if folder is not None and (folder / "done.json").exists():
-        return _read(folder, len(features.local), device)
+    if folder is not None and folder.exists():
+        try:
+            return _read(folder, len(features.local), device)
+        except _DAMAGED:
+            shutil.rmtree(folder, ignore_errors=True)  # made again below
     local_basis = [components(t, train, device, grid, keep) for t in features.local]
     global_basis = [components(t, train, device, keep=1.0) for t in features.global_]
     n, widths = len(features), [len(b.variance) for b in local_basis]
@@ -132,7 +150,7 @@ def reduced(features, train, grid, device, keep=KEEP):
         for i in range(0, n, 64):
             block = basis.scores(gather(tokens, slice(i, i + 64), device, grid))
             scores[i : i + 64] = block.clamp(-HALF, HALF).half().cpu().numpy()
-        _let_go(tokens)
+        let_go(tokens)
     heads = [
         basis.scores(gather(token, slice(n), device)).clamp(-HALF, HALF).half().cpu().numpy()
         for token, basis in zip(features.global_, global_basis, strict=True)
@@ -150,7 +168,7 @@ def _enough(train, layer, grid):
     return train[:: max(1, len(train) // wanted)]
 
 
-def _let_go(layer):
+def let_go(layer):
     """Give back the pages of a memory-mapped file that were read: the file may be larger than the memory."""
     pages = getattr(layer, "_mmap", None)
     if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
@@ -159,36 +177,69 @@ def _let_go(layer):
 
 # ---- the cache
 
+_DAMAGED = (InputError, OSError, ValueError, EOFError, KeyError, IndexError, TypeError)
+
 
 def _cache_folder(features, train, grid, keep):
     """Where the scores of these files are kept; None for arrays in memory."""
-    files = [getattr(a, "filename", None) for a in (*features.local, *features.global_)]
-    if not all(files):
+    arrays = [*features.local, *features.global_]
+    if not all(getattr(a, "filename", None) and a.mode != "c" for a in arrays):
         return None
-    stats = [os.stat(f) for f in files]
-    known = [FORMAT, grid, keep, *((str(f), s.st_size, s.st_mtime_ns) for f, s in zip(files, stats, strict=True))]
+    known = [FORMAT, grid, keep, *map(_whence, arrays)]
     key = hashlib.blake2b(repr(known).encode() + np.asarray(train, np.int64).tobytes(), digest_size=16)
     return cache_dir("reduced") / key.hexdigest()
 
 
+def _whence(array):
+    """What tells a memory-mapped array from all others: its file as it is now, and which part of it."""
+    file, pages = os.stat(array.filename), np.frombuffer(array._mmap, np.uint8)
+    begin = array.__array_interface__["data"][0] - pages.__array_interface__["data"][0] + array.offset
+    return str(array.filename), file.st_size, file.st_mtime_ns, begin, array.shape, array.strides, array.dtype.str
+
+
 def _part(folder):
-    return folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    return folder.with_name(f"{folder.name}.{socket.gethostname()}-{os.getpid()}.part")
+
+
+def _sweep(parent):
+    """Remove what processes of this machine left that were killed while they wrote."""
+    for left in parent.glob(f"*.{socket.gethostname()}-*.part"):
+        try:
+            os.kill(int(left.stem.rsplit("-", 1)[1]), 0)
+        except (ProcessLookupError, ValueError):
+            shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            pass  # of another user, alive
 
 
 def _make(folder, shapes):
     """Empty float16 arrays, on disk when there is a folder."""
     if folder is None:
         return [np.empty(shape, np.float16) for shape in shapes]
+    _sweep(folder.parent)
     needed, free = sum(2 * int(np.prod(s)) for s in shapes), shutil.disk_usage(folder.parent).free
     if needed > 0.95 * free:
         raise too_full(folder, needed, free)
-    part = _part(folder)
+    part, out = _part(folder), []
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    return [
-        np.lib.format.open_memmap(part / f"local-{l:02d}.npy", "w+", np.float16, shape)
-        for l, shape in enumerate(shapes)
-    ]
+    try:
+        part.mkdir(parents=True)
+        for l, shape in enumerate(shapes):
+            path = part / f"local-{l:02d}.npy"
+            out.append(np.lib.format.open_memmap(path, "w+", np.float16, shape))
+            out[-1].flush()
+            _take_space(path)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise too_full(folder, needed, free, f" ({error.strerror or error})") from None
+    return out
+
+
+def _take_space(path):
+    """Allocate the whole file now: a disk that fills up later would kill the process in the middle of writing."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _finish(folder, local, heads, local_basis, global_basis):
@@ -202,16 +253,28 @@ def _finish(folder, local, heads, local_basis, global_basis):
             for name in ("matrix", "offset", "variance"):
                 tensors[f"{kind}_{name}.{l:02d}"] = getattr(basis, name).cpu().numpy()
     write_tensors(part / "basis.safetensors", tensors)
-    write_json(part / "done.json", {"layers": len(heads)})
+    write_json(part / "done.json", {"layers": len(heads), "sums": _sums(local, tensors)})
     try:
         os.rename(part, folder)
     except OSError:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def _sums(local, tensors):
+    """Checksums: of a few pictures of each layer, and of all that is small."""
+    out = [zlib.crc32(np.ascontiguousarray(a[:: max(1, len(a) // 16)]).tobytes(), len(a)) for a in local]
+    small = 0
+    for name in sorted(tensors):
+        small = zlib.crc32(np.ascontiguousarray(tensors[name]).tobytes(), small)
+    return [*out, small]
+
+
 def _read(folder, n_layers, device):
+    """What ``reduced`` gives, from its folder; one of ``_DAMAGED`` is raised where it is not what was written."""
     tensors = read_tensors(folder / "basis.safetensors")
     local = [np.load(folder / f"local-{l:02d}.npy", mmap_mode="r") for l in range(n_layers)]
+    if read_json(folder / "done.json")["sums"] != _sums(local, tensors):
+        raise ValueError(f"{folder}: other bytes than were written")
 
     def bases(kind):
         names = ("matrix", "offset", "variance")

@@ -9,6 +9,8 @@ cortex uses as their common right singular vectors; the alignments begin there.
 import numpy as np
 import torch
 
+from factortopy.encoder.reduce import let_go
+
 TRIALS, VERTICES, COMPONENTS, STEPS = 1000, 1000, 128, 100
 
 
@@ -42,6 +44,7 @@ class Screen:
         rows = self.problem.image[self.trials]
         local = torch.from_numpy(self.problem.local[l][rows][..., :COMPONENTS]).to(self.problem.device)
         global_ = torch.from_numpy(self.problem.global_[l][rows][..., :COMPONENTS]).to(self.problem.device)
+        let_go(self.problem.local[l])
         local = local.float().mean(1, keepdim=True) if self.average else local.float()
         return local.transpose(0, 1).contiguous(), global_.float()
 
