@@ -113,7 +113,10 @@ def train(options):
                 "train: expected --subject and --backbone, or --out with a run to resume; see train --help"
             )
         subject = options.subject_id or options.subject
-        out = runs_dir() / new_run_name(subject, options.backbone, options.recipe or "fast", options.seed or 0)
+        out = runs_dir() / new_run_name(
+            subject, options.backbone, options.recipe or "fast", options.seed or 0, options.pictures,
+            options.model or "factorized", (options.select or "space,layer,scale").split(","), not options.no_topology,
+        )  # fmt: skip
     ticker = Ticker()
     try:
         run = train_run(

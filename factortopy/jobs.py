@@ -148,7 +148,7 @@ def submit(settings, name=None, start=True):
     Parameters
     ----------
     settings : dict
-        subject, subject_id, backbone, weights, recipe, seed, steps, pictures (``records.check_settings``).
+        as ``records.check_settings`` takes them.
     name : str, optional
         Name of the run; made from the settings when None.
     start : bool
@@ -167,7 +167,7 @@ def submit(settings, name=None, start=True):
         else:
             name = name or new_run_name(
                 settings["subject_id"] or settings["subject"], settings["backbone"], settings["recipe"],
-                settings["seed"], settings["pictures"],
+                settings["seed"], settings["pictures"], settings["model"], settings["select"], settings["topology"],
             )  # fmt: skip
             run = Run.create(runs_dir() / name, settings)
             enqueue(run.name)

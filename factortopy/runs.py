@@ -28,6 +28,7 @@ from factortopy.files import read_json, read_tensors, write_json
 from factortopy.home import assets_dir, runs_dir
 from factortopy.records import (
     DEFAULTS,
+    FACTORS,
     check_settings,
     explain_os_error,
     file_is_locked,
@@ -387,10 +388,14 @@ def find_run(name):
     raise InputError(f"run {name!r}: there is none of that name; choose one from the list or train one")
 
 
-def new_run_name(subject, backbone, recipe="fast", seed=0, pictures=None):
+def new_run_name(
+    subject, backbone, recipe="fast", seed=0, pictures=None, model="factorized", select=FACTORS, topology=True
+):
     """A free name that says what the run is: demo-1_demo-vit_fast_seed0, then …-2, …-3."""
     parts = (Path(str(subject)).name or "subject", str(backbone).split("/")[-1], recipe, f"seed{seed}")
     parts += (f"{pictures}pictures",) if pictures else ()
+    parts += (model,) if model != "factorized" else tuple(f"no-{name}" for name in FACTORS if name not in select)
+    parts += () if topology else ("no-topology",)
     stem = "_".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") or "x" for part in parts)[:100]
     taken = {p.name for folder in (runs_dir(), assets_dir() / "runs") if folder.is_dir() for p in folder.iterdir()}
     name, count = stem, 1

@@ -44,7 +44,7 @@ def form():
     backbone, weights = choose_network()
     recipe = st.selectbox(
         "Recipe", RECIPES, help="**fast**: channel weights are solved exactly at each step, so that 180 steps are enough. "
-        "**paper**: the published recipe, up to 60,000 steps; hours on a computer without a GPU.",
+        "**paper**: the published recipe, up to 60,000 steps; an hour or more for the demo subject, many for a real one, without a GPU.",
     )  # fmt: skip
     with st.expander("More settings"):
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
@@ -300,12 +300,14 @@ def forming(run, status):
     from factortopy.encoder.selectors import Selectors
     from factortopy.view import brain_view, layer_map, whole_rois
 
+    if run.settings["model"] != "factorized":
+        st.caption(
+            "This run is a baseline: it learns scores, and no layer map. Its scores open in Explore when it is done."
+        )
+        return
     preview = run.preview() if status != "finished" else None
     if status == "finished":
         encoder = shared.load_encoder(run)
-        if not encoder.has_selectors:
-            st.caption("This run is a baseline: it has scores, and no layer map. Open it in Explore.")
-            return
         factor, hemi, vertex, rois = encoder.selectors(), encoder.hemi, encoder.vertex, encoder.rois
         density, mask, state = encoder.density, shared.painted(encoder), "finished"
     elif preview is None:

@@ -34,7 +34,7 @@ class FastSettings:
     regulariser: float = 0.01  # λ at the start
     decay: float = 2 / 3  # share of the steps after which λ is 0
     every: int = 10  # steps between validations
-    patience: int = 8  # validations without gain after λ has gone
+    patience: int = 4  # validations without gain after λ has gone
     seconds_between_checkpoints: float = 10.0
 
     def settled(self, n_trials):
@@ -67,7 +67,7 @@ class FastFit(Fit):
         known = {id(p) for p in selectors}
         free = not getattr(getattr(model, "selectors", None), "topology", True)
         groups = [
-            # Free selectors are moved only when their vertex is drawn.
+            # Free selectors have a gradient only when their vertex is drawn: they take longer steps.
             {"params": selectors, "base": settings.selector_rate * (10 if free else 1), "warm": 20},
             {"params": [p for p in model.parameters() if id(p) not in known], "base": settings.rate, "warm": 5},
             {"params": list(penalty.parameters()), "base": 1e-2, "warm": 5},

@@ -149,7 +149,8 @@ def fit(
         "space_samples": space_samples,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
-    channel = channel * settings.dim  # y is the mean over channels of w · v
+    # y is the mean over channels of w · v, in the subject's own unit.
+    channel, bias = channel * (settings.dim * problem.unit), bias * np.float32(problem.unit)
     known = (subject.hemi, subject.vertex, features.layer_names, grid, subject.density, info, subject.rois)
     if model != "factorized":
         from factortopy.encoder.baseline_encoder import BaselineEncoder

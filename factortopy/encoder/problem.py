@@ -20,6 +20,7 @@ class Problem:
     local_basis, global_basis : lists over layers of Basis
     responses : (T, N) array, possibly memory-mapped; image : (T,) row of the features behind each trial
     train, val, test : trial rows; coords : (N, 3) in [0, 100]; usable : (N,) bool, responses vary over training trials
+    unit : median standard deviation of the usable vertices' responses, so that settings mean the same for any unit of theirs
     """
 
     local: list
@@ -36,6 +37,7 @@ class Problem:
     grid: int
     device: torch.device
     raw: bool = False
+    unit: float = 1.0
 
     def tokens(self, trials):
         """Scores of the pictures behind ``trials``: lists over layers of (T, K, k_l) and (T, k_l) float32 tensors."""
@@ -50,7 +52,7 @@ class Problem:
         return local, [basis.scores(t) for basis, t in zip(self.global_basis, global_, strict=True)]
 
     def answers(self, trials, vertices=None):
-        """(T, n) float32 tensor of responses."""
+        """(T, n) float32 tensor of responses in ``unit``."""
         trials = np.asarray(trials)
         if vertices is None:
             block = self.responses[trials]
@@ -59,7 +61,7 @@ class Problem:
         else:
             block = self.responses[np.ix_(trials, vertices)]
         let_go(self.responses)
-        return torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32)).to(self.device)
+        return torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32)).to(self.device) / self.unit
 
 
 def pose(subject, features, grid, device, raw=False):
@@ -107,7 +109,7 @@ def pose(subject, features, grid, device, raw=False):
         bases = local_basis, global_basis
     return Problem(
         *tokens, *bases, subject.responses, image, *(np.asarray(part) for part in (split.train, split.val, split.test)),
-        encoder_position(subject), usable, grid, device, raw,
+        encoder_position(subject), usable, grid, device, raw, float(np.median(np.sqrt(variance[usable]))),
     )  # fmt: skip
 
 

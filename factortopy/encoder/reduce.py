@@ -1,10 +1,12 @@
 """Principal components of a network's tokens: standardised, rotated, the smallest dropped; once, in half precision."""
 
+import contextlib
 import hashlib
 import mmap
 import os
 import shutil
 import socket
+import time
 import zlib
 from dataclasses import dataclass
 
@@ -170,7 +172,7 @@ def _enough(train, layer, grid):
 
 def let_go(layer):
     """Give back the pages of a memory-mapped file that were read: the file may be larger than the memory."""
-    pages = getattr(layer, "_mmap", None)
+    pages = getattr(layer, "_mmap", None) if getattr(layer, "mode", None) == "r" else None
     if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)
 
@@ -202,14 +204,11 @@ def _part(folder):
 
 
 def _sweep(parent):
-    """Remove what processes of this machine left that were killed while they wrote."""
-    for left in parent.glob(f"*.{socket.gethostname()}-*.part"):
-        try:
-            os.kill(int(left.stem.rsplit("-", 1)[1]), 0)
-        except (ProcessLookupError, ValueError):
-            shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            pass  # of another user, alive
+    """Remove what processes left that were killed while they wrote: nobody writes for a day."""
+    for left in parent.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 86_400:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _make(folder, shapes):

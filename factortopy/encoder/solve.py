@@ -102,7 +102,7 @@ def reading_order(cortex, n):
     places = cortex[0] if cortex and cortex[0] is not None and cortex[0].ndim == 3 else None
     if places is None:
         return torch.arange(n)
-    cell = ((places[:, 0] + 1) * 64).long() // 8  # as fine as a grid of 8 × 8 halved, which its taps depend on
+    cell = ((places[:, 0] + 1) * 8).long()  # half cells of a grid of 8 × 8, which its taps depend on
     return (cell[:, 1] * 64 + cell[:, 0]).argsort(stable=True)
 
 

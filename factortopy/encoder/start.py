@@ -72,14 +72,15 @@ def start(problem, model, seed):
     sample = np.sort(rng.permutation(usable)[:VERTICES])
     # Free selectors know nothing of their neighbours: each vertex must be looked at.
     looked_at = [sample] if network.topology else [usable[i : i + VERTICES] for i in range(0, len(usable), VERTICES)]
+    average = "space" not in network.select
     with torch.no_grad():
-        screens = [Screen(problem, seed, vertices, "space" not in network.select) for vertices in looked_at]
+        screens = [Screen(problem, seed, vertices, average) for vertices in looked_at]
     vertices, scores = np.concatenate(looked_at), torch.cat([s.scores for s in screens]).clamp_min(0)
     if network.select and scores.any():
         _fit_selectors(network, torch.from_numpy(vertices).to(problem.device), scores, problem.grid)
     if scores.any():
         with torch.no_grad():
-            _start_alignments(model, screens[:1] if network.topology else [Screen(problem, seed, sample)])
+            _start_alignments(model, screens[:1] if network.topology else [Screen(problem, seed, sample, average)])
 
 
 def targets(scores, grid):

@@ -114,11 +114,14 @@ class Fit:
         """
         s, last = self.settings, time.monotonic()
         while self.step_number < s.steps:
-            loss = self.step()
+            measured = (self.step_number + 1) % s.every == 0 or self.step_number + 1 == s.steps
+            try:
+                loss = self.step()
+                score = self.validate() if measured and math.isfinite(loss) else None
+            except torch.linalg.LinAlgError:  # a ridge system that holds NaN
+                return "diverged"
             if not math.isfinite(loss):
                 return "diverged"
-            measured = self.step_number % s.every == 0 or self.step_number == s.steps
-            score = self.validate() if measured else None
             self.history.append([self.step_number, loss, score])
             if report(loss, score) is False:
                 return "stopped"

@@ -1,0 +1,381 @@
+"""What goes wrong in a fit: losses that are no numbers, memory, strange data, damaged caches; each is survived or said."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from planted import plant
+from trials import ROOT
+
+import factortopy as ft
+from factortopy import analysis
+from factortopy.encoder import fast, reduce, start, state
+from factortopy.encoder.paper import PaperSettings
+from factortopy.encoder.problem import pose
+from factortopy.features import Features
+
+PAPER = PaperSettings(steps=6, every=3, dim=8)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return plant(n_images=80, n_layers=3, channels=8, n_vertices=60, grid=4)
+
+
+@pytest.fixture(scope="module")
+def subject(small):
+    return small.subject()
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """Nothing here asks for good maps."""
+    monkeypatch.setattr(start, "STEPS", 8)
+
+
+def quick(subject, features, recipe="fast", steps=6, **more):
+    settings = PAPER if recipe == "paper" else None
+    return ft.fit(subject, features, recipe=recipe, steps=steps, settings=settings, grid=4, **more)
+
+
+def assert_same_maps(first, second, rtol=0.0, atol=0.0):
+    for name in ("space", "layer", "scale", "channel"):
+        found, expected = (getattr(e.selectors(), name) for e in (first, second))
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol, err_msg=name)
+
+
+# ---------------------------------------------------------------- losses and responses
+
+
+def test_a_loss_that_is_no_number_keeps_what_was_best(subject, small, monkeypatch):
+    loss = fast.FastFit.loss
+    monkeypatch.setattr(
+        fast.FastFit, "loss", lambda self, step, *rest: loss(self, step, *rest) * (np.nan if step > 13 else 1)
+    )
+    spoilt = quick(subject, small.features, steps=40)
+    assert spoilt.info["diverged"] and spoilt.info["steps_done"] == 14 and spoilt.info["best_step"] == 10
+    assert np.isfinite(spoilt.predict_features(small.features)).all() and spoilt.selectors().channel.any()
+    monkeypatch.setattr(fast.FastFit, "loss", lambda self, *rest: loss(self, *rest) * np.inf)
+    with pytest.raises(ft.InputError, match="no number at step 1, before"):
+        quick(subject, small.features)
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+def test_huge_responses_are_survived_or_said(subject, small, recipe):
+    huge = small.responses.copy()
+    huge[:, 3] *= 1e17
+    huge[:, 4] *= 1e30  # its variance is beyond float32: the vertex is left out
+    other = small.subject(huge)
+    encoder = quick(other, small.features, recipe)
+    assert np.isfinite(encoder.predict_features(small.features)).all()
+    assert not encoder.predict_features(small.features)[:, 4].any()
+    with pytest.raises(ft.InputError, match="responses: expected vertices that vary"):
+        quick(small.subject(small.responses * np.float32(1e30)), small.features, recipe)
+
+
+def test_units_of_the_responses_do_not_matter(small):
+    plain = quick(small.subject(), small.features, steps=30)
+    scaled = quick(small.subject(small.responses * np.float32(0.01)), small.features, steps=30)
+    np.testing.assert_allclose(scaled.selectors().layer, plain.selectors().layer, atol=1e-3)
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+def test_constant_responses(subject, small, recipe):
+    with pytest.raises(ft.InputError, match="responses: expected vertices that vary"):
+        quick(small.subject(np.ones_like(small.responses)), small.features, recipe)
+    one = small.responses.copy()
+    one[:, 5] = 7
+    still = small.subject(one)
+    encoder = quick(still, small.features, recipe)
+    score = ft.brain_score(encoder, still, small.features)
+    assert np.isnan(score[5]) and np.isfinite(np.delete(score, 5)).all()
+    assert not encoder.selectors().channel[5].any() and not analysis.predicted(encoder, still, small.features)[5]
+    # Constant while it trains, varying while it is tested: nothing to learn, nothing predicted, no NaN.
+    one = small.responses.copy()
+    one[subject.split.train, 5] = 0
+    encoder = quick(small.subject(one), small.features, recipe)
+    assert np.isfinite(encoder.predict_features(small.features)).all()
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+def test_a_single_layer(subject, small, recipe):
+    features = Features.from_arrays(small.features.local[:1], small.features.global_[:1])
+    encoder = quick(subject, features, recipe)
+    assert (encoder.selectors().layer_confidence == 1).all() and (encoder.selectors().layer == 1).all()
+    assert np.isfinite(ft.brain_score(encoder, subject, features)).all()
+
+
+def test_one_picture_is_too_few(small):
+    with pytest.raises(ft.InputError, match="images: expected at least 10 different pictures .* found 1"):
+        quick(small.subject(rows=slice(1)), small.features[:1])
+    with pytest.raises(ft.InputError, match="training pictures: expected at least 8, found 6"):
+        split = ft.Split(np.arange(6), np.arange(6, 8), np.arange(8, 12))
+        few = small.subject(rows=slice(12))
+        few.split = split
+        quick(few, small.features[:12])
+
+
+def test_fewer_pictures_than_the_batch(small):
+    few, features = small.subject(rows=slice(14)), small.features[:14]
+    settings = PaperSettings(steps=6, every=3, dim=8, batch=64)
+    encoder = ft.fit(few, features, recipe="paper", settings=settings, grid=4)
+    assert encoder.info["steps_done"] == 6 and np.isfinite(encoder.predict_features(features)).all()
+    assert np.isfinite(quick(few, features).predict_features(features)).all()
+
+
+# ---------------------------------------------------------------- memory of the device
+
+
+class Little:
+    """A device whose memory holds so many vertices at once: beyond, designs raise what torch raises."""
+
+    def __init__(self, monkeypatch, vertices, of="design"):
+        from factortopy.encoder.model import Factorized
+
+        self.refused, real = 0, getattr(Factorized, of)
+
+        def call(model, pictures, cortex, *rest):
+            if len(cortex[1]) > vertices:
+                self.refused += 1
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines of advice")
+            return real(model, pictures, cortex, *rest)
+
+        monkeypatch.setattr(Factorized, of, call)
+
+
+@pytest.mark.parametrize(("recipe", "of"), [("fast", "design"), ("paper", "respond")])
+def test_too_little_memory_falls_back_to_smaller_pieces(subject, small, monkeypatch, recipe, of):
+    whole = quick(subject, small.features, recipe)
+    little = Little(monkeypatch, 20, of)
+    pieces = quick(subject, small.features, recipe)
+    assert little.refused >= 2  # halves, quarters, and so on where the last solve has more at once
+    assert_same_maps(pieces, whole, rtol=1e-3, atol=1e-3)
+
+
+def test_memory_that_runs_out_in_the_last_solve(subject, small, monkeypatch):
+    whole = quick(subject, small.features)
+    real, calls = fast.solve, []
+
+    def solve(problem, model, pieces):
+        calls.append(pieces)
+        if pieces < 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(problem, model, pieces)
+
+    monkeypatch.setattr(fast, "solve", solve)
+    assert_same_maps(quick(subject, small.features), whole, rtol=1e-4, atol=1e-4)
+    assert calls == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("recipe", "of"), [("fast", "design"), ("paper", "respond")])
+def test_no_memory_at_all_is_said(subject, small, monkeypatch, recipe, of):
+    little = Little(monkeypatch, 0, of)
+    with pytest.raises(ft.InputError, match="device cpu: expected memory for 1/16 of a step") as caught:
+        quick(subject, small.features, recipe)
+    assert "\n" not in str(caught.value) and "advice" not in str(caught.value)
+    assert little.refused == 5 and state.SMALLEST == 16
+
+
+# ---------------------------------------------------------------- features of every kind
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+@pytest.mark.parametrize("kind", ["float64", "float16", "big-endian", "fortran", "channels first", "whole numbers"])
+def test_arrays_of_every_layout(subject, small, recipe, kind):
+    change = {
+        "float64": lambda a: a.astype(np.float64),
+        "float16": lambda a: a.astype(np.float16),
+        "big-endian": lambda a: a.astype(">f4"),
+        "fortran": np.asfortranarray,
+        "channels first": lambda a: np.moveaxis(np.ascontiguousarray(np.moveaxis(a, -1, 1)), 1, -1),
+        "whole numbers": lambda a: np.round(2000 * a).astype(np.int16),
+    }[kind]
+    features = Features.from_arrays(
+        *([change(a) for a in part] for part in (small.features.local, small.features.global_))
+    )
+    expected = quick(subject, small.features, recipe).predict_features(small.features)
+    found = quick(subject, features, recipe).predict_features(features)
+    exact = kind not in ("float16", "whole numbers")
+    np.testing.assert_allclose(found, expected, atol=1e-4 if exact else 0.1)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (1, 1), (9, 6)])
+def test_features_off_the_grid(subject, small, shape):
+    rng = np.random.default_rng(0)
+    local = [rng.standard_normal((80, *shape, 8)).astype(np.float32) + 3 for _ in range(2)]
+    features = Features.from_arrays(local, small.features.global_[:2])
+    problem = pose(subject, features, 4, "cpu")
+    resized = [
+        torch.nn.functional.interpolate(
+            torch.from_numpy(t).permute(0, 3, 1, 2), (4, 4), mode="bilinear", antialias=True
+        )
+        for t in local
+    ]
+    for scores, basis, raw in zip(problem.local, problem.local_basis, resized, strict=True):
+        expected = basis.scores(raw.permute(0, 2, 3, 1).reshape(80, 16, 8))
+        np.testing.assert_allclose(scores, expected, atol=0.02)
+    for recipe in ("fast", "paper"):
+        encoder = quick(subject, features, recipe)
+        assert np.isfinite(encoder.predict_features(features)).all()
+
+
+def test_values_beyond_all_bounds_are_said(subject, small):
+    features = Features.from_arrays([a * np.float32(1e25) for a in small.features.local], small.features.global_)
+    with pytest.raises(ft.InputError, match="features: expected values whose squares float32 holds"):
+        quick(subject, features)
+
+
+def test_principal_components_keep_what_they_say(small):
+    rng, train = np.random.default_rng(0), np.arange(70)
+    mix = rng.standard_normal((20, 20)) * 0.8 ** np.arange(20)[:, None]
+    tokens = (rng.standard_normal((80, 4, 4, 20)) @ mix * rng.uniform(0.1, 50, 20) + 100).astype(np.float32)
+    device, raw = torch.device("cpu"), torch.from_numpy(tokens).reshape(-1, 20)
+    standard = (raw - raw[: 70 * 16].mean(0)) / raw[: 70 * 16].std(0)
+    widths = []
+    for keep in (0.8, 0.95, 0.99, 1.0):
+        basis = reduce.components(tokens, train, device, 4, keep)
+        scores = basis.scores(raw)
+        held = scores[: 70 * 16].var(0).sum() / 20
+        smallest = basis.variance[-1] / 20
+        assert keep - 1e-3 <= held < keep + smallest + 1e-3  # no more components than are needed
+        torch.testing.assert_close(scores[: 70 * 16].var(0), basis.variance, rtol=5e-3, atol=1e-4)
+        torch.testing.assert_close(scores[: 70 * 16].mean(0), torch.zeros(len(basis.variance)), atol=2e-3, rtol=0)
+        back = torch.linalg.lstsq(scores[: 70 * 16], standard[: 70 * 16]).solution  # what they tell of new pictures
+        lost = (standard[70 * 16 :] - scores[70 * 16 :] @ back).square().sum() / standard[70 * 16 :].square().sum()
+        assert float(lost) == pytest.approx(1 - float(held), abs=0.03)
+        widths.append(len(basis.variance))
+    assert widths == sorted(widths) and widths[-1] == 20 and widths[0] < 12
+
+
+# ---------------------------------------------------------------- the cache of reduced tokens
+
+
+@pytest.fixture
+def on_disk(small, tmp_path):
+    """Opens the features as memory-mapped files, as extracted ones are."""
+    for kind, arrays in (("local", small.features.local), ("global", small.features.global_)):
+        for l, array in enumerate(arrays):
+            np.save(tmp_path / f"{kind}-{l}.npy", array)
+
+    def load(mode="r"):
+        parts = [[np.load(tmp_path / f"{k}-{l}.npy", mmap_mode=mode) for l in range(3)] for k in ("local", "global")]
+        return Features.from_arrays(*parts)
+
+    return load
+
+
+def entries():
+    return sorted(p for p in reduce.cache_dir("reduced").iterdir())
+
+
+def reduced(features, train=None):
+    return reduce.reduced(features, np.arange(60) if train is None else train, 4, torch.device("cpu"))
+
+
+def assert_equal_tokens(first, second):
+    for some, others in zip(first, second, strict=True):
+        for a, b in zip(some, others, strict=True):
+            if isinstance(a, reduce.Basis):
+                for name in ("matrix", "offset", "variance"):
+                    torch.testing.assert_close(getattr(a, name), getattr(b, name))
+            else:
+                np.testing.assert_array_equal(a, b)
+
+
+def test_reduced_tokens_are_made_once(on_disk, small, monkeypatch):
+    first = reduced(on_disk())
+    assert_equal_tokens(first, reduced(small.features))  # as without a cache
+    assert all(isinstance(a, np.memmap) for a in first[0]) and len(entries()) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(reduce, "components", None)
+        assert_equal_tokens(first, reduced(on_disk()))
+    reduced(on_disk(), np.arange(50))  # other training pictures, other components
+    assert len(entries()) == 2
+
+
+def test_changed_files_are_reduced_again(on_disk, tmp_path):
+    first = reduced(on_disk())
+    array = np.load(tmp_path / "local-1.npy")
+    np.save(tmp_path / "local-1.npy", array[::-1] * 2)
+    os.utime(tmp_path / "local-1.npy", (1, 1))
+    assert not np.array_equal(reduced(on_disk())[0][1], first[0][1])
+
+
+def test_parts_of_files_are_told_apart(on_disk, small):
+    whole, train = reduced(on_disk()), np.arange(40)
+    for part in (slice(0, 60), slice(20, 80), slice(0, 80, 2), slice(None, None, -1)):
+        expected = reduced(small.features[part], train[: len(small.features[part])])
+        assert_equal_tokens(reduced(on_disk()[part], train[: len(small.features[part])]), expected)
+    rows = np.arange(80)[::-1].copy()
+    assert_equal_tokens(reduced(on_disk()[rows]), reduced(small.features[rows]))
+    written = on_disk("c")  # pages that differ from the file
+    written.local[0][:] = written.local[0][::-1]
+    assert not np.array_equal(reduced(written)[0][0], whole[0][0])
+    assert_equal_tokens(reduced(on_disk()), whole)
+
+
+@pytest.mark.parametrize("name", ["local-01.npy", "basis.safetensors", "done.json"])
+@pytest.mark.parametrize("harm", ["missing", "empty", "half", "zeros", "folder gone", "other shape"])
+def test_damaged_caches_are_made_again(on_disk, name, harm, monkeypatch):
+    first = [[np.array(a) if isinstance(a, np.ndarray) else a for a in part] for part in reduced(on_disk())]
+    (folder,) = entries()
+    data = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if harm == "folder gone":
+        for path in folder.iterdir():
+            path.unlink()
+    elif harm == "other shape":
+        np.save(folder / "local-01.npy", first[0][1][:40])
+    elif harm != "missing":
+        (folder / name).write_bytes({"empty": b"", "half": data[: len(data) // 2], "zeros": bytes(len(data))}[harm])
+    assert_equal_tokens(reduced(on_disk()), first)
+    assert entries() == [folder]
+    with monkeypatch.context() as patch:  # and kept
+        patch.setattr(reduce, "components", None)
+        assert_equal_tokens(reduced(on_disk()), first)
+
+
+def test_zeros_in_the_middle_of_a_cache_are_noticed(on_disk):
+    first = [[np.array(a) if isinstance(a, np.ndarray) else a for a in part] for part in reduced(on_disk())]
+    (folder,) = entries()
+    held = np.load(folder / "local-02.npy", mmap_mode="r+")
+    held[len(held) // 2 :] = 0
+    held.flush()
+    assert_equal_tokens(reduced(on_disk()), first)
+
+
+KILLED = """
+import os, sys
+import numpy as np, torch
+from factortopy.encoder import reduce
+from factortopy.features import Features
+
+reduce._finish = lambda *rest: os.kill(os.getpid(), 9)
+names = [[f"{sys.argv[1]}/{kind}-{l}.npy" for l in range(3)] for kind in ("local", "global")]
+features = Features.from_arrays(*([np.load(name, mmap_mode="r") for name in part] for part in names))
+reduce.reduced(features, np.arange(60), 4, torch.device("cpu"))
+"""
+
+
+def test_what_killed_processes_left_is_removed(on_disk, tmp_path):
+    result = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, timeout=60)
+    assert result.returncode == -9
+    (left,) = entries()
+    assert left.suffix == ".part"
+    os.utime(left, (1, 1))  # long ago: one that was written to today may still be written to
+    reduced(on_disk())
+    (folder,) = entries()
+    assert (folder / "done.json").exists()
+
+
+def test_a_full_disk_is_said(on_disk, monkeypatch):
+    def full(*rest):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ft.InputError, match="No space left on device.*free space") as caught:
+        reduced(on_disk())
+    assert "\n" not in str(caught.value) and not entries()
