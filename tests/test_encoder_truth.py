@@ -1,6 +1,6 @@
 """Planted truth comes back, nothing comes of noise, and seeds agree (simulated data; tests/planted.py says how it is made).
 
-What was measured when these thresholds were set, two slow cores, is in docs/encoder.md and tests/test_encoder_slow.py.
+What was measured when these thresholds were set, on two slow cores, is in docs/encoder.md.
 """
 
 import numpy as np

@@ -95,7 +95,7 @@ class Encoder:
         import torch
 
         from factortopy.encoder.model import align, read_out
-        from factortopy.encoder.reduce import on_grid
+        from factortopy.encoder.reduce import as_tensor, on_grid
 
         maps = self._alignment
         found = [tokens.shape[-1] for tokens in features.local]
@@ -118,7 +118,7 @@ class Encoder:
             for i in range(0, len(features), 64):
                 rows = slice(i, i + 64)
                 tokens = [on_grid(t[rows], self.grid) for t in features.local]
-                heads = [torch.from_numpy(np.asarray(t[rows], dtype=np.float32)) for t in features.global_]
+                heads = [as_tensor(t[rows]).float() for t in features.global_]
                 aligned = align(tokens, heads, *linear)
                 block = []
                 for k in chunks:

@@ -153,6 +153,7 @@ def reduced(features, train, grid, device, keep=KEEP):
             block = basis.scores(gather(tokens, slice(i, i + 64), device, grid))
             scores[i : i + 64] = block.clamp(-HALF, HALF).half().cpu().numpy()
         let_go(tokens)
+        let_go(scores)
     heads = [
         basis.scores(gather(token, slice(n), device)).clamp(-HALF, HALF).half().cpu().numpy()
         for token, basis in zip(features.global_, global_basis, strict=True)
@@ -172,7 +173,8 @@ def _enough(train, layer, grid):
 
 def let_go(layer):
     """Give back the pages of a memory-mapped file that were read: the file may be larger than the memory."""
-    pages = getattr(layer, "_mmap", None) if getattr(layer, "mode", None) == "r" else None
+    # Not where changes are the process's own ("c"): they would be lost.
+    pages = getattr(layer, "_mmap", None) if getattr(layer, "mode", "c") != "c" else None
     if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)
 
