@@ -42,10 +42,10 @@ class Problem:
     def tokens(self, trials):
         """Scores of the pictures behind ``trials``: lists over layers of (T, K, k_l) and (T, k_l) float32 tensors."""
         rows = self.image[np.asarray(trials)]
-        local = [gather(layer, rows, self.device, self.grid) for layer in self.local]
-        global_ = [gather(layer, rows, self.device) for layer in self.global_]
+        local, global_ = [], [gather(layer, rows, self.device) for layer in self.global_]
         for layer in self.local:
-            let_go(layer)
+            local.append(gather(layer, rows, self.device, self.grid))
+            let_go(layer)  # at once: a system that maps large pages maps most of a file for a few hundred rows
         if not self.raw:
             return [t.float() for t in local], [t.float() for t in global_]
         local = [basis.scores(t) for basis, t in zip(self.local_basis, local, strict=True)]
