@@ -5,8 +5,9 @@ import errno
 import os
 import sys
 
+from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
-from factortopy.records import RECIPES, explain_os_error
+from factortopy.records import explain_os_error
 from factortopy.runs import RunBusy
 
 BUSY_EXIT = 75

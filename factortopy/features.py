@@ -299,14 +299,14 @@ def _resume(folder, first, total, needed):
         for paths, arrays in zip(_files(folder, len(first[0])), first, strict=True):
             for path, array in zip(paths, arrays, strict=True):
                 np.lib.format.open_memmap(path, "w+", np.float16, (total, *array.shape[1:])).flush()
-                _take_space(path)
+                take_space(path)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise too_full(folder, needed, free, f" ({error.strerror or error})") from None
     return 0
 
 
-def _take_space(path):
+def take_space(path):
     """Allocate the whole file now: a disk that fills up later would kill the process in the middle of writing."""
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:

@@ -15,13 +15,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from factortopy.encoder.choices import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
 
-RECIPES = ("fast", "paper")  # as factortopy.encoder knows them; told here without waiting for torch
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
-MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
-FACTORS = ("space", "layer", "scale")
 DEFAULTS = {
     "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,
     "model": "factorized", "select": list(FACTORS), "topology": True, "space_samples": 1,

@@ -23,12 +23,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
 from factortopy.files import read_json, read_tensors, write_json
 from factortopy.home import assets_dir, runs_dir
 from factortopy.records import (
     DEFAULTS,
-    FACTORS,
     check_settings,
     explain_os_error,
     file_is_locked,

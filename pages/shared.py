@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
+from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.records import FACTORS
 from factortopy.runs import find_run, list_runs
 from factortopy.surfaces import full_index
 

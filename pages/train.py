@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import jobs
+from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
-from factortopy.records import FACTORS, RECIPES
 from factortopy.runs import ACTIVE, find_run, list_runs
 from pages import shared
 

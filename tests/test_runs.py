@@ -260,9 +260,12 @@ def test_settings_survive_a_change_of_folder(tmp_path, monkeypatch):
 
 
 def test_recipes_are_those_of_the_encoder():
-    from factortopy.encoder.fitting import RECIPES
+    from factortopy.encoder import baselines
+    from factortopy.encoder.choices import MODELS, RECIPES
+    from factortopy.encoder.fitting import SOLVERS
 
-    assert tuple(records.RECIPES) == tuple(RECIPES)
+    assert tuple(SOLVERS) == RECIPES
+    assert set(MODELS) == {"factorized", "ridge", *baselines.MODELS}
 
 
 @given(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from factortopy.encoder.choices import FACTORS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.files import read_json, read_tensors, write_json, write_tensors
@@ -108,7 +109,7 @@ class Encoder:
         factor, out = self._selectors, []
         places = factor.space[:, None] if factor.samples is None else factor.samples
         space, layer, scale = (torch.from_numpy(a) for a in (places, factor.layer, factor.scale[:, None]))
-        if "space" not in self.info.get("select", _FACTORS):
+        if "space" not in self.info.get("select", FACTORS):
             space = None  # without the space factor positions are averaged, not sampled at the centre
         channel, dim = torch.from_numpy(factor.channel), factor.channel.shape[1]
         kinds = ("local", "global", "local_offset", "global_offset")
@@ -217,5 +218,4 @@ class Encoder:
 
 
 _LOCAL, _GLOBAL = ("local", "local_offset"), ("global", "global_offset")
-_FACTORS = ("space", "layer", "scale")
-_STORED = (*_FACTORS, "channel")
+_STORED = (*FACTORS, "channel")

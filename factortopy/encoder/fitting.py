@@ -1,25 +1,24 @@
 """``fit``: subject and features in, fitted encoder out; progress, stop, checkpoint and resume around a recipe."""
 
 import contextlib
-import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from factortopy.encoder.choices import FACTORS, MODELS
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fast import FastFit, FastSettings
-from factortopy.encoder.model import FACTORS, Factorized
+from factortopy.encoder.model import Factorized
 from factortopy.encoder.paper import PaperFit, PaperSettings
-from factortopy.encoder.problem import pose
+from factortopy.encoder.problem import origin, pose
 from factortopy.encoder.selectors import Selectors
 from factortopy.encoder.state import Fit
 from factortopy.errors import InputError
 from factortopy.files import read_json, read_tensors, write_json, write_tensors
 
-RECIPES = {"fast": (FastFit, FastSettings), "paper": (PaperFit, PaperSettings)}
-MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
+SOLVERS = {"fast": (FastFit, FastSettings), "paper": (PaperFit, PaperSettings)}
 
 
 @dataclass
@@ -111,7 +110,7 @@ def fit(
     if options:
         raise InputError(f"fit: {sorted(options)[0]!r} is an option of model='ridge' alone, found model={model!r}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    kind, own_settings = RECIPES[recipe]
+    kind, own_settings = SOLVERS[recipe]
     settings = settings or own_settings()
     settings = settings if steps is None else replace(settings, steps=int(steps))
     with precision(device):
@@ -127,13 +126,7 @@ def fit(
             _restore(state, shelf, told)
         outcome = _drive(state, shelf, told, on_progress)
         channel, bias, penalty = state.solve()
-    info = {
-        "subject": subject.name,
-        "simulated": bool(subject.simulated),
-        "image_degrees": float(subject.image_degrees),
-        "backbone": features.backbone,
-        "weights": features.weights,
-        "trained": features.trained,
+    info = origin(subject, features) | {
         "model": model,
         "recipe": recipe,
         "seed": seed,
@@ -147,7 +140,6 @@ def fit(
         "topology": topology,
         "select": list(select),
         "space_samples": space_samples,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
     # y is the mean over channels of w · v, in the subject's own unit.
     channel, bias = channel * (settings.dim * problem.unit), bias * np.float32(problem.unit)
@@ -166,8 +158,8 @@ def fit(
 
 
 def _check(recipe, model, select, space_samples, steps):
-    if recipe not in RECIPES:
-        raise InputError(f"recipe {recipe!r}: expected one of {', '.join(RECIPES)}")
+    if recipe not in SOLVERS:
+        raise InputError(f"recipe {recipe!r}: expected one of {', '.join(SOLVERS)}")
     if model not in MODELS:
         raise InputError(f"model {model!r}: expected one of {', '.join(MODELS)}")
     unknown = set(select) - set(FACTORS)

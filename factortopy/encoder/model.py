@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from factortopy.encoder.choices import FACTORS
+
 FREQUENCIES = 32
-FACTORS = ("space", "layer", "scale")
 
 
 def encode_position(coords):

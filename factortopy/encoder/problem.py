@@ -1,5 +1,6 @@
 """A subject and a network's features, laid out for fitting: batches of token scores and responses by trial."""
 
+import platform
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,25 +75,14 @@ def pose(subject, features, grid, device, raw=False):
     InputError
         When pictures and features differ in number, or there are too few training pictures.
     """
-    image = np.arange(len(subject.responses)) if subject.image_index is None else np.asarray(subject.image_index)
-    if len(features) <= image.max():
-        raise InputError(
-            f"features: expected at least {image.max() + 1} pictures, as the subject has, found {len(features)}; "
-            "extract them from this subject's pictures"
-        )
+    image = picture_of_trial(subject, features)
     split = subject.split
     n_images = len(np.unique(image[split.train]))
     if n_images < MIN_TRAIN_IMAGES:
         raise InputError(
             f"training pictures: expected at least {MIN_TRAIN_IMAGES}, found {n_images}; add pictures to the subject"
         )
-    for l, (local, token) in enumerate(zip(features.local, features.global_, strict=True)):
-        # A sample is enough to notice a network that overflowed in half precision.
-        if not (np.isfinite(local[:: max(1, len(local) // 50)]).all() and np.isfinite(token).all()):
-            raise InputError(
-                f"features of layer {features.layer_names[l]}: expected finite numbers, found NaN or infinity; "
-                "delete them from the cache and extract again"
-            )
+    check_finite(features)
     variance = np.zeros(subject.responses.shape[1])
     sample = np.asarray(split.train)[:: max(1, len(split.train) // 2000)]
     for i in range(0, len(variance), 4096):
@@ -120,3 +110,38 @@ def encoder_position(subject):
         coords = coords - coords.min(0)
         coords = coords * (100 / max(float(coords.max()), 1e-6))
     return coords
+
+
+def picture_of_trial(subject, features):
+    """(T,) row of the features behind each trial; InputError when there are fewer."""
+    image = np.arange(len(subject.responses)) if subject.image_index is None else np.asarray(subject.image_index)
+    if len(features) <= image.max():
+        raise InputError(
+            f"features: expected at least {image.max() + 1} pictures, as the subject has, found {len(features)}; "
+            "extract them from this subject's pictures"
+        )
+    return image
+
+
+def check_finite(features):
+    """InputError that names the layer whose tokens are no numbers."""
+    for name, local, token in zip(features.layer_names, features.local, features.global_, strict=True):
+        # A sample is enough to notice a network that overflowed in half precision.
+        if not (np.isfinite(local[:: max(1, len(local) // 50)]).all() and np.isfinite(token).all()):
+            raise InputError(
+                f"features of layer {name}: expected finite numbers, found NaN or infinity; "
+                "delete them from the cache and extract again"
+            )
+
+
+def origin(subject, features):
+    """What ``Encoder.info`` says of where an encoder comes from."""
+    return {
+        "subject": subject.name,
+        "simulated": bool(subject.simulated),
+        "image_degrees": float(subject.image_degrees),
+        "backbone": features.backbone,
+        "weights": features.weights,
+        "trained": features.trained,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+    }

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from factortopy.errors import InputError
-from factortopy.features import too_full
+from factortopy.features import take_space, too_full
 from factortopy.files import read_json, read_tensors, write_json, write_tensors
 from factortopy.home import cache_dir
 
@@ -229,18 +229,11 @@ def _make(folder, shapes):
             path = part / f"local-{l:02d}.npy"
             out.append(np.lib.format.open_memmap(path, "w+", np.float16, shape))
             out[-1].flush()
-            _take_space(path)
+            take_space(path)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise too_full(folder, needed, free, f" ({error.strerror or error})") from None
     return out
-
-
-def _take_space(path):
-    """Allocate the whole file now: a disk that fills up later would kill the process in the middle of writing."""
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _finish(folder, local, heads, local_basis, global_basis):

@@ -6,13 +6,13 @@ standardised; ridge regression with a penalty per vertex, chosen by cross-valida
 """
 
 import contextlib
-import platform
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from factortopy.encoder.baseline_encoder import BaselineEncoder
+from factortopy.encoder.problem import check_finite, origin, picture_of_trial
 from factortopy.encoder.reduce import moments, on_grid
 from factortopy.errors import InputError
 
@@ -82,13 +82,7 @@ def fit_ridge(
     layers, (image, trials, usable) = _layers(features, layer), _laid_out(subject, features)
     projections = _projections(features, layers, reduce, components, np.unique(image[trials]), grid)
     sides = [_side(p.shape[1], grid) for p in projections]
-    info = {
-        "subject": subject.name,
-        "simulated": bool(subject.simulated),
-        "image_degrees": float(subject.image_degrees),
-        "backbone": features.backbone,
-        "weights": features.weights,
-        "trained": features.trained,
+    info = origin(subject, features) | {
         "model": "ridge",
         "recipe": "ridge",
         "seed": 0,
@@ -99,7 +93,6 @@ def fit_ridge(
         "channels": [int(tokens.shape[-1]) for tokens in features.local],
         "stopped": False,
         "val_score": None,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
     design, total = [], len(layers) + 1
     for l, projection, side in zip(layers, projections, sides, strict=True):
@@ -193,23 +186,13 @@ def _check(features, reduce, components):
         raise InputError(f"reduce: expected weights, data or None, found {reduce!r}")
     if isinstance(components, bool) or not isinstance(components, int | np.integer) or components < 1:
         raise InputError(f"components: expected a whole number from 1 up, found {components!r}")
-    for name, local in zip(features.layer_names, features.local, strict=True):
-        if not np.isfinite(local[:: max(1, len(local) // 50)]).all():
-            raise InputError(
-                f"features of layer {name}: expected finite numbers, found NaN or infinity; "
-                "delete them from the cache and extract again"
-            )
+    check_finite(features)
 
 
 def _laid_out(subject, features):
     """Picture of each trial (T,), trials to fit, and vertices whose responses vary over them (N,) bool."""
-    image = np.arange(len(subject.responses)) if subject.image_index is None else np.asarray(subject.image_index)
+    image = picture_of_trial(subject, features)
     trials = np.concatenate([subject.split.train, subject.split.val]).astype(int)
-    if len(features) <= image.max():
-        raise InputError(
-            f"features: expected at least {image.max() + 1} pictures, as the subject has, found {len(features)}; "
-            "extract them from this subject's pictures"
-        )
     n_images = len(np.unique(image[trials]))
     if n_images < 2 * FOLDS:
         raise InputError(

@@ -80,7 +80,7 @@ def start(problem, model, seed):
         _fit_selectors(network, torch.from_numpy(vertices).to(problem.device), scores, problem.grid)
     if scores.any():
         with torch.no_grad():
-            _start_alignments(model, screens[:1] if network.topology else [Screen(problem, seed, sample, average)])
+            _start_alignments(model, screens[0] if network.topology else Screen(problem, seed, sample, average))
 
 
 def targets(scores, grid):
@@ -103,16 +103,13 @@ def targets(scores, grid):
     # R² grows with the square of a feature's share of the response.
     near, far = ((s * layer).sum(1).sqrt() for s in (local.amax(2), global_))
     weight = best.amax(1) / best.amax(1).mean()
-    return by_place @ centres, layer, far / (near + far).clamp_min(1e-6), weight, weight * _shares2(near, far)
+    space_weight = weight * near**2 / (near**2 + far**2).clamp_min(1e-9)
+    return by_place @ centres, layer, far / (near + far).clamp_min(1e-6), weight, space_weight
 
 
 def _shares(scores, power):
     scores = (scores / scores.amax(1, keepdim=True).clamp_min(1e-6)) ** power
     return scores / scores.sum(1, keepdim=True).clamp_min(1e-6)
-
-
-def _shares2(near, far):
-    return near**2 / (near**2 + far**2).clamp_min(1e-9)
 
 
 def _fit_selectors(network, vertices, scores, grid):
@@ -137,13 +134,12 @@ def _fit_selectors(network, vertices, scores, grid):
         optimiser.step()
 
 
-def _start_alignments(model, screens):
+def _start_alignments(model, screen):
     """Alignments that span the channels which single layers' regression weights have in common.
 
     The weights of vertex i in layer l are about A_l w_i, with the same w_i in all layers: side by side they are of rank D,
     and their right singular vectors are the alignments. The vertices' own scores say how far they count.
     """
-    (screen,) = screens
     problem, n_layers = screen.problem, len(screen.problem.local)
     space, _, _ = model.cortex(torch.from_numpy(screen.vertices).to(problem.device))
     cell = torch.zeros(len(screen.vertices), dtype=torch.long, device=problem.device)

@@ -15,7 +15,7 @@ SMALLEST = 16  # a step that does not fit into the device's memory is cut into a
 class Fit:
     """A model and what its recipe learns beside it, being fitted to a problem.
 
-    A recipe gives ``parts``, ``loss``, ``rates``, ``measure`` and ``solve``. What a step draws at random depends on the
+    A recipe gives ``parts``, ``loss``, ``rate``, ``measure`` and ``solve``. What a step draws at random depends on the
     seed and the step's number alone, so that a resumed fit is exact.
 
     settings : has steps, every (steps between validations), seconds_between_checkpoints
