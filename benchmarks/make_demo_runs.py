@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 NETWORKS = {"demo-vit": None, "demo-mae": None, "demo-vit untrained": "untrained"}
 KEPT = (
     "run.json", "encoder.safetensors", "selectors.safetensors", "scores.safetensors", "gallery.safetensors", "gallery.jpg",
-    "history.csv",
+    "history.csv", "maps.safetensors",
 )  # fmt: skip
 
 

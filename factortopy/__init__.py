@@ -30,7 +30,7 @@ _WHERE = {
     "load_subject": "subjects",
     "read_image": "pictures.reading",
 }
-_MODULES = ("analysis", "surfaces", "view")
+_MODULES = ("analysis", "experiments", "surfaces", "view")
 
 __all__ = ["InputError", *_WHERE]
 

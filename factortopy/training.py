@@ -232,6 +232,7 @@ def _train(run, settings, recorder, say, seconds_before):
         seed=settings["seed"],
         steps=settings["steps"],
         **{key: settings[key] for key in ("model", "select", "topology", "space_samples")},
+        **_reduction(settings, backbone, say),
         on_progress=recorder.on_fit,
         out=run.path,
         resume=go_on,
@@ -255,6 +256,14 @@ def _train(run, settings, recorder, say, seconds_before):
     )
     _tidy(run)
     say(f"finished: mean R² {rows[0]['score']:.3f} over {rows[0]['vertices']} vertices, in {run.path}")
+
+
+def _reduction(settings, backbone, say):
+    """What pooled ridge reduces channels by: the network's own weights, the data where those cannot be told."""
+    if settings["model"] != "ridge" or backbone.channel_weights() is not None:
+        return {}
+    say(f"{backbone.name}: which weights write its layers is not known; ridge takes principal components of its tokens")
+    return {"reduce": "data"}
 
 
 def score(encoder, subject, features):

@@ -42,9 +42,16 @@ def form():
     st.subheader("Train an encoder")
     subject, subject_id = choose_subject()
     backbone, weights = choose_network()
+    model = st.selectbox(
+        "Model", list(MODEL_NAMES), format_func=MODEL_NAMES.get, help="Baselines of the papers: scores to compare "
+        "with. They learn no layer and no place for a point of the cortex, so there is no layer map.",
+    )  # fmt: skip
+    factorized, steps_matter = model == "factorized", model != "ridge"
     recipe = st.selectbox(
-        "Recipe", RECIPES, help="**fast**: channel weights are solved exactly at each step, so that 180 steps are enough. "
-        "**paper**: the published recipe, up to 60,000 steps; an hour or more for the demo subject, many for a real one, without a GPU.",
+        "Recipe", RECIPES, disabled=not steps_matter,
+        help="**fast**: channel weights are solved exactly at each step, so that 180 steps are enough. "
+        "**paper**: the published recipe, up to 60,000 steps; an hour or more for the demo subject, many for a real one, without a GPU. "
+        "A pooled ridge is solved at once and has none.",
     )  # fmt: skip
     with st.expander("More settings"):
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
@@ -53,34 +60,30 @@ def form():
             "Fewer are quicker and tell how much data is enough.",
         )  # fmt: skip
         steps = st.number_input(
-            "Steps",
-            0,
-            100_000,
-            0,
+            "Steps", 0, 100_000, 0, disabled=not steps_matter,
             help="Steps of the optimiser; 0 takes the recipe's own number (fast 180, paper 60,000).",
-        )
-        model = st.selectbox(
-            "Model", list(MODEL_NAMES), format_func=MODEL_NAMES.get, help="Baselines of the papers: scores to compare "
-            "with. They learn no layer and no place for a point of the cortex, so there is no layer map.",
         )  # fmt: skip
-        factorized = model == "factorized"
         select = st.multiselect(
             "What each point learns", FACTORS, FACTORS, disabled=not factorized,
             help="A factor left out is averaged: all layers, all places, or local and global tokens alike.",
         )  # fmt: skip
         topology = st.checkbox(
-            "Neighbours choose alike",
-            True,
-            disabled=not factorized,
+            "Neighbours choose alike", True, disabled=not factorized,
             help="Off: every point of the cortex learns by itself.",
-        )
-    cost(subject, backbone, recipe, int(pictures), int(steps))
+        )  # fmt: skip
+        space_samples = st.number_input(
+            "Places a point looks at", 1, 9, 1, disabled=not factorized or "space" not in select,
+            help="With more than one, what is seen there is averaged.",
+        )  # fmt: skip
+    cost(subject, backbone, recipe, model, int(pictures), int(steps))
     settings = {
-        "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
-        "seed": int(seed), "steps": int(steps) or None, "pictures": int(pictures) or None, "model": model,
+        "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights,
+        "seed": int(seed), "pictures": int(pictures) or None, "model": model,
     }  # fmt: skip
+    if steps_matter:
+        settings |= {"recipe": recipe, "steps": int(steps) or None}
     if factorized:
-        settings |= {"select": select, "topology": topology}
+        settings |= {"select": select, "topology": topology, "space_samples": int(space_samples)}
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):
@@ -161,11 +164,12 @@ def choose_network():
     return (f"timm/{typed.removeprefix('timm/')}" if typed else None), weights or None
 
 
-def cost(subject, backbone, recipe, pictures, steps):
+def cost(subject, backbone, recipe, model, pictures, steps):
     """What it will take, before it starts; from what was measured on two cores without a GPU (docs/benchmarks.md)."""
     if subject and subject.startswith("demo") and backbone and backbone.startswith("demo"):
         n = min(pictures or 3000, 3000)
         fitting = 0.6 * (steps or 180) / 180 if recipe == "fast" else 0.0012 * (steps or 60_000)
+        fitting = {"factorized": fitting, "ridge": 1.0}.get(model, 2 * fitting)
         minutes = 0.9 * n / 3000 + fitting
         st.caption(
             f"About {max(1, round(minutes))} min at most on two cores without a GPU, and {0.6 * n / 3000:.2f} GB of disk for the "

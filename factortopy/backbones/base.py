@@ -21,6 +21,23 @@ class Entry:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Site:
+    """Where a layer's tokens leave the network: what a lesion inside it acts on.
+
+    module : torch module whose output holds the layer's tokens
+    form : "tokens" (B, prefix + h·w, C), "nchw" or "nhwc"
+    prefix : tokens before the local ones, the class token first
+    mixer : linear layer whose input is the outputs of ``heads`` attention heads, side by side; None without attention
+    """
+
+    module: object
+    form: str
+    prefix: int = 0
+    mixer: object = None
+    heads: int = 0
+
+
 class Backbone:
     """A network in evaluation mode.
 
@@ -53,7 +70,7 @@ class Backbone:
     fingerprint = ""
 
     def tokens(self, images):
-        """Tokens of every layer.
+        """Tokens of every layer, without gradients.
 
         Parameters
         ----------
@@ -65,7 +82,18 @@ class Backbone:
         global_ : list over layers of (B, C) float32 tensors
             The class token, or the mean of the local tokens where the network has none.
         """
+        import torch
+
+        with torch.no_grad():
+            return self.pixel_tokens(torch.as_tensor(images).permute(0, 3, 1, 2).float() / 255)
+
+    def pixel_tokens(self, pixels):
+        """Tokens as ``tokens`` gives them of (B, 3, H, W) float pixels in 0 … 1; gradients reach the pixels."""
         raise NotImplementedError
+
+    def sites(self):
+        """Where each layer's tokens leave the network: list of ``Site``, or None where that is not known."""
+        return None
 
     def channel_weights(self):
         """The weights that write each layer's channels; what a network tells about its layers without any picture.

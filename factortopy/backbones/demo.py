@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from factortopy.backbones.base import Backbone, Entry
+from factortopy.backbones.base import Backbone, Entry, Site
 from factortopy.errors import InputError
 from factortopy.home import assets_dir
 
@@ -143,18 +143,32 @@ class DemoBackbone(Backbone):
             )
         if not torch.is_tensor(images):
             images = torch.from_numpy(np.ascontiguousarray(images))
-        pictures = images.to(self.device).permute(0, 3, 1, 2).float() / 255
-        if pictures.shape[2:] != (INPUT_SIZE, INPUT_SIZE):
-            size = (INPUT_SIZE, INPUT_SIZE)
-            pictures = F.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=True)
-        return normalise(pictures)
+        return self._normalised(images.to(self.device).permute(0, 3, 1, 2).float() / 255)
+
+    @staticmethod
+    def _normalised(pixels):
+        size = (INPUT_SIZE, INPUT_SIZE)
+        if pixels.shape[2:] != size:
+            pixels = F.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
+        return normalise(pixels)
+
+    def _of(self, normalised):
+        outputs = self.module.layers(normalised)
+        local = [tokens.unflatten(1, (SIDE, SIDE)) for tokens in outputs]
+        return local, [tokens.mean(1) for tokens in outputs]
 
     @torch.no_grad()
     def tokens(self, images):
         """Local tokens (B, 14, 14, 128) and their mean (B, 128) after every block; see Backbone.tokens."""
-        outputs = self.module.layers(self.prepare(images))
-        local = [tokens.unflatten(1, (SIDE, SIDE)) for tokens in outputs]
-        return local, [tokens.mean(1) for tokens in outputs]
+        return self._of(self.prepare(images))
+
+    def pixel_tokens(self, pixels):
+        """See ``Backbone.pixel_tokens``."""
+        return self._of(self._normalised(pixels))
+
+    def sites(self):
+        """The blocks; see ``Backbone.sites``."""
+        return [Site(block, "tokens", 0, block.out, block.heads) for block in self.module.blocks]
 
     def channel_weights(self):
         """What attention and perceptron of each block add to the tokens: (128, 128 + 512); see Backbone."""

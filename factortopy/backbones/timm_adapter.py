@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from factortopy.backbones import UNTRAINED
-from factortopy.backbones.base import Backbone
+from factortopy.backbones.base import Backbone, Site
 from factortopy.errors import InputError
 
 VERSION = 1  # of the preprocessing below: part of the fingerprint
@@ -184,23 +184,23 @@ class TimmBackbone(Backbone):
     def prepare(self, images):
         """(B, H, W, 3) uint8 -> (B, 3, S, S) normalised; squashed, not cropped: a crop would move the visual field."""
         import torch
+
+        return self._normalised(torch.as_tensor(images).permute(0, 3, 1, 2).float() / 255)
+
+    def _normalised(self, pixels):
         import torch.nn.functional as F
 
-        x = torch.as_tensor(images).permute(0, 3, 1, 2).float() / 255
         size = (self.input_size, self.input_size)
-        if tuple(x.shape[2:]) != size:
-            x = F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-        return (x - self._mean) / self._std
+        if tuple(pixels.shape[2:]) != size:
+            pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        return (pixels - self._mean) / self._std
 
-    def tokens(self, images):
-        """See ``Backbone.tokens``; the class token where the network has one, else the mean of the local tokens."""
-        import torch
-
+    def pixel_tokens(self, pixels):
+        """See ``Backbone``; the class token where the network has one, else the mean of the local tokens."""
         options = {"norm": False, "intermediates_only": True, "output_fmt": "NCHW"}
         if self._prefix:  # not every network of timm takes the flag
             options["return_prefix_tokens"] = True
-        with torch.inference_mode():
-            layers = self.model.forward_intermediates(self.prepare(images), **options)
+        layers = self.model.forward_intermediates(self._normalised(pixels), **options)
         local, global_ = [], []
         for layer in layers:
             grid, prefix = layer if isinstance(layer, tuple | list) else (layer, None)
@@ -209,6 +209,50 @@ class TimmBackbone(Backbone):
             has_class = prefix is not None and self._class_token
             global_.append(prefix[:, 0] if has_class else grid.mean((1, 2)))
         return local, global_
+
+    def sites(self):
+        """Blocks of a transformer, the modules that timm names as stages otherwise; see ``Backbone.sites``.
+
+        None where a module's output is not the layer itself: looked at with one picture.
+        """
+        import torch
+
+        info = getattr(self.model, "feature_info", None) or []
+        names = [layer["module"] for layer in getattr(info, "info", info)]
+        modules = dict(self.model.named_modules())
+        if len(names) != len(self._widths) or any(name not in modules for name in names):
+            return None
+        seen = {}
+        hooks = [modules[n].register_forward_hook(lambda m, i, out, n=n: seen.__setitem__(n, out)) for n in names]
+        try:
+            with torch.no_grad():
+                local, _ = self.pixel_tokens(torch.rand(1, 3, self.input_size, self.input_size))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        sites = [self._site(modules[name], seen.get(name), tokens) for name, tokens in zip(names, local, strict=True)]
+        return None if any(site is None for site in sites) else sites
+
+    def _site(self, module, out, tokens):
+        """The Site of a module that gave ``out``, None unless that is the layer ``tokens`` (1, h, w, C)."""
+        import torch
+
+        if not torch.is_tensor(out):
+            return None
+        prefix = getattr(self.model, "num_prefix_tokens", 0) if out.ndim == 3 else 0
+        forms = {
+            "tokens": out.ndim == 3 and out[:, prefix:].reshape(1, -1, out.shape[-1]),
+            "nchw": out.ndim == 4 and out.permute(0, 2, 3, 1).flatten(1, 2),
+            "nhwc": out.ndim == 4 and out.flatten(1, 2),
+        }
+        wanted = tokens.flatten(1, 2)
+        for form, found in forms.items():
+            if torch.is_tensor(found) and found.shape == wanted.shape and torch.allclose(found, wanted, atol=1e-4):
+                attention = getattr(module, "attn", None)
+                mixer, heads = getattr(attention, "proj", None), getattr(attention, "num_heads", 0)
+                known = isinstance(mixer, torch.nn.Linear) and heads and mixer.in_features % heads == 0
+                return Site(module, form, prefix, *((mixer, heads) if known else (None, 0)))
+        return None
 
     def channel_weights(self):
         """What attention and perceptron of a transformer block add to its tokens; else the last weight that writes them.

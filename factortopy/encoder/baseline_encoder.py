@@ -18,17 +18,18 @@ class BaselineEncoder(Encoder):
     has_selectors = False
 
     def __init__(
-        self, tensors, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None, noise_ceiling=None
-    ):
+        self, tensors, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None, noise_ceiling=None,
+        maps=None,
+    ):  # fmt: skip
         super().__init__(
-            None, None, tensors["bias"], hemi, vertex, layer_names, grid, density, info, rois, noise_ceiling
+            None, None, tensors["bias"], hemi, vertex, layer_names, grid, density, info, rois, noise_ceiling, maps
         )
         self.tensors = tensors
 
     @classmethod
     def of(
         cls, model, problem, weight, bias, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None,
-        noise_ceiling=None,
+        noise_ceiling=None, maps=None,
     ):  # fmt: skip
         """The encoder of a fitted model of ``baselines`` with its channel weights.
 
@@ -38,7 +39,7 @@ class BaselineEncoder(Encoder):
         tensors = {name: tensor.detach().cpu().numpy() for name, tensor in model.exported().items()}
         tensors |= {"weight": np.asarray(weight, np.float32), "bias": np.asarray(bias, np.float32)}
         info = info | {"channels": [len(basis.matrix) for basis in problem.local_basis]}
-        return cls(tensors, hemi, vertex, layer_names, grid, density, info, rois, noise_ceiling)
+        return cls(tensors, hemi, vertex, layer_names, grid, density, info, rois, noise_ceiling, maps)
 
     @property
     def model(self):
@@ -52,31 +53,26 @@ class BaselineEncoder(Encoder):
             'fit with model="factorized" for layer, space and scale maps, or use its scores and predictions'
         )
 
-    def predict_features(self, features):
-        """Predicted responses from features of the same layers -> (n, N) float32; InputError as ``Encoder``'s."""
+    @property
+    def channels(self):
+        """Channels of each layer that it was fitted to, list of int."""
+        return list(self.info["channels"])
+
+    def read(self, local, global_, vertices=None):
+        """Predicted responses (n, k) from raw tokens as tensors; see ``Encoder.read``."""
         import torch
 
         from factortopy.encoder import baselines, ridge
         from factortopy.encoder.reduce import on_grid
 
-        found, expected = [tokens.shape[-1] for tokens in features.local], self.info["channels"]
-        if found != expected:
-            raise InputError(
-                f"features: expected layers of {expected} channels, as this encoder was fitted to, found {found}; "
-                "use the features of its own network"
-            )
         # A loaded file's arrays are not to be written to; torch would say so each time.
-        tensors, out = {name: torch.from_numpy(np.array(value)) for name, value in self.tensors.items()}, []
-        for i in range(0, len(features), 64):
-            rows = slice(i, i + 64)
-            local = [on_grid(t[rows], self.grid) for t in features.local]
-            if self.model == "ridge":
-                block = ridge.predict(tensors, self.info, local)
-            else:
-                heads = [torch.from_numpy(np.asarray(t[rows], dtype=np.float32)) for t in features.global_]
-                block = baselines.predict(self.model, tensors, local, heads)
-            out.append(block.numpy())
-        return np.concatenate(out) if out else np.zeros((0, self.n_vertices), dtype=np.float32)
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in self.tensors.items()}
+        local = [on_grid(t, self.grid) for t in local]
+        if self.model == "ridge":
+            found = ridge.predict(tensors, self.info, local)
+        else:
+            found = baselines.predict(self.model, tensors, local, global_)
+        return found if vertices is None else found[:, torch.as_tensor(np.asarray(vertices))]
 
     # ------------------------------------------------------------ what Encoder.save and Encoder.load leave to it
 

@@ -169,22 +169,21 @@ def predict(model, tensors, local, global_, vertices_at_once=256):
         return [tensors[key] for key in sorted(tensors) if key.startswith(f"{name}.")]
 
     weight, bias = tensors["weight"], tensors["bias"]
-    with torch.inference_mode():
-        if model == "gnetvit":
-            rows = mapped_rows(local, part("map"), part("offset"))
-            out = []
-            for i in range(0, len(weight), vertices_at_once):
-                k = slice(i, i + vertices_at_once)
-                seen = (tensors["mask"][k] @ rows).view(len(weight[k]), -1, weight.shape[1])
-                out.append((seen @ weight[k, :, None])[..., 0])
-            return torch.cat(out).T / weight.shape[1] + bias
-        if model == "classtoken":
-            seen = mapped_heads(global_, part("map"), part("offset"))
-        else:
-            bases = zip(local, part("matrix"), part("shift"), strict=True)
-            scores = [(t @ m if m.ndim == 2 else t * m) + s for t, m, s in bases]
-            seen = through_mlps(scores, *(part(name) for name in ("first", "first_bias", "second", "second_bias")))
-        return seen @ weight.T / weight.shape[1] + bias
+    if model == "gnetvit":
+        rows = mapped_rows(local, part("map"), part("offset"))
+        out = []
+        for i in range(0, len(weight), vertices_at_once):
+            k = slice(i, i + vertices_at_once)
+            seen = (tensors["mask"][k] @ rows).view(len(weight[k]), -1, weight.shape[1])
+            out.append((seen @ weight[k, :, None])[..., 0])
+        return torch.cat(out).T / weight.shape[1] + bias
+    if model == "classtoken":
+        seen = mapped_heads(global_, part("map"), part("offset"))
+    else:
+        bases = zip(local, part("matrix"), part("shift"), strict=True)
+        scores = [(t @ m if m.ndim == 2 else t * m) + s for t, m, s in bases]
+        seen = through_mlps(scores, *(part(name) for name in ("first", "first_bias", "second", "second_bias")))
+    return seen @ weight.T / weight.shape[1] + bias
 
 
 def _numbered(**lists):

@@ -1,5 +1,6 @@
 """A fitted encoder: predicts every vertex's response, gives its selectors, is saved and loaded."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Encoder:
     noise_ceiling : (N,) float or None
     scores : {"score", "predicted", …: (N,)}
         Filled in by whoever scored the encoder; empty before.
+    maps : {name: (N,)}
+        The subject's measured maps (``Subject.maps``), to stand beside simulated ones.
     has_selectors : bool
         False for the baselines, whose ``selectors`` raises InputError.
     """
@@ -35,13 +38,13 @@ class Encoder:
 
     def __init__(
         self, selectors, alignment, bias, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None,
-        noise_ceiling=None,
+        noise_ceiling=None, maps=None,
     ):  # fmt: skip
         self._selectors, self._alignment, self._bias = selectors, alignment, bias
         self.hemi, self.vertex, self.density = np.asarray(hemi), np.asarray(vertex), density
         self.layer_names, self.grid = list(layer_names), grid
         self.info, self.rois, self.noise_ceiling = dict(info or {}), dict(rois or {}), noise_ceiling
-        self.scores = {}
+        self.scores, self.maps = {}, dict(maps or {})
         self._backbone = None
 
     @property
@@ -95,38 +98,69 @@ class Encoder:
         """
         import torch
 
-        from factortopy.encoder.model import align, read_out
-        from factortopy.encoder.reduce import as_tensor, on_grid
+        from factortopy.encoder.reduce import as_tensor
 
-        maps = self._alignment
-        found = [tokens.shape[-1] for tokens in features.local]
-        expected = [len(m) for m in maps["local"]]
+        found, expected = [tokens.shape[-1] for tokens in features.local], self.channels
         if found != expected:
             raise InputError(
                 f"features: expected layers of {expected} channels, as this encoder was fitted to, found {found}; "
                 "use the features of its own network"
             )
-        factor, out = self._selectors, []
-        places = factor.space[:, None] if factor.samples is None else factor.samples
-        space, layer, scale = (torch.from_numpy(a) for a in (places, factor.layer, factor.scale[:, None]))
-        if "space" not in self.info.get("select", FACTORS):
-            space = None  # without the space factor positions are averaged, not sampled at the centre
-        channel, dim = torch.from_numpy(factor.channel), factor.channel.shape[1]
-        kinds = ("local", "global", "local_offset", "global_offset")
-        linear = [[torch.from_numpy(x) for x in maps[kind]] for kind in kinds]
-        chunks = [slice(i, i + 2048) for i in range(0, self.n_vertices, 2048)]
+        out = []
         with torch.inference_mode():
             for i in range(0, len(features), 64):
-                rows = slice(i, i + 64)
-                tokens = [on_grid(t[rows], self.grid) for t in features.local]
-                heads = [as_tensor(t[rows]).float() for t in features.global_]
-                aligned = align(tokens, heads, *linear)
-                block = []
-                for k in chunks:
-                    where = None if space is None else space[k]
-                    block.append(read_out(aligned, where, layer[k], scale[k], self.grid, dim, channel[k]) / dim)
-                out.append(torch.cat(block).T.numpy() + self._bias)
+                layers = ([as_tensor(t[i : i + 64]).float() for t in kind] for kind in (features.local, features.global_))
+                out.append(self.read(*layers).numpy())
         return np.concatenate(out) if out else np.zeros((0, self.n_vertices), dtype=np.float32)
+
+    @property
+    def channels(self):
+        """Channels of each layer that it was fitted to, list of int."""
+        return [len(m) for m in self._alignment["local"]]
+
+    def read(self, local, global_, vertices=None):
+        """Predicted responses from raw tokens as tensors; gradients pass.
+
+        Parameters
+        ----------
+        local, global_ : lists over layers of float32 tensors (n, h, w, C_l), (n, C_l)
+        vertices : (k,) int, optional
+            Rows of the encoder's vertices; None takes all.
+
+        Returns
+        -------
+        (n, k) tensor
+        """
+        import torch
+
+        from factortopy.encoder.model import align, read_out
+        from factortopy.encoder.reduce import on_grid
+
+        factor, rows = self._selectors, slice(None) if vertices is None else np.asarray(vertices)
+        places = factor.space[:, None] if factor.samples is None else factor.samples
+        space, layer, scale, channel, bias = (
+            torch.from_numpy(np.ascontiguousarray(a[rows], dtype=np.float32))
+            for a in (places, factor.layer, factor.scale[:, None], factor.channel, self._bias)
+        )
+        if "space" not in self.info.get("select", FACTORS):
+            space = None  # without the space factor positions are averaged, not sampled at the centre
+        kinds = ("local", "global", "local_offset", "global_offset")
+        linear = [[torch.from_numpy(np.array(x)) for x in self._alignment[kind]] for kind in kinds]
+        aligned, dim, block = align([on_grid(t, self.grid) for t in local], global_, *linear), channel.shape[1], []
+        for i in range(0, len(bias), 2048):
+            k = slice(i, i + 2048)
+            where = None if space is None else space[k]
+            block.append(read_out(aligned, where, layer[k], scale[k], self.grid, dim, channel[k]) / dim)
+        return torch.cat(block).T + bias
+
+    @property
+    def fingerprint(self):
+        """Changes whenever what it learnt or its network changes; part of the key of cached responses."""
+        digest, (tensors, factors) = hashlib.blake2b(digest_size=12), self._learnt()
+        for name, value in sorted((tensors | (factors or {}) | {"bias": self._bias}).items()):
+            digest.update(name.encode() + np.ascontiguousarray(value).tobytes())
+        digest.update(f"{self.grid} {self.info.get('select')} {self.backbone().fingerprint}".encode())
+        return digest.hexdigest()
 
     # ------------------------------------------------------------ saving and loading
 
@@ -147,6 +181,9 @@ class Encoder:
             write_tensors(folder / "selectors.safetensors", factors, {"simulated": str(self.simulated)})
         if self.scores:
             write_tensors(folder / "scores.safetensors", {k: np.asarray(v) for k, v in self.scores.items()})
+        if self.maps:
+            maps = {k: np.asarray(v, dtype=np.float32) for k, v in self.maps.items()}
+            write_tensors(folder / "maps.safetensors", maps, {"simulated": str(self.simulated)})
         described = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
         write_json(folder / "run.json", described | self.info | meta | {"schema": SCHEMA, "finished": bool(finished)})
 
@@ -193,7 +230,7 @@ class Encoder:
         else:
             kind = Encoder
         factors = read_tensors(folder / "selectors.safetensors") if kind.has_selectors else None
-        scores = folder / "scores.safetensors"
+        scores, maps = folder / "scores.safetensors", folder / "maps.safetensors"
         try:
             encoder = kind._from(
                 tensors,
@@ -208,6 +245,7 @@ class Encoder:
                     name: tensors[f"roi.{name}"].astype(bool) for name in info["roi_names"]
                 },  # in the subject's order
                 noise_ceiling=tensors.get("noise_ceiling"),
+                maps=read_tensors(maps) if maps.exists() else None,
             )
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise InputError(

@@ -147,14 +147,14 @@ def fit(
     if model != "factorized":
         from factortopy.encoder.baseline_encoder import BaselineEncoder
 
-        return BaselineEncoder.of(state.model, problem, channel, bias, *known, subject.noise_ceiling)
+        return BaselineEncoder.of(state.model, problem, channel, bias, *known, subject.noise_ceiling, subject.maps)
     with torch.no_grad():
         maps = {}
         for name, alignment in (("local", state.model.local), ("global", state.model.global_)):
             matrices, offsets = alignment.raw_maps()
             maps[name] = [m.cpu().numpy() for m in matrices]
             maps[f"{name}_offset"] = [o.cpu().numpy() for o in offsets]
-    return Encoder(current_selectors(state, channel), maps, bias, *known, subject.noise_ceiling)
+    return Encoder(current_selectors(state, channel), maps, bias, *known, subject.noise_ceiling, subject.maps)
 
 
 def _check(recipe, model, select, space_samples, steps):

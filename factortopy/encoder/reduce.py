@@ -114,11 +114,11 @@ def as_tensor(block):
 
 
 def on_grid(tokens, grid):
-    """(n, h, w, C) array of tokens resized to a (n, grid², C) float32 tensor."""
+    """(n, h, w, C) array or tensor of tokens resized to a (n, grid², C) float32 tensor."""
     n, h, w, c = tokens.shape
-    block = as_tensor(tokens).float()
+    block = (tokens if torch.is_tensor(tokens) else as_tensor(tokens)).float()
     if (h, w) == (grid, grid):
-        return block.view(n, grid * grid, c)
+        return block.reshape(n, grid * grid, c)
     block = F.interpolate(block.permute(0, 3, 1, 2), (grid, grid), mode="bilinear", antialias=True, align_corners=False)
     return block.permute(0, 2, 3, 1).reshape(n, grid * grid, c)
 

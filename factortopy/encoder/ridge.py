@@ -121,7 +121,7 @@ def fit_ridge(
     tensors |= {f"project.{i:03d}": np.ascontiguousarray(p) for i, p in enumerate(projections)}
     return BaselineEncoder(
         tensors, subject.hemi, subject.vertex, features.layer_names, grid, subject.density, info, subject.rois,
-        subject.noise_ceiling,
+        subject.noise_ceiling, subject.maps,
     )  # fmt: skip
 
 
