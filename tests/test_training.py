@@ -244,3 +244,10 @@ def test_deleted_run_is_not_made_again(run):
     with pytest.raises(RunGone), run.lock(timeout=0.1):
         pass
     assert not run.path.exists()
+
+
+def test_ridge_without_known_weights_takes_the_data(tiny, tmp_path):
+    said = []
+    run = train_run(tmp_path / "a", "tiny", "tiny-net", model="ridge", say=said.append)
+    assert run.status == "finished" and run.info["reduce"] == "data"
+    assert any("principal components" in line for line in said)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,9 @@ class Encoder:
         out = []
         with torch.inference_mode():
             for i in range(0, len(features), 64):
-                layers = ([as_tensor(t[i : i + 64]).float() for t in kind] for kind in (features.local, features.global_))
+                layers = (
+                    [as_tensor(t[i : i + 64]).float() for t in kind] for kind in (features.local, features.global_)
+                )
                 out.append(self.read(*layers).numpy())
         return np.concatenate(out) if out else np.zeros((0, self.n_vertices), dtype=np.float32)
 
@@ -153,7 +156,7 @@ class Encoder:
             block.append(read_out(aligned, where, layer[k], scale[k], self.grid, dim, channel[k]) / dim)
         return torch.cat(block).T + bias
 
-    @property
+    @cached_property
     def fingerprint(self):
         """Changes whenever what it learnt or its network changes; part of the key of cached responses."""
         digest, (tensors, factors) = hashlib.blake2b(digest_size=12), self._learnt()

@@ -51,7 +51,9 @@ class Result:
         folder = Path(folder)
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         (folder / "result.json").unlink(missing_ok=True)
-        write_json(folder / "protocol.json", {"protocol": SCHEMA, "experiment": self.experiment, "settings": self.settings})
+        write_json(
+            folder / "protocol.json", {"protocol": SCHEMA, "experiment": self.experiment, "settings": self.settings}
+        )
         tensors = {f"map.{k}": np.asarray(v, np.float32) for k, v in self.maps.items()}
         tensors |= {f"array.{k}": np.asarray(v) for k, v in self.arrays.items()}
         simulated = str(bool(self.info.get("simulated")))
@@ -88,7 +90,9 @@ class Result:
             maps = {k: tensors[f"map.{k}"] for k in told["maps"]}
             arrays = {k: tensors[f"array.{k}"] for k in told["arrays"]}
         except KeyError as error:
-            raise InputError(f"{folder}: expected the maps that result.json names, found no {error}; copy it again") from None
+            raise InputError(
+                f"{folder}: expected the maps that result.json names, found no {error}; copy it again"
+            ) from None
         pictures = {
             name: np.stack([read_image(folder / "pictures" / f"{_file_name(name)}-{i:03d}.png") for i in range(n)])
             for name, n in told["pictures"].items()
