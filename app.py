@@ -4,6 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages import shared
+
+shared.navigated = True
 st.set_page_config(
     page_title="FactorTopy",
     page_icon=str(Path(__file__).parent / "assets" / "icon.png"),
@@ -14,6 +17,7 @@ st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),
         st.Page("pages/your_pictures.py", title="Your pictures", icon=":material/image:"),
+        st.Page("pages/lab.py", title="Lab", icon=":material/science:"),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
     ],
     position="top",

@@ -69,6 +69,24 @@ def parser():
     verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
     verb.add_argument("--csv", metavar="FILE", help="write the table to FILE as well")
 
+    verb = verbs.add_parser(
+        "simulate",
+        help="run an experiment on a fitted encoder: retinotopy, localizer, lesion, maximize, motion",
+        description="Run a protocol on a fitted encoder. Without --out the result is kept in the run store, where the app's Lab "
+        "finds it. --write FILE writes the complete protocol and runs nothing.",
+    )
+    verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
+    verb.add_argument("protocol", metavar="PROTOCOL", help="a protocol's JSON file, or an experiment's name")
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value of a setting (JSON, or a word); repeatable",
+    )
+    verb.add_argument("--out", metavar="DIR", help="folder for the result, its maps as GIFTI and PNG")
+    verb.add_argument("--write", metavar="FILE", help="write the protocol to FILE and stop")
+
     verb = verbs.add_parser("maps", help="write a run's maps as PNG and GIFTI")
     verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
     verb.add_argument("--out", required=True, metavar="DIR", help="folder for the files")

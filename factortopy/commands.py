@@ -223,6 +223,56 @@ def maps(options):
     return 0
 
 
+def simulate(options):
+    """Run an experiment; print its numbers and where the result lies."""
+    from factortopy.experiments import protocol as protocols
+
+    protocol = protocols.read_protocol(options.protocol)
+    protocol = protocols.complete(protocol | {"settings": protocol["settings"] | _settings(options.set)})
+    if options.write:
+        protocols.write_protocol(options.write, protocol)
+        print(f"written: {options.write}")
+        return 0
+    run, _ = _finished(options.run)
+    encoder, ticker = factortopy.Encoder.load(run.path), Ticker()
+    begun = time.monotonic()
+
+    def on_progress(done, total):
+        left = (time.monotonic() - begun) / done * (total - done) if done else None
+        ticker({"stage": protocol["experiment"], "step": int(done), "total": total, "remaining": left})
+
+    try:
+        result = protocols.run_protocol(protocol, encoder, on_progress)
+    finally:
+        ticker.finish()
+    if options.out:
+        from factortopy.view.export import export_result
+
+        result.save(options.out)
+        told = [str(path) for path in export_result(options.out, result, encoder)]
+    else:
+        told = [f"kept: {protocols.keep(result, run)}"]
+    for line in [*protocols.summary(result), *(f"note: {note}" for note in result.notes), *told]:
+        print(line)
+    return 0
+
+
+def _settings(assignments):
+    """{name: value} of NAME=VALUE words; values are JSON, or words as they stand."""
+    import json
+
+    out = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set {text!r}: expected NAME=VALUE")
+        try:
+            out[name] = json.loads(value)
+        except ValueError:
+            out[name] = value
+    return out
+
+
 def _finished(name):
     """The finished run of a path or a name, and its run.json."""
     from factortopy.runs import ACTIVE, NAME_PATTERN, Run, find_run

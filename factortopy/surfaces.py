@@ -356,6 +356,11 @@ def benson_retinotopy(density="10k"):
     return Retinotopy(area, x, y, ecc, ATLASES["benson14"][2])
 
 
+def atlas_retinotopy(density="10k"):
+    """The ``Retinotopy`` to compare with: Benson's template where it is installed, else our own fit to it."""
+    return benson_retinotopy(density) if "benson14" in available_atlases() else fitted_retinotopy(load_mesh(density))
+
+
 def _read_atlas(stem, side, density):
     path = _atlas_file(stem, side)
     if path is None:

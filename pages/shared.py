@@ -1,5 +1,8 @@
 """What several pages lay out alike: the strip on the left, the painted brain of a run, words explained once."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
@@ -28,8 +31,15 @@ MORE_ATLASES = (
 FIRST = "demo-vit_demo-1"  # what a visitor sees first
 
 
+navigated = False  # set by app.py
+
+
 def guard(page):
     """Run a page; what the user can mend is a sentence, anything else is logged and said without a traceback."""
+    if not navigated:
+        # The first link that a fresh server is asked for: Streamlit takes the page's file for the whole app.
+        runpy.run_path(str(Path(__file__).resolve().parent.parent / "app.py"), run_name="__main__")
+        return
     try:
         page()
     except InputError as error:
@@ -222,17 +232,18 @@ def choose_vertex(row):
     st.session_state["vertex"] = row if row is not None and row >= 0 else None
 
 
-def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex",), **options):
+def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex",), map_name=None, **options):
     """The brain view with this encoder's scores and its own or other ROIs; keeps vertex and map in the address.
 
-    A click reaches ``chosen_vertex`` before the page is drawn again.
+    A click reaches ``chosen_vertex`` before the page is drawn again. ``map_name`` makes the page choose the map; the
+    address then says nothing of it.
     """
     from factortopy.view import brain_view, whole, whole_rois
 
     def clicked():
         choose_vertex(getattr(st.session_state.get(key), "vertex", None))
 
-    shown = getattr(st.session_state.get(key), "map", None) or st.query_params.get("map")
+    shown = map_name or getattr(st.session_state.get(key), "map", None) or st.query_params.get("map")
     shown = shown if shown in {m.name for m in maps} | {m.group for m in maps} else None
     score = encoder.scores.get("score") if encoder.scores else None
     seen = brain_view(
@@ -249,7 +260,8 @@ def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex",), **op
         on_change=clicked,
         **options,
     )
-    for name, value in (("vertex", chosen_vertex()), ("map", seen.map or shown)):
+    told = {"vertex": chosen_vertex()} | ({} if map_name else {"map": seen.map or shown})
+    for name, value in told.items():
         if value is None:
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != str(value):

@@ -1,12 +1,16 @@
 """Your pictures: what would this brain answer to my picture?"""
 
+from pathlib import Path
+
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from factortopy.encoder import Encoder
 from factortopy.errors import InputError
+from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
-from pages import shared
+from pages import shared, video
 
 HEIGHT = 640
 SAMPLES = (
@@ -16,8 +20,9 @@ SAMPLES = (
     ("street", "street", 55),
     ("word", "word", 63),
 )
-MOST = 60  # pictures at once
+MOST = 200  # pictures at once
 MOST_BYTES = 200_000_000
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 TEST = "test picture"  # how pictures of the subject's own set are called here
 
 
@@ -40,12 +45,19 @@ def samples():
 def page():
     run = shared.choose_run()
     encoder = shared.load_encoder(run)
+    kind = st.segmented_control(
+        "What the brain is shown", ["Pictures", "A video"], default="Pictures", key="kind", label_visibility="collapsed"
+    )
+    if kind == "A video":
+        video.page(encoder, HEIGHT)
+        return
     gallery = shared.load_gallery(run)
     left, right = st.columns([2, 1], gap="medium")
     with right, st.container(height=HEIGHT, border=False):
-        pictures = offered(encoder, gallery)
+        mine = own_pictures(encoder)
+        pictures = offered(mine, gallery)
         first, second = choose(list(pictures))
-        responses = predicted(encoder, run, gallery, {name: pictures[name] for name in (first, second) if name})
+        responses = predicted(encoder, gallery, {name: pictures[name] for name in (first, second) if name})
         if responses is None:
             return
         maps, response = maps_for(encoder, gallery, responses, first, second)
@@ -54,17 +66,31 @@ def page():
         shared.brain(maps, encoder, key="pictures", height=HEIGHT, group="explore")
     with beside:
         details(encoder, pictures, response, first, second)
+    ranking(encoder, gallery, mine)
 
 
-def offered(encoder, gallery):
-    """{name: pixels}: uploads first, then the samples and the subject's own test pictures."""
+def own_pictures(encoder):
+    """{name: pixels} of what the visitor dropped, a zip among it, or named as a folder."""
     uploads = st.file_uploader(
-        "Drop your pictures here", type=["png", "jpg", "jpeg", "webp"], accept_multiple_files=True, key="uploads",
-        help=f"PNG, JPEG or WebP, up to {MOST}. They stay on this machine and are forgotten when the page is closed.",
+        "Drop your pictures here", type=[*(ending[1:] for ending in ENDINGS), "zip"], accept_multiple_files=True, key="uploads",
+        help=f"PNG, JPEG, WebP, or a zip of them, up to {MOST}. They stay on this machine and are forgotten when the page is "
+        "closed.",
     )  # fmt: skip
-    mine = uploaded(uploads)
+    with st.popover("Or a folder on this machine", icon=":material/folder_open:", width="stretch"):
+        folder = st.text_input(
+            "Folder with pictures",
+            placeholder="path of a folder",
+            key="folder",
+            help="All PNG, JPEG and WebP files in it.",
+        ).strip()
+    mine = read(uploads or [], folder)
     if mine:
         say_what_it_knows(encoder)
+    return mine
+
+
+def offered(mine, gallery):
+    """{name: pixels}: the visitor's first, then the samples and the subject's own test pictures."""
     newest = list(mine)[-1] if mine else None
     if newest != st.session_state.get("newest"):  # a new upload is shown at once
         st.session_state["newest"] = newest
@@ -88,17 +114,37 @@ def thumbnails(pictures):
                     st.session_state["shown"] = name
 
 
-def uploaded(uploads):
-    """{name: pixels} of what was dropped; what cannot be read is said, the rest goes on."""
-    uploads = uploads or []
-    if len(uploads) > MOST or sum(u.size for u in uploads) > MOST_BYTES:
-        st.warning(f"Only the first {MOST} pictures (200 MB together) are read; found {len(uploads)}.")
-        uploads = uploads[:MOST]
-    read = read_pictures((u.name, u.getvalue()) for u in uploads)
+def sources(uploads, folder):
+    """(name, bytes) or paths of all files that were given; a zip is opened, what is wrong with one is said."""
+    for upload in uploads:
+        if not upload.name.lower().endswith(".zip"):
+            yield upload.name, upload.getvalue()
+            continue
+        try:
+            yield from read_zip(upload.getvalue(), upload.name)
+        except InputError as error:
+            st.error(shared.plain(error))
+    if folder:
+        path = Path(folder).expanduser()
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS) if path.is_dir() else []
+        if not found:
+            st.error(
+                f"{shared.plain(folder)}: expected a folder with pictures ({', '.join(ENDINGS)}), found none there."
+            )
+        yield from found
+
+
+def read(uploads, folder):
+    """{name: pixels} of what was given; what cannot be read is said, the rest goes on."""
+    read = read_pictures(sources(uploads, folder), most=MOST, most_bytes=MOST_BYTES)
     if read.bad:
-        with st.expander(f":material/broken_image: {len(read.bad)} of {len(uploads)} could not be read"):
-            for _, problem in read.bad:
+        with st.expander(
+            f":material/broken_image: {len(read.bad)} of {len(read.bad) + len(read.good)} could not be read"
+        ):
+            for _, problem in read.bad[:20]:
                 st.error(shared.plain(problem))
+            if len(read.bad) > 20:
+                st.caption(f"… and {len(read.bad) - 20} more.")
     out = {}
     for picture in read.good:
         for notice in picture.notices:
@@ -141,29 +187,27 @@ def choose(names):
     return first, None if second == nothing else second
 
 
-def predicted(encoder, run, gallery, pictures):
+def predicted(encoder, gallery, pictures):
     """{name: (N,) response}; those of the run's own test pictures are at hand, others go through the network."""
-    known = st.session_state.setdefault("responses", {})
-    out, missing = {}, {}
+    out = {}
     for name, pixels in pictures.items():
-        key = (str(run.path), pixels.shape, hash(pixels.tobytes()))
         row = gallery_row(gallery, name)
-        if row is not None:
-            out[name] = gallery.predicted[row].astype(np.float32)
-        elif key in known:
-            out[name] = known[key]
-        else:
-            missing[name] = (key, pixels)
-    if missing:
         try:
-            with st.spinner("Showing the picture to the network …"):
-                made = encoder.predict([pixels for _, pixels in missing.values()])
+            out[name] = gallery.predicted[row].astype(np.float32) if row is not None else answer(encoder, pixels)
         except InputError as error:
             st.error(shared.plain(error))
             return None
-        for (name, (key, _)), response in zip(missing.items(), made, strict=True):
-            out[name] = known[key] = response
     return out
+
+
+@st.cache_data(
+    max_entries=2000,
+    show_spinner="Showing the picture to the network …",
+    hash_funcs={Encoder: lambda encoder: encoder.fingerprint},
+)
+def answer(encoder, pixels):
+    """(N,) predicted response to a picture."""
+    return encoder.predict([pixels])[0]
 
 
 def gallery_row(gallery, name):
@@ -218,6 +262,39 @@ def details(encoder, pictures, response, first, second):
     st.plotly_chart(area_bars(encoder, response), width="stretch", config={"displayModeBar": False}, key="areas")
     if encoder.simulated:
         st.caption("Responses of a simulated subject, in standard deviations.")
+
+
+def ranking(encoder, gallery, mine):
+    """Which of the visitor's and of the test pictures drive a place or an area most."""
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    shown = shared.painted(encoder)
+    areas = {name: mask & shown for name, mask in encoder.rois.items() if (mask & shown).any()}
+    places = (["the clicked place"] if index is not None else []) + list(areas)
+    if not places or not (mine or gallery):
+        return
+    st.subheader("What drives it most")
+    chosen, among = st.columns(2)
+    place = chosen.selectbox(
+        "Of", places, key="ranked place", help="The clicked place of the brain, or the mean of an area."
+    )
+    sets = (["my pictures", "both"] if mine else []) + ([f"{TEST}s"] if gallery else [])
+    which = among.selectbox("Among", sets, key="ranked set", help="Whose pictures are put in order.")
+    use = np.array([index]) if place == "the clicked place" else np.flatnonzero(areas[place])
+    found = []
+    if which != f"{TEST}s":
+        made = predicted(encoder, gallery, mine)
+        if made is None:
+            return
+        found += [(float(made[name][use].mean()), name, pixels) for name, pixels in mine.items()]
+    if which != "my pictures" and gallery is not None:
+        values = gallery.predicted[:, use].astype(np.float32).mean(1)
+        found += [
+            (float(v), f"{TEST} {int(i)}", p) for v, i, p in zip(values, gallery.image, gallery.pictures, strict=True)
+        ]
+    found.sort(key=lambda row: -row[0])
+    for column, (value, name, pixels) in zip(st.columns(8), found, strict=False):
+        column.image(square(pixels), width="stretch")
+        column.caption(f"**{value:+.2f}** {shared.plain(name)}")
 
 
 def area_bars(encoder, response):

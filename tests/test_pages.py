@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from factortopy.home import assets_dir, runs_dir
 
-PAGES = {"explore": "pages/explore.py", "pictures": "pages/your_pictures.py", "train": "pages/train.py"}
+PAGES = {"explore": "pages/explore.py", "pictures": "pages/your_pictures.py", "train": "pages/train.py",
+         "lab": "pages/lab.py"}  # fmt: skip
 SHIPPED = "demo-vit_demo-1"
 ROOT = Path(__file__).resolve().parent.parent
 

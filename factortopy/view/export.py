@@ -309,3 +309,30 @@ def _gifti_of_run(out, selectors, score, painted, at, simulated):
             path = out / f"hemi-{letter}_{kind}.func.gii"
             paths.append(write_func_gii(path, whole(values, **at)[rows], name, simulated, structure))
     return paths
+
+
+def export_result(out_dir, result, encoder):
+    """Write an experiment's maps (``Result``) as GIFTI of the whole mesh and as PNG; returns the paths.
+
+    ``hemi-{L,R}_{map}.func.gii`` and ``flat_{map}.png``; "simulated" is in the pictures' names when the subject is.
+    """
+    from factortopy.view.lab_maps import result_maps
+
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    at = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
+    n, paths, word = N_VERTICES[encoder.density], [], "_simulated" if encoder.simulated else ""
+    for name, values in result.maps.items():
+        mesh = whole(np.asarray(values, dtype=float), **at)
+        for side, (letter, structure) in enumerate(SIDES):
+            path = out / f"hemi-{letter}_{name}.func.gii"
+            paths.append(write_func_gii(path, mesh[side * n : (side + 1) * n], name, encoder.simulated, structure))
+    title = f"{encoder.backbone_name} on {encoder.info.get('subject')}"
+    outlines = {name: full_index(**at)[np.asarray(mask, bool)] for name, mask in encoder.rois.items()}
+    degrees = encoder.info.get("image_degrees") or 8.4
+    known = {name: values for name, values in result.maps.items() if np.isfinite(values).any()}
+    drawn = result_maps(known, **at, context=title, image_degrees=degrees)
+    for name, brain_map in zip(known, drawn, strict=True):
+        path = out / f"flat_{name}{word}.png"
+        paths.append(flat_png(brain_map, path, rois=outlines, simulated=encoder.simulated))
+    return paths

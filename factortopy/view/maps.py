@@ -258,12 +258,12 @@ def roi_map(rois, hemi, vertex, *, context="", density="10k"):
 
 def response_map(
     response, hemi, vertex, *, painted=None, context="", density="10k", limit=None, name="Response",
-    what="Predicted response to this picture",
+    what="Predicted response to this picture", verb="predicted",
 ):  # fmt: skip
     """Predicted or measured response (z-scored over pictures), blue below and red above the mean."""
     return value_map(
         response, hemi, vertex, name=name, label="response", what=what, palette="blue-red", high=limit, symmetric=True,
-        painted=painted, context=context, density=density, ends=("below mean", "above mean"),
+        painted=painted, context=context, density=density, ends=("below mean", "above mean"), verb=verb,
     )  # fmt: skip
 
 
@@ -279,13 +279,15 @@ def difference_map(
     )  # fmt: skip
 
 
-def angle_map(angle, hemi, vertex, *, painted=None, context="", density="10k", name="Polar angle"):
+def angle_map(
+    angle, hemi, vertex, *, painted=None, context="", density="10k", name="Polar angle", verb="predicted"
+):  # fmt: skip
     """Angles in degrees, counter-clockwise from the right horizontal, on a colour wheel."""
     angle = np.mod(_keep(angle, painted), 360.0)
     wheel = colour.cyclic()
     made = value_map(
         angle, hemi, vertex, name=name, label=name.lower(), what=name, unit="°", low=0.0, high=360.0, painted=painted,
-        palette=np.concatenate([wheel, wheel[:1]]), context=context, density=density,
+        palette=np.concatenate([wheel, wheel[:1]]), context=context, density=density, verb=verb,
     )  # fmt: skip
     legend = {"shape": "wheel", "label": name.lower(), "low": "left", "high": "right", "top": "top",
               "bottom": "bottom", "note": GREY}  # fmt: skip

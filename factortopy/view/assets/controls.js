@@ -92,6 +92,27 @@ export function buildControls(view) {
   range.addEventListener("input", () =>
     view.chooseMap(controls.groups.get(view.current.group)[Number(range.value)].name),
   );
+  const play = part("series").querySelector("button"); // through the group, from its start again after its end
+  const stop = () => {
+    clearInterval(controls.playing);
+    controls.playing = null;
+    view.send("map", view.current.name);
+    play.textContent = "▶";
+    play.setAttribute("aria-pressed", "false");
+  };
+  play.addEventListener("click", () => {
+    if (controls.playing) return stop();
+    const { group } = view.current;
+    play.textContent = "❚❚";
+    play.setAttribute("aria-pressed", "true");
+    controls.playing = setInterval(() => {
+      if (!view.root.isConnected || view.current.group !== group) return stop();
+      const maps = controls.groups.get(group);
+      const { name } = maps[(maps.findIndex((map) => map.name === view.current.name) + 1) % maps.length];
+      view.choices.map = name; // told to the page when it stops, not at every step
+      view.showMap(name);
+    }, STEP_MS);
+  });
 
   const controls = {
     last: new Map(), // group -> the map shown last
@@ -164,6 +185,8 @@ export function buildControls(view) {
   };
   return controls;
 }
+
+const STEP_MS = 400; // a map of a series that plays
 
 const TITLES = {
   start: "From behind and a little below, hemispheres opened",

@@ -1,0 +1,96 @@
+"""Work that a page starts and that goes on while the page is left: a thread each, one at a time, found again by its key."""
+
+import logging
+import threading
+import time
+
+from factortopy.errors import InputError
+from factortopy.experiments.responses import Stopped
+
+_tasks, _guard, _turn = {}, threading.Lock(), threading.Lock()
+log = logging.getLogger("factortopy.background")
+
+
+class Task:
+    """One piece of work.
+
+    state : "waiting", "running", "finished", "stopped" or "failed"
+    done, total : int, as far as it has come
+    partial : what the work has shown of itself so far (``show``), or None
+    result : what it returned; error : a sentence for the user, when it failed
+    """
+
+    def __init__(self, work):
+        self.state, self.done, self.total = "waiting", 0, 0
+        self.partial = self.result = self.error = None
+        self._wish, self._work, self._begun = threading.Event(), work, None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def active(self):
+        return self.state in ("waiting", "running")
+
+    @property
+    def remaining(self):
+        """Seconds, from what was done so far; None before that is known."""
+        if self.state != "running" or not self.done or not self.total:
+            return None
+        return (time.monotonic() - self._begun) / self.done * (self.total - self.done)
+
+    def stop(self):
+        """Ask it to stop; it does at its next report."""
+        self._wish.set()
+
+    def report(self, done, total):
+        """``on_progress`` of the work: False once it is to stop."""
+        self.done, self.total = done, total
+        return not self._wish.is_set()
+
+    def show(self, partial):
+        """What the page may show meanwhile."""
+        self.partial = partial
+
+    def _run(self):
+        with _turn:  # two at once would both take twice as long
+            if self._wish.is_set():
+                self.state = "stopped"
+                return
+            self.state, self._begun = "running", time.monotonic()
+            try:
+                self.result = self._work(self)
+                self.state = "finished"
+            except Stopped:
+                self.state = "stopped"
+            except InputError as error:
+                self.error, self.state = str(error), "failed"
+            except Exception as error:  # a fault of ours: the page says so, the log knows all
+                log.exception("background work failed")
+                self.error, self.state = f"a fault in FactorTopy: {type(error).__name__}: {error}", "failed"
+
+
+def start(key, work):
+    """Start ``work(task)`` under a key; the one that runs already when there is one.
+
+    Returns
+    -------
+    Task
+    """
+    with _guard:
+        task = _tasks.get(key)
+        if task is None or not task.active:
+            task = _tasks[key] = Task(work)
+            task._thread.start()
+        return task
+
+
+def find(key):
+    """The last task of a key, or None."""
+    return _tasks.get(key)
+
+
+def forget(key):
+    """Drop a task that has ended."""
+    with _guard:
+        task = _tasks.get(key)
+        if task is not None and not task.active:
+            del _tasks[key]

@@ -1,0 +1,367 @@
+"""Retinotopy of a fitted encoder: bars, wedges and rings shown to it, analysed as measured responses are.
+
+Bars give population receptive fields, wedges and rings phase-encoded polar angle and eccentricity; both are compared with
+measured maps, an atlas and the encoder's own space selector. Conventions: ``prf``, ``phase``, ``fieldsign``, ``agreement``.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from factortopy import surfaces
+from factortopy.errors import InputError
+from factortopy.experiments import agreement, fieldsign, phase, prf
+from factortopy.experiments.responses import respond, tell
+from factortopy.experiments.result import Result
+from factortopy.pictures import apertures
+
+DEFAULTS = {
+    "protocol": "bars",  # bars, wedges, rings, wedges and rings
+    "carrier": "checkerboard",  # or "picture"
+    "pictures": None,  # of the carrier "picture": a folder or a list of files; None: rendered scenes
+    "radius": None,  # of the aperture in degrees; None: half the picture's width
+    "bar_width": None,  # in degrees; None: a quarter of the radius
+    "wedge_angle": 45.0,  # in degrees of rotation
+    "ring_width": None,  # in degrees; None: a quarter of the radius
+    "check_degrees": None,  # side of a square of the checkerboard; None: an eighth of the radius
+    "steps": 24,  # a sweep
+    "repetitions": 2,
+    "noise": 0.0,  # added to each repetition, in standard deviations of the vertex's response
+    "smoothing": 2,  # steps along edges, of the visual field sign
+    "seed": 0,
+}
+SCENES, EXAMPLES = 32, 16
+LARGEST = 3000  # frames in all
+FINEST = 448  # side of a frame in pixels: a larger network enlarges them, and they stay within memory
+SHUFFLES = 10
+NOTES = (
+    "Each frame gives one response: the network sees single frames, and no haemodynamic response is added.",
+    "A field shows what the network's tokens carry; a transformer's mix the whole picture: sizes are not the cortex's alone.",
+    "Such maps show where the tokens lie that predict a vertex, which the fit has learnt: an untrained network gives them too.",
+    "Where the encoder reads the global token (scale towards 1), its space selector is undetermined; only scales below 0.6 are compared.",
+    "Group atlases agree only in part with each other (Dice 0.7 to 0.9 for V1, 0.6 to 0.7 for V3): that bounds any score.",
+    "Grey frames with a strip of a carrier are unlike the pictures that the encoder was fitted to.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Retinotopy:
+    """Maps of N vertices; NaN where the responses explain no better than shuffled ones.
+
+    space : (N, 2) as in Selectors: x right, y down, [−1, 1] the picture; a centre beyond it counts at its edge
+    size : (N,) σ in degrees (NaN for wedges and rings)
+    r2 : (N,) share of variance that the field, or the stimulus' frequency, explains
+    polar_angle : (N,) degrees counter-clockwise from the right horizontal, 0 … 360 (NaN for rings alone)
+    eccentricity : (N,) degrees (NaN for wedges alone)
+    field_sign, border : (N,) −1 … 1; 1 where the sign reverses
+    agreement, numbers : dicts, see ``run``
+    result : Result
+    """
+
+    space: np.ndarray
+    size: np.ndarray
+    r2: np.ndarray
+    polar_angle: np.ndarray
+    eccentricity: np.ndarray
+    field_sign: np.ndarray
+    border: np.ndarray
+    agreement: dict
+    numbers: dict
+    result: Result
+
+
+def retinotopy(encoder, protocol="bars", on_progress=None, **settings):
+    """Map the visual field on a fitted encoder.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    protocol : {"bars", "wedges", "rings", "wedges and rings"}
+    on_progress : callable, optional
+        Gets (done, total); returning False raises ``Stopped``.
+    settings
+        See ``DEFAULTS``.
+
+    Returns
+    -------
+    Retinotopy
+
+    Raises
+    ------
+    InputError
+        Naming a setting that does not exist or has a wrong value.
+    """
+    unknown = sorted(set(settings) - set(DEFAULTS))
+    if unknown:
+        raise InputError(
+            f"retinotopy: expected settings among {', '.join(DEFAULTS)}, found {unknown[0]!r}; leave it out"
+        )
+    result = run(encoder, DEFAULTS | settings | {"protocol": protocol}, on_progress)
+    maps = {k: result.maps[k] for k in ("size", "r2", "polar_angle", "eccentricity", "field_sign", "border")}
+    return Retinotopy(
+        result.arrays["space"], **maps, agreement=result.numbers["agreement"], numbers=result.numbers, result=result
+    )
+
+
+def run(encoder, settings, on_progress=None):
+    """Run the experiment.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    settings : dict
+        Complete, as ``DEFAULTS``.
+    on_progress : callable, optional
+        Gets (done, total): frames shown, then the analysis.
+
+    Returns
+    -------
+    Result
+        maps: polar_angle, eccentricity, size, r2, field_sign, border.
+        numbers: frames, seconds, mapped (vertices with a fit), floor (R² that 5 % of vertices reach with shuffled frames),
+        agreement {against: scores of ``agreement.agreement``}, atlas (its name), areas (rows of a table), signs, borders.
+        arrays: space (N, 2); responses (T, N) averaged over repetitions and masks (T, S, S), both float16; for bars, gain
+        and offset (N,). ``fitted`` gives a vertex's fitted course from them.
+        pictures: examples of the frames.
+    """
+    begun = time.perf_counter()
+    settings = settings | {"pictures": _as_text(settings["pictures"])}  # JSON values alone
+    degrees = float(encoder.info.get("image_degrees") or 8.4)
+    s = _checked(settings, degrees)
+    shown = _stimulus(s, degrees, min(encoder.backbone().input_size, FINEST))
+    frames = len(shown.frames)
+    total = frames + max(frames // 8, 2)  # the analysis counts as so many frames
+    responses = respond(encoder, shown.frames, lambda done, _: tell(on_progress, done, total))
+    responses = _noisy(responses, s, len(shown.masks))
+    courses = shown.averaged(responses)
+
+    def on_analysis(done, of):
+        tell(on_progress, frames + (total - frames) * done // (2 * max(of, 1)), total)
+
+    fit, floor = _bars(shown, courses, s, on_analysis) if s.protocol == "bars" else _cycles(shown, responses, s)
+    fit.x, fit.y = agreement.position(fit.polar_angle, fit.eccentricity)
+    below = ~(fit.r2 > floor)
+    for name in ("x", "y", "polar_angle", "eccentricity", "size"):
+        getattr(fit, name)[below] = np.nan
+    on_analysis(1, 1)
+
+    maps = {"polar_angle": fit.polar_angle, "eccentricity": fit.eccentricity, "size": fit.size, "r2": fit.r2}
+    numbers = {
+        "protocol": s.protocol, "frames": frames, "vertices": encoder.n_vertices, "mapped": int((~below).sum()),
+        "floor": floor, "radius": s.radius, "image_degrees": degrees,
+    }  # fmt: skip
+    notes = list(NOTES)
+    compared, signs = _compared(encoder, fit, s, notes)
+    result = Result("retinotopy", dict(settings), maps | signs, numbers | compared, notes=notes)
+    result.arrays = {
+        "space": np.clip(np.stack([fit.x, -fit.y], 1).astype(np.float32) / (degrees / 2), -1, 1),
+        "responses": courses.astype(np.float16), "masks": shown.masks.astype(np.float16),
+    }  # fmt: skip
+    if s.protocol == "bars":
+        result.arrays |= {"gain": fit.gain, "offset": fit.offset}
+    result.maps = {name: np.asarray(values, np.float32) for name, values in result.maps.items()}
+    some = np.linspace(0, len(shown.masks) - 1, EXAMPLES).round().astype(int)
+    result.pictures = {"frames": shown.frames[some]}
+    result.numbers["areas"] = agreement.by_area(encoder, result.maps, result.numbers["signs"])
+    result.numbers["seconds"] = time.perf_counter() - begun
+    tell(on_progress, total, total)
+    return result
+
+
+def fitted(result, vertex):
+    """(T,) course of the fitted field of a vertex, beside ``result.arrays["responses"][:, vertex]``; None without one."""
+    if "gain" not in result.arrays or not np.isfinite(result.maps["size"][vertex]):
+        return None
+    x, y = agreement.position(result.maps["polar_angle"][vertex], result.maps["eccentricity"][vertex])
+    one = SimpleNamespace(
+        x=x, y=y, size=result.maps["size"][vertex],
+        gain=result.arrays["gain"][vertex], offset=result.arrays["offset"][vertex],
+    )  # fmt: skip
+    masks = np.asarray(result.arrays["masks"], np.float32)
+    return prf.course(one, masks, result.numbers["image_degrees"])[:, 0]
+
+
+# ---------------------------------------------------------------- stimulus and analysis
+
+
+def _stimulus(s, degrees, size):
+    geometry = apertures.Geometry(degrees, s.radius, s.bar_width, s.wedge_angle, s.ring_width, s.steps)
+    carriers = None if s.carrier == "checkerboard" else _carriers(s, size)
+    return apertures.stimulus(s.protocol, size, geometry, s.repetitions, s.check_degrees, carriers, s.seed)
+
+
+def _carriers(s, size):
+    """Rendered scenes, or the pictures that were given."""
+    if s.pictures is None:
+        return apertures.scene_carriers(SCENES, size, s.seed)
+    from factortopy.pictures.reading import read_pictures
+
+    files = s.pictures
+    if isinstance(files, str):
+        if not Path(files).is_dir():
+            raise InputError(f"setting pictures: expected a folder or a list of files, found {files!r}; check the path")
+        files = sorted(str(path) for path in Path(files).iterdir() if path.is_file())
+    read = read_pictures(files)
+    if not read.good:
+        why = f" ({read.bad[0][0]}: {read.bad[0][1]})" if read.bad else ""
+        raise InputError(f"setting pictures: expected at least one readable picture, found none{why}; choose others")
+    return [picture.pixels for picture in read.good]
+
+
+def _noisy(responses, s, frames):
+    """Responses with seeded noise on every frame of every repetition."""
+    if not s.noise:
+        return responses
+    rng = np.random.default_rng([s.seed, 1])
+    spread = responses.reshape(s.repetitions, frames, -1).mean(0).std(0)
+    return responses + s.noise * spread * rng.standard_normal(responses.shape, dtype=np.float32)
+
+
+def _bars(shown, courses, s, on_progress):
+    """Fitted fields and the R² that shuffled frames reach."""
+    degrees = shown.geometry.image_degrees
+    found = prf.fit(courses, shown.masks, degrees, on_progress)
+    chance = prf.coarse_r2(courses, shown.masks, degrees, SHUFFLES, seed=s.seed)
+    fit = SimpleNamespace(
+        polar_angle=np.rad2deg(np.arctan2(found.y, found.x)) % 360, eccentricity=np.hypot(found.x, found.y),
+        size=found.size.copy(), r2=found.r2, gain=found.gain, offset=found.offset,
+    )  # fmt: skip
+    return fit, _percentile(chance)
+
+
+def _cycles(shown, responses, s):
+    """Polar angle, eccentricity or both from their lags, and the R² that shuffled frames reach."""
+    n = responses.shape[1]
+    fit = SimpleNamespace(**{name: np.full(n, np.nan) for name in ("polar_angle", "eccentricity", "size")})
+    series, shares, chance = {w: shown.cycles(responses, w) for w in shown.sweeps}, [], []
+
+    def angle(first, second):
+        return phase.polar_angle(first, second, s.repetitions)
+
+    def distance(first, second):
+        return phase.eccentricity(first, second, s.repetitions, shown.geometry)
+
+    rng = np.random.default_rng([s.seed, 2])
+    for name, kind, analyse in (("polar_angle", "wedges", angle), ("eccentricity", "rings", distance)):
+        if kind not in s.protocol:
+            continue
+        pair = [series[sweep] for sweep in apertures.SWEEPS[kind]]
+        value, share = analyse(*pair)
+        setattr(fit, name, value)
+        shares.append(share)
+        for _ in range(SHUFFLES):
+            chance.append(analyse(*(one[rng.permutation(len(one))] for one in pair))[1])
+    # Where both are asked for, a vertex has to follow wedges and rings: the weaker of the two counts.
+    fit.r2 = np.min(shares, 0)
+    return fit, _percentile(np.concatenate(chance))
+
+
+def _percentile(chance):
+    return float(np.percentile(chance, 95)) if len(chance) else 0.0
+
+
+# ---------------------------------------------------------------- comparison
+
+
+def _compared(encoder, fit, s, notes):
+    """Numbers (agreement, atlas, signs, borders) and maps (field_sign, border) of a fit."""
+    n, both = encoder.n_vertices, np.isfinite(fit.x).any()
+    rows = surfaces.full_index(encoder.hemi, encoder.vertex, encoder.density)
+    try:
+        mesh = surfaces.load_mesh(encoder.density)
+    except InputError:
+        mesh = None
+        notes.append(f"No mesh of density {encoder.density} is on this machine: no visual field sign and no borders.")
+    atlas = None if mesh is None else surfaces.atlas_retinotopy(encoder.density)
+
+    def with_sign(maps, x, y):
+        if mesh is not None and both and np.isfinite(x).any():
+            maps["field_sign"] = fieldsign.field_sign(x, y, rows, mesh, s.smoothing)
+        return maps
+
+    found = {"polar_angle": fit.polar_angle, "eccentricity": fit.eccentricity, "size": fit.size}
+    found = with_sign({k: v for k, v in found.items() if np.isfinite(v).any()}, fit.x, fit.y)
+    truths = {
+        name: with_sign(maps, x, y)
+        for name, (maps, x, y) in agreement.truths(encoder, atlas, rows, s.image_degrees).items()
+    }
+    numbers = {
+        "agreement": {
+            name: agreement.agreement(found, agreement.within(truth, s.radius), encoder.hemi, seed=s.seed)
+            for name, truth in truths.items()
+        },
+        "atlas": None if atlas is None else atlas.source, "signs": {}, "borders": {},
+    }  # fmt: skip
+    sign = found.get("field_sign", np.full(n, np.nan))
+    if "field_sign" not in found:
+        return numbers, {"field_sign": sign, "border": sign.copy()}
+    border = fieldsign.reversals(sign, rows, mesh)
+    early = {name: atlas.area == k for k, name in enumerate(surfaces.EARLY, start=1)}
+    areas = {name: mask[rows] for name, mask in early.items()} | encoder.rois
+    numbers["signs"] = fieldsign.right_shares(sign, areas, truths.get("atlas", {}).get("field_sign"))
+    numbers["borders"] = fieldsign.border_distances(border, rows, early, mesh)
+    return numbers, {"field_sign": sign, "border": border}
+
+
+# ---------------------------------------------------------------- settings
+
+
+def _checked(settings, degrees):
+    """The settings as a namespace, None filled in; InputError names the one that is wrong."""
+    s = SimpleNamespace(**settings)
+    for name, choices in {"protocol": apertures.SWEEPS, "carrier": ("checkerboard", "picture")}.items():
+        if getattr(s, name) not in tuple(choices):
+            raise InputError(
+                f"setting {name}: expected one of {', '.join(choices)}, found {getattr(s, name)!r}; choose one of these"
+            )
+    given = s.pictures if isinstance(s.pictures, list) else [s.pictures or ""]
+    if not all(isinstance(path, str) for path in given):
+        raise InputError(
+            "setting pictures: expected a folder, a list of files or none, found something else; give paths"
+        )
+    if s.pictures is not None and s.carrier != "picture":
+        raise InputError(
+            'setting pictures: expected carrier "picture" beside it, found "checkerboard"; change one of them'
+        )
+    half = degrees / 2
+    s.image_degrees = degrees
+    s.radius = _number("radius", half if s.radius is None else s.radius, 0.1 * half, half, "degrees")
+    for name, share in (("bar_width", 4), ("ring_width", 4), ("check_degrees", 8)):
+        value = getattr(s, name)
+        value = s.radius / share if value is None else value
+        setattr(s, name, _number(name, value, 0.02 * s.radius, s.radius, "degrees"))
+    s.wedge_angle = _number("wedge_angle", s.wedge_angle, 5, 180, "degrees")
+    s.noise = _number("noise", s.noise, 0, 100, "standard deviations")
+    s.steps = _whole("steps", s.steps, 8, 200)
+    s.repetitions = _whole("repetitions", s.repetitions, 1, 100)
+    s.smoothing = _whole("smoothing", s.smoothing, 0, 20)
+    s.seed = _whole("seed", s.seed, 0, 2**31)
+    frames = len(apertures.SWEEPS[s.protocol]) * s.steps * s.repetitions
+    if frames > LARGEST:
+        raise InputError(
+            f"settings steps and repetitions: expected at most {LARGEST} frames in all, found {frames}; lower one of them"
+        )
+    return s
+
+
+def _as_text(pictures):
+    """Paths as str, whatever kind they came as."""
+    if isinstance(pictures, list | tuple):
+        return [_as_text(path) for path in pictures]
+    return os.fspath(pictures) if isinstance(pictures, os.PathLike) else pictures
+
+
+def _number(name, value, low, high, unit):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
+        raise InputError(f"setting {name}: expected {low:.4g} to {high:.4g} {unit}, found {value!r}; change it")
+    return float(value)
+
+
+def _whole(name, value, low, high):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise InputError(f"setting {name}: expected a whole number from {low} to {high}, found {value!r}; change it")
+    return int(value)

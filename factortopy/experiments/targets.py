@@ -1,0 +1,104 @@
+"""Targets of activation maximization: which vertices a picture is to drive or suppress."""
+
+import numpy as np
+
+from factortopy.errors import InputError
+
+KINDS = ("roi", "vertex", "cluster", "weights")
+
+
+def target_of(encoder, spec):
+    """Weights of the encoder's vertices from a JSON-able description.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    spec : dict
+        One of {"roi": name}, {"vertex": row of the whole mesh, left hemisphere first}, {"cluster": number},
+        {"weights": N numbers}; "suppress" may hold another such description, whose weights are subtracted.
+
+    Returns
+    -------
+    (N,) float32
+        The driven part sums to 1 (in absolute values), the suppressed part to 1.
+
+    Raises
+    ------
+    InputError
+        Names what there is to choose from.
+    """
+    if not isinstance(spec, dict) or not spec:
+        raise _wrong(f'expected a description such as {{"roi": "FFA"}}, found {spec!r:.60}', "give one of its keys")
+    unknown = sorted(set(map(str, spec)) - {*KINDS, "suppress"})
+    kinds = [kind for kind in KINDS if kind in spec]
+    if unknown or len(kinds) > 1 or not (kinds or "suppress" in spec):
+        raise _wrong(
+            f"expected one of {', '.join(KINDS)} (and suppress), found {', '.join(map(str, spec))}", "keep one of them"
+        )
+    out = _unit(_part(encoder, kinds[0], spec[kinds[0]])) if kinds else np.zeros(encoder.n_vertices, np.float32)
+    if "suppress" in spec:
+        out = out - target_of(encoder, spec["suppress"])
+    return checked(encoder, out)
+
+
+def checked(encoder, weights):
+    """(N,) float32 weights that can be a target; InputError where they cannot."""
+    try:
+        out = np.asarray(weights, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise _wrong("expected one number a vertex, found something else", "give a list of numbers") from None
+    if out.shape != (encoder.n_vertices,):
+        raise _wrong(
+            f"expected {encoder.n_vertices} weights, one for each vertex of the encoder, found shape {out.shape}",
+            "draw it on this encoder's map",
+        )
+    if not np.isfinite(out).all():
+        raise _wrong("expected finite weights, found NaN or infinity", "set vertices without a value to 0")
+    if not np.abs(out).sum() > 0:
+        raise _wrong(
+            "expected some vertices to drive or suppress, found weights that are all 0", "choose some vertices"
+        )
+    return out
+
+
+def _unit(weights):
+    return weights / np.abs(weights).sum()
+
+
+def _part(encoder, kind, value):
+    if kind == "weights":
+        return checked(encoder, value)
+    if kind == "roi":
+        if not isinstance(value, str) or value not in encoder.rois:
+            names = ", ".join(encoder.rois) or "none: this subject has no ROIs"
+            raise _wrong(f"expected an ROI of the subject, found {value!r}", f"choose one of: {names}")
+        mask, there = np.asarray(encoder.rois[value], bool), f"ROI {value}"
+    elif kind == "vertex":
+        from factortopy.surfaces import full_index
+
+        rows = full_index(encoder.hemi, encoder.vertex, encoder.density)
+        mask, there = rows == value if _whole(value) else np.zeros(len(rows), bool), f"vertex {value!r}"
+        if not mask.any():
+            raise _wrong(
+                f"expected a row of the whole {encoder.density} mesh that the encoder covers, found {value!r}",
+                f"choose one of its {len(rows)} vertices, rows {rows.min()} to {rows.max()}",
+            )
+    else:
+        clusters = encoder.scores.get("clusters")
+        if clusters is None:
+            raise _wrong("expected an encoder with channel clusters, found one that was not scored", "score it first")
+        mask = clusters == value if _whole(value) and value >= 0 else np.zeros(len(clusters), bool)
+        there = f"cluster {value!r}"
+        if not mask.any():
+            raise _wrong(f"expected a cluster, found {value!r}", f"choose 0 to {int(np.max(clusters))}")
+    if not mask.any():
+        raise _wrong(f"expected vertices in {there}, found none", "choose another one")
+    return mask.astype(np.float32)
+
+
+def _whole(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _wrong(found, mend):
+    return InputError(f"target: {found}; {mend}")

@@ -1,0 +1,327 @@
+"""What the lab shows: the simulated brain beside the measured one, and an experiment's numbers."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from pages import shared
+
+REFERENCES = {"measured": "measured", "atlas": "atlas", "selectors": "the encoder's space selector"}
+SIDE = {"displayModeBar": False}
+SCORES = {
+    "circular_r": "polar angle, circular r", "angle_error": "polar angle, median error °",
+    "eccentricity_r": "eccentricity, Spearman", "size_r": "size, Spearman", "same_sign": "field sign, share equal",
+}  # fmt: skip
+MEASURES = {
+    "similarity": "similarity to the intact",
+    "dprime": "d′ of the contrast",
+    "change": "change of the response",
+}
+
+
+# ---------------------------------------------------------------- the brains
+
+
+def brains(result, encoder, experiment, height, beside=None):
+    """The result's maps, and what they are compared with ``beside`` them."""
+    from factortopy.view.lab_maps import result_maps
+
+    at, degrees = (encoder.hemi, encoder.vertex), float(encoder.info.get("image_degrees") or 8.4)
+    common = {"painted": shared.painted(encoder), "density": encoder.density, "context": shared.context_of(encoder)}
+    if result is None:
+        shared.brain(before(encoder, experiment, at, degrees, common), encoder, key=f"lab-{experiment}-none", height=height,
+                     group="lab")  # fmt: skip
+        st.caption("Not run yet: shown is what is known without the experiment. **Run** is on the right.")
+        return
+    maps = result_maps(result.maps, *at, image_degrees=degrees, **common)
+    if not maps:
+        st.info("No place of the brain gave a result: nothing was above chance.")
+        return
+    if not beside:
+        shared.brain(maps, encoder, key=f"lab-{experiment}", height=height, group="lab")
+        return
+    left, right = st.columns(2, gap="small")
+    name, known = beside
+    with right:
+        st.markdown(f"**{reference_name(name, encoder).capitalize()}**")
+        other = result_maps(known, *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)})
+        shown = getattr(st.session_state.get("lab-retinotopy"), "map", None)
+        names = [m.name for m in other]
+        shared.brain(
+            other, encoder, key=f"lab-beside-{name}", height=height - 45, group="lab", layout="flat",
+            map_name=shown if shown in names else names[0],
+        )  # fmt: skip
+    with left:
+        st.markdown("**Simulated experiment**")
+        shared.brain(
+            maps,
+            encoder,
+            key="lab-retinotopy",
+            height=height - 45,
+            group="lab",
+            layout="flat",
+            report=("vertex", "map"),
+        )
+
+
+def choose_reference(encoder):
+    """What stands beside simulated retinotopy: (name, {map: (N,)}), or None."""
+    known = references(encoder)
+    if not known:
+        return None
+    name = st.selectbox(
+        "Beside it", list(known), format_func=lambda name: reference_name(name, encoder), key="reference",
+        help="What the simulated maps are compared with.",
+    )  # fmt: skip
+    return name, known[name]
+
+
+def reference_name(name, encoder):
+    """What a reference is called."""
+    if name == "measured":
+        return "planted truth (simulated)" if encoder.simulated else "measured in this subject"
+    return REFERENCES[name]
+
+
+def references(encoder):
+    """{name: {map: (N,)}} of what retinotopy can be compared with."""
+    from factortopy.experiments.agreement import truths
+    from factortopy.surfaces import atlas_retinotopy
+
+    degrees = float(encoder.info.get("image_degrees") or 8.4)
+    found = truths(encoder, atlas_retinotopy(encoder.density), shared.rows_of(encoder), degrees)
+    return {name: maps for name, (maps, _, _) in found.items()}
+
+
+def before(encoder, experiment, at, degrees, common):
+    """Maps to show before the first result."""
+    from factortopy.view import layer_map, score_map
+    from factortopy.view.lab_maps import result_maps
+
+    if experiment == "retinotopy":
+        known = references(encoder)
+        name = "measured" if "measured" in known else next(iter(known), None)
+        if name is not None:
+            return result_maps(
+                known[name], *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)}
+            )
+    if encoder.has_selectors:
+        return [layer_map(encoder.selectors(), *at, **common)]
+    return [score_map(encoder.scores.get("score", np.zeros(encoder.n_vertices)), *at, **common)]
+
+
+# ---------------------------------------------------------------- the numbers
+
+
+def numbers(result, encoder):
+    """Tables, curves and pictures of a result, and what must be said beside them."""
+    KINDS[result.experiment](result, encoder)
+    with st.expander("What to keep in mind"):
+        st.markdown("\n".join(f"- {shared.plain(note)}" for note in result.notes))
+
+
+def retinotopy(result, encoder):
+    """Agreement, areas, borders, one place's course."""
+    told = result.numbers
+    st.markdown(
+        f"**{told['mapped']:,} of {told['vertices']:,} places have a fit**: their R² is above {told['floor']:.2f}, which 5 % of "
+        f"places reach when the frames are shuffled. {told['frames']} frames, {told['seconds']:.0f} s."
+    )
+    a, b = st.columns(2, gap="medium")
+    with a:
+        st.markdown("**Agreement**", help="Each hemisphere by itself, then the mean. By chance: the 95th percentile (of errors the "
+                    "5th) when vertices are swapped at random.")  # fmt: skip
+        rows = []
+        for key, words in SCORES.items():
+            scores = {name: found[key] for name, found in told["agreement"].items() if key in found}
+            if scores:
+                row = {"": words} | {reference_name(name, encoder): found["mean"] for name, found in scores.items()}
+                rows.append(row | {"by chance": next(iter(scores.values()))["floor"]})
+        table(rows)
+    with b:
+        st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
+                    "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the next column.")  # fmt: skip
+        signs = told.get("signs") or {}
+        table([
+            {"area": row["roi"], "with a fit": row["mapped"], "R²": row["r2"], "ecc. °": row["eccentricity"], "size °": row["size"],
+             "right sign": row["right_sign"], "atlas": (signs.get(row["roi"]) or {}).get("template")}
+            for row in told["areas"]
+        ])  # fmt: skip
+    for name, d in (told.get("borders") or {}).items():
+        if d.get("found_to_atlas") is not None:
+            st.markdown(f"Border {name}: reversals of the sign lie {d['found_to_atlas']:.1f} mm from the atlas' border on average "
+                        f"(by chance {d['chance']:.1f} mm).")  # fmt: skip
+    course(result, encoder)
+    st.image(list(result.pictures["frames"]), width=76)
+
+
+def course(result, encoder):
+    """Responses of the clicked place over the frames, and the fitted field's."""
+    from factortopy.experiments.retinotopic import fitted
+
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    if index is None:
+        st.caption("Click a place of the brain to see its responses over the frames.")
+        return
+    figure = go.Figure()
+    figure.add_scatter(y=np.asarray(result.arrays["responses"], np.float32)[:, index], name="response")
+    model = fitted(result, index)
+    if model is not None:
+        figure.add_scatter(y=model, name="fitted field", line={"dash": "dot"})
+    figure.update_layout(height=220, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="frame",
+                         title={"text": shared.where(encoder, index), "font": {"size": 14}})  # fmt: skip
+    st.plotly_chart(figure, width="stretch", config=SIDE, key="course")
+
+
+def localizer(result, encoder):
+    """Response profile by area, agreement with areas, examples."""
+    told = result.numbers
+    one = told["contrast"]
+    st.markdown(f"**{one['category']} against {', '.join(one['against'])}**: {one['more']:,} of {one['vertices']:,} places answer "
+                f"more, {one['less']:,} less (q ≤ {one['q']}).")  # fmt: skip
+    a, b = st.columns(2, gap="medium")
+    with a:
+        st.plotly_chart(profile(told["profile"]), width="stretch", config=SIDE, key="profile")
+    with b:
+        st.markdown(
+            "**Are the areas found?**", help="AUC: chance that a place of the area has a larger d′ than one outside; 0.5 is chance. "
+            "Dice: overlap of the area with equally many places of largest d′. Found: share of it among as many places as all areas "
+            "of that category have together.",
+        )  # fmt: skip
+        table([{"area": name, "by": row["category"], "AUC": row["auc"], "Dice": row["dice"],
+                "found": row["found"], "vertices": row["vertices"]}
+               for name, row in told["agreement"].items()])  # fmt: skip
+        for category, row in told.get("measured", {}).items():
+            st.markdown(
+                f"{category}: r = {row['r']:.2f} with the measured map {shared.plain(row['map'])} ({row['vertices']:,} vertices)."
+            )
+    pictures(result, 6)
+
+
+def profile(by_roi):
+    """Bars of mean responses by area and category."""
+    figure = go.Figure()
+    for category in next(iter(by_roi.values()), {}):
+        cells = [by_roi[roi][category] for roi in by_roi]
+        figure.add_bar(x=list(by_roi), y=[c["mean"] for c in cells], name=category,
+                       error_y={"array": [c["se"] for c in cells], "thickness": 1, "width": 0})  # fmt: skip
+    figure.update_layout(height=300, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="mean response",
+                         legend={"orientation": "h", "y": 1.15})  # fmt: skip
+    return figure
+
+
+def lesion(result, encoder):
+    """What was lost by area, beside random channels; dose and response."""
+    told = result.numbers
+    parts = told["lesioned"]["layers"]
+    st.markdown(
+        f"**{sum(parts.values()):,} {told['lesioned']['of']} in {len(parts)} layers**, gain {result.settings['gain']:g}."
+    )
+    a, b = st.columns(2, gap="medium")
+    with a:
+        rows = []
+        for name, row in told["rois"].items():
+            line = {"area": name, "response": row["response change"], f"d′ {told['contrast']['category']} before": row["dprime before"],
+                    "after": row["dprime after"], "similarity": row["similarity"]}  # fmt: skip
+            if "similarity, random" in row:
+                line |= {"after, random": row["dprime after, random"], "similarity, random": row["similarity, random"]}
+            rows.append(line)
+        st.markdown("**What is lost**", help="Similarity: correlation over pictures of the responses after with those before; 1 nothing "
+                    "lost. Random: equally many random channels.")  # fmt: skip
+        table(rows)
+    with b:
+        doses = told["doses"]
+        if doses["gain"]:
+            names = [n for n in ("V1", "FFA", "PPA", "EBA", "all") if n in doses["rois"]] or list(doses["rois"])
+            measure = st.selectbox(
+                "Dose and response",
+                list(MEASURES),
+                key="dose",
+                format_func=MEASURES.get,
+                help="Over what is left of the parts.",
+            )
+            figure = go.Figure()
+            for name in names:
+                for kind, curves in doses["rois"][name].items():
+                    figure.add_scatter(x=doses["gain"], y=curves[measure], name=name + (", random" if kind == "random" else ""),
+                                       line={"dash": "dot" if kind == "random" else "solid"}, legendgroup=name)  # fmt: skip
+            figure.update_layout(
+                height=280,
+                margin={"l": 0, "r": 0, "t": 10, "b": 0},
+                xaxis={"title": "what is left", "autorange": "reversed"},
+            )
+            st.plotly_chart(figure, width="stretch", config=SIDE, key="doses")
+
+
+def maximize(result, encoder):
+    """The pictures, how they grew, and how they compare."""
+    told = result.numbers
+    best = told["objective"]["seeds"].index(told["objective"]["best_seed"])
+    columns = st.columns(max(3, len(result.pictures["maximized"])))
+    for k, (column, pixels) in enumerate(zip(columns, result.pictures["maximized"], strict=False)):
+        column.image(pixels, width="stretch", caption=f"drives the target by {told['objective']['by_seed'][k]:.2f}"
+                     + (" (the one on the brain)" if k == best else ""))  # fmt: skip
+    base = told["baselines"]
+    st.markdown(
+        f"Target's response: **{told['objective']['best']:.2f}**. Best of {result.settings['rendered'] * 5} rendered pictures "
+        f"({base['rendered']['category']}) {base['rendered']['best']:.2f}; best noise of the same spectrum {base['noise']['best']:.2f}; "
+        f"grey {base['grey']:.2f}."
+    )
+    a, b = st.columns(2, gap="medium")
+    with a:
+        st.markdown("**How it grew**")
+        st.image(list(result.pictures["growth"]), width=96, caption=[f"step {s}" for s in told["growth_steps"]])
+        figure = go.Figure(
+            [go.Scatter(y=row, name=f"picture {k + 1}") for k, row in enumerate(result.arrays["history"])]
+        )
+        figure.update_layout(
+            height=200, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis_title="target"
+        )
+        st.plotly_chart(figure, width="stretch", config=SIDE, key="history")
+    with b:
+        st.markdown("**What else it drives**", help="z: in standard deviations over rendered pictures. A selective picture drives its "
+                    "target far more than any other area.")  # fmt: skip
+        rows = sorted(told["rois"].items(), key=lambda item: -(item[1]["z"] or -np.inf))
+        table(
+            [
+                {"area": n + (" (target)" if row["in_target"] else ""), "response": row["response"], "z": row["z"]}
+                for n, row in rows
+            ]
+        )
+
+
+def motion(result, encoder):
+    """Responses by stimulus, and what order means."""
+    told = result.numbers
+    same = "makes no difference" if told["identical"] else "makes a difference"
+    st.markdown(
+        f"**The order of the frames {same}** (largest change {told['shuffled frames']:.1e} of a response's spread)."
+    )
+    st.plotly_chart(profile(told["profile"]), width="stretch", config=SIDE, key="motion profile")
+    if "coherent" in told:
+        table(
+            [{"area": name, "d′ coherent against random": value} for name, value in told["coherent"]["dprime"].items()]
+        )
+    pictures(result, 4)
+
+
+def pictures(result, each):
+    """Rows of examples by name."""
+    with st.expander("What was shown"):
+        for name, stack in result.pictures.items():
+            st.caption(shared.plain(name))
+            st.image(list(stack[:each]), width=96)
+
+
+def table(rows):
+    """Rows of dicts; figures with two decimals."""
+    if not rows:
+        st.caption("Nothing to compare.")
+        return
+    frame = pd.DataFrame(rows)
+    shapes = {name: st.column_config.NumberColumn(format="%.2f") for name in frame.select_dtypes("float")}
+    st.dataframe(frame, hide_index=True, width="stretch", column_config=shapes)
+
+
+KINDS = {"retinotopy": retinotopy, "localizer": localizer, "lesion": lesion, "maximize": maximize, "motion": motion}

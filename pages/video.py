@@ -1,0 +1,134 @@
+"""A video on the page Your pictures: what the brain answers, frame by frame, played on the cortex."""
+
+import hashlib
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from factortopy import background
+from pages import shared
+
+TYPES = ("mp4", "mov", "webm", "mkv", "avi", "m4v", "gif")
+LONGEST = 60  # seconds
+STRIP = 8
+
+
+def page(encoder, height):
+    """Upload, watch, play."""
+    left, right = st.columns([2, 1], gap="medium")
+    with right, st.container(height=height, border=False):
+        upload = st.file_uploader("Drop a video here", type=list(TYPES), key="video",
+                                  help=f"Up to {LONGEST} s; shown to the network picture by picture.")  # fmt: skip
+        rate = st.slider("Pictures a second", 1, 8, 4, key="video rate")
+        hrf = st.toggle(
+            "Blood response (HRF)", key="hrf", help="Off: what each picture alone would drive. On: smeared and delayed as the blood "
+            "flow that fMRI measures, with the canonical haemodynamic response (SPM's, as nilearn has it).",
+        )  # fmt: skip
+        sample = st.button("No video at hand? Take a sample: flying forwards", icon=":material/movie:", width="stretch")
+        if sample:
+            st.session_state["sample video"] = True
+        if upload is None and not st.session_state.get("sample video"):
+            with left:
+                st.info("Drop a video on the right, or take the sample: the brain then answers each of its pictures.")
+            return
+        task, key = started(encoder, upload, rate, hrf)
+        beside = st.container()
+    with left:
+        if task.active or task.state != "finished":
+            waiting(key)
+            return
+        responses, times, frames, notices = task.result
+        from factortopy.view.lab_maps import time_maps
+
+        maps = time_maps(
+            responses, times, encoder.hemi, encoder.vertex, painted=shared.painted(encoder), density=encoder.density,
+            context=shared.context_of(encoder), what="Predicted response" + (" of the blood" if hrf else ""),
+        )  # fmt: skip
+        shared.brain(maps, encoder, key=f"video-{key[-8:]}", height=height, group="explore")
+    with beside:
+        for notice in notices:
+            st.caption(shared.plain(notice))
+        told(encoder, responses, times, frames)
+
+
+def started(encoder, upload, rate, hrf):
+    """The task that watches the video, and its key."""
+    data = None if upload is None else upload.getvalue()
+    stamp = hashlib.blake2b(data or b"sample", digest_size=8).hexdigest()
+    key = f"video-{encoder.fingerprint}-{stamp}-{rate}-{hrf}"
+    known = background.find(key)
+
+    def work(task):
+        from factortopy.experiments.video import watch
+        from factortopy.pictures.video import read_video
+
+        if data is None:
+            frames, times, notices = sample_video(rate, float(encoder.info.get("image_degrees") or 8.4))
+        else:
+            video = read_video(data, fps=rate, most=LONGEST * rate)
+            frames, times, notices = video.frames, video.times, video.notices
+        return watch(encoder, frames, times, hrf=hrf, on_progress=task.report), times, frames, notices
+
+    return known if known is not None and known.state != "stopped" else background.start(key, work), key
+
+
+@st.fragment(run_every=0.7)
+def waiting(key):
+    """Progress until the responses are there."""
+    task = background.find(key)
+    if task is None:
+        st.rerun()
+    if task.state == "failed":
+        st.error(shared.plain(task.error))
+        return
+    if not task.active:
+        st.rerun()
+    share = task.done / task.total if task.total else 0.0
+    text = f"Showing picture {task.done} of {task.total} to the network" if task.total else "Reading the video"
+    st.progress(min(1.0, share), text=text)
+    if st.button("Stop", key=f"stop-{key}", icon=":material/stop:"):
+        task.stop()
+
+
+def told(encoder, responses, times, frames):
+    """Strip of frames, the clicked place and areas over time."""
+    pick = np.linspace(0, len(frames) - 1, min(STRIP, len(frames))).round().astype(int)
+    columns = st.columns(4)
+    for k, i in enumerate(pick):
+        columns[k % 4].image(frames[i], caption=f"{times[i]:.1f} s", width="stretch")
+    st.plotly_chart(
+        courses(encoder, responses, times), width="stretch", config={"displayModeBar": False}, key="courses"
+    )
+    st.caption(
+        "The network sees one picture at a time: it knows nothing of motion, and shuffled pictures would give the same responses."
+        + (" Simulated subject." if encoder.simulated else "")
+    )
+
+
+def courses(encoder, responses, times):
+    """Mean response of areas, and the clicked place, over time."""
+    shown, figure = shared.painted(encoder), go.Figure()
+    for name, mask in encoder.rois.items():
+        if (mask & shown).any():
+            first = name in ("V1", "FFA", "PPA", "EBA")
+            figure.add_scatter(
+                x=times, y=responses[:, mask & shown].mean(1), name=name, visible=True if first else "legendonly"
+            )
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    if index is not None:
+        figure.add_scatter(x=times, y=responses[:, index], name="clicked place", line={"dash": "dot"})
+    figure.update_layout(
+        height=260, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="seconds", yaxis_title="response",
+        legend={"orientation": "h", "y": -0.3},
+    )  # fmt: skip
+    return figure
+
+
+@st.cache_data(show_spinner=False)
+def sample_video(rate, image_degrees):
+    """Six seconds of dots that fly towards the eye: frames, times, notices."""
+    from factortopy.pictures.movement import dots
+
+    frames = dots("expansion", frames=6 * rate, fps=float(rate), degrees=image_degrees)
+    return frames, np.arange(len(frames)) / rate, ["A drawn sample: dots as one sees them when flying forwards."]

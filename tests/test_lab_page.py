@@ -1,0 +1,155 @@
+"""The lab and the video page as Streamlit runs them: choose, run, see, take away; protocols; what is wrong is said."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, words
+
+from factortopy.experiments import protocol as protocols
+from factortopy.runs import find_run
+
+SHIPPED = "demo-vit_demo-1"
+
+
+@pytest.fixture
+def lab():
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    return at.run().switch_page("pages/lab.py").run()
+
+
+def choose(at, experiment):
+    at.session_state["experiment"] = experiment
+    return at.run()
+
+
+def press(at, label):
+    return next(b for b in at.button if b.label == label).click().run()
+
+
+def until_done(at, seconds=120):
+    end = time.monotonic() + seconds
+    while any(b.label == "Stop" for b in at.button):
+        assert time.monotonic() < end, "the experiment did not end"
+        time.sleep(0.3)
+        at.run()
+    return at
+
+
+def test_first_sight_says_what_to_do(lab):
+    assert not lab.exception and not lab.error
+    assert "Not run yet" in words(lab) and any(b.label == "Run" for b in lab.button)
+
+
+@pytest.mark.parametrize("experiment", protocols.EXPERIMENTS)
+def test_every_experiment_has_its_controls(lab, experiment):
+    at = choose(lab, experiment)
+    assert not at.exception and not at.error
+    for kind in (at.selectbox, at.slider, at.multiselect, at.toggle, at.text_input):
+        for widget in kind:
+            assert widget.help, f"{experiment}: {widget.label}"
+
+
+def test_run_see_and_find_again(lab):
+    at = choose(lab, "localizer")
+    next(s for s in at.slider if s.label == "Pictures a category").set_value(4).run()
+    until_done(press(at, "Run"))
+    assert not at.exception and not at.error
+    assert "faces against bodies, scenes, objects, words" in words(at) and "simulated" in words(at)
+    protocol = {"experiment": "localizer", "settings": {"n": 4}}
+    found = protocols.kept(find_run(SHIPPED), protocol)
+    assert found is not None and set(found.numbers["agreement"]) >= {"FFA", "PPA"}
+    # Another setting shows the last result and says so.
+    next(s for s in at.slider if s.label == "Pictures a category").set_value(5).run()
+    assert "made with other settings" in words(at)
+
+
+def test_retinotopy_stands_beside_what_is_known(lab):
+    next(s for s in lab.selectbox if s.label == "Stimulus").set_value("wedges and rings").run()
+    next(s for s in lab.slider if s.label == "Steps a sweep").set_value(8).run()
+    next(s for s in lab.slider if s.label == "Repetitions").set_value(1).run()
+    until_done(press(lab, "Run"))
+    assert not lab.exception and not lab.error
+    said = words(lab)
+    assert "places have a fit" in said and "Planted truth (simulated)" in said
+    beside = next(s for s in lab.selectbox if s.label == "Beside it")
+    assert len(beside.options) == 3
+    assert not beside.set_value("atlas").run().exception
+
+
+def test_a_protocol_file_sets_the_controls(lab):
+    given = {
+        "experiment": "lesion",
+        "settings": {"channels": {"roi": "PPA", "share": 0.2}, "gain": 0.5, "around": "zero"},
+    }
+    uploader = next(u for u in lab.file_uploader if u.label == "Open a protocol")
+    uploader.upload("mine.json", json.dumps(given).encode(), "application/json").run()
+    lab.run()
+    assert not lab.exception and not lab.error
+    shown = {s.label: s.value for s in (*lab.selectbox, *lab.slider)}
+    assert shown["Area"] == "PPA" and shown["Share of each layer, %"] == 20 and shown["What is left of it"] == 0.5
+    assert shown["Silenced to"] == "zero"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"experiment": "seance"}', '{"experiment": "lesion", "settings": {"gian": 1}}']
+)
+def test_a_wrong_protocol_file_is_said(lab, text):
+    uploader = next(u for u in lab.file_uploader if u.label == "Open a protocol")
+    uploader.upload("mine.json", text.encode(), "application/json").run()
+    assert not lab.exception and len(lab.error) == 1 and "mine" in lab.error[0].value
+
+
+def test_a_folder_that_is_not_there_is_said(lab, tmp_path):
+    at = choose(lab, "localizer")
+    next(t for t in at.text_input if t.label == "Pictures").set_value(str(tmp_path / "no")).run()
+    assert not at.exception and len(at.error) == 1
+
+
+def test_stop(lab):
+    at = choose(lab, "maximize")
+    at = press(at, "Run")
+    press(at, "Stop")
+    until_done(at)
+    assert not at.exception and not at.error and any(b.label == "Run" for b in at.button)
+
+
+# ---------------------------------------------------------------- a video
+
+
+def test_video_sample_plays():
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/your_pictures.py").run()
+    at.session_state["kind"] = "A video"
+    at.run()
+    assert "Drop a video" in words(at)
+    next(s for s in at.slider if s.label == "Pictures a second").set_value(1).run()
+    at = next(b for b in at.button if b.label.startswith("No video at hand")).click().run()
+    until_done(at)
+    at.run()
+    assert not at.exception and not at.error and "one picture at a time" in words(at)
+
+
+def test_video_that_is_none_is_said():
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/your_pictures.py").run()
+    at.session_state["kind"] = "A video"
+    at.run()
+    next(u for u in at.file_uploader if u.label == "Drop a video here").upload("a.mp4", b"no video", "video/mp4").run()
+    until_done(at)
+    at.run()
+    assert not at.exception and len(at.error) == 1
+
+
+def test_pictures_from_a_folder_are_ranked(tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / f"{k}.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/your_pictures.py").run()
+    next(t for t in at.text_input if t.label == "Folder with pictures").set_value(str(tmp_path)).run()
+    assert not at.exception and "could not be read" in " ".join(e.label for e in at.expander)
+    next(s for s in at.selectbox if s.label == "Among").set_value("my pictures").run()
+    assert not at.exception and "What drives it most" in words(at)

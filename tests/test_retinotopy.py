@@ -1,0 +1,470 @@
+"""Retinotopy: known fields come back, delays cancel, areas have their sign, and a planted encoder gives its centres."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import factortopy as ft
+from factortopy import experiments, surfaces
+from factortopy.backbones.base import Backbone
+from factortopy.encoder.encoder import Encoder
+from factortopy.encoder.selectors import Selectors
+from factortopy.experiments import fieldsign, phase, prf, retinotopic
+from factortopy.experiments.agreement import agreement, angle_error, circular_correlation
+from factortopy.experiments.result import Result
+from factortopy.pictures.apertures import SWEEPS, Geometry, masks
+
+GEOMETRY = Geometry(12.0, 6.0, 1.5, 45.0, 1.5, 24)
+
+
+@cache
+def sweeps(protocol, size=48):
+    return np.concatenate([masks(sweep, size, GEOMETRY) for sweep in SWEEPS[protocol]])
+
+
+def gaussian_course(mask, x, y, size):
+    """Σ S · exp(…), written out."""
+    n = mask.shape[1]
+    at = ((np.arange(n) + 0.5) / n - 0.5) * 12
+    weight = np.exp(-((at[None] - x) ** 2 + (-at[:, None] - y) ** 2) / (2 * size**2))
+    return (mask * weight).sum((1, 2))
+
+
+# ---------------------------------------------------------------- population receptive fields
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-5, 5), st.floats(-5, 5), st.floats(0.3, 2.5), st.floats(0.01, 100), st.floats(-50, 50))
+def test_a_known_field_comes_back(x, y, size, gain, offset):
+    if np.hypot(x, y) > 5:
+        x, y = 0.7 * x, 0.7 * y
+    response = gain * gaussian_course(sweeps("bars"), x, y, size) + offset * gain
+    found = prf.fit(response[:, None], sweeps("bars"), 12.0)
+    assert found.r2[0] > 0.9999
+    np.testing.assert_allclose([found.x[0], found.y[0], found.size[0]], [x, y, size], atol=0.02)
+    assert found.gain[0] == pytest.approx(gain, rel=0.02)
+    assert found.offset[0] == pytest.approx(offset * gain, abs=0.05 * gain * (1 + abs(offset)))
+
+
+def test_many_noisy_fields_come_back_at_once():
+    rng = np.random.default_rng(0)
+    n = 1500  # more than one chunk
+    angle, ecc = rng.uniform(0, 2 * np.pi, n), rng.uniform(0, 4.5, n)
+    x, y, size = ecc * np.cos(angle), ecc * np.sin(angle), rng.uniform(0.4, 2, n)
+    clean = prf.Model(sweeps("bars"), 12.0).courses(*(a.astype(np.float32) for a in (x, y, size)))
+    np.testing.assert_allclose(clean[:, 7], gaussian_course(sweeps("bars"), x[7], y[7], size[7]), rtol=1e-3)
+    noisy = clean + clean.std(0) * 0.5 * rng.standard_normal(clean.shape)
+    seen = []
+    found = prf.fit(noisy, sweeps("bars"), 12.0, lambda done, total: seen.append((done, total)))
+    assert prf.Model(sweeps("bars"), 12.0).chunk < n and seen[0] == (0, n) and seen[-1] == (n, n)
+    assert np.median(np.hypot(found.x - x, found.y - y)) < 0.15
+    assert np.corrcoef(found.size, size)[0, 1] > 0.9
+    assert found.r2.mean() == pytest.approx(0.8, abs=0.03)  # noise has a fifth of the variance
+    np.testing.assert_allclose(prf.course(found, sweeps("bars"), 12.0).mean(0), noisy.mean(0), rtol=0.02, atol=0.02)
+
+
+def test_slopes_are_those_of_the_course():
+    model = prf.Model(sweeps("bars"), 12.0)
+    x, y, size = np.float32([[1.0, -3], [2.0, 0.5], [0.8, 1.5]])
+    course, slopes = model.courses(x, y, size, slopes=True)
+    h = np.float32(0.01)
+    for k, (dx, dy, ds) in enumerate(((h, 0, 0), (0, h, 0), (0, 0, h))):
+        ahead = model.courses(x + dx, y + dy, size * np.exp(ds))
+        behind = model.courses(x - dx, y - dy, size * np.exp(-ds))
+        np.testing.assert_allclose(slopes[k], (ahead - behind) / (2 * h), atol=2e-3 * np.abs(slopes[k]).max())
+
+
+def test_responses_without_a_field_have_none():
+    flat, upside_down = np.full(len(sweeps("bars")), 3.0), -gaussian_course(sweeps("bars"), 1, 1, 1)
+    broken = np.where(np.arange(len(flat)) == 5, np.nan, upside_down)
+    found = prf.fit(np.stack([flat, broken, upside_down], 1), sweeps("bars"), 12.0)
+    assert np.isnan(found.x[:2]).all() and (found.r2[:2] == 0).all()
+    assert not found.gain[2] < 0 and found.r2[2] < 0.5  # gains are positive: suppression is not called a field
+
+
+def test_the_floor_separates_fields_from_noise():
+    rng = np.random.default_rng(1)
+    noise = rng.standard_normal((len(sweeps("bars")), 300))
+    floor = np.percentile(prf.coarse_r2(noise, sweeps("bars"), 12.0, shuffles=5), 95)
+    own = prf.coarse_r2(noise, sweeps("bars"), 12.0)
+    assert 0.01 < floor < 0.2 and (own > floor).mean() == pytest.approx(0.05, abs=0.04)
+    field = gaussian_course(sweeps("bars"), 2, -1, 1)[:, None]
+    assert prf.coarse_r2(field, sweeps("bars"), 12.0)[0] > 5 * floor
+    assert len(prf.coarse_r2(noise, sweeps("bars"), 12.0, shuffles=2, most=50)) == 100
+
+
+# ---------------------------------------------------------------- phase-encoded
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 359), st.integers(0, 4), st.integers(1, 4))
+def test_a_delay_cancels_between_the_senses(angle, delay, cycles):
+    x, y = 3 * np.cos(np.deg2rad(angle)), 3 * np.sin(np.deg2rad(angle))
+    ccw, cw = (
+        np.roll(np.tile(gaussian_course(masks(f"wedge {sense}", 48, GEOMETRY), x, y, 1.0), cycles), delay)[:, None]
+        for sense in ("ccw", "cw")
+    )
+    found, r2 = phase.polar_angle(ccw, cw, cycles)
+    assert angle_error(found, [angle]) < 1.5 and 0.4 < r2[0] <= 1
+    if delay > 1:  # one sense alone is off by the delay
+        assert angle_error(np.rad2deg(phase.lag(ccw, cycles)[0]), [angle]) > 10
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize("radius", [1.0, 2.5, 4.0, 5.0])
+def test_rings_give_the_eccentricity(radius, delay):
+    out, back = (
+        np.roll(np.tile(gaussian_course(masks(f"ring {way}", 48, GEOMETRY), 0, radius, 0.5), 2), delay)[:, None]
+        for way in ("expanding", "contracting")
+    )
+    found, r2 = phase.eccentricity(out, back, 2, GEOMETRY)
+    assert found[0] == pytest.approx(radius, abs=0.3) and r2[0] > 0.3
+
+
+def test_coherence_is_one_for_a_cosine_and_small_for_noise():
+    t = np.arange(96)
+    wave = np.cos(2 * np.pi * 4 * t / 96 - 1.2)
+    noise = np.random.default_rng(0).standard_normal(96)
+    lag, coherence = phase.lag(np.stack([wave, noise, np.ones(96)], 1), 4)
+    assert lag[0] == pytest.approx(1.2) and coherence[0] == pytest.approx(1) and coherence[1] < 0.4
+    assert np.isnan(lag[2]) and coherence[2] == 0
+
+
+# ---------------------------------------------------------------- visual field sign
+
+
+@pytest.fixture(scope="module")
+def template():
+    mesh = surfaces.load_mesh()
+    atlas = surfaces.fitted_retinotopy(mesh)
+    near = atlas.eccentricity < 8
+    rows = np.flatnonzero((atlas.area > 0) & near)
+    return mesh, atlas, rows, {name: atlas.area == k for k, name in enumerate(surfaces.EARLY, 1)}
+
+
+def test_areas_of_the_template_have_their_sign(template):
+    mesh, atlas, rows, areas = template
+    for side in (rows < mesh.n, rows >= mesh.n):
+        some = rows[side]
+        sign = fieldsign.field_sign(atlas.x[some], atlas.y[some], some, mesh)
+        shares = fieldsign.right_shares(sign, {name: mask[some] for name, mask in areas.items()}, -sign)
+        assert list(shares) == ["V1", "V2", "V3", "hV4"]
+        for name, floor in {"V1": 0.93, "V2": 0.85, "V3": 0.75, "hV4": 0.65}.items():
+            assert shares[name]["share"] > floor and shares[name]["template"] < 1 - floor
+        mirrored = fieldsign.field_sign(-atlas.x[some], atlas.y[some], some, mesh)
+        np.testing.assert_allclose(mirrored, -sign)
+
+
+def test_reversals_lie_at_the_borders_of_areas(template):
+    mesh, atlas, rows, areas = template
+    sign = fieldsign.field_sign(atlas.x[rows], atlas.y[rows], rows, mesh)
+    border = fieldsign.reversals(sign, rows, mesh)
+    assert set(np.unique(border[np.isfinite(border)])) == {0, 1}
+    distances = fieldsign.border_distances(border, rows, areas, mesh)
+    for name in ("V1/V2", "V2/V3"):
+        assert distances[name]["found_to_atlas"] < 0.6 * distances[name]["chance"]
+        assert distances[name]["atlas_to_found"] < 4  # mm: an edge and a half
+    nowhere = fieldsign.border_distances(np.zeros(len(rows)), rows, areas, mesh)
+    assert nowhere["V1/V2"]["found_to_atlas"] is None and nowhere["V1/V2"]["vertices"] == 0
+
+
+def test_unknown_vertices_have_no_sign(template):
+    mesh, atlas, rows, _ = template
+    x = np.array(atlas.x[rows])
+    x[::2] = np.nan
+    sign = fieldsign.field_sign(x, atlas.y[rows], rows, mesh)
+    assert (
+        np.isnan(sign[::2]).all()
+        and np.isfinite(sign).any()
+        and np.isnan(fieldsign.reversals(sign, rows, mesh)[::2]).all()
+    )
+
+
+def test_smoothing_averages_neighbours_and_leaves_constants(template):
+    mesh, _, rows, _ = template
+    values = np.random.default_rng(0).standard_normal(len(rows))
+    assert fieldsign.smooth(values, rows, mesh, 2).std() < 0.5
+    np.testing.assert_allclose(fieldsign.smooth(np.full(len(rows), 3.0), rows, mesh, 3), 3)
+    np.testing.assert_array_equal(fieldsign.smooth(values, rows, mesh, 0), values)
+
+
+# ---------------------------------------------------------------- agreement
+
+
+def some_maps(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    maps = {
+        "polar_angle": np.r_[rng.normal(0, 50, n // 2), rng.normal(180, 50, n // 2)] % 360,
+        "eccentricity": rng.uniform(0.5, 6, n), "size": rng.uniform(0.2, 2, n), "field_sign": rng.uniform(-1, 1, n),
+    }  # fmt: skip
+    return maps, np.repeat([0, 1], n // 2)
+
+
+def test_a_map_agrees_with_itself():
+    maps, hemi = some_maps()
+    scores = agreement(maps, maps, hemi)
+    assert scores["angle_error"]["mean"] == 0 and scores["angle_error"]["floor"] > 20
+    for name in ("circular_r", "eccentricity_r", "size_r", "same_sign"):
+        assert scores[name]["left"] == scores[name]["right"] == pytest.approx(1)
+        assert scores[name]["floor"] < (0.65 if name == "same_sign" else 0.25) and scores[name]["vertices"] == 400
+
+
+def test_turned_mirrored_and_unrelated_maps():
+    maps, hemi = some_maps()
+    angle = maps["polar_angle"]
+    turned = agreement({"polar_angle": (angle + 40) % 360}, maps, hemi)
+    assert turned["circular_r"]["mean"] == pytest.approx(1) and turned["angle_error"]["mean"] == pytest.approx(40)
+    assert agreement({"polar_angle": -angle % 360}, maps, hemi)["circular_r"]["mean"] == pytest.approx(-1)
+    below = 0
+    for seed in range(1, 21):
+        scores = agreement(some_maps(seed=seed)[0], maps, hemi, permutations=100)
+        below += sum(scores[k]["mean"] <= scores[k]["floor"] for k in ("circular_r", "eccentricity_r", "same_sign"))
+        assert scores["circular_r"]["mean"] < 0.3  # left and right alone would give 0.9 in one pool
+    assert below > 60 * 0.85
+
+
+def test_circular_correlation_follows_its_formula():
+    a, b = np.array([10.0, 80, 200, 350]), np.array([30.0, 60, 220, 300])
+    sine = [np.sin(np.deg2rad(v) - np.angle(np.exp(1j * np.deg2rad(v)).sum())) for v in (a, b)]
+    expected = (sine[0] * sine[1]).sum() / np.sqrt((sine[0] ** 2).sum() * (sine[1] ** 2).sum())
+    assert circular_correlation(a, b) == pytest.approx(expected)
+    assert np.isnan(circular_correlation(np.full(5, 20.0), np.arange(5)))
+    assert angle_error([359, 1, 180], [1, 359, 180]) == 2
+
+
+def test_missing_maps_and_few_vertices_say_nothing():
+    maps, hemi = some_maps()
+    few = {"eccentricity": np.where(np.arange(400) < 205, maps["eccentricity"], np.nan)}
+    scores = agreement(few, maps, hemi)
+    assert list(scores) == ["eccentricity_r"]
+    assert scores["eccentricity_r"]["right"] is None and scores["eccentricity_r"]["mean"] == pytest.approx(1)
+    assert agreement({"size": np.full(400, np.nan)}, maps, hemi) == {}
+
+
+# ---------------------------------------------------------------- a planted encoder over local tokens (simulated)
+
+
+class LocalContrast(Backbone):
+    """Tokens of cells of 8 pixels that see nothing but their cell: rectified differences from grey and of neighbours."""
+
+    name, layer_names, width, input_size, fingerprint = "local contrast", ("cells",), 4, 64, "local-contrast-1"
+
+    def pixel_tokens(self, pixels):
+        grey = pixels.mean(1, keepdim=True) - 128 / 255
+        across, down = grey.diff(dim=3, append=grey[..., -1:]), grey.diff(dim=2, append=grey[:, :, -1:])
+        parts = torch.cat([grey.relu(), (-grey).relu(), across.abs(), down.abs()], 1)
+        inner = torch.ones(1, 1, 8, 8)
+        inner[..., -1], inner[..., -1, :] = 0, 0  # differences across a cell's border belong to no cell
+        parts = parts * inner.repeat(1, 1, 8, 8)
+        cells = torch.nn.functional.avg_pool2d(parts, 8).permute(0, 2, 3, 1)
+        return [cells], [cells.mean((1, 2))]
+
+
+GRID, DEGREES = 8, 12.0
+
+
+def planted_encoder(maps=True, unread=0):
+    """Early visual cortex that looks where the template says; ``unread`` vertices at the end answer nothing."""
+    cortex = surfaces.visual_cortex(max_eccentricity=4.8)
+    early = np.isin(cortex.roi, surfaces.EARLY)
+    rows = cortex.rows[early]
+    n = len(rows)
+    x, y = cortex.retinotopy.x[rows], cortex.retinotopy.y[rows]
+    rng = np.random.default_rng(0)
+    channel = rng.uniform(0.2, 1, (n, 4)).astype(np.float32)
+    if unread:
+        channel[-unread:] = 0
+    factor = Selectors(
+        np.stack([x, -y], 1).astype(np.float32) / (DEGREES / 2), np.ones((n, 1), np.float32),
+        np.full(n, 0.02, np.float32), channel,
+    )  # fmt: skip
+    eye, zero = np.eye(4, dtype=np.float32), np.zeros(4, np.float32)
+    alignment = {"local": [eye], "local_offset": [zero], "global": [eye], "global_offset": [zero]}
+    measured = {"polar_angle": np.rad2deg(np.arctan2(y, x)) % 360, "eccentricity": np.hypot(x, y)} if maps else None
+    encoder = Encoder(
+        factor, alignment, rng.standard_normal(n).astype(np.float32), rows // 10242, rows % 10242, ["cells"], GRID,
+        info={"image_degrees": DEGREES, "simulated": True, "backbone": "local contrast"},
+        rois={name: cortex.roi[early] == name for name in surfaces.EARLY}, maps=measured,
+    )  # fmt: skip
+    encoder._backbone = LocalContrast()
+    return encoder
+
+
+CELL = 2 / GRID  # in units of the space selector
+
+
+def centre_error(found, encoder):
+    return np.linalg.norm(found.space - encoder.selectors().space, axis=1) / CELL
+
+
+@pytest.mark.parametrize("carrier", ["checkerboard", "picture"])
+def test_bars_give_the_planted_centres(carrier):
+    encoder = planted_encoder()
+    found = experiments.retinotopy(encoder, protocol="bars", carrier=carrier)
+    assert found.numbers["frames"] >= 300 and found.numbers["mapped"] == encoder.n_vertices
+    assert np.median(centre_error(found, encoder)) < 0.5
+    for against in ("measured", "atlas", "selectors"):
+        scores = found.agreement[against]
+        for side in ("left", "right"):
+            assert scores["circular_r"][side] > 0.95 and scores["eccentricity_r"][side] > 0.95
+        assert scores["circular_r"]["floor"] < 0.3 and scores["same_sign"]["mean"] > 0.75
+    # Angle, eccentricity and space are one place, told in three ways; y is up in angles and down in space.
+    angle = np.deg2rad(found.polar_angle)
+    np.testing.assert_allclose(found.space[:, 0] * 6, found.eccentricity * np.cos(angle), atol=1e-4)
+    np.testing.assert_allclose(found.space[:, 1] * 6, -found.eccentricity * np.sin(angle), atol=1e-4)
+    assert np.median(found.r2) > 0.85 and 0.2 < np.median(found.size) < 1.5  # degrees; a cell is 1.5 wide
+    signs = found.numbers["signs"]
+    assert signs["V1"]["share"] > 0.8 and signs["V2"]["share"] > 0.7
+    assert (found.field_sign[encoder.rois["V1"]] < 0).mean() == pytest.approx(signs["V1"]["share"], abs=0.02)
+
+
+def test_wedges_and_rings_give_the_planted_centres():
+    encoder = planted_encoder()
+    found = experiments.retinotopy(encoder, protocol="wedges and rings")
+    assert np.nanmedian(centre_error(found, encoder)) < 0.5 and np.isnan(found.size).all()
+    assert found.numbers["mapped"] > 0.9 * encoder.n_vertices
+    for side in ("left", "right"):
+        assert found.agreement["selectors"]["circular_r"][side] > 0.95
+        assert found.agreement["measured"]["eccentricity_r"][side] > 0.9
+
+
+@pytest.mark.parametrize("protocol, known", [("wedges", "polar_angle"), ("rings", "eccentricity")])
+def test_half_of_the_sweeps_give_half_of_the_place(protocol, known):
+    found = experiments.retinotopy(planted_encoder(), protocol=protocol)
+    missing = {"polar_angle": "eccentricity", "eccentricity": "polar_angle"}[known]
+    assert np.isfinite(getattr(found, known)).mean() > 0.9
+    for name in (missing, "space", "size", "field_sign", "border"):
+        assert np.isnan(getattr(found, name)).all()
+    scores = found.agreement["selectors"]
+    assert set(scores) == ({"circular_r", "angle_error"} if protocol == "wedges" else {"eccentricity_r"})
+    assert scores[next(iter(scores))]["mean"] > 0.9
+    area = found.numbers["areas"][0]
+    assert area["roi"] == "V1" and area["mapped"] > 0.9 and (area["angle_error"] is not None) == (protocol == "wedges")
+
+
+def test_noise_costs_precision_and_repetitions_win_it_back():
+    encoder = planted_encoder()
+    error = [
+        np.nanmedian(centre_error(experiments.retinotopy(encoder, noise=noise, repetitions=r), encoder))
+        for noise, r in ((0.0, 1), (2.0, 1), (2.0, 6))
+    ]
+    assert error[0] < error[2] < error[1]
+
+
+def test_vertices_that_follow_nothing_have_no_field():
+    encoder = planted_encoder(unread=40)
+    found = experiments.retinotopy(encoder, noise=0.0)
+    assert np.isnan(found.space[-40:]).all() and np.isnan(found.polar_angle[-40:]).all() and (found.r2[-40:] == 0).all()
+    assert np.isfinite(found.space[:-40]).all() and found.numbers["mapped"] == encoder.n_vertices - 40
+    drowned = experiments.retinotopy(encoder, noise=50.0, repetitions=1)
+    assert drowned.numbers["mapped"] < 0.3 * encoder.n_vertices and 0 < drowned.numbers["floor"] < 0.3
+
+
+def test_a_smaller_aperture_maps_no_further_than_it_reaches():
+    encoder = planted_encoder()
+    found = experiments.retinotopy(encoder, radius=3.0)
+    near = np.linalg.norm(encoder.selectors().space, axis=1) * 6 < 2.5
+    assert np.median(centre_error(found, encoder)[near]) < 0.5
+    assert found.agreement["measured"]["circular_r"]["vertices"] < 0.8 * encoder.n_vertices
+
+
+def test_without_maps_or_selectors_the_atlas_is_left():
+    encoder = planted_encoder(maps=False)
+    encoder.has_selectors = False  # as the baselines are
+    found = experiments.retinotopy(encoder, steps=12, repetitions=1)
+    assert set(found.agreement) == {"atlas"} and found.agreement["atlas"]["circular_r"]["mean"] > 0.9
+
+
+def test_without_a_mesh_there_are_maps_but_no_field_sign():
+    encoder = planted_encoder()
+    encoder.density = "41k"  # nested: the same vertices, on a mesh that does not ship
+    found = experiments.retinotopy(encoder, steps=12, repetitions=1)
+    assert set(found.agreement) == {"measured", "selectors"} and found.agreement["measured"]["circular_r"]["mean"] > 0.9
+    assert np.isnan(found.field_sign).all() and np.isnan(found.border).all() and found.numbers["signs"] == {}
+    assert any("41k" in note for note in found.result.notes)
+
+
+def test_an_encoder_without_the_space_factor_has_no_places_to_compare():
+    encoder = planted_encoder()
+    encoder.info["select"] = ("layer", "scale")
+    found = experiments.retinotopy(encoder, steps=12, repetitions=1)
+    assert "selectors" not in found.agreement
+    # Positions are averaged: fields are as wide as the picture, around its middle, wherever the vertex lies.
+    assert np.nanmedian(found.size) > 5 and np.nanmedian(found.eccentricity) < 2
+    assert abs(found.agreement["measured"]["circular_r"]["mean"]) < 0.3
+
+
+def test_the_same_settings_give_the_same_result_and_it_is_kept(tmp_path):
+    encoder = planted_encoder()
+    settings = retinotopic.DEFAULTS | {"steps": 10, "repetitions": 2, "noise": 1.0, "seed": 3}
+    first, again = retinotopic.run(encoder, settings), retinotopic.run(encoder, settings)
+    for name, values in first.maps.items():
+        assert values.dtype == np.float32 and values.shape == (encoder.n_vertices,)
+        np.testing.assert_array_equal(values, again.maps[name])
+    assert set(first.maps) == {"polar_angle", "eccentricity", "size", "r2", "field_sign", "border"}
+    assert first.numbers | {"seconds": 0} == again.numbers | {"seconds": 0} and first.settings == settings
+    assert first.pictures["frames"].shape == (16, 64, 64, 3)
+    first.save(tmp_path)
+    loaded = Result.load(tmp_path)
+    vertex = int(np.nanargmax(loaded.maps["r2"]))
+    course, answer = retinotopic.fitted(loaded, vertex), loaded.arrays["responses"][:, vertex].astype(float)
+    assert 1 - ((answer - course) ** 2).sum() / ((answer - answer.mean()) ** 2).sum() == pytest.approx(
+        loaded.maps["r2"][vertex], abs=0.02
+    )
+    other = retinotopic.run(encoder, settings | {"seed": 4})
+    assert (other.maps["r2"] != first.maps["r2"]).any()
+
+
+def test_progress_runs_to_the_end_and_stops_when_told():
+    seen = []
+    small = {"steps": 8, "repetitions": 1}
+    experiments.retinotopy(planted_encoder(), on_progress=lambda done, total: seen.append((done, total)), **small)
+    done, total = np.array(seen).T
+    assert (np.diff(done) >= 0).all() and done[-1] == total[-1] > 64 and len(set(total)) == 1
+    for limit in (1, 66):  # while the 64 frames are shown, and during the analysis
+
+        def until(done, total, limit=limit):
+            return done < limit
+
+        with pytest.raises(experiments.Stopped):
+            experiments.retinotopy(planted_encoder(), on_progress=until, **small)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"protocol": "spirals"}, {"carrier": "noise"}, {"radius": 7.0}, {"radius": "wide"}, {"bar_width": 0},
+        {"wedge_angle": 200}, {"ring_width": float("nan")}, {"check_degrees": -1}, {"steps": 2}, {"steps": 20.5},
+        {"repetitions": 0}, {"noise": -1}, {"noise": True}, {"smoothing": -1}, {"seed": "x"},
+        {"steps": 200, "repetitions": 100}, {"pictures": "folder"}, {"carrier": "picture", "pictures": 3},
+        {"carrier": "picture", "pictures": "/nowhere"}, {"carrier": "picture", "pictures": []},
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_named(wrong):
+    with pytest.raises(
+        ft.InputError, match=rf"setting.*{list(wrong)[-1] if len(wrong) == 1 else '(repetitions|pictures)'}"
+    ):
+        retinotopic.run(planted_encoder(), retinotopic.DEFAULTS | wrong)
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(ft.InputError, match="found 'speed'"):
+        experiments.retinotopy(planted_encoder(), speed=2)
+
+
+def test_given_pictures_are_the_carriers(tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / f"{k}.png")
+    settings = retinotopic.DEFAULTS | {"carrier": "picture", "steps": 12, "repetitions": 1}
+    folder = retinotopic.run(planted_encoder(), settings | {"pictures": str(tmp_path)})
+    files = [str(tmp_path / f"{k}.png") for k in range(3)]
+    listed = retinotopic.run(planted_encoder(), settings | {"pictures": files})
+    np.testing.assert_array_equal(folder.pictures["frames"], listed.pictures["frames"])
+    assert folder.numbers["agreement"]["measured"]["circular_r"]["mean"] > 0.95
