@@ -70,6 +70,27 @@ def click_vertex(page, view, row):
     click_at(page, view, place["x"], place["y"])
 
 
+def test_an_experiment_goes_on_when_the_page_is_left(app, page):
+    """The first thing a fresh server is asked for may be a link to a page."""
+    page.goto(f"{app.url}/lab")
+    expect_link = page.get_by_role("link", name="Explore")
+    expect_link.wait_for(timeout=60_000)
+    view = brain(page)
+    page.get_by_role("radio", name="Localizer").click()
+    page.get_by_text("Which places prefer faces").wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("button", name="Stop").wait_for()
+    page.get_by_role("link", name="Explore").click()
+    page.get_by_text("Click a place on the brain").wait_for(timeout=30_000)
+    page.get_by_role("link", name="Lab").click()
+    page.get_by_role("radio", name="Localizer").click()
+    page.get_by_text("Are the areas found?").wait_for(timeout=120_000)
+    view = brain(page)
+    assert int(view.get_attribute("data-painted")) > 0 and page.get_by_text("simulated", exact=True).count()
+    no_traceback(page)
+    shot(page, "lab_localizer")
+
+
 def test_explore_a_vertex(app, page):
     from factortopy.encoder import Encoder
     from factortopy.home import assets_dir
