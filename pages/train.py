@@ -8,7 +8,7 @@ from factortopy import jobs
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
 from factortopy.runs import ACTIVE, find_run, list_runs
-from pages import shared
+from pages import shared, subjects
 
 HEIGHT = 520
 STAGES = {
@@ -40,7 +40,7 @@ def page():
 def form():
     """Subject × network × recipe."""
     st.subheader("Train an encoder")
-    subject, subject_id = choose_subject()
+    subject, subject_id = subjects.choose()
     backbone, weights = choose_network()
     model = st.selectbox(
         "Model", list(MODEL_NAMES), format_func=MODEL_NAMES.get, help="Baselines of the papers: scores to compare "
@@ -94,48 +94,6 @@ def form():
             return
         st.session_state["watched"] = run.name
         st.rerun()
-
-
-def choose_subject():
-    """Subject as ``load_subject`` takes it, and which one of a folder."""
-    demo = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
-    choice = st.selectbox(
-        "Subject", list(demo), format_func=lambda k: demo[k] + (" (simulated)" if k else ""),
-        help="Whose brain. The demo subjects are simulated; a folder may hold an Algonauts 2023 subject.",
-    )  # fmt: skip
-    if choice:
-        st.caption("Simulated: 3,000 rendered pictures, rendered at the first use (about a minute).")
-        return choice, None
-    path = st.text_input("Folder", placeholder="path of an Algonauts 2023 subject, such as data/subj01").strip()
-    if not path:
-        st.caption("Paste the path of the folder on this machine; what is in it is shown here.")
-        return None, None
-    return findings(path)
-
-
-def findings(path):
-    """What is in the folder; (path, subject id) when it can be trained on."""
-    from factortopy.subjects.layouts import subjects_in
-
-    try:
-        several = subjects_in(path)
-    except InputError as error:
-        st.error(shared.plain(error))
-        return None, None
-    subject_id = st.selectbox("Which subject", several) if len(several) > 1 else None
-    found = checked(path, subject_id)
-    for name, value in found.facts.items():
-        st.markdown(f"**{shared.plain(name)}** {shared.plain(value)}")
-    for problem in found.problems:
-        (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
-    return (None, None) if found.stops else (path, subject_id)
-
-
-@st.cache_data(ttl=60, show_spinner="Looking through the folder …")
-def checked(path, subject_id):
-    from factortopy.subjects.check import check
-
-    return check(path, subject_id)
 
 
 def choose_network():

@@ -3,6 +3,7 @@
 from factortopy.analysis.clusters import channel_clusters
 from factortopy.analysis.gallery import Gallery, make_gallery, read_gallery
 from factortopy.analysis.hierarchy import hierarchy
+from factortopy.analysis.order import picture_order
 from factortopy.analysis.scores import brain_score, by_roi, held_out, predicted, score_run
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "held_out",
     "hierarchy",
     "make_gallery",
+    "picture_order",
     "predicted",
     "read_gallery",
     "score_run",
