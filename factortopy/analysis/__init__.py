@@ -1,6 +1,15 @@
-"""Reading an encoder: brain score, vertices above chance, hierarchy slope, channel clusters, held-out pictures."""
+"""Reading an encoder: scores, vertices above chance, hierarchy slope, channels, networks side by side, held-out pictures."""
 
+from factortopy.analysis.channels import channel_diversity, channel_image, cluster_areas, hemispheres_alike
 from factortopy.analysis.clusters import channel_clusters
+from factortopy.analysis.comparison import (
+    agreement,
+    best_network,
+    distance_to_best,
+    layer_shares,
+    layer_shift,
+    scores_by_roi,
+)
 from factortopy.analysis.gallery import Gallery, make_gallery, read_gallery
 from factortopy.analysis.hierarchy import hierarchy
 from factortopy.analysis.order import picture_order
@@ -8,14 +17,24 @@ from factortopy.analysis.scores import brain_score, by_roi, held_out, predicted,
 
 __all__ = [
     "Gallery",
+    "agreement",
+    "best_network",
     "brain_score",
     "by_roi",
     "channel_clusters",
+    "channel_diversity",
+    "channel_image",
+    "cluster_areas",
+    "distance_to_best",
     "held_out",
+    "hemispheres_alike",
     "hierarchy",
+    "layer_shares",
+    "layer_shift",
     "make_gallery",
     "picture_order",
     "predicted",
     "read_gallery",
     "score_run",
+    "scores_by_roi",
 ]

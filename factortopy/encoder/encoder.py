@@ -156,6 +156,14 @@ class Encoder:
             block.append(read_out(aligned, where, layer[k], scale[k], self.grid, dim, channel[k]) / dim)
         return torch.cat(block).T + bias
 
+    def aligned(self, local):
+        """Local tokens of all layers in the common channels: list of (n, h, w, C_l) tensors -> list of (n, h, w, D)."""
+        import torch
+
+        pairs = zip(self._alignment["local"], self._alignment["local_offset"], strict=True)
+        maps = [(torch.from_numpy(np.array(m)), torch.from_numpy(np.array(o))) for m, o in pairs]
+        return [tokens @ m + o for tokens, (m, o) in zip(local, maps, strict=True)]
+
     @cached_property
     def fingerprint(self):
         """Changes whenever what it learnt or its network changes; part of the key of cached responses."""

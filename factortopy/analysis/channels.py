@@ -1,0 +1,144 @@
+"""What channels say: the picture as a vertex or an area sees it, clusters by area, both hemispheres, diversity."""
+
+import numpy as np
+
+from factortopy.errors import InputError
+
+
+def channel_image(encoder, image, vertices):
+    """A picture as the channels of some vertices see it (paper, Figs. 7, 8, 25, 28–33).
+
+    The local tokens of all layers, aligned and summed with the vertices' mean layer weights, at the network's own
+    resolution; projected on the channel weights of a single vertex, or on the three main directions of several.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    image : array, PIL image or path
+    vertices : int, (k,) int or (N,) bool
+        Rows of the encoder's vertices.
+
+    Returns
+    -------
+    (h, w) float32 for one vertex, (h, w, 3) for several
+        0 … 1: the 5th to the 95th percentile. The signs of directions are chosen so that the vertices' mean weight is
+        positive on them.
+    """
+    import torch
+
+    from factortopy.features import compute
+
+    rows = _rows(encoder, vertices)
+    factor = encoder.selectors()
+    features = compute(encoder.backbone(), image, grid=None)
+    with torch.inference_mode():
+        layers = encoder.aligned([torch.from_numpy(np.asarray(t, np.float32)) for t in features.local])
+        side = max(layer.shape[1] for layer in layers), max(layer.shape[2] for layer in layers)
+        share = factor.layer[rows].mean(0)
+        seen = sum(float(s) * _resized(layer, side) for s, layer in zip(share, layers, strict=True))[0].numpy()
+    weight = np.asarray(factor.channel[rows], dtype=np.float64)
+    if len(rows) == 1:
+        return _stretched(seen @ weight[0])
+    directions = main_directions(weight)
+    return np.stack([_stretched(seen @ direction) for direction in directions], -1)
+
+
+def main_directions(weight, n=3):
+    """(n, D) main directions of channel weights (k, D), the mean not taken off: it is what the vertices share."""
+    _, _, directions = np.linalg.svd(weight, full_matrices=False)
+    directions = directions[:n]
+    directions *= np.where(directions @ weight.mean(0) < 0, -1, 1)[:, None]
+    missing = n - len(directions)
+    return np.concatenate([directions, np.zeros((missing, weight.shape[1]))]) if missing > 0 else directions
+
+
+def _rows(encoder, vertices):
+    given = np.atleast_1d(np.asarray(vertices))
+    rows = np.flatnonzero(given) if given.dtype == bool and len(given) == encoder.n_vertices else given
+    if not len(rows) or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= encoder.n_vertices:
+        raise InputError(
+            f"vertices: expected rows between 0 and {encoder.n_vertices - 1}, or a mask of them, found {vertices!r:.60}"
+        )
+    return rows
+
+
+def _resized(layer, side):
+    import torch.nn.functional as F
+
+    if tuple(layer.shape[1:3]) == side:
+        return layer
+    return F.interpolate(layer.permute(0, 3, 1, 2), side, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+
+
+def _stretched(values):
+    low, high = np.percentile(values, (5, 95))
+    return np.clip((values - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
+
+
+# ---------------------------------------------------------------- clusters, hemispheres, diversity
+
+
+def cluster_areas(labels, rois):
+    """Which areas each cluster lies in.
+
+    Parameters
+    ----------
+    labels : (N,) int, −1 outside; rois : {name: (N,) bool}
+
+    Returns
+    -------
+    list of dict
+        One row a cluster: cluster (from 1), vertices, and for each area the share of the cluster that lies in it.
+    """
+    rows = []
+    for k in range(int(labels.max()) + 1 if len(labels) else 0):
+        mask = labels == k
+        row = {"cluster": k + 1, "vertices": int(mask.sum())}
+        rows.append(row | {name: float((mask & area).sum() / max(1, mask.sum())) for name, area in rois.items()})
+    return rows
+
+
+def hemispheres_alike(encoder):
+    """Do both hemispheres read like channels (paper, 4.5)?
+
+    Returns
+    -------
+    list of dict
+        roi; same (cosine between the mean channel weights of its left and its right half) and other (mean cosine
+        between its left half and the right halves of the other areas).
+    """
+    weight, mean = np.asarray(encoder.selectors().channel, dtype=float), {}
+    for name, mask in encoder.rois.items():
+        halves = [weight[mask & (encoder.hemi == side)] for side in (0, 1)]
+        if all(len(half) >= 3 for half in halves):
+            mean[name] = [_unit(half.mean(0)) for half in halves]
+    rows = []
+    for name, (left, right) in mean.items():
+        others = [float(left @ pair[1]) for other, pair in mean.items() if other != name]
+        rows.append(
+            {"roi": name, "same": float(left @ right), "other": float(np.mean(others)) if others else float("nan")}
+        )
+    return rows
+
+
+def channel_diversity(encoder):
+    """How differently the vertices of an area read (paper, 4.5): 1 − mean cosine between their channel weights.
+
+    Returns
+    -------
+    list of dict, roi, vertices, diversity (0 all alike … 1 unrelated)
+    """
+    weight, rows = np.asarray(encoder.selectors().channel, dtype=float), []
+    for name, mask in encoder.rois.items():
+        if mask.sum() < 3:
+            continue
+        unit = weight[mask] / np.maximum(np.linalg.norm(weight[mask], axis=1, keepdims=True), 1e-12)
+        n = len(unit)
+        # The mean over pairs of different vertices, without holding them all.
+        cosine = (np.square(unit.sum(0)).sum() - n) / (n * (n - 1))
+        rows.append({"roi": name, "vertices": n, "diversity": float(1 - cosine)})
+    return rows
+
+
+def _unit(vector):
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

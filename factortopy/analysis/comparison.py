@@ -1,0 +1,174 @@
+"""Networks side by side: scores by ROI, distance to the best, layers' shares, agreement of two encoders, moved layers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from factortopy.errors import InputError
+
+
+def same_vertices(encoders):
+    """Check that encoders {name: Encoder} are of the same vertices; returns the first one.
+
+    Raises
+    ------
+    InputError
+        Naming the first that differs.
+    """
+    if not encoders:
+        raise InputError("comparison: expected at least one fitted encoder, found none; train one first")
+    names = list(encoders)
+    first = encoders[names[0]]
+    for name in names[1:]:
+        other = encoders[name]
+        alike = other.density == first.density and len(other.vertex) == len(first.vertex)
+        if not alike or (other.hemi != first.hemi).any() or (other.vertex != first.vertex).any():
+            raise InputError(
+                f"comparison: expected {name} to have the {first.n_vertices} vertices of {names[0]}, found other ones; "
+                "compare encoders of one subject, or of subjects with the same vertices"
+            )
+    return first
+
+
+def _scores(encoders):
+    same_vertices(encoders)
+    missing = [name for name, encoder in encoders.items() if "score" not in encoder.scores]
+    if missing:
+        raise InputError(f"comparison: expected a scored encoder, found {missing[0]} without scores; score it first")
+    return {name: np.asarray(encoder.scores["score"], dtype=float) for name, encoder in encoders.items()}
+
+
+def scores_by_roi(encoders, rois=None):
+    """Mean brain score of each encoder by ROI (paper, Table 13).
+
+    Parameters
+    ----------
+    encoders : {name: Encoder}, scored, of the same vertices
+    rois : {name: (N,) bool}, optional; those of the first encoder when None
+
+    Returns
+    -------
+    list of dict
+        One row a ROI and one for all vertices: roi, vertices, ceiling, then a column an encoder. NaN where nothing is
+        known.
+    """
+    scores = _scores(encoders)
+    first = next(iter(encoders.values()))
+    rows = []
+    for roi, mask in _areas(first, rois).items():
+        row = {"roi": roi, "vertices": int(mask.sum()), "ceiling": _mean(first.noise_ceiling, mask)}
+        rows.append(row | {name: _mean(score, mask) for name, score in scores.items()})
+    return rows
+
+
+def distance_to_best(encoders, rois=None):
+    """Root mean square over a ROI's vertices of (best R² of all encoders − R²); paper, Table 1.
+
+    The paper says root sum; its numbers are root means. Vertices without a score in any encoder do not count.
+
+    Returns
+    -------
+    list of dict
+        One row a ROI and one for all vertices: roi, vertices, best (mean over vertices of the best R²), a column an
+        encoder.
+    """
+    scores = _scores(encoders)
+    best = np.max(np.stack(list(scores.values())), 0)
+    rows = []
+    for roi, mask in _areas(next(iter(encoders.values())), rois).items():
+        use = mask & np.isfinite(best)
+        row = {"roi": roi, "vertices": int(use.sum()), "best": _mean(best, use)}
+        for name, score in scores.items():
+            row[name] = float(np.sqrt(np.mean((best[use] - score[use]) ** 2))) if use.any() else float("nan")
+        rows.append(row)
+    return rows
+
+
+def best_network(encoders):
+    """(N,) int, which encoder predicts each vertex best; −1 where none predicts it above chance."""
+    scores = np.stack([np.nan_to_num(s, nan=-np.inf) for s in _scores(encoders).values()])
+    shown = np.any([np.asarray(e.scores["predicted"], bool) for e in encoders.values()], 0)
+    return np.where(shown & np.isfinite(scores.max(0)), scores.argmax(0), -1)
+
+
+def layer_shares(encoder):
+    """(L,) share of the predicted vertices whose largest layer weight is on each layer."""
+    factor = encoder.selectors()
+    shown = np.asarray(encoder.scores["predicted"], bool) if encoder.scores else np.ones(encoder.n_vertices, bool)
+    count = np.bincount(factor.layer_argmax[shown], minlength=factor.layer.shape[1])
+    return count / max(1, int(shown.sum()))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two encoders' selectors are, over the vertices that both predict above chance.
+
+    vertices : how many
+    layer_equal, layer_near : share with the same best layer, with the same or the next one (None: different networks)
+    layer_r : correlation of the mean layer, from 0 the first to 1 the last
+    space : median distance of where they look, in shares of the picture's width, where both are local (scale < 0.6)
+    scale_r, score_r : correlations of scale and brain score
+    """
+
+    vertices: int
+    layer_equal: float | None
+    layer_near: float | None
+    layer_r: float
+    space: float
+    scale_r: float
+    score_r: float
+
+
+def agreement(a, b):
+    """``Agreement`` of two factorized encoders of the same vertices (seeds, recipes, networks, fine-tuning)."""
+    same_vertices({"a": a, "b": b})
+    use = np.ones(a.n_vertices, bool)
+    for encoder in (a, b):
+        if encoder.scores:
+            use &= np.asarray(encoder.scores["predicted"], bool)
+    x, y = a.selectors(), b.selectors()
+    near = use & (x.scale < 0.6) & (y.scale < 0.6)
+    alike = x.layer.shape[1] == y.layer.shape[1]
+    steps = np.abs(x.layer_argmax - y.layer_argmax)[use] if alike else None
+    score = ({} if not e.scores else e.scores for e in (a, b))
+    first, second = (s.get("score", np.full(a.n_vertices, np.nan)) for s in score)
+    return Agreement(
+        int(use.sum()),
+        float((steps == 0).mean()) if alike and use.any() else None,
+        float((steps <= 1).mean()) if alike and use.any() else None,
+        _correlation(x.layer_mean[use], y.layer_mean[use]),
+        float(np.median(np.linalg.norm(x.space - y.space, axis=1)[near]) / 2) if near.any() else float("nan"),
+        _correlation(x.scale[use], y.scale[use]),
+        _correlation(first[use], second[use]),
+    )
+
+
+def layer_shift(a, b):
+    """(N,) how far the mean layer of ``b`` lies above that of ``a``, in shares of the depth; NaN where one does not predict."""
+    same_vertices({"a": a, "b": b})
+    out = np.asarray(b.selectors().layer_mean - a.selectors().layer_mean, dtype=float)
+    for encoder in (a, b):
+        if encoder.scores:
+            out = np.where(np.asarray(encoder.scores["predicted"], bool), out, np.nan)
+    return out
+
+
+def _areas(encoder, rois):
+    rois = encoder.rois if rois is None else rois
+    areas = {name: np.asarray(mask, bool) for name, mask in rois.items()}
+    return areas | {"all": np.ones(encoder.n_vertices, bool)}
+
+
+def _mean(values, use):
+    if values is None or not use.any():
+        return float("nan")
+    values = np.asarray(values, dtype=float)[use]
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _correlation(a, b):
+    ok = np.isfinite(a) & np.isfinite(b)
+    if ok.sum() < 3 or a[ok].std() < 1e-12 or b[ok].std() < 1e-12:
+        return float("nan")
+    return float(np.corrcoef(a[ok], b[ok])[0, 1])
