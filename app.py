@@ -18,6 +18,7 @@ st.navigation(
         st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),
         st.Page("pages/your_pictures.py", title="Your pictures", icon=":material/image:"),
         st.Page("pages/lab.py", title="Lab", icon=":material/science:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
         st.Page("pages/data.py", title="Data", icon=":material/folder_open:"),
     ],
