@@ -67,6 +67,8 @@ def page():
     with beside:
         details(encoder, pictures, response, first, second)
     ranking(encoder, gallery, mine)
+    if encoder.has_selectors:
+        channels(encoder, pictures[first], first)
 
 
 def own_pictures(encoder):
@@ -295,6 +297,36 @@ def ranking(encoder, gallery, mine):
     for column, (value, name, pixels) in zip(st.columns(8), found, strict=False):
         column.image(square(pixels), width="stretch")
         column.caption(f"**{value:+.2f}** {shared.plain(name)}")
+
+
+def channels(encoder, pixels, name):
+    """The picture as the channels of an area or of the clicked place see it."""
+    st.subheader("What their channels see in it")
+    areas = [area for area, mask in encoder.rois.items() if mask.any()]
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    places = (["the clicked place"] if index is not None else []) + areas
+    chosen = st.multiselect("Of", places, places[:4], key="channels of", max_selections=8,
+                            help="An area's channels in three colours: like colours are read alike. A single place's in grey: bright "
+                            "where the picture drives it.")  # fmt: skip
+    columns = st.columns(8)
+    columns[0].image(square(pixels), caption=name, width="stretch")
+    for column, place in zip(columns[1:], chosen, strict=False):
+        rows = np.array([index]) if place == "the clicked place" else np.flatnonzero(encoder.rois[place])
+        try:
+            column.image(channel_picture(encoder, pixels, rows), caption=place, width="stretch")
+        except InputError as error:
+            column.error(shared.plain(error))
+
+
+@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
+def channel_picture(encoder, pixels, rows):
+    """``analysis.channel_image`` enlarged for the eye, (224, 224, 3) uint8."""
+    from PIL import Image
+
+    from factortopy.analysis import channel_image
+
+    seen = np.round(channel_image(encoder, pixels, rows) * 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(seen).convert("RGB").resize((224, 224), Image.Resampling.NEAREST))
 
 
 def area_bars(encoder, response):
