@@ -21,6 +21,7 @@ st.navigation(
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
         st.Page("pages/data.py", title="Data", icon=":material/folder_open:"),
+        st.Page("pages/networks.py", title="Networks", icon=":material/hub:"),
     ],
     position="top",
 ).run()

@@ -25,9 +25,11 @@ _WHERE = {
     "brain_score": "analysis",
     "extract": "features",
     "fit": "encoder",
+    "from_module": "backbones.modules",
     "list_backbones": "backbones",
     "load_backbone": "backbones",
     "load_subject": "subjects",
+    "plan": "features",
     "read_image": "pictures.reading",
 }
 _MODULES = ("analysis", "experiments", "surfaces", "view")

@@ -30,7 +30,7 @@ def parser():
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     verb = verbs.add_parser("check", help="look through a data set and list what would stop or disturb a training")
-    verb.add_argument("path", metavar="PATH", help="folder of a data set (Algonauts 2023), or demo-1, demo-2, demo-3")
+    verb.add_argument("path", metavar="PATH", help="folder of a data set (NSD, Algonauts 2023), or demo-1, demo-2, demo-3")
     _subject_id(verb)
 
     verb = verbs.add_parser(
@@ -86,10 +86,46 @@ def parser():
     )
     verb.add_argument("--out", metavar="DIR", help="folder for the result, its maps as GIFTI and PNG")
     verb.add_argument("--write", metavar="FILE", help="write the protocol to FILE and stop")
+    verb.add_argument("--again", action="store_true", help="run it even though its result is kept")
 
     verb = verbs.add_parser("maps", help="write a run's maps as PNG and GIFTI")
     verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
     verb.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
+
+    verb = verbs.add_parser(
+        "export",
+        help="write a run to take away: pictures, drawings, a film, the viewer as a page, GIFTI, the run as one file",
+        description="Write a finished run in the forms asked for: png (flat maps, and the surface in six views), svg (flat "
+        "maps and charts), gif and mp4 (the layers turning), html (the viewer as one page that needs neither Python nor "
+        "network), gifti (for other programs), run (one file to send).",
+    )
+    verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
+    verb.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
+    verb.add_argument(
+        "--what", metavar="W,W", default="png,svg,gif,html,gifti,run",
+        help="some of png, svg, gif, mp4, html, gifti, run (default: all but mp4)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--width", type=_size(5.0, 60.0), default=17.8, metavar="CM", help="width of pictures (default 17.8 cm)"
+    )
+    verb.add_argument("--dpi", type=_size(50, 1200), default=300, metavar="N", help="dots an inch (default 300)")
+
+    verb = verbs.add_parser("compare", help="print networks side by side: scores, distance to the best, hierarchy")
+    verb.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of runs, of the same vertices")
+    verb.add_argument("--csv", metavar="FILE", help="write the tables to FILE as well")
+
+    verb = verbs.add_parser(
+        "report",
+        help="every figure and table of fitted networks as one HTML page",
+        description="Write report.html, figures/ (PNG, SVG, CSV) and maps/ (GIFTI) of fitted networks. Without --quick new "
+        "fits are made and kept under DIR/runs (about 30); the same command goes on where it was stopped.",
+    )
+    verb.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of runs, of the same vertices")
+    verb.add_argument("--out", required=True, metavar="DIR", help="folder for the report")
+    verb.add_argument("--quick", action="store_true", help="only what the run folders hold: no new fits, no subject")
+    verb.add_argument(
+        "--steps", type=_whole(1), metavar="N", help="optimiser steps of the new fits (default: those of the first run)"
+    )
     return root
 
 
@@ -117,6 +153,17 @@ def _whole(least):
         return value
 
     number.__name__ = "whole number"
+    return number
+
+
+def _size(low, high):
+    def number(text):
+        value = float(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected {low:g} to {high:g}, found {text}")
+        return value
+
+    number.__name__ = "number"
     return number
 
 

@@ -7,12 +7,14 @@ import time
 from factortopy.errors import InputError
 from factortopy.experiments.responses import Stopped
 
+MOST = 4  # ended tasks that are remembered, with what they returned
+POLL_SECONDS = 0.1
 _tasks, _guard, _turn = {}, threading.Lock(), threading.Lock()
 log = logging.getLogger("factortopy.background")
 
 
 class Task:
-    """One piece of work.
+    """One piece of work; ``label`` says what it is.
 
     state : "waiting", "running", "finished", "stopped" or "failed"
     done, total : int, as far as it has come
@@ -20,8 +22,8 @@ class Task:
     result : what it returned; error : a sentence for the user, when it failed
     """
 
-    def __init__(self, work):
-        self.state, self.done, self.total = "waiting", 0, 0
+    def __init__(self, work, label=""):
+        self.state, self.done, self.total, self.label = "waiting", 0, 0, label
         self.partial = self.result = self.error = None
         self._wish, self._work, self._begun = threading.Event(), work, None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -51,25 +53,33 @@ class Task:
         self.partial = partial
 
     def _run(self):
-        with _turn:  # two at once would both take twice as long
+        while not _turn.acquire(timeout=POLL_SECONDS):  # two at once would both take twice as long
+            if self._wish.is_set():
+                self.state = "stopped"
+                return
+        try:
             if self._wish.is_set():
                 self.state = "stopped"
                 return
             self.state, self._begun = "running", time.monotonic()
-            try:
-                self.result = self._work(self)
-                self.state = "finished"
-            except Stopped:
-                self.state = "stopped"
-            except InputError as error:
-                self.error, self.state = str(error), "failed"
-            except Exception as error:  # a fault of ours: the page says so, the log knows all
-                log.exception("background work failed")
-                self.error, self.state = f"a fault in FactorTopy: {type(error).__name__}: {error}", "failed"
+            self.result = self._work(self)
+            self.state = "finished"
+        except Stopped:
+            self.state = "stopped"
+        except InputError as error:
+            self.error, self.state = str(error), "failed"
+        except Exception as error:  # a fault of ours: the page says so, the log knows all
+            log.exception("background work failed")
+            self.error, self.state = f"a fault in FactorTopy: {type(error).__name__}: {error}", "failed"
+        finally:
+            self._work = None  # it may hold an upload
+            _turn.release()
 
 
-def start(key, work):
+def start(key, work, label=""):
     """Start ``work(task)`` under a key; the one that runs already when there is one.
+
+    Of those that have ended the last ``MOST`` are remembered.
 
     Returns
     -------
@@ -78,9 +88,18 @@ def start(key, work):
     with _guard:
         task = _tasks.get(key)
         if task is None or not task.active:
-            task = _tasks[key] = Task(work)
+            _tasks.pop(key, None)
+            for old in [name for name, known in _tasks.items() if not known.active][:-MOST]:
+                del _tasks[old]
+            task = _tasks[key] = Task(work, label)
             task._thread.start()
         return task
+
+
+def active(prefix=""):
+    """{key: Task} of what runs or waits, of keys that begin so."""
+    with _guard:
+        return {key: task for key, task in _tasks.items() if task.active and key.startswith(prefix)}
 
 
 def find(key):

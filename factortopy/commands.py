@@ -9,6 +9,7 @@ import factortopy
 from factortopy.errors import InputError
 
 SECONDS_BETWEEN_LINES = 10.0
+MOST_LINES = 40  # of an experiment's numbers
 STAGE_WORDS = {"pictures": "pictures and network", "features": "features", "fit": "fit", "score": "score"}
 
 
@@ -89,6 +90,7 @@ def extract(options):
     subject = factortopy.load_subject(options.subject, options.subject_id)
     backbone = factortopy.load_backbone(options.backbone, weights=options.weights)
     ticker = Ticker()
+    ticker.say(f"before it starts: {factortopy.plan(backbone, len(subject.images)).sentence()} at most")
     begun = time.monotonic()
 
     def on_progress(done, total):
@@ -223,6 +225,16 @@ def maps(options):
     return 0
 
 
+def export(options):
+    """Write a finished run to take away."""
+    from factortopy.view.export import export_run
+
+    run, _ = _finished(options.run)
+    what = [one.strip() for one in options.what.split(",") if one.strip()]
+    export_run(run, options.out, what, width=options.width / 2.54, dpi=options.dpi, say=print)
+    return 0
+
+
 def simulate(options):
     """Run an experiment; print its numbers and where the result lies."""
     from factortopy.experiments import protocol as protocols
@@ -235,26 +247,45 @@ def simulate(options):
         return 0
     run, _ = _finished(options.run)
     encoder, ticker = factortopy.Encoder.load(run.path), Ticker()
-    begun = time.monotonic()
+    begun, result = time.monotonic(), None if options.again else protocols.kept(run, protocol)
 
     def on_progress(done, total):
         left = (time.monotonic() - begun) / done * (total - done) if done else None
         ticker({"stage": protocol["experiment"], "step": int(done), "total": total, "remaining": left})
 
-    try:
-        result = protocols.run_protocol(protocol, encoder, on_progress)
-    finally:
-        ticker.finish()
+    if result is None:
+        try:
+            result = protocols.run_protocol(protocol, encoder, on_progress)
+        finally:
+            ticker.finish()
+        protocols.keep(result, run)
     if options.out:
         from factortopy.view.export import export_result
 
         result.save(options.out)
         told = [str(path) for path in export_result(options.out, result, encoder)]
     else:
-        told = [f"kept: {protocols.keep(result, run)}"]
-    for line in [*protocols.summary(result), *(f"note: {note}" for note in result.notes), *told]:
+        told = [f"kept: {protocols.result_folder(run, protocol)}"]
+    lines = protocols.summary(result)
+    if len(lines) > MOST_LINES:
+        lines = [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} more in result.json"]
+    for line in [*lines, *(f"note: {note}" for note in result.notes), *told]:
         print(line)
     return 0
+
+
+def report(options):
+    """Write the report of some finished runs."""
+    from factortopy.report.command import report_verb
+
+    return report_verb(options)
+
+
+def compare(options):
+    """Print networks side by side."""
+    from factortopy.report.command import compare_verb
+
+    return compare_verb(options)
 
 
 def _settings(assignments):

@@ -4,16 +4,17 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
-from factortopy.files import write_json
+from factortopy.files import take_space, write_json
 from factortopy.home import cache_dir
+from factortopy.tokens import PRECISIONS, Reader, as_pixels, on_device, plan, size_text, token_batches  # noqa: F401
 
 FORMAT = 2  # of the cache; part of its key
 
@@ -77,64 +78,14 @@ class Features:
         )  # fmt: skip
         return out
 
-
-def as_pixels(image):
-    """A picture given as array, PIL image or path -> (H, W, 3) uint8."""
-    if isinstance(image, np.ndarray):
-        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
-            return image
-        raise InputError(
-            f"picture: expected an array (height, width, 3) of uint8, found {image.shape} of {image.dtype}; "
-            "convert it with factortopy.read_image"
-        )
-    from factortopy.pictures.reading import read_image
-
-    return read_image(image)
-
-
-def _batches(images, size):
-    """Batches of equal-sized pictures, in order: pixels (b, H, W, 3)."""
-    batch = []
-    for image in images:
-        pixels = as_pixels(image)
-        if batch and (len(batch) == size or pixels.shape != batch[0].shape):
-            yield np.stack(batch)
-            batch = []
-        batch.append(pixels)
-    if batch:
-        yield np.stack(batch)
-
-
-def _tokens(backbone, images, grid, batch=32):
-    """Yield per batch (local, global) float16 arrays, local tokens pooled to the encoder's grid.
-
-    Raises
-    ------
-    InputError
-        Naming the layer whose tokens are infinite or not a number in half precision.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    for pixels in _batches(images, batch):
-        with torch.inference_mode():
-            local, token = backbone.tokens(pixels)
-            pooled = []
-            for t in local:
-                t = t.float()
-                if grid and t.shape[1:3] != (grid, grid):
-                    t = F.interpolate(
-                        t.permute(0, 3, 1, 2), (grid, grid), mode="bilinear", antialias=True, align_corners=False
-                    ).permute(0, 2, 3, 1)
-                pooled.append(t.half().cpu().numpy())
-            token = [t.float().half().cpu().numpy() for t in token]
-        for name, *tokens in zip(backbone.layer_names, pooled, token, strict=True):
-            if not all(np.isfinite(t).all() for t in tokens):
-                raise InputError(
-                    f"{backbone.name}, layer {name}: expected tokens that half precision can hold, "
-                    "found infinity or NaN; the weights may be damaged: fetch them again"
-                )
-        yield pooled, token
+    def only(self, layers):
+        """Features of some layers (0-based), in that order; InputError for one that is not there."""
+        missing = [k for k in layers if not 0 <= k < len(self.local)]
+        if missing or not len(layers):
+            raise InputError(f"layers: expected numbers from 0 to {len(self.local) - 1}, found {list(layers)}")
+        names = [self.layer_names[k] for k in layers]
+        parts = ([kind[k] for k in layers] for kind in (self.local, self.global_))
+        return replace(self, **dict(zip(("local", "global_"), parts, strict=True)), layer_names=names)
 
 
 def _described(backbone, local, global_):
@@ -144,11 +95,12 @@ def _described(backbone, local, global_):
     )  # fmt: skip
 
 
-def compute(backbone, images, grid=8):
-    """Features of a few pictures (or of a single one), in memory, nothing kept on disk."""
+def compute(backbone, images, grid=8, device=None, precision=None):
+    """Features of a few pictures (or of a single one), in memory, nothing kept on disk; see ``extract``."""
     single = isinstance(images, str | os.PathLike) or hasattr(images, "convert") or getattr(images, "ndim", 0) == 3
     images = [images] if single else list(images)
-    parts = list(_tokens(backbone, images, grid))
+    with on_device(backbone, device):
+        parts = list(token_batches(backbone, images, grid, precision))
     if not parts:
         raise InputError("pictures: expected at least one, found none; choose a picture")
     layers = range(len(parts[0][0]))
@@ -175,7 +127,7 @@ def content_key(images):
     return digest.hexdigest()
 
 
-def extract(backbone, images, on_progress=None, cache=True, grid=8):
+def extract(backbone, images, on_progress=None, cache=True, grid=8, device=None, precision=None):
     """Tokens of every layer for every picture; computed once, then read from disk.
 
     Parameters
@@ -188,26 +140,42 @@ def extract(backbone, images, on_progress=None, cache=True, grid=8):
         Keep the result under the home folder, keyed by the content of pictures, weights and settings.
     grid : int or None
         Side that local tokens are pooled to; None keeps the network's own.
+    device : str, optional
+        Where the network runs meanwhile ("cuda", "cpu", "mps"); None: a GPU where there is one.
+    precision : {"float32", "float16", "bfloat16"}, optional
+        Of the network's products; None: float16 on a GPU, float32 elsewhere. Tokens are kept as float16 in any case.
 
     Returns
     -------
     Features
         Memory-mapped float16 arrays (in memory when ``cache`` is False); None when stopped.
+
+    Raises
+    ------
+    InputError
+        No pictures, too little disk or memory, a device that is not there, tokens beyond half precision.
     """
     total = len(images)
     if not total:
         raise InputError("pictures: expected at least one, found none; choose a subject with pictures")
+    if precision not in (None, *PRECISIONS):
+        raise InputError(
+            f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}; choose one of these"
+        )
     if not cache:
-        return compute(backbone, images, grid)
-    key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}"
-    folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-    found = _finished(folder, backbone)
-    if found is not None:
-        return found
-    with _alone(folder, total, on_progress) as alone:
-        if not alone:
-            return None
-        return _finished(folder, backbone) or _fill(folder, backbone, images, grid, on_progress)
+        return compute(backbone, images, grid, device, precision)
+    with on_device(backbone, device):
+        precision = Reader(backbone, grid, precision).precision
+        mixed = "" if precision == "float32" else f":{precision}"
+        key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}{mixed}"
+        folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+        found = _finished(folder, backbone)
+        if found is not None:
+            return found
+        with _alone(folder, total, on_progress) as alone:
+            if not alone:
+                return None
+            return _finished(folder, backbone) or _fill(folder, backbone, images, grid, precision, on_progress)
 
 
 def _finished(folder, backbone):
@@ -238,38 +206,64 @@ def _alone(folder, total, on_progress):
         lock.release()
 
 
-def _fill(folder, backbone, images, grid, on_progress):
+def _fill(folder, backbone, images, grid, precision, on_progress):
     """Extract what is missing in the folder; None when stopped."""
     total = len(images)
-    first = next(_tokens(backbone, images[:1], grid))
+    first = next(token_batches(backbone, images[:1], grid, precision))
     needed = total * sum(a.nbytes for part in first for a in part)
     done = _resume(folder, first, total, needed)
-    local, global_ = _open(folder, len(first[0]), "r+")
-    for part_local, part_global in _tokens(backbone, images[done:], grid):
-        n = len(part_local[0])
-        for l in range(len(part_local)):
-            local[l][done : done + n], global_[l][done : done + n] = part_local[l], part_global[l]
-        done += n
-        if on_progress is not None and on_progress(done, total) is False and done < total:
-            return _pause(folder, local, global_, done)
-        if done % 1024 < n:  # a killed extraction goes on from the last thousand
-            _pause(folder, local, global_, done)
-    _pause(folder, local, global_, done)
+    with ExitStack() as stack:
+        # Written, not mapped: pages of a map would count as this process's memory until the system wants them back.
+        paths = [path for kind in _files(folder, len(first[0])) for path in kind]
+        writers = [stack.enter_context(_Rows(path)) for path in paths]
+        for local, token in token_batches(backbone, images[done:], grid, precision):
+            for writer, rows in zip(writers, (*local, *token), strict=True):
+                writer.put(done, rows)
+            n = len(local[0])
+            done += n
+            if on_progress is not None and on_progress(done, total) is False and done < total:
+                return _pause(folder, writers, done)
+            if done % 1024 < n:  # a killed extraction goes on from the last thousand
+                _pause(folder, writers, done)
+        _pause(folder, writers, done)
     write_json(folder / "done.json", {"pictures": total, "backbone": backbone.name, "grid": grid})
     return _described(backbone, *_open(folder, len(first[0])))
+
+
+class _Rows:
+    """A .npy file whose rows are overwritten in place."""
+
+    def __init__(self, path):
+        mapped = np.load(path, mmap_mode="r")
+        self._start, self._row = mapped.offset, mapped[:1].nbytes
+        self._file = open(path, "r+b")
+
+    def put(self, row, block):
+        self._file.seek(self._start + row * self._row)
+        self._file.write(np.ascontiguousarray(block).data)
+
+    def flush(self):
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
 
 
 def _files(folder, layers):
     return [[folder / f"{kind}-{l:02d}.npy" for l in range(layers)] for kind in ("local", "global")]
 
 
-def _open(folder, layers, mode="r"):
-    return [[np.load(path, mmap_mode=mode) for path in paths] for paths in _files(folder, layers)]
+def _open(folder, layers):
+    return [[np.load(path, mmap_mode="r") for path in paths] for paths in _files(folder, layers)]
 
 
-def _pause(folder, local, global_, done):
-    for array in (*local, *global_):
-        array.flush()
+def _pause(folder, writers, done):
+    for writer in writers:
+        writer.flush()
     write_json(folder / "progress.json", {"done": done})
 
 
@@ -306,20 +300,9 @@ def _resume(folder, first, total, needed):
     return 0
 
 
-def take_space(path):
-    """Allocate the whole file now: a disk that fills up later would kill the process in the middle of writing."""
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-
 def too_full(folder, needed, free, why=""):
     """InputError for a disk that cannot hold ``needed`` bytes."""
     return InputError(
-        f"{folder.parent}: features need {_size(needed)}, {_size(free)} are free{why}; "
+        f"{folder.parent}: features need {size_text(needed)}, {size_text(free)} are free{why}; "
         "free space or set FACTORTOPY_HOME to a larger disk"
     )
-
-
-def _size(count):
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

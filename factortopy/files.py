@@ -35,6 +35,13 @@ def write_atomic(path, data):
         ) from None
 
 
+def take_space(path):
+    """Allocate the whole file now: a disk that fills up later would kill a process that writes through a memory map."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
 def write_json(path, value):
     """Write ``value`` as JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=1))

@@ -22,7 +22,7 @@ from factortopy.files import write_atomic
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
 DEFAULTS = {
     "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,
-    "model": "factorized", "select": list(FACTORS), "topology": True, "space_samples": 1,
+    "model": "factorized", "select": list(FACTORS), "topology": True, "space_samples": 1, "decay": None, "layers": None,
 }  # fmt: skip
 
 
@@ -45,7 +45,8 @@ def check_settings(settings):
     """Settings with defaults filled in and the subject's path made absolute.
 
     Keys: subject, subject_id (which subject of a folder), backbone, weights, recipe, seed, steps, pictures (how many are
-    used; None all), and ``fit``'s model, select, topology and space_samples.
+    used; None all), ``fit``'s model, select, topology and space_samples, decay (steps after which the regulariser is gone;
+    None the recipe's own) and layers (0-based, those that are read; None all).
 
     Raises
     ------
@@ -68,10 +69,14 @@ def check_settings(settings):
     if not isinstance(full["select"], (list, tuple)) or set(full["select"]) - set(FACTORS):
         raise InputError(f"select: expected names among {', '.join(FACTORS)}, found {full['select']!r}")
     full["select"] = [name for name in FACTORS if name in full["select"]]
-    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10), ("space_samples", 1)):
+    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10), ("space_samples", 1), ("decay", 1)):
         value = full[key]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise InputError(f"{key}: expected a whole number from {least} up, found {value!r}")
+    layers = full["layers"]
+    whole = isinstance(layers, (list, tuple)) and layers and all(type(k) is int and k >= 0 for k in layers)
+    if layers is not None and not whole:
+        raise InputError(f"layers: expected a list of whole numbers from 0 up, found {layers!r}")
     # The queue's worker starts elsewhere: a relative path would mean another folder there.
     for key in ("subject", "weights"):
         if full[key] and Path(full[key]).expanduser().exists() and not re.fullmatch(r"demo(-\d)?|untrained", full[key]):

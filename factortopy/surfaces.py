@@ -1,4 +1,4 @@
-"""The cortical surface: fsaverage meshes, encoder coordinates, retinotopy, ROIs and atlases.
+"""The cortical surface: encoder coordinates, retinotopy, ROIs and atlases, on the fsaverage meshes of ``meshes``.
 
 Vertices of both hemispheres are kept left first; ``full_index`` is the row of a vertex in that order.
 """
@@ -6,14 +6,13 @@ Vertices of both hemispheres are kept left first; ``full_index`` is the row of a
 import importlib.metadata
 import zlib
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.meshes import KINDS, N_VERTICES, Mesh, download_mesh, from_10k, load_mesh, rows_at  # noqa: F401
 
-N_VERTICES = {"10k": 10242, "41k": 40962, "164k": 163842}  # per hemisphere; nested: each a prefix of the next
-KINDS = ("white", "pial", "inflated", "sphere", "flat")
 # Our own fit to Benson's template on the sphere of fsaverage5 (facts: log-eccentricity r .98, median angle error 10-11
 # degrees, Dice V1 .85, V2 .68, V3 .50): centre of the map, polynomial for log eccentricity (U) and for the angle (T).
 _CENTRE = ((0.39, -0.73, -0.56), (-0.64, -0.57, -0.51))
@@ -40,72 +39,6 @@ AREA_CENTRES = {
 EARLY = ("V1", "V2", "V3", "hV4")
 
 
-@dataclass(frozen=True)
-class Mesh:
-    """fsaverage at one density, both hemispheres, left first.
-
-    Attributes
-    ----------
-    n : int
-        Vertices per hemisphere.
-    coords : dict of (2n, 3) float32
-        Millimetres, by kind: white, pial, inflated, sphere, flat. Each hemisphere in its own frame: hemispheres of the
-        inflated, spherical and flat surfaces overlap.
-    faces, flat_faces : (F, 3) int32
-        Triangles; the flat patch leaves out the medial wall and the cuts.
-    sulc : (2n,) float32
-        Sulcal depth; positive in sulci.
-    """
-
-    density: str
-    n: int
-    coords: dict
-    faces: np.ndarray
-    flat_faces: np.ndarray
-    sulc: np.ndarray
-
-    @cached_property
-    def _edges(self):
-        pairs = np.sort(np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]]), 1)
-        low, high = np.divmod(np.unique(pairs[:, 0].astype(np.int64) * 2 * self.n + pairs[:, 1]), 2 * self.n)
-        return np.stack([low, high], 1).astype(self.faces.dtype)
-
-    def edges(self):
-        """(E, 2) unique pairs of neighbouring vertices, lower index first."""
-        return self._edges
-
-
-@cache
-def load_mesh(density="10k"):
-    """fsaverage5 as nilearn ships it (no network needed).
-
-    Raises
-    ------
-    InputError
-        For a density whose mesh is not on this machine.
-    """
-    if density != "10k":
-        raise InputError(
-            f"surface density {density!r}: expected '10k' (fsaverage5), the one that ships; use vertices below 10242"
-        )
-    from nilearn import datasets
-
-    surfaces = datasets.load_fsaverage("fsaverage5")
-    names = {"white": "white_matter"}
-    parts = {kind: [surfaces[names.get(kind, kind)].parts[side] for side in ("left", "right")] for kind in KINDS}
-    n = N_VERTICES[density]
-    faces = {
-        kind: np.concatenate([np.asarray(p.faces) + k * n for k, p in enumerate(parts[kind])]).astype(np.int32)
-        for kind in ("inflated", "flat")
-    }
-    coords = {
-        kind: np.concatenate([np.asarray(p.coordinates, dtype=np.float32) for p in parts[kind]]) for kind in KINDS
-    }
-    depth = datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal").data.parts
-    sulc = np.concatenate([np.ravel(depth[side]) for side in ("left", "right")]).astype(np.float32)
-    return Mesh(density, n, coords, faces["inflated"], faces["flat"], sulc)
-
-
 def full_index(hemi, vertex, density="10k"):
     """(N,) int64 rows of the whole mesh (left first) for ``hemi`` 0/1 and ``vertex`` 0-based in its hemisphere."""
     return np.asarray(hemi, dtype=np.int64) * N_VERTICES[density] + np.asarray(vertex, dtype=np.int64)
@@ -121,20 +54,22 @@ def apart(coords, n, gap=2.0):
 
 @cache
 def _whole_encoder_coords(density):
-    mesh = load_mesh(density)
+    mesh = load_mesh("10k")
     coords = apart(mesh.coords["inflated"], mesh.n)
     low = coords.min(0)
-    return coords, low, float((coords.max(0) - low).max())
+    coords = ((coords - low) * (100 / float((coords.max(0) - low).max()))).astype(np.float32)
+    return np.clip(from_10k(coords, density), 0, 100)
 
 
 def encoder_coords(hemi, vertex, density="10k"):
     """(N, 3) float32 positions that the encoder's selectors see: inflated surface, hemispheres apart, in [0, 100].
 
     Each axis minus its minimum over the whole mesh, all axes times one factor so that the longest spans 100: minimum
-    and factor belong to the mesh, not to the vertices at hand (DESIGN section 3).
+    and factor belong to the mesh, not to the vertices at hand (DESIGN section 3). At 41k and 164k they are those of
+    fsaverage5 subdivided, whether or not fsaverage itself is on this machine: a vertex of 10k has the same coordinates
+    at every density, and an encoder the same ones on every machine.
     """
-    coords, low, span = _whole_encoder_coords(density)
-    return ((coords[full_index(hemi, vertex, density)] - low) * (100 / span)).astype(np.float32)
+    return _whole_encoder_coords(density)[full_index(hemi, vertex, density)]
 
 
 # ---------------------------------------------------------------- retinotopy

@@ -6,13 +6,14 @@ import shutil
 import signal
 import socket
 import threading
+from dataclasses import replace
 
 import numpy as np
 
 import factortopy
 from factortopy.analysis.gallery import make_gallery
 from factortopy.errors import InputError
-from factortopy.files import read_json
+from factortopy.files import read_json, write_json
 from factortopy.recorder import Recorder, Stopped
 from factortopy.records import check_settings, explain_os_error, free_megabytes, now, versions
 from factortopy.runs import Run, RunBusy, RunFromNewer, RunGone
@@ -48,6 +49,8 @@ def train_run(
     select=None,
     topology=None,
     space_samples=None,
+    decay=None,
+    layers=None,
     resume=False,
     queued=False,
     on_progress=None,
@@ -59,9 +62,9 @@ def train_run(
     ----------
     path : path-like
         The run folder; made when it is not there.
-    subject, backbone, recipe, seed, subject_id, weights, steps, pictures, model, select, topology, space_samples
-        What to train (recipe "fast", seed 0 and the factorized model with all factors by default). An existing run knows
-        them; what is given must agree.
+    subject, backbone, recipe, seed, subject_id, weights, steps, pictures, model, select, topology, space_samples, decay, layers
+        What to train (``records.check_settings``; recipe "fast", seed 0 and the factorized model with all factors by default).
+        An existing run knows them; what is given must agree.
     resume : bool
         Needed for a folder that holds an unfinished run. A finished run is left alone.
     queued : bool
@@ -86,7 +89,7 @@ def train_run(
     asked = {
         "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
         "seed": seed, "steps": steps, "pictures": pictures, "model": model, "select": select, "topology": topology,
-        "space_samples": space_samples,
+        "space_samples": space_samples, "decay": decay, "layers": layers,
     }  # fmt: skip
     run = Run(path)
     say = say or (lambda line: None)
@@ -216,8 +219,11 @@ def _train(run, settings, recorder, say, seconds_before):
     _check_space(run, RESERVE_MEGABYTES + 2 * 4 * n_vertices * (300 + n_layers) // 1_000_000)
     say(f"{subject.name}: {len(subject.images)} pictures, {n_vertices} vertices; {backbone.name}: {n_layers} layers")
 
+    write_json(run.path / "split.json", subject.split.as_dict())  # rows of the subject's trials
     recorder.begin("features", len(subject.images))
     features = factortopy.extract(backbone, subject.images, on_progress=recorder.on_features)
+    if settings["layers"]:
+        features = features.only(settings["layers"])
     recorder.check()
 
     go_on = (run.path / "checkpoint" / "state.json").exists()
@@ -233,6 +239,7 @@ def _train(run, settings, recorder, say, seconds_before):
         steps=settings["steps"],
         **{key: settings[key] for key in ("model", "select", "topology", "space_samples")},
         **_reduction(settings, backbone, say),
+        **_regulariser(settings),
         on_progress=recorder.on_fit,
         out=run.path,
         resume=go_on,
@@ -264,6 +271,17 @@ def _reduction(settings, backbone, say):
         return {}
     say(f"{backbone.name}: which weights write its layers is not known; ridge takes principal components of its tokens")
     return {"reduce": "data"}
+
+
+def _regulariser(settings):
+    """The recipe's own settings with another number of steps after which the regulariser is gone."""
+    if settings["decay"] is None:
+        return {}
+    from factortopy.encoder.fitting import SOLVERS
+
+    own = SOLVERS[settings["recipe"]][1]()
+    steps = settings["steps"] or own.steps
+    return {"settings": replace(own, decay=settings["decay"] / (steps if settings["recipe"] == "fast" else 1))}
 
 
 def score(encoder, subject, features):

@@ -11,12 +11,12 @@ import streamlit as st
 from factortopy import background
 from factortopy.errors import InputError
 from factortopy.experiments import protocol as protocols
-from factortopy.experiments.result import Result
+from factortopy.runs import Run
 from pages import lab_forms, lab_results, shared
 
 HEIGHT = 640
 NAMES = {
-    "retinotopy": "Retinotopy", "localizer": "Localizer", "lesion": "Lesion", "maximize": "Dream", "motion": "Motion",
+    "retinotopy": "Retinotopy", "localizer": "Localizer", "lesion": "Lesion", "maximize": "Dream (maximize)", "motion": "Motion",
 }  # fmt: skip
 ASKS = {
     "retinotopy": "Where in the visual field does each place look? A checkered bar, wedge or ring moves through the picture, as in "
@@ -32,13 +32,10 @@ ASKS = {
 def page():
     run = shared.choose_run()
     encoder = shared.load_encoder(run)
-    wanted = st.session_state.pop("wanted protocol", None)
-    if wanted is not None:
-        st.session_state["experiment"] = wanted["experiment"]
-        st.session_state[f"protocol {wanted['experiment']}"] = wanted["settings"]
-        lab_forms.take(wanted)
+    recall()
+    st.session_state.setdefault("experiment", "retinotopy")
     experiment = st.segmented_control(
-        "Experiment", list(NAMES), format_func=NAMES.get, default="retinotopy", key="experiment", label_visibility="collapsed",
+        "Experiment", list(NAMES), format_func=NAMES.get, key="experiment", label_visibility="collapsed",
         required=True,
     )  # fmt: skip
     left, right = st.columns([3, 1], gap="medium")
@@ -46,85 +43,145 @@ def page():
         st.write(ASKS[experiment])
         protocol = choose(experiment, encoder)
         result = offer(run, encoder, protocol)
-        beside = lab_results.choose_reference(encoder) if result is not None and experiment == "retinotopy" else None
+        beside = None if result is None else lab_results.choose_reference(result, encoder)
     with left:
         lab_results.brains(result, encoder, experiment, HEIGHT, beside)
     if result is not None:
-        lab_results.numbers(result, encoder)
+        lab_results.numbers(result, encoder, shared.load_gallery(run))
         take_away(result)
     elif experiment != "maximize":
         shown = protocol["settings"]
-        st.caption("What is shown to it")
+        st.caption("The kind of pictures that are shown to it")
         degrees = float(encoder.info.get("image_degrees") or 8.4)
-        pictures = lab_forms.preview(
-            experiment, shown.get("protocol"), shown.get("carrier"), degrees, tuple(shown.get("types", ()))
-        )
+        types = shown.get("types", ())
+        types = (types,) if isinstance(types, str) else tuple(types)
+        pictures = lab_forms.preview(experiment, shown.get("protocol"), shown.get("carrier"), degrees, types)
         st.image(pictures, width=112)
+    remember()
+
+
+def recall():
+    """Set the controls as they were: Streamlit forgets those that were not drawn the last time."""
+    opened = st.session_state.pop("opened protocol", None)
+    if opened is not None:
+        st.session_state["experiment"] = opened["experiment"]
+        st.session_state[f"protocol {opened['experiment']}"] = opened
+    for name, value in st.session_state.get("lab kept", {}).items():
+        st.session_state.setdefault(name, value)
+
+
+def remember():
+    """Keep the controls' values for the next visit."""
+    kept = st.session_state.setdefault("lab kept", {})
+    for name, value in st.session_state.items():
+        if name == "experiment" or str(name).startswith("lab ") and name != "lab kept":
+            kept[name] = value
 
 
 def choose(experiment, encoder):
-    """The protocol as the controls, or a protocol file, say it."""
-    extra = st.session_state.get(f"protocol {experiment}", {})
-    settings = extra | lab_forms.FORMS[experiment](encoder)
-    protocol = protocols.complete({"experiment": experiment, "settings": settings})
+    """The protocol as the controls, or an opened protocol file, say it."""
+    opened = st.session_state.get(f"protocol {experiment}")
+    if opened is None:
+        protocol = protocols.complete({"experiment": experiment, "settings": lab_forms.FORMS[experiment](encoder)})
+    else:
+        protocol = edited(experiment, opened)
     with st.popover("Protocol", icon=":material/description:", width="stretch"):
         st.caption("All settings as a file: save it, edit it, share it, run it on another encoder or network. On the command line: "
                    "`python -m factortopy simulate RUN protocol.json`.")  # fmt: skip
         text = json.dumps(protocol, indent=1)
         st.download_button("Save protocol", text, f"{experiment}.json", "application/json", width="stretch")
         upload = st.file_uploader("Open a protocol", type=["json"], key=f"open {experiment}")
-        if upload is not None and st.session_state.get("opened protocol") != upload.file_id:
-            st.session_state["opened protocol"] = upload.file_id
-            opened(upload)
-        st.code(text, language="json", height=240)
+        if upload is not None and st.session_state.get("upload seen") != upload.file_id:
+            st.session_state["upload seen"] = upload.file_id
+            taken = read(upload.getvalue(), upload.name)
+            if taken is not None:
+                st.session_state["opened protocol"] = taken  # taken over before the controls are drawn
+                st.rerun()
+        if opened is None:
+            st.code(text, language="json", height=240)
     return protocol
 
 
-def opened(upload):
-    """Take over a protocol file: its experiment, its settings."""
+def edited(experiment, opened):
+    """The protocol of a file, which says more than the controls can; its text can be edited."""
+    st.caption("The settings are those of the protocol that you opened.")
+    if st.button("Use the controls instead", icon=":material/tune:", width="stretch"):
+        del st.session_state[f"protocol {experiment}"]
+        st.rerun()
+    text = st.text_area(
+        "Protocol",
+        json.dumps(opened, indent=1),
+        height=240,
+        key=f"text {experiment} {id(opened)}",
+        help="JSON; edit it here.",
+    )
+    protocol = read(text.encode(), "the text above")
+    if protocol is None or protocol["experiment"] != experiment:
+        if protocol is not None:
+            st.error(f"The text above: expected the experiment {experiment}, found {protocol['experiment']}.")
+        st.stop()
+    return protocol
+
+
+def read(data, name):
+    """A complete protocol of a file's bytes; None, and why, when it is none."""
     try:
-        given = json.loads(upload.getvalue())
+        given = json.loads(data)
         if not isinstance(given, dict):
             raise ValueError("no JSON object")
-        protocol = protocols.complete(given)
+        return protocols.complete(given)
     except (ValueError, InputError) as error:
-        st.error(f"{shared.plain(upload.name)}: expected a protocol of the lab; {shared.plain(error)}")
-        return
-    st.session_state["wanted protocol"] = protocol  # taken over before the controls are drawn
-    st.rerun()
+        st.error(f"{shared.plain(name)}: expected a protocol of the lab; {shared.plain(error)}")
+        return None
 
 
 def offer(run, encoder, protocol):
     """Run and stop; the result that is shown: of these settings, else the last one of this experiment, else None."""
-    experiment, key = protocol["experiment"], str(protocols.result_folder(run, protocol))
+    experiment, prefix = protocol["experiment"], f"lab {run.name} "
+    key = prefix + protocols.result_folder(run, protocol).name
     task = background.find(key)
-    result = protocols.kept(run, protocol)
 
     def work(task):
         made = protocols.run_protocol(protocol, encoder, task.report, lambda step, pictures: task.show(pictures))
         protocols.keep(made, run)
         return True
 
+    result = kept(run, protocol)
     if task is not None and task.active:
         progress(key)
     elif st.button("Run again" if result else "Run", type="primary", width="stretch", icon=":material/play_arrow:"):
-        background.start(key, work)
+        background.start(key, work, NAMES[experiment])
         st.rerun()
+    for other in background.active(prefix):
+        if other != key:
+            progress(other)
     if task is not None and task.state == "failed":
         st.error(shared.plain(task.error))
     if task is not None and task.state == "stopped":
-        st.caption("Stopped. What was computed so far is kept: running it again goes on from there.")
-    if result is not None:
-        return result
-    for folder in protocols.list_results(run):
-        if folder.name.startswith(f"{experiment}-"):
-            try:
-                result = Result.load(folder)
-            except InputError:
-                continue
-            st.caption("Shown is the last result, made with other settings.")
-            return result
-    return None
+        st.caption("Stopped. Responses that were predicted are kept; the analysis starts anew.")
+    if result is None:
+        result = protocols.newest(run, experiment)
+        if result is not None:
+            other = protocols.differences(result.settings, protocol["settings"])
+            st.caption(
+                "Shown is the last result. It was made with other settings: "
+                + shared.plain("; ".join(other)[:300])
+                + "."
+            )
+    return result
+
+
+def kept(run, protocol):
+    """The kept result of a protocol, read once."""
+    told = protocols.result_folder(run, protocol) / "result.json"
+    if not told.exists():
+        return None
+    return _kept(str(run.path), run.shipped, json.dumps(protocol), told.stat().st_mtime_ns, shared.version(run))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _kept(path, shipped, protocol, *stamps):
+    return protocols.kept(Run(path, shipped), json.loads(protocol))
 
 
 @st.fragment(run_every=0.7)
@@ -134,7 +191,7 @@ def progress(key):
     if task is None or not task.active:
         st.rerun()
     share = min(1.0, task.done / task.total) if task.total else 0.0
-    text = "Waiting for another experiment to end" if task.state == "waiting" else f"{share:.0%}"
+    text = f"{task.label}: " + ("waiting for another experiment to end" if task.state == "waiting" else f"{share:.0%}")
     if task.remaining is not None:
         text += f" · about {max(1, round(task.remaining))} s left"
     st.progress(share, text=text)

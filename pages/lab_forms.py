@@ -16,25 +16,8 @@ LESIONS = ("channels that an area uses most", "whole layers", "attention heads",
 
 
 def key(experiment, name):
-    """Identity of a control, so that a protocol file can set it."""
+    """Identity of a control, so that the page can remember it."""
     return f"lab {experiment} {name}"
-
-
-def take(protocol):
-    """Set the controls to what a protocol says; before they are drawn."""
-    experiment, settings = protocol["experiment"], protocol["settings"]
-    values = dict(settings)
-    if experiment == "localizer":
-        values["folder"] = "" if settings["pictures"] == "rendered" else settings["pictures"]
-        values["against"] = [settings["against"]] if isinstance(settings["against"], str) else settings["against"] or []
-    if experiment == "lesion":
-        asked = settings["channels"]
-        by_area = isinstance(asked, dict) and "roi" in asked
-        values["kind"] = LESIONS[0 if by_area else 2 if settings["heads"] else 3 if settings["region"] else 1]
-        values |= {"roi": asked["roi"], "share": round(100 * asked.get("share", 0.1))} if by_area else {}
-    for name, value in values.items():
-        if value is not None and not isinstance(value, dict):
-            st.session_state[key(experiment, name)] = value
 
 
 def _choice(experiment, name, label, options, help, default=None, **more):
@@ -45,12 +28,11 @@ def _choice(experiment, name, label, options, help, default=None, **more):
     return st.selectbox(label, options, key=at, help=help, **more)
 
 
-def _number(experiment, name, label, low, high, help, kind=st.slider, step=None):
-    at, default = key(experiment, name), module_of(experiment).DEFAULTS.get(name)
-    if at not in st.session_state:
-        st.session_state[at] = default
-    st.session_state[at] = type(low)(min(max(st.session_state[at], low), high))
-    return kind(label, low, high, key=at, help=help, step=step)
+def _number(experiment, name, label, low, high, help, step=None):
+    at = key(experiment, name)
+    value = st.session_state.get(at, module_of(experiment).DEFAULTS.get(name))
+    st.session_state[at] = type(low)(min(max(value, low), high))
+    return st.slider(label, low, high, key=at, help=help, step=step)
 
 
 # ---------------------------------------------------------------- the forms
@@ -68,13 +50,21 @@ def retinotopy(encoder):
         st.session_state.setdefault(at, half)
         st.session_state[at] = min(float(st.session_state[at]), half)
         radius = st.slider("Aperture, degrees", 0.5, half, key=at, help="Radius of the field that is shown.")
+        at = key("retinotopy", "width")
+        st.session_state.setdefault(at, 0.25)
+        width = st.slider("Width of bar or ring", 0.05, 1.0, key=at, help="As a share of the aperture's radius.")
+        folder = None
+        if carrier == "picture":
+            folder = st.text_input("Folder of pictures", key=key("retinotopy", "pictures"), placeholder="empty: rendered scenes",
+                                   help="What the bar, wedge or ring shows of itself.").strip() or None  # fmt: skip
         steps = _number("retinotopy", "steps", "Steps a sweep", 8, 48, "Frames from one side to the other.")
         repetitions = _number("retinotopy", "repetitions", "Repetitions", 1, 8, "Each with another carrier; averaged.")
         noise = _number("retinotopy", "noise", "Noise", 0.0, 3.0, "Added to every response, in standard deviations of the "
                         "place's own responses. A fitted encoder has none.")  # fmt: skip
     return {
         "protocol": protocol, "carrier": carrier, "steps": steps, "repetitions": repetitions, "noise": noise,
-        "radius": None if radius >= half else radius,
+        "radius": None if radius >= half else radius, "pictures": folder,
+        "bar_width": None if width == 0.25 else width * radius, "ring_width": None if width == 0.25 else width * radius,
     }  # fmt: skip
 
 
@@ -116,13 +106,15 @@ def _read(folder):
 def lesion(encoder):
     """What is damaged, how, and which contrast is followed."""
     areas = [name for name, mask in encoder.rois.items() if mask.any()]
-    kind = _choice("lesion", "kind", "Damage", LESIONS if areas else LESIONS[1:], "Which part of the network.")
+    # A baseline has no channels that an area could be said to use.
+    kinds = LESIONS if areas and encoder.has_selectors else LESIONS[1:]
+    kind = _choice("lesion", "kind", "Damage", kinds, "Which part of the network.")
     out = {"channels": None, "heads": None, "region": None, "layers": None}
     if kind == LESIONS[0]:
         roi = _choice("lesion", "roi", "Area", areas, "The channels that this area's places read most.", "FFA")
         at = key("lesion", "share")
         st.session_state.setdefault(at, 10)
-        share = st.slider("Share of each layer, %", 1, 100, key=at, help="So many of the layer's channels.")
+        share = st.slider("Share of each layer, %", 1, 90, key=at, help="So many of the layer's channels.")
         out["channels"] = {"roi": roi, "share": share / 100}
     layers = st.multiselect("Layers", list(range(len(encoder.layer_names))), key=key("lesion", "layers"),
                             format_func=lambda l: encoder.layer_names[l], placeholder="all layers",
@@ -133,7 +125,8 @@ def lesion(encoder):
         if not n_heads:
             st.info("This network has no attention heads that can be found; choose another part.")
             st.stop()
-        out["heads"] = st.multiselect("Heads", list(range(n_heads)), [0], key=key("lesion", "heads"),
+        st.session_state.setdefault(key("lesion", "heads"), [0])
+        out["heads"] = st.multiselect("Heads", list(range(n_heads)), key=key("lesion", "heads"),
                                       help="The same ones in every chosen layer.") or [0]  # fmt: skip
     if kind == LESIONS[3]:
         out["region"] = PARTS[
@@ -145,9 +138,8 @@ def lesion(encoder):
         around = _choice("lesion", "around", "Silenced to", ("mean", "zero"), "The channel's mean over pictures is a value that "
                          "the network knows; zero often is not.")  # fmt: skip
         inside = kind == LESIONS[2]
-        propagate = st.toggle(
-            "Inside the network", True if inside else st.session_state.get(key("lesion", "propagate"), False),
-            key=None if inside else key("lesion", "propagate"), disabled=inside,
+        propagate = inside or st.toggle(
+            "Inside the network", key=key("lesion", "propagate"),
             help="Off: only what the encoder reads is changed. On: later layers see the damage too. Heads are always inside.",
         )  # fmt: skip
         contrast = _choice(

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages import shared
 
-REFERENCES = {"measured": "measured", "atlas": "atlas", "selectors": "the encoder's space selector"}
+REFERENCES = {"measured": "measured", "atlas": "atlas", "selectors": "own selector"}
 SIDE = {"displayModeBar": False}
 SCORES = {
     "circular_r": "polar angle, circular r", "angle_error": "polar angle, median error °",
@@ -46,7 +46,7 @@ def brains(result, encoder, experiment, height, beside=None):
     with right:
         st.markdown(f"**{reference_name(name, encoder).capitalize()}**")
         other = result_maps(known, *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)})
-        shown = getattr(st.session_state.get("lab-retinotopy"), "map", None)
+        shown = getattr(st.session_state.get(f"lab-{experiment}-beside"), "map", None)
         names = [m.name for m in other]
         shared.brain(
             other, encoder, key=f"lab-beside-{name}", height=height - 45, group="lab", layout="flat",
@@ -65,9 +65,12 @@ def brains(result, encoder, experiment, height, beside=None):
         )
 
 
-def choose_reference(encoder):
-    """What stands beside simulated retinotopy: (name, {map: (N,)}), or None."""
-    known = references(encoder)
+def choose_reference(result, encoder):
+    """What stands beside the simulated maps: (name, {map: (N,)}), or None."""
+    if result.experiment == "localizer":
+        known = {row["map"]: encoder.maps[row["map"]] for row in result.numbers.get("measured", {}).values()}
+        return ("measured", known) if known else None
+    known = references(encoder) if result.experiment == "retinotopy" else {}
     if not known:
         return None
     name = st.selectbox(
@@ -80,7 +83,7 @@ def choose_reference(encoder):
 def reference_name(name, encoder):
     """What a reference is called."""
     if name == "measured":
-        return "planted truth (simulated)" if encoder.simulated else "measured in this subject"
+        return "truth (simulated)" if encoder.simulated else "measured"
     return REFERENCES[name]
 
 
@@ -114,9 +117,17 @@ def before(encoder, experiment, at, degrees, common):
 # ---------------------------------------------------------------- the numbers
 
 
-def numbers(result, encoder):
+def numbers(result, encoder, gallery=None):
     """Tables, curves and pictures of a result, and what must be said beside them."""
     KINDS[result.experiment](result, encoder)
+    if result.experiment == "maximize" and gallery is not None:
+        driven = gallery.predicted.astype(np.float32) @ result.maps["target"]
+        best = int(driven.argmax())
+        left, right = st.columns([1, 5], vertical_alignment="center")
+        left.image(gallery.pictures[best], width="stretch")
+        right.markdown(
+            f"Best of the subject's {len(driven)} test pictures: it drives the target by **{driven[best]:.2f}**."
+        )
     with st.expander("What to keep in mind"):
         st.markdown("\n".join(f"- {shared.plain(note)}" for note in result.notes))
 
@@ -130,14 +141,19 @@ def retinotopy(result, encoder):
     )
     a, b = st.columns(2, gap="medium")
     with a:
-        st.markdown("**Agreement**", help="Each hemisphere by itself, then the mean. By chance: the 95th percentile (of errors the "
-                    "5th) when vertices are swapped at random.")  # fmt: skip
+        st.markdown(
+            "**Agreement**", help="Each hemisphere by itself, then the mean. By chance: what an encoder whose places are swapped at random "
+            "within a hemisphere exceeds in 5 % of trials, the largest of the columns. Real maps are smooth, so that chance alone can "
+            "reach somewhat more.",
+        )  # fmt: skip
         rows = []
         for key, words in SCORES.items():
             scores = {name: found[key] for name, found in told["agreement"].items() if key in found}
             if scores:
                 row = {"": words} | {reference_name(name, encoder): found["mean"] for name, found in scores.items()}
-                rows.append(row | {"by chance": next(iter(scores.values()))["floor"]})
+                floors = [found["floor"] for found in scores.values() if found["floor"] is not None]
+                worst = min if key == "angle_error" else max
+                rows.append(row | {"by chance": worst(floors) if floors else None})
         table(rows)
     with b:
         st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
@@ -233,7 +249,11 @@ def lesion(result, encoder):
     with b:
         doses = told["doses"]
         if doses["gain"]:
-            names = [n for n in ("V1", "FFA", "PPA", "EBA", "all") if n in doses["rois"]] or list(doses["rois"])
+            names = [
+                n
+                for n in dict.fromkeys((lesioned_area(result), "V1", "FFA", "PPA", "EBA", "all"))
+                if n in doses["rois"]
+            ] or list(doses["rois"])
             measure = st.selectbox(
                 "Dose and response",
                 list(MEASURES),
@@ -252,6 +272,12 @@ def lesion(result, encoder):
                 xaxis={"title": "what is left", "autorange": "reversed"},
             )
             st.plotly_chart(figure, width="stretch", config=SIDE, key="doses")
+
+
+def lesioned_area(result):
+    """The area whose channels were taken, or None."""
+    asked = result.settings.get("channels")
+    return asked.get("roi") if isinstance(asked, dict) else None
 
 
 def maximize(result, encoder):

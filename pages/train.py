@@ -100,18 +100,22 @@ def choose_network():
     """Name and weights as ``load_backbone`` takes them."""
     from factortopy.backbones import list_backbones
 
-    entries = {entry.name: entry for entry in list_backbones()}
-    options = [*entries, "demo-vit untrained", "timm/…"]
-    said = {
+    entries = sorted(list_backbones(), key=lambda entry: not entry.available)  # those with weights first
+    given, file = st.session_state.get("network", (None, None))  # from the Networks page
+    fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}
+    options = [*(entry.name for entry in entries if entry.available), "demo-vit untrained", "timm/…", *fetched]
+    own = f"{given} untrained" if file == "untrained" else given
+    options = options if own is None or own in options else [own, *options]
+    said = fetched | {
         "demo-vit": "demo-vit: small transformer, learnt categories", "demo-mae": "demo-mae: the same, learnt to fill in",
         "demo-vit untrained": "demo-vit with random weights", "timm/…": "any network of timm, by name",
     }  # fmt: skip
     name = st.selectbox(
-        "Network", options, format_func=lambda k: said.get(k, k),
+        "Network", options, format_func=lambda k: said.get(k, k), index=options.index(own) if own else 0,
         help="Whose layers are painted. The demo networks have seen rendered drawings only.",
     )  # fmt: skip
     if name != "timm/…":
-        return name, None
+        return name, file if name == given and file != "untrained" else None
     typed = st.text_input(
         "Name in timm", placeholder="vit_base_patch16_224.mae", help="As on timm's model list."
     ).strip()

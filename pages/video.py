@@ -35,7 +35,10 @@ def page(encoder, height):
         task, key = started(encoder, upload, rate, hrf)
         beside = st.container()
     with left:
-        if task.active or task.state != "finished":
+        if task.state == "stopped":
+            st.info("Stopped. **Watch it again** is on the right.")
+            return
+        if task.state != "finished":
             waiting(key)
             return
         responses, times, frames, notices = task.result
@@ -70,7 +73,11 @@ def started(encoder, upload, rate, hrf):
             frames, times, notices = video.frames, video.times, video.notices
         return watch(encoder, frames, times, hrf=hrf, on_progress=task.report), times, frames, notices
 
-    return known if known is not None and known.state != "stopped" else background.start(key, work), key
+    if known is None or (
+        known.state == "stopped" and st.button("Watch it again", icon=":material/replay:", width="stretch")
+    ):
+        known = background.start(key, work, "Video")
+    return known, key
 
 
 @st.fragment(run_every=0.7)
@@ -86,6 +93,8 @@ def waiting(key):
         st.rerun()
     share = task.done / task.total if task.total else 0.0
     text = f"Showing picture {task.done} of {task.total} to the network" if task.total else "Reading the video"
+    if task.state == "waiting":
+        text = "Waiting for an experiment to end"
     st.progress(min(1.0, share), text=text)
     if st.button("Stop", key=f"stop-{key}", icon=":material/stop:"):
         task.stop()

@@ -185,15 +185,6 @@ def test_a_folder_that_is_no_data_set(folder, tmp_path):
     stops("a\0b", "path")
 
 
-def test_known_layouts_that_cannot_be_read_yet(tmp_path):
-    (tmp_path / "nsd/nsddata_betas/ppdata/subj01").mkdir(parents=True)
-    (tmp_path / "mine/responses").mkdir(parents=True)
-    (tmp_path / "mine/dataset.json").write_text("{}")
-    for path in (tmp_path / "nsd", tmp_path / "nsd/nsddata_betas/ppdata"):
-        stops(path, "Natural Scenes Dataset, which this version recognises but cannot read yet")
-    stops(tmp_path / "mine", "folder layout, which this version recognises but cannot read yet")
-
-
 def test_names_of_demo_subjects():
     assert "demo-1, demo-2, demo-3" in str(pytest.raises(InputError, load_subject, "demo-4").value)
     assert check("demo-4").stops

@@ -66,6 +66,25 @@ def test_stop_while_it_works_and_while_it_waits():
     assert wait(first).state == "stopped" and wait(second).state == "stopped" and second.result is None
 
 
+def test_waiting_work_stops_at_once():
+    go = threading.Event()
+    first = background.start("f1", lambda task: go.wait(10))
+    second = background.start("f2", lambda task: "never", "label")
+    assert background.active("f") == {"f1": first, "f2": second} and second.label == "label"
+    second.stop()
+    assert wait(second).state == "stopped" and first.active
+    go.set()
+    wait(first)
+
+
+def test_only_the_last_results_are_remembered():
+    for k in range(8):
+        wait(background.start(f"g{k}", lambda task: bytes(10)))
+    wait(background.start("g8", lambda task: None))
+    known = [k for k in range(9) if background.find(f"g{k}") is not None]
+    assert known[-1] == 8 and len(known) <= background.MOST + 1
+
+
 @pytest.mark.parametrize("error", [InputError("pictures: expected one, found none"), ZeroDivisionError("by zero")])
 def test_errors_become_sentences(error):
     def work(task):

@@ -15,7 +15,7 @@ from factortopy.commands import Ticker, duration, progress_line
 from factortopy.home import runs_dir
 from factortopy.runs import Run
 
-VERBS = ("check", "extract", "train", "score", "maps")
+VERBS = ("check", "extract", "train", "score", "simulate", "maps", "export", "compare", "report")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
 from factortopy.experiments import protocol as protocols
+from factortopy.experiments.result import Result
 from factortopy.runs import find_run
 
 SHIPPED = "demo-vit_demo-1"
@@ -63,7 +64,7 @@ def test_run_see_and_find_again(lab):
     assert found is not None and set(found.numbers["agreement"]) >= {"FFA", "PPA"}
     # Another setting shows the last result and says so.
     next(s for s in at.slider if s.label == "Pictures a category").set_value(5).run()
-    assert "made with other settings" in words(at)
+    assert "n 4 instead of 5" in words(at)
 
 
 def test_retinotopy_stands_beside_what_is_known(lab):
@@ -73,28 +74,84 @@ def test_retinotopy_stands_beside_what_is_known(lab):
     until_done(press(lab, "Run"))
     assert not lab.exception and not lab.error
     said = words(lab)
-    assert "places have a fit" in said and "Planted truth (simulated)" in said
+    assert "places have a fit" in said and "Truth (simulated)" in said
     beside = next(s for s in lab.selectbox if s.label == "Beside it")
     assert len(beside.options) == 3
     assert not beside.set_value("atlas").run().exception
 
 
-def test_a_protocol_file_sets_the_controls(lab):
-    given = {
-        "experiment": "lesion",
-        "settings": {"channels": {"roi": "PPA", "share": 0.2}, "gain": 0.5, "around": "zero"},
-    }
+GIVEN = {
+    "lesion": {"channels": {"3": [1, 2, 3]}, "region": [-0.2, -0.2, 0.2, 0.2], "layers": ["block 4"], "doses": []},
+    "maximize": {"target": {"roi": "PPA", "suppress": {"roi": "V1"}}, "seeds": [0, 3]},
+    "retinotopy": {"noise": 4, "steps": 60},
+    "motion": {"types": "grating"},
+    "localizer": {"against": "scenes", "n": 5},
+}
+
+
+@pytest.mark.parametrize("experiment", GIVEN)
+def test_an_opened_protocol_is_what_runs(lab, experiment):
+    """Whatever it says, also what the controls cannot."""
+    given = {"experiment": experiment, "settings": GIVEN[experiment]}
     uploader = next(u for u in lab.file_uploader if u.label == "Open a protocol")
     uploader.upload("mine.json", json.dumps(given).encode(), "application/json").run()
     lab.run()
     assert not lab.exception and not lab.error
-    shown = {s.label: s.value for s in (*lab.selectbox, *lab.slider)}
-    assert shown["Area"] == "PPA" and shown["Share of each layer, %"] == 20 and shown["What is left of it"] == 0.5
-    assert shown["Silenced to"] == "zero"
+    text = next(t for t in lab.text_area if t.label == "Protocol")
+    assert json.loads(text.value) == protocols.complete(given)
+    # Edited there, and left again for the controls.
+    text.set_value(text.value.replace('"experiment"', '"experimant"')).run()
+    assert len(lab.error) == 1 and not lab.exception
+    press(lab, "Use the controls instead")
+    assert not lab.text_area and not lab.exception
+
+
+def test_an_edited_protocol_runs(lab):
+    given = {"experiment": "localizer", "settings": {"n": 5}}
+    uploader = next(u for u in lab.file_uploader if u.label == "Open a protocol")
+    uploader.upload("mine.json", json.dumps(given).encode(), "application/json").run()
+    text = next(t for t in lab.text_area if t.label == "Protocol")
+    text.set_value(text.value.replace('"n": 5', '"n": 4')).run()
+    until_done(press(lab, "Run"))
+    assert protocols.kept(find_run(SHIPPED), {"experiment": "localizer", "settings": {"n": 4}}) is not None
+
+
+def test_controls_and_running_work_are_there_after_a_look_elsewhere(lab):
+    at = choose(lab, "maximize")
+    next(s for s in at.selectbox if s.label == "Suppress").set_value("V1").run()
+    press(at, "Run")
+    at.switch_page("pages/explore.py").run()
+    at.switch_page("pages/lab.py").run()
+    assert at.session_state["experiment"] == "maximize"
+    assert next(s for s in at.selectbox if s.label == "Suppress").value == "V1"
+    # From another experiment it is seen, too.
+    choose(at, "localizer")
+    press(at, "Stop")
+    until_done(at)
+    assert not at.exception
+
+
+def test_a_result_of_an_earlier_encoder_is_not_shown(lab):
+    run = find_run(SHIPPED)
+    made = Result("localizer", protocols.complete({"experiment": "localizer", "settings": {"n": 7}})["settings"])
+    folder = protocols.keep(made, run)
+    told = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(told | {"info": told["info"] | {"encoder": "another"}}))
+    assert protocols.newest(run, "localizer") is None
+    assert "Not run yet" in words(choose(lab, "localizer"))
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[1]", '{"experiment": "seance"}', '{"experiment": "lesion", "settings": {"gian": 1}}']
+    "text",
+    [
+        "{",
+        "[1]",
+        '{"experiment": "seance"}',
+        '{"experiment": "lesion", "settings": {"gian": 1}}',
+        '{"experiment": "lesion", "settings": {"doses": 0.5}}',
+        '{"experiment": ["x"]}',
+        '{"experiment": "maximize", "settings": {"steps": "abc"}}',
+    ],
 )
 def test_a_wrong_protocol_file_is_said(lab, text):
     uploader = next(u for u in lab.file_uploader if u.label == "Open a protocol")

@@ -44,6 +44,13 @@ def test_protocol_files_come_back(tmp_path):
         ('{"settings": {}}', "experiment"),
         ('{"experiment": "localizer", "settings": 3}', "object"),
         ('{"experiment": "localizer", "protocol": 99}', "99"),
+        ('{"experiment": ["x"]}', "expected one of"),
+        ('{"experiment": "motion", "settings": {"types": 5}}', "types: expected"),
+        ('{"experiment": "localizer", "settings": {"against": 5}}', "against: expected"),
+        ('{"experiment": "localizer", "settings": {"category": ["faces"]}}', "category: expected"),
+        ('{"experiment": "lesion", "settings": {"doses": 0.5}}', "doses: expected"),
+        ('{"experiment": "lesion", "settings": {"contrast": ["a"]}}', "contrast: expected"),
+        ('{"experiment": "maximize", "settings": {"steps": true}}', "steps: expected a whole number"),
         ("[1, 2]", "object"),
         ("{", "JSON"),
     ],
@@ -52,6 +59,12 @@ def test_wrong_protocols_are_named(tmp_path, text, words):
     (tmp_path / "mine.json").write_text(text)
     with pytest.raises(ft.InputError, match=words):
         protocols.read_protocol(str(tmp_path / "mine.json"))
+
+
+def test_equal_numbers_find_the_same_result():
+    run = find_run("demo-vit_demo-1")
+    folders = {protocols.result_folder(run, {"experiment": "retinotopy", "settings": {"noise": n}}) for n in (0, 0.0)}
+    assert len(folders) == 1
 
 
 def test_missing_protocol_says_what_there_is():
@@ -106,6 +119,17 @@ def test_responses_are_kept_by_content(encoder, monkeypatch):
     monkeypatch.undo()
     other = respond(encoder, images[::-1])  # another order is another question
     np.testing.assert_allclose(other, first[::-1], atol=2e-4)
+
+
+def test_a_stopped_set_goes_on_from_its_last_whole_block(encoder):
+    from factortopy.experiments.responses import BLOCK
+
+    images, seen = np.random.default_rng(0).integers(0, 256, (BLOCK + 8, 112, 112, 3), dtype=np.uint8), []
+    with pytest.raises(Stopped):
+        respond(encoder, images, lambda done, total: done < BLOCK)
+    found = respond(encoder, images, lambda done, total: seen.append(done))
+    assert seen == [0, BLOCK, BLOCK, len(images)]  # the first block was there
+    np.testing.assert_allclose(found[-8:], encoder.predict(images[-8:]), atol=2e-4)
 
 
 def test_progress_false_stops(encoder):

@@ -112,7 +112,9 @@ def test_second_process_leaves_and_names_the_first(tmp_path):
 def test_full_disk_is_said_and_resumed(tiny, tmp_path):
     subject = factortopy.load_subject("tiny")
     features = factortopy.extract(factortopy.load_backbone("tiny-net"), subject.images)
-    factortopy.fit(subject, features, steps=1)  # its tokens are reduced and kept: only the run's own files are written below
+    factortopy.fit(
+        subject, features, steps=1
+    )  # its tokens are reduced and kept: only the run's own files are written below
     out, (soft, hard) = tmp_path / "a", resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))  # no file may grow beyond: what a full disk does
     try:

@@ -1,14 +1,18 @@
 """Exported maps, read again with nibabel and Pillow."""
 
+from xml.etree import ElementTree
+
 import nibabel
 import numpy as np
 import pytest
+from browser import click_at, project
 from PIL import Image
 from synthetic import planted_layers, synthetic_brain
 
 from factortopy import surfaces, view
+from factortopy.__main__ import main
 from factortopy.errors import InputError
-from factortopy.view import colour, export
+from factortopy.view import cells, charts, colour, export, surface_picture
 
 N = 10242
 
@@ -125,3 +129,158 @@ def test_outlines_run_between_members_and_others():
     assert len(export.segments(mesh.faces, np.zeros(2 * N, bool))) == 0
     places = export.name_places(mesh.coords["inflated"], np.flatnonzero(inside), N)
     assert len(places) == 2 and inside[places].all() and places[0] < N <= places[1]
+
+
+# ---------------------------------------------------------------- drawings, surfaces, films, the page
+
+
+def layers(**options):
+    brain = planted_layers()
+    return brain, view.layer_map(brain.selectors, brain.hemi, brain.vertex, painted=brain.painted, **options)
+
+
+def test_the_drawing_has_every_colour_and_names_as_text(tmp_path):
+    brain, made = layers(context="<img src=x onerror=alert(1)> & $x$")
+    names = {"<b>V1</b>": brain.rois["V1"], "$a_b$": brain.rois["EBA"]}
+    rois = view.whole_rois(names, brain.hemi, brain.vertex)
+    path = export.flat_svg(made, tmp_path / "map.svg", rois=rois, simulated=True)
+    assert path.stat().st_size < 3e6
+    root = ElementTree.parse(path).getroot()
+    words = "".join("".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text"))
+    for said in ("simulated", made.title, "<b>V1</b>", "$a_b$", "confidence"):
+        assert said in words
+    assert not [node for node in root.iter() if node.tag.endswith(("}img", "}script", "}b"))]
+    drawn = path.read_text()
+    for k in (0, 4, 8):
+        assert "#{:02x}{:02x}{:02x}".format(*colour.layers(12)[k]) in drawn
+    assert drawn == export.flat_svg(made, tmp_path / "again.svg", rois=rois, simulated=True).read_text()
+
+
+def test_shapes_merged_by_colour_cover_what_their_cells_cover():
+    mesh = surfaces.load_mesh()
+    faces = mesh.flat_faces[mesh.flat_faces[:, 0] < N]
+    quads, edges = cells.cells(faces)
+    place = cells.node_values(mesh.coords["flat"][:, :2].astype(float), faces, edges)
+
+    def area(loop):
+        x, y = np.moveaxis(place[loop], -1, 0)
+        return float((x * np.roll(y, -1, -1) - y * np.roll(x, -1, -1)).sum() / 2)
+
+    group = quads[:, 0] % 5
+    merged = cells.outlines(quads, group)
+    for k in range(5):
+        assert sum(map(area, merged[k])) == pytest.approx(area(quads[group == k]), rel=1e-6)
+    assert sum(map(len, (loop for loops in merged.values() for loop in loops))) < 0.8 * quads.size
+    (border,) = cells.outlines(quads, np.zeros(len(quads), int)).values()
+    assert sum(map(len, border)) < 0.1 * quads.size
+
+
+def test_the_surface_has_the_maps_colours_where_they_are(tmp_path):
+    brain, made = layers()
+    rois = view.whole_rois(brain.rois, brain.hemi, brain.vertex)
+    path = export.surface_png(
+        made, tmp_path / "s.png", rois=rois, simulated=True, views=("posterior",), width=4.0, dpi=100
+    )
+    with Image.open(path) as image:
+        assert image.text["Comment"] == "simulated" and image.width == 400
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    # V1 (layer 1) meets the middle of the back of the brain; light changes brightness, hardly the hue.
+    hue = pixels / np.maximum(pixels.max(-1, keepdims=True), 1)
+    first = colour.layers(12)[0] / colour.layers(12)[0].max()
+    brain_part = slice(55, pixels.shape[0] - 135)
+    where = np.argwhere(np.abs(hue[brain_part] - first).max(-1) < 0.06)
+    assert len(where) > 200 and abs(where[:, 1].mean() - 200) < 40
+    grey = np.ptp(pixels[brain_part], axis=-1) < 12
+    assert 0.2 < (grey & (pixels[brain_part].max(-1) < 235)).mean() < 0.9  # the rest of the cortex, on white
+
+
+def test_wrong_wishes_and_a_machine_without_graphics_are_said(tmp_path, monkeypatch):
+    _, made = layers()
+    with pytest.raises(InputError, match="lateral left"):
+        export.surface_png(made, tmp_path / "s.png", views=("behind",))
+    with pytest.raises(InputError, match="megapixels"):
+        export.surface_png(made, tmp_path / "s.png", width=40, dpi=1200)
+    with pytest.raises(InputError, match="inflated, white or pial"):
+        export.surface_png(made, tmp_path / "s.png", shape="sphere")
+    with pytest.raises(InputError, match=r"\.gif or \.mp4"):
+        export.turntable(made, tmp_path / "s.avi")
+    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkNoSuchWindow")
+    monkeypatch.setenv("LIBGL_DRIVERS_PATH", str(tmp_path))
+    monkeypatch.setattr(surface_picture.sys, "executable", "/bin/false")
+    with pytest.raises(InputError, match="VTK cannot draw .*install Mesa") as caught:
+        export.surface_png(made, tmp_path / "s.png", views=("posterior",))
+    assert "\n" not in str(caught.value) and not (tmp_path / "s.png").exists()
+
+
+def test_films_turn(tmp_path):
+    _, made = layers()
+    path = export.turntable(made, tmp_path / "t.gif", simulated=True, width=240, frames=4, seconds=1)
+    with Image.open(path) as film:
+        assert film.n_frames == 4 and film.size[0] == 240 and film.info["loop"] == 0
+        shots = []
+        for k in range(4):
+            film.seek(k)
+            shots.append(np.asarray(film.convert("RGB")).astype(int))
+    assert all((np.abs(shots[0] - other).max(-1) > 30).mean() > 0.02 for other in shots[1:])
+    again = export.turntable(made, tmp_path / "t.mp4", width=240, frames=4, seconds=1)
+    av = pytest.importorskip("av")
+    with av.open(str(again)) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 4
+
+
+def test_charts_hold_their_numbers_as_text(tmp_path):
+    brain = planted_layers()
+    rows = [{"roi": "$V_1$ <b>", "score": 0.5, "ceiling": 0.7}, {"roi": "all", "score": 0.2, "ceiling": None}]
+    path = charts.score_chart(tmp_path / "a.svg", rows, "Scores", True)
+    words = "".join(ElementTree.parse(path).getroot().itertext())
+    assert "$V_1$ <b>" in words and "simulated" in words
+    path = charts.layer_chart(tmp_path / "b.svg", brain.selectors, brain.rois, brain.painted, "Layers", False)
+    words = "".join(ElementTree.parse(path).getroot().itertext())
+    assert "V1 (" in words and "simulated" not in words
+    with pytest.raises(InputError, match=r"\.svg or \.png"):
+        charts.score_chart(tmp_path / "a.pdf", rows, "Scores", True)
+
+
+def test_the_page_paints_picks_and_switches_without_network(tmp_path, browser):
+    brain = planted_layers()
+    nasty = "<img src=x onerror=alert(1)></script>"
+    at = {"hemi": brain.hemi, "vertex": brain.vertex}
+    made = view.selector_maps(brain.selectors, **at, painted=brain.painted, score=brain.score, context=nasty)
+    rois = view.whole_rois({nasty if k == "V1" else k: v for k, v in brain.rois.items()}, **at)
+    score = view.whole(brain.score, **at)
+    path = export.view_html(made, tmp_path / "v.html", rois=rois, score=score, simulated=True, note=nasty)
+    assert path.stat().st_size < 3e6
+    context = browser.new_context(offline=True, viewport={"width": 1100, "height": 700})
+    page, told = context.new_page(), []
+    page.on("dialog", lambda dialog: told.append(dialog.message))
+    page.on("pageerror", lambda error: told.append(str(error)[:300]))
+    page.on(
+        "request", lambda request: told.append(request.url) if not request.url.startswith(("file:", "data:")) else None
+    )
+    page.goto(path.as_uri())
+    page.wait_for_selector('[data-testid=brain-view]:not([data-painted="0"])', timeout=30_000)
+    seen = page.get_by_test_id("brain-view")
+    assert (
+        nasty in seen.inner_text() and nasty in page.locator("footer").inner_text() and page.locator("img").count() == 0
+    )
+    assert seen.locator(".badge").is_visible()
+    row = int(brain.rows[brain.rois["V1"]][np.argmax(brain.score[brain.rois["V1"]])])
+    place = project(seen, row, "flat")
+    click_at(page, seen, place["x"], place["y"])
+    page.wait_for_selector(f'[data-testid=brain-view][data-vertex="{row}"]', timeout=10_000)
+    before = seen.locator(".title").inner_text()
+    seen.get_by_role("button", name="Scale", exact=True).click()
+    page.wait_for_selector('[data-testid=brain-view]:not([data-painted="1"])', timeout=10_000)
+    assert "detail or the whole picture" in seen.locator(".title").inner_text() != before
+    assert told == []
+    context.close()
+
+
+def test_the_verb_writes_what_is_asked(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["export", "demo-vit_demo-1", "--out", str(out), "--what", "html,gifti,run"]) == 0
+    names = {path.name for path in out.iterdir()}
+    assert {"viewer_simulated.html", "hemi-L_layer.label.gii", "demo-vit_demo-1_simulated.factortopy.zip"} <= names
+    assert len(capsys.readouterr().out.splitlines()) == len(names) == 12
+    assert main(["export", "demo-vit_demo-1", "--out", str(out), "--what", "png,pdf"]) == 2
+    assert "found pdf" in capsys.readouterr().err

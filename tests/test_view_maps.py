@@ -255,7 +255,7 @@ def test_brain_view_in_a_script_that_nobody_looks_at():
 
     app = AppTest.from_function(script, default_timeout=60).run()
     assert not app.exception
-    assert app.text[0].value == "Seen(vertex=831, map=None, threshold=None)"
+    assert app.text[0].value == "Seen(vertex=831, map=None, threshold=None, roi=None, camera=None)"
 
 
 def test_importing_the_package_leaves_streamlit_alone():

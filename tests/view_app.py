@@ -32,4 +32,5 @@ seen = view.brain_view(
 )  # fmt: skip
 st.text(f"vertex {seen.vertex} threshold {seen.threshold} runs {st.session_state.runs}")
 st.button("Again")
+st.text(f"roi {seen.roi} map {seen.map}")
 view.brain_view(made[-1], key="second", group="linked", height=220, controls="compact", layout="flat", report=())

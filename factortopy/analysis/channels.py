@@ -5,7 +5,7 @@ import numpy as np
 from factortopy.errors import InputError
 
 
-def channel_image(encoder, image, vertices):
+def channel_image(encoder, image, vertices, features=None):
     """A picture as the channels of some vertices see it (paper, Figs. 7, 8, 25, 28–33).
 
     The local tokens of all layers, aligned and summed with the vertices' mean layer weights, at the network's own
@@ -17,6 +17,8 @@ def channel_image(encoder, image, vertices):
     image : array, PIL image or path
     vertices : int, (k,) int or (N,) bool
         Rows of the encoder's vertices.
+    features : Features, optional
+        ``factortopy.features.compute(encoder.backbone(), image, grid=None)``, for who asks for many areas of a picture.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def channel_image(encoder, image, vertices):
 
     rows = _rows(encoder, vertices)
     factor = encoder.selectors()
-    features = compute(encoder.backbone(), image, grid=None)
+    features = compute(encoder.backbone(), image, grid=None) if features is None else features
     with torch.inference_mode():
         layers = encoder.aligned([torch.from_numpy(np.asarray(t, np.float32)) for t in features.local])
         side = max(layer.shape[1] for layer in layers), max(layer.shape[2] for layer in layers)

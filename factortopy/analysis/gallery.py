@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from factortopy.encoder.delays import as_fitted, rows_of
 from factortopy.errors import InputError
 from factortopy.files import read_tensors, write_atomic, write_tensors
 
@@ -43,8 +44,8 @@ def make_gallery(encoder, subject, features, folder):
 
     from factortopy.features import as_pixels
 
-    trials = np.asarray(subject.split.test)
-    image = trials if subject.image_index is None else np.asarray(subject.image_index)[trials]
+    trials, features = np.asarray(subject.split.test), as_fitted(encoder, subject, features)
+    image, row = _shown(encoder, subject, trials), rows_of(subject, trials)
     shown = np.unique(image)
     shown = shown[np.linspace(0, len(shown) - 1, min(MOST, len(shown))).round().astype(int)]
     measured = np.stack([np.asarray(subject.responses[trials[image == i]], dtype=np.float32).mean(0) for i in shown])
@@ -60,11 +61,24 @@ def make_gallery(encoder, subject, features, folder):
         folder / "gallery.safetensors",
         {
             "measured": measured.astype(np.float16),
-            "predicted": encoder.predict_features(features[shown]).astype(np.float16),
+            "predicted": encoder.predict_features(features[np.array([row[image == i][0] for i in shown])]).astype(
+                np.float16
+            ),
             "image": shown.astype(np.int32),
         },
         {"simulated": str(bool(subject.simulated))},
     )
+
+
+def _shown(encoder, subject, trials):
+    """(n,) picture to show for each trial; of a film the frame that the response is mostly to."""
+    if subject.image_index is None:
+        return trials
+    film, image = getattr(subject, "film", None), np.asarray(subject.image_index)
+    if film is None:
+        return image[trials]
+    fir = encoder.info["fir"]
+    return image[film.before(round(float(np.dot(fir["delays"], fir["weights"]))))[trials]]
 
 
 def read_gallery(folder):

@@ -3,7 +3,10 @@
 import numpy as np
 
 from factortopy.analysis.clusters import channel_clusters
+from factortopy.encoder.delays import as_fitted, rows_of
 from factortopy.errors import InputError
+
+LEAST_CEILING = 0.1  # below it a score divided by the ceiling is mostly noise
 
 
 def held_out(encoder, subject, features):
@@ -16,7 +19,8 @@ def held_out(encoder, subject, features):
     trials = np.asarray(subject.split.test)
     if not len(trials):
         raise InputError("test trials: expected some, found none; choose a split with test pictures")
-    unique, back = np.unique(_shown(subject), return_inverse=True)  # a repeated picture is predicted once
+    features = as_fitted(encoder, subject, features)
+    unique, back = np.unique(rows_of(subject, trials), return_inverse=True)  # a repeated picture is predicted once
     return np.asarray(subject.responses[trials], dtype=np.float32), encoder.predict_features(features[unique])[back]
 
 
@@ -33,6 +37,21 @@ def r2(measured, predicted):
     return np.where(total > 1e-9, 1 - residual / np.maximum(total, 1e-9), np.nan).astype(np.float32)
 
 
+def pearson(measured, predicted):
+    """(N,) correlation of measured and predicted responses over trials (axis 0); NaN where either is constant."""
+    y, p = _standard(measured), _standard(predicted)
+    varies = (np.abs(y).sum(0) > 0) & (np.abs(p).sum(0) > 0)
+    return np.where(varies, np.einsum("tn,tn->n", y, p), np.nan).astype(np.float32)
+
+
+def normalised(score, ceiling):
+    """(N,) R² divided by the noise ceiling, the share of it that is reached; NaN below a ceiling of 0.1 or without one."""
+    if ceiling is None:
+        return np.full(len(score), np.nan)
+    ceiling = np.asarray(ceiling, dtype=float)
+    return np.where(ceiling >= LEAST_CEILING, np.asarray(score, float) / np.maximum(ceiling, LEAST_CEILING), np.nan)
+
+
 def brain_score(encoder, subject, features):
     """(N,) R² on the test split; not divided by the noise ceiling. NaN for a vertex whose response is constant."""
     return r2(*held_out(encoder, subject, features))
@@ -46,11 +65,15 @@ def predicted(encoder, subject, features, q=0.05, permutations=1000, seed=0):
     and Hochberg. Below what the permutations resolve, Student's t gives the probability: a few strong vertices among
     many weak ones would otherwise never pass the correction.
     """
-    return above_chance(*held_out(encoder, subject, features), q, permutations, seed, _shown(subject))
+    return above_chance(*held_out(encoder, subject, features), q, permutations, seed, _shown(subject), _block(subject))
 
 
-def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0, image=None):
-    """As ``predicted``, from (T, N) measured and predicted responses; ``image`` (T,) tells repeated pictures."""
+def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0, image=None, block=1):
+    """As ``predicted``, from (T, N) measured and predicted responses.
+
+    ``image`` (T,) tells repeated pictures. Of a film, whose neighbouring TRs are alike, ``block`` TRs are moved together,
+    and Student's t counts blocks, not TRs.
+    """
     from scipy.stats import false_discovery_control, t
 
     if image is not None:  # trials of one picture answer alike: only pictures can be exchanged
@@ -58,20 +81,35 @@ def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0, image=
     y, p = _standard(measured), _standard(prediction)
     valid = (np.abs(y).sum(0) > 0) & (np.abs(p).sum(0) > 0)
     y, p = np.ascontiguousarray(y[:, valid]), np.ascontiguousarray(p[:, valid])
-    if len(y) < 5 or not valid.any():
+    if len(y) < 5 * block or not valid.any():
         return np.zeros(len(valid), dtype=bool)  # too few trials to tell anything from chance
     observed = np.einsum("tn,tn->n", y, p)
     rng = np.random.default_rng(seed)
     as_large = np.zeros(len(observed), dtype=np.int64)
     for _ in range(permutations):
-        as_large += np.einsum("tn,tn->n", y[rng.permutation(len(y))], p) >= observed
+        as_large += np.einsum("tn,tn->n", y[_shuffled(rng, len(y), block)], p) >= observed
     chance = (as_large + 1) / (permutations + 1)
     r = np.clip(observed.astype(float), -1 + 1e-9, 1 - 1e-9)
-    tail = t.sf(r * np.sqrt((len(y) - 2) / (1 - r**2)), len(y) - 2)
+    free = max(len(y) // block - 2, 1)
+    tail = t.sf(r * np.sqrt(free / (1 - r**2)), free)
     chance = np.where(as_large == 0, np.minimum(chance, tail), chance)
     out = np.zeros(len(valid), dtype=bool)
     out[valid] = false_discovery_control(chance, method="bh") <= q
     return out
+
+
+def _shuffled(rng, n, block):
+    """(n,) rows in a random order, ``block`` neighbours together."""
+    if block == 1:
+        return rng.permutation(n)
+    rows = rng.permutation(-(-n // block))[:, None] * block + np.arange(block)
+    return rows[rows < n]
+
+
+def _block(subject):
+    """TRs that are moved together in permutation tests, 1 for pictures: one haemodynamic response or more."""
+    film = getattr(subject, "film", None)
+    return 1 if film is None else int(np.clip(np.ceil(15 / film.tr), 3, 20))
 
 
 def _by_picture(x, image):
@@ -94,13 +132,16 @@ def _standard(x):
 def score_run(encoder, subject, features, q=0.05):
     """Fill ``encoder.scores`` from one prediction of the test trials.
 
-    score (N,) float32, predicted (N,) uint8, and, where the encoder has selectors, clusters (N,) int16 (20, fewer where
+    score and pearson (N,) float32, predicted (N,) uint8, and, where the encoder has selectors, clusters (N,) int16 (20, fewer where
     few vertices are predicted).
     """
     measured, prediction = held_out(encoder, subject, features)
     encoder.scores = {
         "score": r2(measured, prediction),
-        "predicted": above_chance(measured, prediction, q, image=_shown(subject)).astype(np.uint8),
+        "pearson": pearson(measured, prediction),
+        "predicted": above_chance(measured, prediction, q, image=_shown(subject), block=_block(subject)).astype(
+            np.uint8
+        ),
     }
     if not encoder.has_selectors:
         return encoder.scores
@@ -115,8 +156,9 @@ def by_roi(encoder):
     """Rows of a table, one a ROI and one for all vertices, from a scored encoder.
 
     Each row: roi, vertices, score (mean R²), ceiling (mean noise ceiling or NaN), share (predicted above chance),
-    layer (mean layer, 1 … L), confidence, scale (mean g), the last three NaN for a baseline. Vertices without a score are
-    not in the means.
+    layer (mean layer, 1 … L), confidence, scale (mean g), these three NaN for a baseline; pearson (mean r, NaN for a run
+    scored before it was kept), normalised (mean of R² / noise ceiling where that is 0.1 or more). Vertices without a score
+    are not in the means.
     """
     if not encoder.scores:
         raise InputError("encoder: expected scores, found none; run score on its run folder first")
@@ -134,6 +176,8 @@ def by_roi(encoder):
             ("layer", layer),
             ("confidence", None if factor is None else factor.layer_confidence),
             ("scale", None if factor is None else factor.scale),
+            ("pearson", encoder.scores.get("pearson")),
+            ("normalised", normalised(score, encoder.noise_ceiling)),
         ):
             row[key] = _mean(value, use)
         rows.append(row)

@@ -6,21 +6,30 @@ UNTRAINED = " untrained"
 
 
 def list_backbones():
-    """All networks known by name, as ``Entry`` rows. Any timm network can be loaded as "timm/NAME" beside them."""
+    """All networks known by name, as ``Entry`` rows.
+
+    Any timm network can be loaded as "timm/NAME" beside them, any OpenCLIP model as "open_clip/MODEL:TAG", a module of your
+    own by ``factortopy.from_module``.
+    """
     from factortopy.backbones.demo import demo_entries
+    from factortopy.backbones.registry import entries
 
-    return demo_entries()
+    return demo_entries() + entries()
 
 
-def load_backbone(name, weights=None):
+def load_backbone(name, weights=None, on_progress=None):
     """Load a network.
 
     Parameters
     ----------
     name : str
-        A registry name (see ``list_backbones``) or "timm/NAME".
+        A registry name (see ``list_backbones``), "timm/NAME", "open_clip/MODEL:TAG", or a part of Stable Diffusion
+        ("sd-1.5:decoder@40": at step 40; "sd-1.5:decoder-6": one layer over time).
     weights : None, "untrained" or path
-        None: as published (fetched once where needed). "untrained": random weights, and called so everywhere.
+        None: as published (fetched once where needed). "untrained": random weights, and called so everywhere. A path: a
+        .safetensors or PyTorch file, or a folder with one.
+    on_progress : callable, optional
+        Gets (bytes done, bytes in all) while weights are fetched.
 
     Returns
     -------
@@ -31,21 +40,28 @@ def load_backbone(name, weights=None):
     InputError
         Unknown name; weights that cannot be fetched, are damaged or belong to another network.
     """
+    from factortopy.backbones.demo import OBJECTIVES, load_demo
+    from factortopy.backbones.registry import ENTRIES, load
+
     name = str(name).strip()
     if name.endswith(UNTRAINED):  # the name that an untrained network goes by
         name, weights = name.removesuffix(UNTRAINED), "untrained"
     if name.startswith("timm/"):
         from factortopy.backbones.timm_adapter import load_timm
 
-        backbone = load_timm(name.removeprefix("timm/"), weights)
-    else:
-        from factortopy.backbones.demo import OBJECTIVES, load_demo
+        backbone = load_timm(name.removeprefix("timm/"), weights, on_progress=on_progress)
+    elif name.startswith("open_clip/"):
+        from factortopy.backbones.open_clip_adapter import load_open_clip
 
-        if name not in OBJECTIVES:
-            known = ", ".join(entry.name for entry in list_backbones())
-            raise InputError(
-                f"network {name!r}: expected one of {known}, or timm/NAME for any timm network; found neither"
-            )
+        backbone = load_open_clip(name.removeprefix("open_clip/"), weights, on_progress=on_progress)
+    elif name in OBJECTIVES:
         backbone = load_demo(name, weights)
+    elif name in ENTRIES or name.startswith(("sd-1.5:", "sd-1.5@")):
+        backbone = load(name, weights, on_progress)
+    else:
+        known = ", ".join([*OBJECTIVES, *ENTRIES])
+        raise InputError(
+            f"network {name!r}: expected one of {known}, timm/NAME for any timm network, or open_clip/MODEL:TAG; found none of that name"
+        )
     backbone.weights = None if weights is None else str(weights)
     return backbone

@@ -10,15 +10,16 @@ class Entry:
     name: str
     library: str  # "factortopy", "timm", "open_clip", "torchvision", "diffusers"
     layers: int
-    width: int
+    width: int  # channels of the widest layer
     objective: str
     licence: str
     available: bool  # weights are on this machine
     training_data: str = ""
     input_size: int = 224
-    patch: int = 16
-    parameters: int = 0
-    source: str = ""
+    patch: int = 16  # pixels a side of a local token of the first layer
+    parameters: int = 0  # of the part that is used
+    source: str = ""  # where the weights are published
+    model: str = ""  # its name in the library
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Backbone:
         Changes whenever weights, code version or preprocessing change; part of the feature cache's key.
     """
 
+    model = None  # the torch module, where there is one
     name = ""
     layer_names = ()
     width = 0
@@ -68,6 +70,20 @@ class Backbone:
     drawings_only = False
     weights = None
     fingerprint = ""
+
+    @property
+    def device(self):
+        """Where the network's weights are (torch device)."""
+        import torch
+
+        weight = next(self.model.parameters(), None) if self.model is not None else None
+        return torch.device("cpu") if weight is None else weight.device
+
+    def to(self, device):
+        """Move to a torch device; returns itself."""
+        if self.model is not None:
+            self.model.to(device)
+        return self
 
     def tokens(self, images):
         """Tokens of every layer, without gradients.
@@ -85,7 +101,7 @@ class Backbone:
         import torch
 
         with torch.no_grad():
-            return self.pixel_tokens(torch.as_tensor(images).permute(0, 3, 1, 2).float() / 255)
+            return self.pixel_tokens(torch.as_tensor(images).to(self.device).permute(0, 3, 1, 2).float() / 255)
 
     def pixel_tokens(self, pixels):
         """Tokens as ``tokens`` gives them of (B, 3, H, W) float pixels in 0 … 1; gradients reach the pixels."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from factortopy.encoder.choices import FACTORS, MODELS
+from factortopy.encoder.delays import of_trials
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fast import FastFit, FastSettings
 from factortopy.encoder.model import Factorized
@@ -109,6 +110,7 @@ def fit(
         return fit_ridge(subject, features, device=device, on_progress=on_progress, grid=grid, **options)
     if options:
         raise InputError(f"fit: {sorted(options)[0]!r} is an option of model='ridge' alone, found model={model!r}")
+    features = of_trials(subject, features)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kind, own_settings = SOLVERS[recipe]
     settings = settings or own_settings()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from factortopy.encoder.delays import rows_of
 from factortopy.encoder.reduce import gather, let_go, reduced, scaling
 from factortopy.errors import InputError
 
@@ -114,7 +115,7 @@ def encoder_position(subject):
 
 def picture_of_trial(subject, features):
     """(T,) row of the features behind each trial; InputError when there are fewer."""
-    image = np.arange(len(subject.responses)) if subject.image_index is None else np.asarray(subject.image_index)
+    image = rows_of(subject, np.arange(len(subject.responses)))
     if len(features) <= image.max():
         raise InputError(
             f"features: expected at least {image.max() + 1} pictures, as the subject has, found {len(features)}; "
@@ -143,5 +144,6 @@ def origin(subject, features):
         "backbone": features.backbone,
         "weights": features.weights,
         "trained": features.trained,
+        **({"fir": features.extra["fir"]} if "fir" in features.extra else {}),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from factortopy.encoder.baseline_encoder import BaselineEncoder
+from factortopy.encoder.delays import kept_together, of_trials
 from factortopy.encoder.problem import check_finite, origin, picture_of_trial
 from factortopy.encoder.reduce import moments, on_grid
 from factortopy.errors import InputError
@@ -77,6 +78,7 @@ def fit_ridge(
     Training and validation trials are one: cross-validation chooses the penalty, and all of them count, as in the last
     solve of the ``fast`` recipe. With more features than trials the kernel is decomposed, 4 · trials² bytes.
     """
+    features = of_trials(subject, features)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     _check(features, reduce, components)
     layers, (image, trials, usable) = _layers(features, layer), _laid_out(subject, features)
@@ -112,7 +114,7 @@ def fit_ridge(
         # A feature that never varies carries nothing.
         std = np.where(std > 1e-6 * max(float(std.max()), 1e-12), std, np.inf).astype(np.float32)
         design = (design - mean) / std
-        found = ridge_cv(design, answers[:, usable], folds(image[trials]), device=device)
+        found = ridge_cv(design, answers[:, usable], folds(kept_together(subject, trials)), device=device)
         weight[:, usable], bias[usable], penalty, score = found
         info |= {"penalty": float(np.exp(np.log(penalty).mean())), "val_score": float(np.nanmean(score))}
         if on_progress is not None:
@@ -161,7 +163,7 @@ def ridge_cv(design, answers, splits, penalties=PENALTIES, device="cpu"):
 
 
 def folds(image, n=FOLDS):
-    """Cross-validation splits of trials, list of (fitted, held-out) rows: all repeats of a picture in one part."""
+    """Cross-validation splits of trials, list of (fitted, held-out) rows: all repeats of a picture (or block) in one part."""
     pictures, which = np.unique(image, return_inverse=True)
     n = min(n, len(pictures))
     fold = (np.random.default_rng(0).permutation(len(pictures)) % n)[which]

@@ -48,7 +48,7 @@ _SCORES = {
 }
 
 
-def agreement(found, truth, hemi, permutations=PERMUTATIONS, seed=0):
+def agreement(found, truth, hemi, permutations=PERMUTATIONS, seed=0, swapped_signs=()):
     """How well two sets of maps agree.
 
     Parameters
@@ -58,6 +58,9 @@ def agreement(found, truth, hemi, permutations=PERMUTATIONS, seed=0):
     hemi : (N,) 0 left, 1 right
     permutations : int
         So often the found map's vertices are swapped at random within the hemisphere for the floor.
+    swapped_signs : sequence of (N,)
+        Field signs of maps whose vertices were swapped: the sign is made of neighbours, so that swapping finished signs
+        would be another thing. Without any there is no floor for it.
 
     Returns
     -------
@@ -81,9 +84,13 @@ def agreement(found, truth, hemi, permutations=PERMUTATIONS, seed=0):
                 continue
             a, b = (prepare(m[key][ok]) if prepare else np.asarray(m[key][ok], np.float64) for m in (found, truth))
             values.append(score(a, b))
-            shuffled.append([score(a[rng.permutation(len(a))], b) for _ in range(permutations)])
+            if key == "field_sign":
+                others = (np.asarray(sign, np.float64)[ok] for sign in swapped_signs)
+            else:
+                others = (a[rng.permutation(len(a))] for _ in range(permutations))
+            shuffled.append([score(other, b) for other in others])
         if count:
-            means = np.mean(shuffled, 0) if shuffled else np.array([np.nan])
+            means = np.mean(shuffled, 0) if shuffled and shuffled[0] else np.array([np.nan])
             out[name] = {
                 "left": _number(values[0]), "right": _number(values[1]),
                 "mean": _number(np.nanmean(values)) if np.isfinite(values).any() else None,

@@ -16,6 +16,13 @@ DEFAULTS = {
     "around": "mean", "propagate": False, "pictures": localizer.RENDERED, "n": 24, "contrast": "faces",
     "doses": [1.0, 0.75, 0.5, 0.25, 0.0], "seed": 0,
 }  # fmt: skip
+ALSO = {
+    "layers": (int, str, list),
+    "channels": (list, None),
+    "heads": (list, dict),
+    "region": (list,),
+    "doses": (None,),
+}  # other types that a setting may have
 CONTROLS = 3  # sets of equally many random channels
 ZERO = (
     "Silenced to zero: a value that the network never sees in these channels, so that some of the change comes from an "

@@ -17,6 +17,7 @@ from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 
 DEFAULTS = {"category": "faces", "against": None, "pictures": "rendered", "n": 24, "seed": 0, "q": 0.05}
+ALSO = {"against": (str, list)}  # other types that a setting may have
 RENDERED = "rendered"
 EXAMPLES = 6
 # What a category may be called, the localizer of Stigliani et al. 2015 (fLoc) among them.

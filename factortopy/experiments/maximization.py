@@ -21,6 +21,7 @@ DEFAULTS = {
     "noise": 24,  # pictures
     "rendered": 12,  # pictures a category
 }
+ALSO = {"seeds": (list,), "size": (int,)}  # other types that a setting may have
 MOST = {"steps": 5000, "seeds": 16, "noise": 200, "rendered": 100}
 SIZES = (32, 512)
 WARM = 0.2  # share of the steps over which the rate rises

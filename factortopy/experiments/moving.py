@@ -16,6 +16,7 @@ DEFAULTS = {
     "types": list(TYPES), "clips": 8, "frames": 12, "fps": 12.0, "speed": 4.0, "dots": 150, "dot_size": 0.3,
     "spatial_frequency": 1.0, "temporal_frequency": 3.0, "contrast": 1.0, "size": 112, "seed": 0,
 }  # fmt: skip
+ALSO = {"types": (str,)}  # other types that a setting may have
 SAME = (
     1e-3  # of a response's spread over frames: beyond half-precision rounding of tokens, frames of another order differ
 )

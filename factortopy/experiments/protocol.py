@@ -30,7 +30,7 @@ def module_of(experiment):
     InputError
         For a name that is no experiment.
     """
-    if experiment not in EXPERIMENTS:
+    if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
         raise InputError(f"experiment {experiment!r}: expected one of {', '.join(EXPERIMENTS)}")
     return import_module(f"factortopy.experiments.{EXPERIMENTS[experiment]}")
 
@@ -51,7 +51,8 @@ def complete(protocol):
     version = protocol.get("protocol", SCHEMA)
     if version != SCHEMA:
         raise InputError(f"protocol: expected version {SCHEMA}, found {version!r}; update FactorTopy to run it")
-    defaults = module_of(protocol.get("experiment")).DEFAULTS
+    module = module_of(protocol.get("experiment"))
+    defaults, also = module.DEFAULTS, module.ALSO
     settings = protocol.get("settings") or {}
     if not isinstance(settings, dict):
         raise InputError(f"protocol: expected settings as an object, found {type(settings).__name__}")
@@ -61,7 +62,31 @@ def complete(protocol):
             f"protocol: {protocol['experiment']} has no setting {unknown[0]!r}; expected names among {', '.join(defaults)}"
         )
     settings = json.loads(json.dumps(defaults | settings))
+    settings = {name: _typed(name, settings[name], defaults[name], also.get(name, ())) for name in defaults}
     return {"protocol": SCHEMA, "experiment": protocol["experiment"], "settings": settings}
+
+
+WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _typed(name, value, default, also):
+    """The value, of the default's type or one of ``also``; a whole number becomes a float where a float belongs."""
+    known = (() if default is None else (type(default),)) + tuple(also)
+    if value is None and default is None or type(value) in known:
+        return value
+    if float in known and type(value) is int:
+        return float(value)
+    if value is None and None in known:
+        return None
+    words = ", ".join([WORDS[kind] for kind in known if kind] + (["null"] if default is None or None in known else []))
+    raise InputError(f"setting {name}: expected {words}, found {json.dumps(value)[:60]}; change it")
 
 
 def read_protocol(name):
@@ -164,6 +189,30 @@ def _stamp(run):
         path = run.path / name
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()
+
+
+def newest(run, experiment):
+    """The newest kept ``Result`` of an experiment, of whatever settings, or None; never one of an earlier encoder."""
+    stamp = _stamp(run)
+    for folder in list_results(run):
+        if not folder.name.startswith(f"{experiment}-"):
+            continue
+        try:
+            result = Result.load(folder)
+        except InputError:
+            continue
+        if result.info.get("encoder") == stamp:
+            return result
+    return None
+
+
+def differences(settings, others):
+    """How settings differ from others, list of sentences "n 24 instead of 12"."""
+    return [
+        f"{name} {json.dumps(settings.get(name))} instead of {json.dumps(others.get(name))}"
+        for name in others
+        if settings.get(name) != others.get(name)
+    ]
 
 
 def list_results(run):

@@ -12,7 +12,7 @@ from factortopy.home import cache_dir
 
 FORMAT = 1
 MOST_BYTES = 2_000_000_000  # of kept responses; the oldest go first
-BATCH = 32
+BATCH, BLOCK = 32, 128
 
 
 class Stopped(Exception):
@@ -29,7 +29,8 @@ def respond(encoder, images, on_progress=None, keep=True):
     on_progress : callable, optional
         Gets (done, total) pictures; returning False raises ``Stopped``.
     keep : bool
-        Keep the result under the home folder, by content of pictures, encoder and network, and read it from there.
+        Keep the result under the home folder, by content of pictures, encoder and network, and read it from there; in
+        blocks, so that what was stopped goes on from the last whole one.
 
     Returns
     -------
@@ -41,20 +42,23 @@ def respond(encoder, images, on_progress=None, keep=True):
     InputError
         For an encoder that was fitted to bare features.
     """
-    total, path = len(images), None
-    if keep:
-        key = f"{FORMAT}:{encoder.fingerprint}:{content_key(images)}"
-        path = cache_dir("responses") / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
-        found = _read(path, (total, encoder.n_vertices))
-        if found is not None:
-            tell(on_progress, total, total)
-            return found
+    total = len(images)
     out = np.empty((total, encoder.n_vertices), np.float32)
-    for i in range(0, total, BATCH):
-        tell(on_progress, i, total)
-        out[i : i + BATCH] = encoder.predict(images[i : i + BATCH])
-    if path is not None:
-        _keep(path, out)
+    for first in range(0, total, BLOCK):
+        block, path = images[first : first + BLOCK], None
+        tell(on_progress, first, total)
+        if keep:
+            key = f"{FORMAT}:{encoder.fingerprint}:{content_key(block)}"
+            path = cache_dir("responses") / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
+            found = _read(path, (len(block), encoder.n_vertices))
+            if found is not None:
+                out[first : first + len(block)] = found
+                continue
+        for i in range(0, len(block), BATCH):
+            tell(on_progress, first + i, total)
+            out[first + i : first + i + BATCH] = encoder.predict(block[i : i + BATCH])
+        if path is not None:
+            _keep(path, out[first : first + len(block)])
     tell(on_progress, total, total)
     return out
 

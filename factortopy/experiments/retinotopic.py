@@ -34,10 +34,17 @@ DEFAULTS = {
     "smoothing": 2,  # steps along edges, of the visual field sign
     "seed": 0,
 }
+ALSO = {
+    "pictures": (str, list),
+    "radius": (float,),
+    "bar_width": (float,),
+    "ring_width": (float,),
+    "check_degrees": (float,),
+}  # other types that a setting may have
 SCENES, EXAMPLES = 32, 16
 LARGEST = 3000  # frames in all
 FINEST = 448  # side of a frame in pixels: a larger network enlarges them, and they stay within memory
-SHUFFLES = 10
+SHUFFLES, SWAPS = 10, 40
 NOTES = (
     "Each frame gives one response: the network sees single frames, and no haemodynamic response is added.",
     "A field shows what the network's tokens carry; a transformer's mix the whole picture: sizes are not the cortex's alone.",
@@ -289,9 +296,12 @@ def _compared(encoder, fit, s, notes):
         name: with_sign(maps, x, y)
         for name, (maps, x, y) in agreement.truths(encoder, atlas, rows, s.image_degrees).items()
     }
+    swapped = _swapped_signs(encoder, fit, rows, mesh, s) if "field_sign" in found else ()
     numbers = {
         "agreement": {
-            name: agreement.agreement(found, agreement.within(truth, s.radius), encoder.hemi, seed=s.seed)
+            name: agreement.agreement(
+                found, agreement.within(truth, s.radius), encoder.hemi, seed=s.seed, swapped_signs=swapped
+            )
             for name, truth in truths.items()
         },
         "atlas": None if atlas is None else atlas.source, "signs": {}, "borders": {},
@@ -305,6 +315,18 @@ def _compared(encoder, fit, s, notes):
     numbers["signs"] = fieldsign.right_shares(sign, areas, truths.get("atlas", {}).get("field_sign"))
     numbers["borders"] = fieldsign.border_distances(border, rows, early, mesh)
     return numbers, {"field_sign": sign, "border": border}
+
+
+def _swapped_signs(encoder, fit, rows, mesh, s):
+    """Field signs of an encoder whose vertices were swapped at random within the hemisphere, list of (N,)."""
+    rng, out = np.random.default_rng([s.seed, 3]), []
+    for _ in range(SWAPS):
+        order = np.arange(encoder.n_vertices)
+        for side in (0, 1):
+            own = np.flatnonzero((encoder.hemi == side) & np.isfinite(fit.x))
+            order[own] = rng.permutation(own)
+        out.append(fieldsign.field_sign(fit.x[order], fit.y[order], rows, mesh, s.smoothing))
+    return out
 
 
 # ---------------------------------------------------------------- settings

@@ -3,9 +3,10 @@
 import re
 
 DEMO_SUBJECTS = ("demo-1", "demo-2", "demo-3")  # "demo" is the first
+DENSITY = "10k"  # at which measured data are drawn and trained; full resolution is "164k"
 
 
-def load_subject(path, subject=None, density="10k"):
+def load_subject(path, subject=None, density=DENSITY):
     """A subject by name or from a folder.
 
     Parameters

@@ -28,7 +28,7 @@ from factortopy.pictures.reading import read_image, safe_label
 from factortopy.subjects.algonauts_pictures import list_images, looks_whole
 from factortopy.subjects.algonauts_rois import read_rois
 from factortopy.subjects.arrays import as_float32, copy_columns, read_whole_mesh, safe_npy
-from factortopy.subjects.findings import STOPS, DataError, Problem, first_few, shown_path, stop, warn
+from factortopy.subjects.findings import STOPS, DataError, Examined, Problem, first_few, shown_path
 from factortopy.subjects.split import default_split
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
@@ -51,7 +51,7 @@ def is_subject_folder(folder):
 
 
 @dataclass
-class Examination:
+class Examination(Examined):
     """What a subject's folder holds, and everything that is wrong with it.
 
     responses, test_responses : {hemisphere: (images, vertices) memory map}
@@ -74,24 +74,6 @@ class Examination:
     test_images: list = field(default_factory=list)
     test_nsd: list = field(default_factory=list)
     problems: list = field(default_factory=list)
-
-    def try_to(self, step, *arguments, **options):
-        """The result of a step, or None with its problem noted."""
-        try:
-            return step(*arguments, **options)
-        except DataError as error:
-            self.problems.append(error.problem)
-            return None
-
-    def stop(self, *words):
-        self.problems.append(stop(*words).problem)
-
-    def warn(self, *words):
-        self.problems.append(warn(*words))
-
-    def first_stop(self):
-        """The first problem that makes loading impossible, or None."""
-        return next((problem for problem in self.problems if problem.severity == STOPS), None)
 
 
 # ---------------------------------------------------------------- looking

@@ -59,12 +59,18 @@ def read_rois(folder, vertices, problems):
             if number > 0:
                 masks = {hemi: label == number for hemi, label in labels.items()}
                 rois[name] = _union([rois[name], masks]) if name in rois else masks
+    if not rois:
+        problems.append(warn(folder, "ROI masks", "none", "maps can be drawn, but nothing is shown by ROI"))
+    return with_unions(rois)
+
+
+def with_unions(rois):
+    """{name: {hemisphere: mask}} with V1, FFA, … made of their parts, in the order of the visual hierarchy."""
+    rois = dict(rois)
     for name, parts in UNIONS.items():
         present = [rois[part] for part in parts if part in rois]
         if present and name not in rois:
             rois[name] = _union(present)
-    if not rois:
-        problems.append(warn(folder, "ROI masks", "none", "maps can be drawn, but nothing is shown by ROI"))
     listed = [name for name in _ORDER if name in rois]
     return {name: rois[name] for name in [*listed, *(name for name in rois if name not in listed)]}
 

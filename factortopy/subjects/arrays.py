@@ -142,17 +142,25 @@ def row_blocks(n_rows, n_columns, most_bytes=32 * 2**20):
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
-def copy_columns(array, n_columns, out):
-    """Copy the first columns of a (T, N) memory map into ``out`` (T, n_columns), row block by row block.
+def mapped_blocks(array):
+    """Yield (rows, block) over a (T, N) array, row block by row block.
 
-    Each block is mapped anew and let go, so that the whole file never counts as this program's memory.
+    Blocks of a memory map are mapped anew and let go, so that the whole file never counts as this program's memory.
     """
-    plain = isinstance(array, np.memmap) and array.flags.c_contiguous and array.ndim == 2
+    plain = isinstance(array, np.memmap) and array.flags.c_contiguous and array.mode == "r"
+    whole = getattr(array, "base", None) if plain else None
+    plain = plain and not isinstance(whole, np.ndarray)  # a part of a map does not know where in the file it begins
     for rows in row_blocks(*array.shape):
         block = array[rows]
         if plain:
             offset = array.offset + rows.start * array.strides[0]
             block = np.memmap(array.filename, array.dtype, "r", offset, block.shape)
+        yield rows, block
+
+
+def copy_columns(array, n_columns, out):
+    """Copy the first columns of a (T, N) memory map into ``out`` (T, n_columns), row block by row block."""
+    for rows, block in mapped_blocks(array):
         out[rows] = as_float32(block[:, :n_columns])
 
 

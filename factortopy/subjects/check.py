@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.subjects import demo_number, load_subject
+from factortopy.subjects import DENSITY, demo_number, load_subject
 from factortopy.subjects.findings import STOPS, WARNING, DataError, Problem, shown_path
 from factortopy.subjects.layouts import find
 
@@ -48,7 +48,7 @@ class Findings:
         return out
 
 
-def check(path, subject=None, density="10k"):
+def check(path, subject=None, density=DENSITY):
     """Look at a data set without training.
 
     Parameters
@@ -77,7 +77,7 @@ def check(path, subject=None, density="10k"):
         findings.problems = list(examination.problems)
         return findings
     try:
-        return _of_subject(findings, layout.to_subject(examination, density))
+        return _of_subject(findings, (layout.outline or layout.to_subject)(examination, density))
     except InputError as error:
         findings.problems = [*examination.problems, _problem(path, error)]
         return findings
@@ -108,6 +108,7 @@ def subject_facts(layout, subject):
         "trials": f"{subject.n_trials:,}",
         "pictures": f"{subject.n_images:,} ({shown}), {subject.image_degrees:g}° wide",
         "split": f"{len(split.train):,} training, {len(split.val):,} validation, {len(split.test):,} test trials",
+        **({"film": subject.film.describe()} if subject.film is not None else {}),
         "vertices": f"{left:,} left, {subject.n_vertices - left:,} right, on the {subject.density} mesh",
         "ROIs": ", ".join(sizes) or "none",
         "noise ceiling": ceiling_by_roi(subject),
@@ -133,10 +134,14 @@ def ceiling_by_roi(subject):
 
 
 def memory_needed(subject, layers=_LAYERS, width=_WIDTH, grid=_GRID):
-    """Bytes that training holds: responses, tokens of every picture (float16), and as much again to work with."""
-    responses = 4 * subject.n_trials * subject.n_vertices
+    """Bytes that training holds: responses, tokens of every picture (float16), and as much again to work with.
+
+    Responses that stay on disk (NSD's) count as the rows of 2,000 trials, which is what training looks at in one go.
+    """
+    on_disk = isinstance(subject.responses, np.memmap) or 0 in subject.responses.strides  # or stand for such
+    trials = min(subject.n_trials, 2000) if on_disk else subject.n_trials
     tokens = 2 * subject.n_images * layers * (grid * grid + 1) * width
-    return 2 * (responses + tokens)
+    return 2 * (4 * trials * subject.n_vertices + tokens)
 
 
 def free_memory():

@@ -24,6 +24,8 @@ def fewer_pictures(subject, n, seed=0):
     """
     if n < MIN_IMAGES:
         raise stop("pictures", f"at least {MIN_IMAGES}", f"{n}", "ask for more")
+    if subject.film is not None:
+        raise stop("pictures", "all of a film (its TRs belong together)", f"{n:,} asked for", "leave this setting out")
     image = np.asarray(subject.image_index)
     if n >= subject.n_images:
         return subject
@@ -39,7 +41,7 @@ def fewer_pictures(subject, n, seed=0):
     kept, image_index = np.unique(image[trials], return_inverse=True)
     images = subject.images
     if images is not None:
-        images = images[kept] if isinstance(images, np.ndarray) else [images[i] for i in kept]
+        images = [images[i] for i in kept] if isinstance(images, list) else images[kept]
 
     def of_trials(values):
         return None if values is None else np.asarray(values)[trials]

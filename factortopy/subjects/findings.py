@@ -49,6 +49,28 @@ def warn(thing, expected, found, remedy):
     return Problem(WARNING, shown_path(thing), expected, found, remedy)
 
 
+class Examined:
+    """What an examination of a data set shares: ``problems``, a list of Problem, and ways to add to it."""
+
+    def try_to(self, step, *arguments, **options):
+        """The result of a step, or None with its problem noted."""
+        try:
+            return step(*arguments, **options)
+        except DataError as error:
+            self.problems.append(error.problem)
+            return None
+
+    def stop(self, *words):
+        self.problems.append(stop(*words).problem)
+
+    def warn(self, *words):
+        self.problems.append(warn(*words))
+
+    def first_stop(self):
+        """The first problem that makes loading impossible, or None."""
+        return next((problem for problem in self.problems if problem.severity == STOPS), None)
+
+
 def shown_path(path):
     """A path or name as one line: folders kept, every part cleaned of control characters and shortened."""
     text = str(path)

@@ -1,15 +1,18 @@
 """Which data set a folder holds: one entry a layout, recognised by its files, also from the folder above or below."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from factortopy.pictures.reading import safe_label
-from factortopy.subjects import algonauts2023
+from factortopy.subjects import algonauts2023, nsd
+from factortopy.subjects import folder as folder_layout
 from factortopy.subjects.findings import first_few, stop
+from factortopy.subjects.folder_responses import PROJECT, volumes_in
 
-_ABOVE = 3  # folders up that are looked at: training_fmri/ is two below its subject
+_ABOVE = 5  # folders up that are looked at: NSD's betas are five below their root
 _BELOW = 2  # folders down: data/subj01, data/training/subj01
 _MOST = 1000  # entries of a folder, and folders in all, that are looked at
 
@@ -23,6 +26,8 @@ class Layout:
     parts : names of folders inside it, so that a path into one of them is recognised
     examine : callable(folder) -> an object with ``.problems``; None where the layout is known but not read yet
     to_subject : callable(examination, density) -> Subject
+    subjects : callable(folder) -> {name: folder to examine}, where one folder holds several that share files
+    outline : callable(examination, density) -> Subject as far as it is known without reading all responses, for check
     """
 
     name: str
@@ -31,14 +36,8 @@ class Layout:
     parts: tuple = ()
     examine: Callable | None = None
     to_subject: Callable | None = None
-
-
-def _is_nsd(folder):
-    return (folder / "nsddata_betas" / "ppdata").is_dir() or (folder / "nsddata" / "freesurfer").is_dir()
-
-
-def _is_plain_folder(folder):
-    return (folder / "dataset.json").is_file() and (folder / "responses").is_dir()
+    subjects: Callable | None = None
+    outline: Callable | None = None
 
 
 LAYOUTS = (
@@ -50,12 +49,14 @@ LAYOUTS = (
         algonauts2023.examine,
         algonauts2023.to_subject,
     ),
-    Layout("Natural Scenes Dataset", "nsddata_betas/ (NSD)", _is_nsd, ("nsddata", "nsddata_betas", "nsddata_stimuli")),
+    Layout(nsd.LAYOUT, nsd.LOOKED_FOR, nsd.is_root, nsd.PARTS, nsd.examine, nsd.to_subject, nsd.subjects, nsd.outline),
     Layout(
-        "FactorTopy's folder layout",
-        "dataset.json and responses/ (folder layout)",
-        _is_plain_folder,
-        ("images", "responses", "vertices", "roi", "noise"),
+        folder_layout.LAYOUT,
+        folder_layout.LOOKED_FOR,
+        folder_layout.is_subject_folder,
+        folder_layout.PARTS,
+        folder_layout.examine,
+        folder_layout.to_subject,
     ),
 )
 
@@ -86,27 +87,29 @@ def find(path, subject=None):
         return _readable(here, folder, subject)
     for above in list(folder.parents)[:_ABOVE]:
         layout = _recognise(above)
-        if layout and folder.relative_to(above).parts[0] in layout.parts:
-            return _readable(layout, above, subject)
+        inside = folder.relative_to(above).parts
+        if layout and inside[0] in layout.parts:
+            return _readable(layout, above, subject, inside)
     found = _subjects_below(folder)
     if not found:
         raise _nothing_here(folder)
     if subject is not None:
-        wanted = [name for name in found if _same_subject(name, subject)]
+        wanted = [name for name in found if same_subject(name, subject)]
         if len(wanted) != 1:
-            have = first_few(sorted(found), 20)
-            raise stop(folder, f"a subject named {safe_label(subject)!r}", f"subjects {have}", "choose one of these")
-        return _readable(found[wanted[0]][0], found[wanted[0]][1])
+            raise _no_such(folder, subject, found)
+        return _readable(*found[wanted[0]])
     if len(found) > 1:
-        have = first_few(sorted(found), 20)
-        raise stop(folder, "one subject", f"{len(found)}: {have}", f'choose one, as in subject="{min(found)}"')
+        raise _several(folder, found)
     return _readable(*next(iter(found.values())))
 
 
 def subjects_in(path):
     """Names of the subjects that ``find`` accepts for this path; [] where it is no data set."""
     folder = _folder(path)
-    return sorted(_subjects_below(folder)) if not _recognise(folder) else [folder.name]
+    here = _recognise(folder)
+    if here is None:
+        return sorted(_subjects_below(folder))
+    return sorted(here.subjects(folder)) if here.subjects else [folder.name]
 
 
 def _folder(path):
@@ -131,17 +134,44 @@ def _recognise(folder):
         return None
 
 
-def _readable(layout, folder, subject=None):
+def _no_such(folder, subject, found):
+    have = f"subjects {first_few(sorted(found), 20)}" if found else "none"
+    return stop(
+        folder, f"a subject named {safe_label(subject)!r}", have, "choose one of these" if found else "copy one"
+    )
+
+
+def _several(folder, found):
+    have = first_few(sorted(found), 20)
+    return stop(folder, "one subject", f"{len(found)}: {have}", f'choose one, as in subject="{min(found)}"')
+
+
+def _one_of(layout, root, subject, inside):
+    """The folder of one subject in a root that several share; ``inside`` are the folders below it that were given."""
+    found = layout.subjects(root)
+    if subject is None:
+        subject = next((part for part in inside if re.fullmatch(r"subj\d+", part)), None)
+    if subject is None and len(found) > 1:
+        raise _several(root, found)
+    wanted = [name for name in found if subject is None or same_subject(name, subject)]
+    if len(wanted) != 1:
+        raise _no_such(root, subject or "subj01", found)
+    return found[wanted[0]]
+
+
+def _readable(layout, folder, subject=None, inside=()):
     if layout.examine is None:
         readable = " and ".join(each.name for each in LAYOUTS if each.examine)
         found = f"{layout.name}, which this version recognises but cannot read yet"
         raise stop(folder, f"{readable} or a demo subject", found, "convert it, or wait for a later version")
-    if subject is not None and not _same_subject(folder.name, subject):
+    if layout.subjects:
+        return layout, _one_of(layout, folder, subject, inside)
+    if subject is not None and not same_subject(folder.name, subject):
         raise stop(folder, f"subject {safe_label(subject)!r}", f"{folder.name!r}", "give the folder above")
     return layout, folder
 
 
-def _same_subject(name, wanted):
+def same_subject(name, wanted):
     """subj05, subj5, "05" and 5 are the same."""
     name, wanted = str(name).lower(), str(wanted).lower()
     if name == wanted:
@@ -152,7 +182,7 @@ def _same_subject(name, wanted):
 
 
 def _subjects_below(folder, depth=_BELOW):
-    """{name: (layout, folder)} of the subjects in a folder, nearest first."""
+    """{name: (layout, folder, its name there or None)} of the subjects in a folder, nearest first."""
     found, looked_at = {}, 0
     level = [folder]
     for _ in range(depth):
@@ -160,12 +190,22 @@ def _subjects_below(folder, depth=_BELOW):
         looked_at += len(level)
         for child in level:
             layout = _recognise(child)
-            if layout:
-                name = child.name if child.name not in found else str(child.relative_to(folder))
-                found[name] = (layout, child)
+            for subject in _names(layout, child) if layout else ():
+                name = subject or child.name
+                if name in found:
+                    name = str(child.relative_to(folder) / (subject or ""))
+                found[name] = (layout, child, subject)
         if found:
             break
     return found
+
+
+def _names(layout, root):
+    """Names of the subjects that share a root, [None] for a folder of one subject."""
+    try:
+        return (list(layout.subjects(root)) if layout.subjects else []) or [None]
+    except OSError:  # a folder that may not be opened
+        return [None]
 
 
 def _children(folder):
@@ -191,5 +231,8 @@ def _nothing_here(folder):
     if deeper:
         nearest = min((entry[1] for entry in deeper.values()), key=lambda path: len(path.parts))
         return stop(folder, f"a data set ({looked})", "none of these", f"did you mean {nearest.parent}?")
+    volumes = volumes_in(folder)
+    if volumes:
+        return stop(folder, f"a data set ({looked})", f"volumes ({volumes})", f"{PROJECT}; then docs/folder.md")
     remedy = "give the folder of a subject or the one that holds the subjects; demo, demo-2, demo-3 need no files"
     return stop(folder, f"a data set ({looked})", "none of these", remedy)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.pictures.reading import read_image, safe_label
-from factortopy.subjects.arrays import as_float32, row_blocks
+from factortopy.subjects.arrays import as_float32, mapped_blocks, row_blocks
 from factortopy.subjects.findings import first_few, stop, warn
 from factortopy.subjects.split import MIN_IMAGES, Split, default_split, whole_numbers
 from factortopy.surfaces import N_VERTICES
@@ -40,6 +40,7 @@ class Subject:
     session : (T,), onset : (T,) seconds, tr : seconds; optional
     maps : {name: (N,)}, optional
         Measured maps, to stand beside simulated ones.
+    film : movies.Film, optional; then a row is a TR, ``images`` are its frames, and the split is by contiguous blocks
 
     More attributes
     ---------------
@@ -75,6 +76,7 @@ class Subject:
         onset=None,
         tr=None,
         maps=None,
+        film=None,
     ):
         self.name = safe_label(name) if str(name).strip() else ""
         self.simulated = bool(simulated)
@@ -87,6 +89,12 @@ class Subject:
         hemi, vertex = _positions(hemi, vertex, self.density, responses.shape)
         self.images = _images(images)
         self.image_index = _image_index(image_index, n_trials, self.images)
+        self.film = film
+        if film is not None and len(film.frames) != n_trials:
+            raise stop(
+                "film", f"{n_trials:,} TRs, as responses have rows", f"{len(film.frames):,}", "give one row a TR"
+            )
+        split = film.split() if film is not None and split is None else split
         self.split = _split(split, self.image_index)
         self.session = _per_trial(session, "session", n_trials)
         self.onset = _per_trial(onset, "onset", n_trials)
@@ -181,8 +189,7 @@ class Subject:
         n_trials, n = responses.shape
         bad, constant, empty_rows = np.zeros(n, bool), np.ones(n, bool), 0
         first = np.array(responses[0])
-        for rows in row_blocks(n_trials, n):
-            block = responses[rows]
+        for _, block in mapped_blocks(responses):
             finite = np.isfinite(block)
             bad |= ~finite.all(0)
             constant &= (block == first).all(0)

@@ -7,12 +7,12 @@ from functools import cache
 import numpy as np
 
 from factortopy.surfaces import N_VERTICES, full_index
+from factortopy.view import colour, geometry
 from factortopy.view.brainmap import UNPAINTED, score_bytes
-from factortopy.view.geometry import ASSETS, asset_name
 from factortopy.view.packing import pack
 
 NAME = "factortopy.brain"  # distribution and component, as in factortopy/pyproject.toml
-STATES = ("vertex", "map", "threshold")
+STATES = ("vertex", "map", "threshold", "roi", "camera")
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,22 @@ class Seen:
     vertex : int or None, row of the whole mesh (left hemisphere first)
     map : str or None, name of the map that was switched to
     threshold : float or None, least score that is shown
+    roi : str or None, name of the selected region
+    camera : str or None, the view's camera and layout as a short text (at most 59 characters: letters, digits, ``.-_``)
+        that ``brain_view(camera=…)`` takes; None until the camera has been moved
     """
 
     vertex: int | None = None
     map: str | None = None
     threshold: float | None = None
+    roi: str | None = None
+    camera: str | None = None
 
 
 def brain_view(
     maps, *, rois=None, key, height=560, group=None, selected=None, map=None, threshold=None, score=None,
     score_label="R²", simulated=False, labels=True, layout="both", controls="full", report=("vertex", "threshold"),
-    on_change=None, density="10k",
+    on_change=None, density="10k", roi=None, swipe=None, camera=None,
 ):  # fmt: skip
     """Show the brain with one or several maps, on the surface and on the flat map.
 
@@ -63,9 +68,18 @@ def brain_view(
     controls : str
         "full", or "compact" for small pictures: sentence and legend only.
     report : tuple of str
-        Which of "vertex", "map", "threshold" rerun the script when they change.
+        Which of "vertex", "map", "threshold", "roi", "camera" rerun the script when they change; the camera is told when
+        it has come to rest.
     on_change : callable, optional
-        Called when the selected vertex has changed.
+        Called when the selected vertex or region has changed.
+    density : str
+        Of the maps: "10k", "41k" or "164k".
+    roi : str, optional
+        Name of a region to select; acts when it changes.
+    swipe : str, optional
+        Name of a map to show right of a divider when the view is first drawn; the visitor can change it.
+    camera : str, optional
+        ``Seen.camera`` of another time; acts when it changes. One that cannot be read is left out of account.
 
     Returns
     -------
@@ -75,26 +89,19 @@ def brain_view(
     data = message(
         maps, rois=rois, key=key, group=group, selected=selected, map=map, threshold=threshold, score=score,
         score_label=score_label, simulated=simulated, labels=labels, layout=layout, controls=controls, report=report,
-        density=density,
+        density=density, roi=roi, swipe=swipe, camera=camera,
     )  # fmt: skip
-    nothing = _nothing
-    result = _component()(
+    chosen = {"vertex": selected, "map": map, "threshold": threshold, "roi": roi, "camera": camera}
+    result = _component(density)(
         key=key,
         data=data,
         height=int(height),
-        default={"vertex": -1 if selected is None else int(selected), "map": map, "threshold": threshold},
-        on_vertex_change=on_change or nothing,
-        on_map_change=nothing,
-        on_threshold_change=nothing,
+        default=chosen | {"vertex": -1 if selected is None else int(selected)},
+        **{f"on_{name}_change": on_change if on_change and name in ("vertex", "roi") else _nothing for name in STATES},
     )
-    chosen = {"vertex": selected, "map": map, "threshold": threshold}
     state = {name: _state(key, name, value, getattr(result, name, None)) for name, value in chosen.items()}
-    vertex = state["vertex"]
-    return Seen(
-        vertex=int(vertex) if vertex is not None and vertex >= 0 else None,
-        map=state["map"],
-        threshold=state["threshold"],
-    )
+    vertex = state.pop("vertex")
+    return Seen(vertex=int(vertex) if vertex is not None and vertex >= 0 else None, **state)
 
 
 def _state(key, name, wanted, reported):
@@ -120,6 +127,7 @@ def whole_rois(rois, hemi, vertex, density="10k"):
 def message(
     maps, *, rois=None, key="brain", group=None, selected=None, map=None, threshold=None, score=None, score_label="R²",
     simulated=False, labels=True, layout="both", controls="full", report=("vertex", "threshold"), density="10k",
+    roi=None, swipe=None, camera=None,
 ):  # fmt: skip
     """Bytes for the browser: the maps at the vertices that any of them paints, palettes, regions, words."""
     if not maps:
@@ -138,14 +146,19 @@ def message(
     names, rows = _regions(rois)
     arrays["roiOffsets"] = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.uint32)
     arrays["roiVertices"] = np.concatenate([np.empty(0, int), *rows]).astype(index)
+    if sum(m.kind == "value" for m in maps) > 1:
+        arrays["differencePalette"] = colour.diverging("blue-red").reshape(-1)
     header = {
         "key": key,
         "group": group,
-        "geometry": asset_name(density),
+        "geometry": geometry.address(density),
         "selected": -1 if selected is None else int(selected),
         "map": map,
         "threshold": None if threshold is None else float(threshold),
         "score": scale,
+        "roi": roi,
+        "swipe": swipe,
+        "camera": camera,
         "simulated": bool(simulated),
         "labels": bool(labels),
         "layout": layout,
@@ -195,8 +208,10 @@ def _stamp(*parts):
     return digest.hexdigest()
 
 
-def _component():
-    _declare_assets()
+def _component(density):
+    _serve(NAME, geometry.ASSETS, geometry.ASSETS.parent.parent)
+    if density != "10k":
+        _serve(geometry.SERVED, geometry.folder(), geometry.folder().parent)
     return _registered()
 
 
@@ -205,17 +220,21 @@ def _registered():
     import streamlit as st
 
     return st.components.v2.component(
-        NAME, html=(ASSETS / "brain.html").read_text(encoding="utf-8"), css="brain.css", js="brain.js"
+        NAME, html=(geometry.ASSETS / "brain.html").read_text(encoding="utf-8"), css="brain.css", js="brain.js"
     )
 
 
-def _declare_assets():
-    """Streamlit finds our assets by factortopy/pyproject.toml in an installed package; in a mere checkout tell it."""
+def _serve(name, folder, root):
+    """Let Streamlit serve a folder below ``root`` under a component's name.
+
+    It finds our assets by factortopy/pyproject.toml in an installed package, but not in a mere checkout; and geometries
+    that were built on this machine lie outside the package.
+    """
     from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
     from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
     manager = get_bidi_component_manager()
-    if manager.get_component_asset_root(NAME) is None:
-        package = ASSETS.parent.parent
-        config = ComponentConfig(name=NAME.split(".")[1], asset_dir=ASSETS.relative_to(package).as_posix())
-        manager.register_from_manifest(ComponentManifest(NAME.split(".")[0], "0", [config]), package)
+    if manager.get_component_asset_root(name) != folder.resolve():
+        distribution, component = name.split(".")
+        config = ComponentConfig(name=component, asset_dir=folder.relative_to(root).as_posix())
+        manager.register_from_manifest(ComponentManifest(distribution, "0", [config]), root)

@@ -1,14 +1,25 @@
-"""The static geometry that the browser view draws: built once from the meshes, shipped in ``assets/``.
+"""The static geometry that the browser view draws: built once from the meshes.
 
-``python -m factortopy.view.geometry`` writes it again. The hemispheres are set side by side, positions quantised to
-16 bits (4 to 10 micrometres), so that the file is 1 MB at 10,242 vertices a hemisphere.
+That of 10k is shipped in ``assets/`` (``python -m factortopy.view.geometry`` writes it again); those of 41k and 164k
+are built on first use and kept in the home's cache, packed, because Streamlit would pack 23 MB anew at every request.
+The hemispheres are set side by side, positions quantised to 16 bits (4 to 10 micrometres). Sizes: 1.0 MB at 10k,
+3.3 MB packed (5.8 MB) at 41k, 12.9 MB packed (23.3 MB) at 164k.
 """
 
+import gzip
+import hashlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from factortopy.files import write_atomic
+from factortopy.home import cache_dir
+from factortopy.surfaces import load_mesh
 from factortopy.view.packing import pack
+
+FORMAT = 1  # of the files in the cache; raise it when ``build`` changes
+SERVED = "factortopy.geometry"  # the name by which Streamlit serves the cache's folder
 
 ASSETS = Path(__file__).parent / "assets"
 KINDS = ("pial", "white", "inflated", "flat")  # the order of the unfolding slider
@@ -67,6 +78,8 @@ def build(mesh):
         "faces": n_faces,
         "flatFaces": n_flat,
     }
+    if mesh.preview:
+        header["preview"] = mesh.source  # said beside what is drawn
     arrays = {
         "positions": np.stack(codes),
         "sulc": np.round(depth * 255).astype(np.uint8),
@@ -80,13 +93,37 @@ def asset_name(density="10k"):
     return f"geometry-{density}.bin"
 
 
-def write(density="10k"):
-    """Build the geometry of a density and put it among the assets; returns its path."""
-    from factortopy.files import write_atomic
-    from factortopy.surfaces import load_mesh
+def folder():
+    """Where built geometries are kept; nothing else lies there, so all of it may be served."""
+    return cache_dir("geometry")
 
-    path = ASSETS / asset_name(density)
-    write_atomic(path, build(load_mesh(density)))
+
+def built(density):
+    """Path of the packed geometry of a density, built when it is not in the cache or another mesh has been found."""
+    mesh = load_mesh(density)
+    path = folder() / f"geometry-{density}-{_stamp(mesh)}.bin.gz"
+    if not path.is_file():
+        write_atomic(path, gzip.compress(build(mesh), compresslevel=3, mtime=0))
+    return path
+
+
+@cache
+def _stamp(mesh):
+    digest = hashlib.blake2b(f"{FORMAT} {mesh.preview} {mesh.source}".encode(), digest_size=8)
+    for part in (*(mesh.coords[kind] for kind in KINDS), mesh.sulc, mesh.flat_faces):
+        digest.update(np.ascontiguousarray(part))
+    return digest.hexdigest()
+
+
+def address(density="10k"):
+    """Where the browser finds a density's geometry, relative to the view's own files."""
+    return asset_name() if density == "10k" else f"../{SERVED}/{built(density).name}"
+
+
+def write():
+    """Build the geometry of 10k and put it among the assets; returns its path."""
+    path = ASSETS / asset_name()
+    write_atomic(path, build(load_mesh()))
     return path
 
 

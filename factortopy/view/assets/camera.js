@@ -49,9 +49,9 @@ export function pose(camera, panel, focus) {
     x = camera.flatX - focus.x * scale + panel.indent / 2;
     y = camera.flatY - focus.z * scale + panel.foot / 2;
   } else {
-    const fit = ([w, h]) => Math.min(panel.w / (2 * w), panel.h / (2 * h));
+    const fit = ([w, h]) => Math.min(panel.w / (2 * w), (panel.h - panel.foot) / (2 * h));
     scale = mix(fit([camera.w, camera.h]), fit(FLAT_HALF), flatness) * camera.zoom;
-    [x, y] = [camera.x, camera.y];
+    [x, y] = [camera.x, camera.y + panel.foot / 2];
   }
   const open = isFlat ? 0 : camera.open * upright * RADIANS;
   return { panel, first, blend, flatness, right, up, forward, scale, x, y, open };
@@ -117,3 +117,59 @@ export function clipMatrix(p) {
 }
 
 export const hinge = HINGE;
+
+// ---------------------------------------------------------------- the camera as a text
+
+const LAYOUTS = { b: "both", s: "surface", f: "flat" };
+const FRAMES = Object.values(VIEWS).map(({ w, h }) => [w, h]);
+const short = (value, decimals) => String(Number(value.toFixed(decimals)) || 0);
+const scaleOf = (poses, kind) => poses.find((p) => p.panel.kind === kind)?.scale;
+
+// Layout, frame, yaw, pitch and opening in degrees, zoom, shift in millimetres, shape, and zoom and shift of the flat map:
+// the same picture at any size of the view. At most 59 characters, all of them plain in a page's address.
+export function cameraText(camera, layout, poses) {
+  const frame = FRAMES.findIndex(([w, h]) => w === camera.w && h === camera.h);
+  const length = (value, kind) => short(clamp(value / (scaleOf(poses, kind) ?? Infinity), -999, 999), 1);
+  return [
+    layout[0] + Math.max(0, frame),
+    short(wrapAngle(camera.yaw), 0),
+    short(camera.pitch, 0),
+    short(camera.open, 0),
+    short(camera.zoom, 2),
+    length(camera.x, "surface"),
+    length(camera.y, "surface"),
+    short(camera.shape, 2),
+    short(camera.flatZoom, 2),
+    length(camera.flatX, "flat"),
+    length(camera.flatY, "flat"),
+  ].join("_");
+}
+
+// {layout, place(camera, posesOf)} of such a text, null where it is none.
+export function readCamera(text) {
+  const found = /^([bsf])(\d)((?:_-?\d{1,3}(?:\.\d{1,2})?){10})$/.exec(String(text)),
+    frame = found && FRAMES[Number(found[2])];
+  if (!frame) return null;
+  const [yaw, pitch, open, zoom, x, y, shape, flatZoom, flatX, flatY] = found[3].slice(1).split("_").map(Number);
+  const place = (camera, posesOf) => {
+    Object.assign(camera, {
+      yaw: wrapAngle(yaw),
+      pitch: clamp(pitch, -90, 90),
+      open: clamp(open, 0, 90),
+      w: frame[0],
+      h: frame[1],
+      zoom: clamp(zoom, 0.2, 12),
+      shape: clamp(shape, 0, FLAT),
+      flatZoom: clamp(flatZoom, 0.2, 12),
+      x: 0,
+      y: 0,
+      flatX: 0,
+      flatY: 0,
+    });
+    const poses = posesOf(camera),
+      surface = scaleOf(poses, "surface") ?? 0,
+      flat = scaleOf(poses, "flat") ?? 0;
+    Object.assign(camera, { x: x * surface, y: y * surface, flatX: flatX * flat, flatY: flatY * flat });
+  };
+  return { layout: LAYOUTS[found[1]], place };
+}

@@ -1,5 +1,7 @@
 // The controls around the canvas: map switch, layout, unfolding, threshold, standard views.
 
+import { MODES } from "./compare.js";
+
 const SHAPES = ["pial", "white", "inflated", "flat"];
 const PRESETS = {
   start: "Start",
@@ -21,6 +23,13 @@ function button(label, onClick, { title = "", pressed = null } = {}) {
   if (pressed !== null) made.setAttribute("aria-pressed", String(pressed));
   made.addEventListener("click", onClick);
   return made;
+}
+
+// Puts options into a select element, unless it has them.
+function fill(select, names, value) {
+  if (JSON.stringify([...select.options].map((one) => one.value)) !== JSON.stringify(names))
+    select.replaceChildren(...names.map((name) => new Option(name, name)));
+  select.value = value ?? "";
 }
 
 export function buildControls(view) {
@@ -88,27 +97,45 @@ export function buildControls(view) {
     ready(() => view.save()),
   );
 
+  const compareButtons = Object.entries(MODES).map(([name, label]) => [
+    name,
+    button(
+      label,
+      ready(() => view.compare.set({ mode: view.compare.state.mode === name ? "" : name })),
+      { pressed: false, title: TITLES[name] },
+    ),
+  ]);
+  const partner = document.createElement("select"); // the other map
+  partner.addEventListener("change", () => view.compare.set({ other: partner.value }));
+  part("compare").append(...compareButtons.map(([, made]) => made), partner);
+
+  const regions = part("regions");
+  regions.addEventListener(
+    "change",
+    ready(() => view.selectRegion(regions.value || null)),
+  );
+
   const range = part("series").querySelector("input"); // the maps of a group, one after the other
   range.addEventListener("input", () =>
-    view.chooseMap(controls.groups.get(view.current.group)[Number(range.value)].name),
+    view.chooseMap(controls.groups.get(view.base.group)[Number(range.value)].name),
   );
   const play = part("series").querySelector("button"); // through the group, from its start again after its end
   const stop = () => {
     clearInterval(controls.playing);
     controls.playing = null;
-    view.send("map", view.current.name);
+    view.send("map", view.base.name);
     play.textContent = "▶";
     play.setAttribute("aria-pressed", "false");
   };
   play.addEventListener("click", () => {
     if (controls.playing) return stop();
-    const { group } = view.current;
+    const { group } = view.base;
     play.textContent = "❚❚";
     play.setAttribute("aria-pressed", "true");
     controls.playing = setInterval(() => {
-      if (!view.root.isConnected || view.current.group !== group) return stop();
+      if (!view.root.isConnected || view.base.group !== group) return stop();
       const maps = controls.groups.get(group);
-      const { name } = maps[(maps.findIndex((map) => map.name === view.current.name) + 1) % maps.length];
+      const { name } = maps[(maps.findIndex((map) => map.name === view.base.name) + 1) % maps.length];
       view.choices.map = name; // told to the page when it stops, not at every step
       view.showMap(name);
     }, STEP_MS);
@@ -137,6 +164,7 @@ export function buildControls(view) {
       this.groups = groups;
       const box = part("maps");
       box.replaceChildren();
+      part("choose").hidden = view.maps.length < 2;
       if (view.maps.length < 2) return;
       for (const [group, maps] of groups) {
         const made = button(
@@ -153,7 +181,7 @@ export function buildControls(view) {
     },
 
     showMap() {
-      const { current } = view,
+      const current = view.base,
         maps = this.groups.get(current.group);
       this.last.set(current.group, current.name);
       for (const made of part("maps").querySelectorAll("button"))
@@ -162,7 +190,32 @@ export function buildControls(view) {
       range.max = String(maps.length - 1);
       range.value = String(maps.findIndex((map) => map.name === current.name));
       range.setAttribute("aria-label", current.group);
+      range.setAttribute("aria-valuetext", current.name);
       part("series").querySelector("span").textContent = current.name;
+      this.showCompare();
+    },
+
+    // Which comparisons this map allows, and with which other map.
+    showCompare() {
+      const { mode, other } = view.compare.state;
+      for (const [name, made] of compareButtons) {
+        made.hidden = !view.compare.partners(name).length;
+        made.setAttribute("aria-pressed", String(mode === name));
+      }
+      partner.hidden = !mode;
+      const names = mode ? view.compare.partners(mode).map((map) => map.name) : [];
+      fill(partner, names, other);
+      partner.setAttribute("aria-label", mode === "swipe" ? "Map right of the divider" : "Map that is subtracted");
+    },
+
+    setRegions(names) {
+      fill(regions, ["", ...names], view.selection.region ?? "");
+      regions.firstChild.textContent = "Region";
+      regions.hidden = !names.length;
+    },
+
+    showRegion() {
+      regions.value = view.selection.region ?? "";
     },
 
     showShape() {
@@ -170,11 +223,12 @@ export function buildControls(view) {
       const { shape } = view.camera;
       if (Math.abs(unfold.value - shape) > 0.001) unfold.value = String(shape);
       part("shape").textContent = SHAPES[Math.round(shape)];
+      unfold.setAttribute("aria-valuetext", SHAPES[Math.round(shape)]);
     },
 
     showCount(shown, total) {
       const { score } = view.message,
-        { least } = view.scene;
+        { least } = view;
       if (!score) return;
       slider.value = String(least);
       const value = (score.low + score.step * least).toFixed(2).replace("-", "−");
@@ -195,5 +249,7 @@ const TITLES = {
   left: "From the left",
   right: "From the right",
   top: "From above",
+  swipe: "Two maps, left and right of a line that you can drag",
+  difference: "This map minus another one",
   inside: "Opened like a book: the inner sides",
 };

@@ -10,12 +10,23 @@ export function loadGeometry(name) {
     const url = new URL(name, import.meta.url);
     const promise = fetch(url).then(async (answer) => {
       if (!answer.ok) throw new Error(`the brain surface could not be loaded (${answer.status})`);
-      return new Geometry(await answer.arrayBuffer());
+      // Large ones are packed once, on disk, rather than by the server at every request.
+      const unpacked = name.endsWith(".gz") ? answer.body.pipeThrough(new DecompressionStream("gzip")) : answer.body;
+      return new Geometry(await new Response(unpacked).arrayBuffer());
     });
     promise.catch(() => loaded.delete(name)); // so that a later try can succeed
     loaded.set(name, promise);
   }
   return loaded.get(name);
+}
+
+// A large mesh as it is drawn while it moves: the triangles of 10k, whose vertices are the first ones of every denser
+// fsaverage. Null where there is no need of it, or it is not at hand.
+export async function coarser(geometry) {
+  const small = await loadGeometry("geometry-10k.bin").catch(() => null);
+  if (!small || geometry.n <= small.n) return null;
+  const triangles = Uint32Array.from(small.triangles, (v) => (v < small.n ? v : v - small.n + geometry.n));
+  return { triangles, nFaces: small.nFaces, nFlat: small.nFlat };
 }
 
 class Geometry {

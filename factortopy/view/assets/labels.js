@@ -8,10 +8,12 @@ export class Labels {
   constructor(box) {
     this.box = box;
     this.spans = [];
+    this.revision = 0; // of the names
   }
 
   set(anchors) {
     this.box.replaceChildren();
+    this.revision++;
     this.spans = anchors.flatMap((anchor) =>
       ["surface", "flat"].map((kind) => {
         const span = document.createElement("span");
@@ -22,6 +24,17 @@ export class Labels {
         return { span, anchor, kind, width: 0 };
       }),
     );
+  }
+
+  // Name at a place of the canvas (CSS pixels), null for none.
+  at(x, y) {
+    const inside = ({ at }) => at && x >= at.x && x < at.x + at.w && y >= at.y && y < at.y + at.h;
+    return this.spans.find(inside)?.anchor.name ?? null;
+  }
+
+  // Marks the names of the selected region.
+  choose(name) {
+    for (const { span, anchor } of this.spans) span.classList.toggle("chosen", anchor.name === name);
   }
 
   // `coarse` while the brain moves: hidden names are found from every fourth vertex.

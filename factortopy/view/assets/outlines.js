@@ -10,11 +10,7 @@ export class Regions {
     for (const k of bySize) {
       for (const v of regions[k].vertices) this.of.has(v) ? this.of.get(v).push(k) : this.of.set(v, [k]);
     }
-    const { nFaces } = geometry;
-    this.segments = {
-      surface: this.outline(0, nFaces),
-      flat: this.outline(nFaces, nFaces + geometry.nFlat),
-    };
+    this.segments = this.outlines(regions);
     this.anchors = regions.flatMap((region, k) => this.anchorsOf(region, k));
   }
 
@@ -22,23 +18,45 @@ export class Regions {
     return (this.of.get(vertex) ?? []).map((k) => this.list[k].name);
   }
 
+  sizeOf(name) {
+    return this.list.find((region) => region.name === name)?.vertices.length ?? 0;
+  }
+
+  // Outlines of one region on surface and flat map; null when there is no such region.
+  segmentsOf(name) {
+    const region = this.list.find((one) => one.name === name);
+    return region ? this.outlines([region]) : null;
+  }
+
+  outlines(list) {
+    const { nFaces, nFlat } = this.geometry;
+    return { surface: this.outline(list, 0, nFaces), flat: this.outline(list, nFaces, nFaces + nFlat) };
+  }
+
   // Segments (four vertices each) across the triangles from..to that lie on a border: between the middles of the two
-  // edges that leave the region.
-  outline(from, to) {
+  // edges that leave the region. All regions are looked at in one go, each being one bit of a vertex's number.
+  outline(list, from, to) {
     const t = this.geometry.triangles,
       ends = [];
-    for (const { vertices } of this.list) {
-      const inside = new Uint8Array(this.geometry.count);
-      for (const v of vertices) inside[v] = 1;
+    for (let start = 0; start < list.length; start += 31) {
+      const member = new Uint32Array(this.geometry.count);
+      list.slice(start, start + 31).forEach(({ vertices }, k) => {
+        for (const v of vertices) member[v] |= 1 << k;
+      });
       for (let f = 3 * from; f < 3 * to; f += 3) {
         const a = t[f],
           b = t[f + 1],
           c = t[f + 2],
-          sum = inside[a] + inside[b] + inside[c];
-        if (sum === 0 || sum === 3) continue;
-        const odd = sum === 1 ? 1 : 0; // the corner that differs from the other two
-        const [p, q, r] = inside[a] === odd ? [a, b, c] : inside[b] === odd ? [b, c, a] : [c, a, b];
-        ends.push(p, q, p, r);
+          x = member[a],
+          y = member[b],
+          z = member[c];
+        for (let some = (x | y | z) & ~(x & y & z); some; some &= some - 1) {
+          const bit = some & -some,
+            sum = Number((x & bit) !== 0) + Number((y & bit) !== 0) + Number((z & bit) !== 0);
+          const odd = sum === 1; // the corner that differs from the other two
+          const [p, q, r] = ((x & bit) !== 0) === odd ? [a, b, c] : ((y & bit) !== 0) === odd ? [b, c, a] : [c, a, b];
+          ends.push(p, q, p, r);
+        }
       }
     }
     return Uint32Array.from(ends);

@@ -43,6 +43,7 @@ export class Pointer {
       dragged: this.down.size > 1,
       shifted: event.shiftKey || event.button > 0,
       button: event.button,
+      whole: event.altKey,
     };
     this.hideHover();
   }
@@ -99,9 +100,17 @@ export class Pointer {
     if (this.start.dragged || this.start.button !== 0) return;
     this.view.part("hint").classList.add("seen");
     const [x, y] = this.start.at;
-    this.beforeClick = [this.lastSelected ?? -1, this.view.vertex];
-    this.lastSelected = this.view.vertex;
-    this.view.select(this.view.pick(x, y));
+    const { selection } = this.view,
+      now = [selection.vertex, selection.region];
+    this.beforeClick = this.lastSelected ?? now;
+    this.lastSelected = now;
+    const name = this.view.labels.at(x, y) ?? (this.start.whole ? this.regionAt(x, y) : null);
+    selection.click(this.view.pick(x, y), name);
+  }
+
+  // The smallest region that holds the vertex at a place.
+  regionAt(x, y) {
+    return this.view.regions.names(this.view.pick(x, y))[0] ?? null;
   }
 
   cancel(event) {
@@ -112,7 +121,9 @@ export class Pointer {
   // The two clicks of a double click selected something: take that back, then reset.
   doubleClick() {
     if (!this.view.current) return;
-    this.view.select(this.beforeClick ? this.beforeClick[0] : -1);
+    const [vertex, region] = this.beforeClick ?? [-1, null];
+    this.view.select(vertex);
+    this.view.selectRegion(region);
     this.view.reset();
   }
 
@@ -153,13 +164,13 @@ export class Pointer {
       this.hoverTimer = 0;
       this.hoverDone = performance.now();
       if (this.hoverAt && !this.view.gone && !this.down.size)
-        this.view.hover(this.view.pick(...this.hoverAt), ...this.hoverAt);
+        this.view.selection.hover(this.view.pick(...this.hoverAt), ...this.hoverAt);
     }, wait);
   }
 
   hideHover() {
     this.hoverAt = null;
-    this.view.hover(-1, 0, 0);
+    this.view.selection.hover(-1);
   }
 
   left() {
@@ -193,12 +204,18 @@ export class Pointer {
       "-": () => this.zoom(1 / 1.2, middle(panel), panel),
       0: () => view.reset(),
       Home: () => view.reset(),
-      Escape: () => view.select(-1),
     };
-    const action = actions[event.key];
+    const middleVertex = () => view.pick(...middle(panel));
+    const chosen = () => (view.selection.hovered >= 0 ? view.selection.hovered : middleVertex());
+    const selections = {
+      Enter: () => view.selection.click(chosen()),
+      " ": () => view.selection.click(chosen()),
+      Escape: () => view.selection.click(-1),
+    };
+    const action = actions[event.key] ?? selections[event.key];
     if (!action) return;
     event.preventDefault();
     action();
-    view.moved();
+    if (event.key in actions) view.moved();
   }
 }

@@ -1,4 +1,5 @@
 // GLSL of the view. Vertices are fetched from textures by number, so that triangles, outlines and markers share them.
+// The geometry pass writes which triangle a pixel shows; the paint pass, which alone runs when a map changes, its colour.
 
 const PLACE = `#version 300 es
 precision highp float; precision highp int; precision highp usampler2D; precision highp sampler2D;
@@ -26,87 +27,102 @@ vec4 normalOf(int v, int kind) {
 }
 `;
 
-const PAINT = `
-uniform sampler2D uPalette;
-uniform int uMode;               // 0 category, 1 value (palette of one row), 2 plane
-uniform float uDark;             // brightness that is left at alpha 0; negative: fade to the ground
-uniform uint uLeast;             // least score byte shown; 0 shows all
-const uint NONE = 255u;
-bool shown(uvec4 d) { return d.r != NONE && (uLeast == 0u || (d.a != NONE && d.a >= uLeast)); }
-vec3 ink(uvec4 d) {
-  ivec2 size = textureSize(uPalette, 0);
-  if (uMode == 0) return texelFetch(uPalette, ivec2(min(int(d.r), size.x - 1), 0), 0).rgb;
-  vec2 at = vec2(d.rg) / 254. * vec2(size - 1);
-  return texelFetch(uPalette, ivec2(floor(at + .5)), 0).rgb;
-}
-vec3 faded(vec3 colour, vec3 ground, float alpha) {
-  return uDark < 0. ? mix(ground, colour, alpha) : colour * mix(uDark, 1., alpha);
-}
-`;
-
 export const MESH_VERTEX = `${PLACE}
 layout(location = 0) in uint aVertex;
-uniform usampler2D uFaces, uMap;
-${PAINT}
 uniform vec3 uToViewer;
-flat out uvec3 vTriangle;
-out vec3 vCorner;                // barycentric coordinates
-out vec4 vInk;                   // smooth maps: colour times weight, and weight
-out vec3 vShade;                 // alpha, light, sulcal depth
+uniform float uLit;              // 1 on surfaces, 0 on the flat map, whose colours are those of the legend
+flat out uint vTriangle;
+out vec2 vCorner;                // two of the three barycentric coordinates
+out vec2 vShade;                 // light, sulcal depth
 void main() {
   int v = int(aVertex), triangle = gl_VertexID / 3, corner = gl_VertexID - 3 * triangle;
-  vTriangle = texelFetch(uFaces, ivec2(triangle & 1023, triangle >> 10), 0).rgb;
-  vCorner = vec3(corner == 0, corner == 1, corner == 2);
-  uvec4 d = texelFetch(uMap, ivec2(v & 1023, v >> 10), 0);
-  float weight = shown(d) ? 1. : 0.;
-  vInk = uMode == 0 ? vec4(0.) : vec4(ink(d), 1.) * weight;
+  vTriangle = uint(triangle) + 1u;
+  vCorner = vec2(corner == 0, corner == 1);
   vec4 n = normalOf(v, uKinds.x);
   if (uBlend > 0.) n.xyz = mix(n.xyz, normalOf(v, uKinds.y).xyz, uBlend);
   float facing = max(0., dot(normalize(n.xyz), uToViewer));
-  vShade = vec3(float(d.b) / 255., facing, n.w);
+  vShade = vec2(mix(1., .52 + .5 * pow(facing, .7), uLit), n.w);
   gl_Position = uClip * vec4(place(v), 1.);
 }`;
 
-// Each pixel belongs to the triangle's nearest vertex: what is seen there is what a click there selects.
-const NEAREST = `
-flat in uvec3 vTriangle;
-in vec3 vCorner;
-uint nearest() {
-  if (vCorner.x >= vCorner.y && vCorner.x >= vCorner.z) return vTriangle.x;
-  return vCorner.y >= vCorner.z ? vTriangle.y : vTriangle.z;
-}
-`;
-
+// x: triangle + 1 and, in the upper byte, the grey of the bare cortex; y: two barycentric coordinates, light on paint.
 export const MESH_FRAGMENT = `#version 300 es
-precision highp float; precision highp int; precision highp usampler2D; precision highp sampler2D;
-${NEAREST}
-in vec4 vInk;
-in vec3 vShade;
-uniform usampler2D uMap;
-uniform float uLit;              // 1 on surfaces, 0 on the flat map, whose colours are those of the legend
-${PAINT}
-out vec4 pixel;
+precision highp float; precision highp int;
+flat in uint vTriangle;
+in vec2 vCorner, vShade;
+uniform float uLit;
+out uvec2 pixel;
+uint bits(float v) { return uint(clamp(v, 0., 1.) * 255. + .5); }
 void main() {
-  int v = int(nearest());
-  uvec4 d = texelFetch(uMap, ivec2(v & 1023, v >> 10), 0);
-  float depth = smoothstep(.36, .64, vShade.z);
-  vec3 ground = mix(vec3(.47, .475, .485), vec3(.315, .32, .33), depth);
-  vec3 colour = ground;
-  if (shown(d)) {
-    vec3 base = uMode == 0 ? ink(d) : vInk.rgb / max(vInk.a, 1e-4);
-    float alpha = uMode == 0 ? float(d.b) / 255. : vShade.x;
-    colour = faded(base, ground, alpha) * mix(1., mix(1.04, .93, depth), uLit);
-  }
-  pixel = vec4(colour * mix(1., .52 + .5 * pow(vShade.y, .7), uLit), 1.);
+  float depth = smoothstep(.36, .64, vShade.y), light = vShade.x * mix(1., mix(1.04, .93, depth), uLit);
+  pixel = uvec2(vTriangle | bits(mix(.47, .315, depth) * vShade.x) << 24,
+    bits(vCorner.x) | bits(vCorner.y) << 8 | uint(min(255., light * 240. + .5)) << 16);
 }`;
 
-export const PICK_FRAGMENT = `#version 300 es
-precision highp float; precision highp int;
-${NEAREST}
+// One triangle over the whole viewport.
+export const SCREEN_VERTEX = `#version 300 es
+void main() { gl_Position = vec4(gl_VertexID == 1 ? 3. : -1., gl_VertexID == 2 ? 3. : -1., 0., 1.); }`;
+
+// How much of a pixel the brain covers, into the overlay's alpha: beside the edge a part, so that it does not look jagged.
+export const EDGE_FRAGMENT = `#version 300 es
+precision highp float; precision highp int; precision highp usampler2D;
+uniform usampler2D uGeometry;
+uniform bool uSoft;
 out vec4 pixel;
+float there(ivec2 at) {
+  at = clamp(at, ivec2(0), textureSize(uGeometry, 0) - 1);
+  return (texelFetch(uGeometry, at, 0).r & 0xffffffu) != 0u ? 1. : 0.;
+}
 void main() {
-  uint i = nearest() + 1u;
-  pixel = vec4(float(i & 255u), float((i >> 8) & 255u), float((i >> 16) & 255u), 255.) / 255.;
+  ivec2 at = ivec2(gl_FragCoord.xy), right = ivec2(1, 0), up = ivec2(0, 1);
+  float cover = there(at);
+  if (uSoft && cover == 0.)
+    cover = min(.7, .35 * (there(at + right) + there(at - right) + there(at + up) + there(at - up)));
+  pixel = vec4(0., 0., 0., cover);
+}`;
+
+// uColours: colour of every vertex and its opacity over the grey ground, 0 where nothing is painted. A category has
+// each pixel in its nearest vertex's colour: what is seen there is what a click there selects.
+export const PAINT_FRAGMENT = `#version 300 es
+precision highp float; precision highp int; precision highp usampler2D; precision highp sampler2D;
+uniform usampler2D uGeometry, uFaces;
+uniform sampler2D uColours, uOverlay;   // overlay: white line, its dark rim, highlight, cover
+uniform bool uSmooth;
+uniform vec3 uGround;
+out vec4 pixel;
+vec4 colourOf(uint v) { return texelFetch(uColours, ivec2(int(v) & 1023, int(v) >> 10), 0); }
+void main() {
+  ivec2 at = ivec2(gl_FragCoord.xy);
+  vec4 over = texelFetch(uOverlay, at, 0);
+  pixel = vec4(uGround, 1.);
+  if (over.a == 0.) return;
+  uvec2 g = texelFetch(uGeometry, at, 0).rg;
+  if ((g.x & 0xffffffu) == 0u) {   // a pixel beside the brain that it partly covers
+    ivec2 last = textureSize(uGeometry, 0) - 1;
+    for (int k = 0; k < 4 && (g.x & 0xffffffu) == 0u; k++)
+      g = texelFetch(uGeometry, clamp(at + (k < 2 ? ivec2(2 * k - 1, 0) : ivec2(0, 2 * k - 5)), ivec2(0), last), 0).rg;
+  }
+  int triangle = int(g.x & 0xffffffu) - 1;
+  uvec3 v = texelFetch(uFaces, ivec2(triangle & 1023, triangle >> 10), 0).rgb;
+  vec3 weight = vec3(g.y & 255u, g.y >> 8 & 255u, 0.) / 255.;
+  weight.z = max(0., 1. - weight.x - weight.y);
+  bool first = weight.x >= weight.y && weight.x >= weight.z;
+  vec4 ink = colourOf(first ? v.x : weight.y >= weight.z ? v.y : v.z);
+  vec3 colour = vec3(1., 1.012, 1.035) * (float(g.x >> 24) / 255.);
+  if (ink.a > 0.) {
+    if (uSmooth) {
+      vec4 a = colourOf(v.x), b = colourOf(v.y), c = colourOf(v.z);
+      weight *= vec3(greaterThan(vec3(a.a, b.a, c.a), vec3(0.)));
+      ink = (a * weight.x + b * weight.y + c * weight.z) / (weight.x + weight.y + weight.z);
+    }
+    colour = mix(colour, ink.rgb * (float(g.y >> 16 & 255u) / 240.), ink.a);
+  }
+  if (over.rgb != vec3(0.)) {
+    colour = mix(colour, vec3(.05, .05, .07), .5 * over.g);
+    colour = mix(colour, vec3(1.), .85 * over.r);
+    colour = mix(colour, vec3(1., .83, .2), over.b);
+  }
+  pixel = vec4(mix(uGround, colour, over.a), 1.);
 }`;
 
 // Outlines: two triangles for each segment between the middles of two mesh edges. (Not instanced: software renderers
@@ -114,7 +130,8 @@ void main() {
 export const LINE_VERTEX = `${PLACE}
 layout(location = 0) in uvec4 aEnds;   // vertices of the first edge, of the second edge
 uniform vec2 uPixels;                  // size of the viewport
-uniform float uWidth, uLift;
+uniform float uReach;                  // half the width that is drawn, in pixels
+out float vAcross;
 void main() {
   vec4 a = uClip * vec4((place(int(aEnds.x)) + place(int(aEnds.y))) * .5, 1.);
   vec4 b = uClip * vec4((place(int(aEnds.z)) + place(int(aEnds.w))) * .5, 1.);
@@ -123,15 +140,18 @@ void main() {
   int corner = gl_VertexID % 6;          // of the triangles 0 1 2 and 3 4 5: a- a+ b-, b- a+ b+
   bool atB = corner == 2 || corner == 3 || corner == 5;
   float side = corner == 1 || corner == 4 || corner == 5 ? 1. : -1.;
-  vec2 shift = (vec2(-along.y, along.x) * side + along * (atB ? .5 : -.5)) * uWidth / uPixels;
-  gl_Position = (atB ? b : a) + vec4(shift, -uLift, 0.);
+  vec2 shift = (vec2(-along.y, along.x) * side + along * (atB ? .5 : -.5)) * 2. * uReach / uPixels;
+  vAcross = side * uReach;
+  gl_Position = (atB ? b : a) + vec4(shift, -.005, 0.);
 }`;
 
+// Where lines overlap the larger cover counts (blended by MAX), so that joints do not show.
 export const LINE_FRAGMENT = `#version 300 es
 precision mediump float;
-uniform vec4 uColour;
+in float vAcross;
+uniform vec3 uHalf3;                   // half widths of white line, dark rim and highlight; negative: not drawn
 out vec4 pixel;
-void main() { pixel = uColour; }`;
+void main() { pixel = vec4(clamp(uHalf3 + .5 - abs(vAcross), 0., 1.), 0.); }`;
 
 export const MARK_VERTEX = `${PLACE}
 layout(location = 0) in uint aUnused;
@@ -139,7 +159,7 @@ uniform int uVertex;
 uniform float uSize;
 void main() {
   gl_Position = uClip * vec4(place(uVertex), 1.);
-  gl_Position.z -= .012 + float(aUnused) * 0.;
+  gl_Position.z = float(aUnused) * 0.;
   gl_PointSize = uSize;
 }`;
 

@@ -1,6 +1,7 @@
 // What hovering says, and how legends are drawn.
 
-export const UNPAINTED = 255;
+import { UNPAINTED } from "./maps.js";
+
 const TOP = 254;
 const DARKEST = 0.22; // as in maps.py
 const minus = (text) => text.replace("-", "−");

@@ -1,0 +1,177 @@
+"""The brain view beside nilearn's ``view_surf`` and a plain plotly Mesh3d: bytes, first paint, switch, pick, frame.
+
+    python -m benchmarks.viewer [10k] [164k]
+
+Everything is taken in one run, in one headless browser (software graphics where the machine has none better): the
+same map of made-up values at the same vertices. First paint is from asking for the page to the moment when the brain
+is on the canvas; for ``view_surf``, a page by itself, and Mesh3d, in ``st.plotly_chart``, to the moment when plotly
+has made its canvas, which is a little before. The server and the browser are warm: each page is asked for once before. Writes
+benchmarks/results/viewer.json.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.app import received
+from benchmarks.measuring import ROOT, keep, machine, show
+
+sys.path[:0] = [str(ROOT / "tests")]
+
+from browser import FLAGS, brain, find_chromium, start_app  # noqa: E402
+
+MAPS = 6
+COMMON = """
+import numpy as np, streamlit as st
+from factortopy import view
+from factortopy.surfaces import apart, load_mesh
+DENSITY = {density!r}
+mesh = load_mesh(DENSITY)
+at = {{"hemi": np.repeat([0, 1], mesh.n), "vertex": np.tile(np.arange(mesh.n), 2)}}
+wave = mesh.coords["sphere" if "sphere" in mesh.coords else "inflated"] / 20
+"""
+OURS = """
+@st.cache_data
+def maps(shift):
+    return [
+        view.value_map(np.sin(wave @ np.roll([1, k, 2], k) + shift), **at, name=f"map {{k}}", density=DENSITY)
+        for k in range(6)
+    ]
+shift = st.number_input("shift", 0, 9, 0)
+view.brain_view(maps(shift), key="brain", density=DENSITY, report=("vertex",))
+"""
+PLAIN = """
+import plotly.graph_objects as go
+x, y, z = apart(mesh.coords["inflated"], mesh.n).T
+i, j, k = mesh.faces.T
+shift = st.number_input("shift", 0, 9, 0)
+st.plotly_chart(go.Figure(go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, intensity=np.sin(wave @ [1, 0, 2] + shift))))
+st.text(f"drawn {{shift}}")
+"""
+# Milliseconds of the browser's own clock for what a hand does, medians of nine.
+TIMES = """root => {
+    const view = root.ftv.view, { camera } = view, all = {};
+    const median = (name, act) => {
+        const times = [];
+        for (let k = 0; k < 9; k++) { const t = performance.now(); act(k); times.push(performance.now() - t); }
+        all[name] = times.sort((a, b) => a - b)[4];
+    };
+    view.motionUntil = 0; view.draw();
+    median("map switched in the browser, ms", k => view.showMap(view.maps[(k + 1) % view.maps.length].name));
+    median("vertex under the pointer, ms", k => view.pick(200 + 5 * k, 150));
+    median("a frame at rest, ms", k => { camera.yaw += 3; view.motionUntil = 0; view.draw(); });
+    median("a frame while it turns, ms", k => { camera.yaw += 3; view.motionUntil = 1e12; view.draw(); });
+    view.reset();
+    return all;
+}"""
+
+
+def visit(driver, url, ready):
+    """A page opened twice; (page, seconds of the second time until ``ready(page)`` returns, its web socket's bytes)."""
+    page = driver.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(url)
+    ready(page)
+    total = received(page)
+    start = time.perf_counter()
+    page.goto(url)
+    ready(page)
+    return page, time.perf_counter() - start, total
+
+
+def drawn_by_plotly(page):
+    """Until plotly's canvas is there, which is before the surface is on it: in the rivals' favour."""
+    page.locator(".js-plotly-plot canvas").first.wait_for(timeout=120_000)
+
+
+def script(folder, name, density, text):
+    path = Path(folder) / f"{name}.py"
+    path.write_text((COMMON + text).format(density=density))
+    return path
+
+
+def ours(driver, folder, density):
+    with start_app(script(folder, "ours", density, OURS), f"{folder}/home") as app:
+        page, seconds, total = visit(driver, app.url, lambda page: brain(page, timeout=120_000))
+        view = brain(page)
+        sent = view.evaluate("root => root.ftv.stats.payloadBytes")
+        vertices = view.evaluate("root => root.ftv.view.support.length")
+        page.wait_for_timeout(3000)
+        out = {
+            "first paint, s": seconds,
+            "sent for a map, MB": sent / MAPS / 1e6,
+            "sent a vertex and map, bytes": sent / MAPS / vertices,
+        } | view.evaluate(TIMES)
+        box = page.get_by_label("shift")
+        times = []
+        for shift in (1, 2, 1, 2, 1):  # what Python has made before; the first two are made anew
+            painted = int(view.get_attribute("data-painted"))
+            box.fill(str(shift))
+            start = time.perf_counter()
+            box.press("Enter")
+            page.wait_for_function(
+                "([view, n]) => Number(view.dataset.painted) > n", arg=[view.element_handle(), painted], timeout=60_000
+            )
+            times.append(time.perf_counter() - start)
+        out["all maps anew through Python, s"] = float(np.median(times[2:]))
+        page.close()
+    return out
+
+
+def plain(driver, folder, density):
+    with start_app(script(folder, "plain", density, PLAIN), f"{folder}/home") as app:
+        page, seconds, total = visit(driver, app.url, drawn_by_plotly)
+        page.wait_for_timeout(2000)
+        before = total["bytes"]
+        box = page.get_by_label("shift")
+        box.fill("1")
+        box.press("Enter")
+        page.get_by_text("drawn 1").wait_for(timeout=120_000)
+        page.wait_for_timeout(2000)
+        sent = (total["bytes"] - before) / 1e6
+        page.close()
+    return {"first paint, s": seconds, "sent for a map, MB": sent}
+
+
+def view_surf(driver, folder, density):
+    """nilearn's page of both hemispheres' inflated surface."""
+    from nilearn import plotting
+
+    from factortopy.surfaces import apart, load_mesh
+
+    mesh = load_mesh(density)
+    values = np.sin(mesh.coords["inflated"] @ [0.05, 0, 0.1])
+    shown = plotting.view_surf((apart(mesh.coords["inflated"], mesh.n), mesh.faces), values)
+    path = Path(folder) / f"surf-{density}.html"
+    path.write_text(shown.html, encoding="utf-8")  # the page itself; save_as_html wraps it into a frame
+    page, seconds, _ = visit(driver, path.as_uri(), drawn_by_plotly)
+    page.close()
+    return {"first paint, s": seconds, "sent for a map, MB": path.stat().st_size / 1e6}
+
+
+def main():
+    from playwright.sync_api import sync_playwright
+
+    target = ROOT / "benchmarks" / "results" / "viewer.json"
+    for density in sys.argv[1:] or ["10k"]:
+        with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+            driver = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS, headless=True)
+            rivals = {"nilearn view_surf": view_surf, "plotly Mesh3d": plain}
+            result = {"FactorTopy": ours(driver, folder, density)}
+            for name, take in rivals.items():
+                result[name] = take(driver, folder, density)
+            driver.close()
+        mine = result["FactorTopy"]
+        result["ratios"] = {}
+        for name in rivals:
+            for what in ("first paint, s", "sent for a map, MB"):
+                result["ratios"][f"{name}: {what.split(',')[0]}, times ours"] = result[name][what] / mine[what]
+        ratios = result.pop("ratios")
+        show(f"brain view, {density}", result | ratios)
+        keep(target, density, result | {"ratios": ratios, "machine": machine("cpu")})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The mean of several subjects' encoders on vertices that they share."""
+
+import copy
+
+import numpy as np
+
+from factortopy.analysis.comparison import same_vertices
+from factortopy.encoder.selectors import Selectors
+from factortopy.errors import InputError
+
+
+def average(encoders):
+    """One encoder that stands for several subjects with the same vertices: maps, scores and ROIs, no predictions.
+
+    Selectors, scores and noise ceilings are means over subjects; a vertex is predicted, or in a ROI, where it is for at
+    least half of them. Channels are each encoder's own and have no mean: the channel weights are left out (N, 0).
+
+    Parameters
+    ----------
+    encoders : list of Encoder
+        Of one network. A single one is given back as it is.
+
+    Raises
+    ------
+    InputError
+        When their vertices, or the numbers of their layers, differ.
+    """
+    first = same_vertices(dict(zip((f"subject {k + 1}" for k in range(len(encoders))), encoders, strict=True)))
+    if len(encoders) == 1:
+        return first
+    out = copy.copy(first)
+    out.info = {**first.info, "subject": ", ".join(str(e.info.get("subject")) for e in encoders)}
+    out.info["simulated"] = any(e.simulated for e in encoders)
+    if first.has_selectors:
+        factors = [e.selectors() for e in encoders]
+        if len({f.layer.shape[1] for f in factors}) > 1:
+            raise InputError(
+                f"average of subjects: expected encoders of one network, found "
+                f"{', '.join(str(f.layer.shape[1]) for f in factors)} layers; give one network's runs the same layers"
+            )
+        mean = {key: np.mean([getattr(f, key) for f in factors], 0) for key in ("space", "layer", "scale")}
+        out._selectors = Selectors(**mean, channel=np.zeros((first.n_vertices, 0), np.float32))
+    keys = set.intersection(*(set(e.scores) for e in encoders)) - {"clusters"}
+    out.scores = {key: _mean([e.scores[key] for e in encoders]) for key in sorted(keys)}
+    if "predicted" in out.scores:
+        out.scores["predicted"] = (out.scores["predicted"] >= 0.5).astype(np.uint8)
+    known = [e.noise_ceiling for e in encoders if e.noise_ceiling is not None]
+    out.noise_ceiling = _mean(known) if known else None
+    names = dict.fromkeys(name for e in encoders for name in e.rois)
+    none = np.zeros(first.n_vertices, bool)
+    out.rois = {n: np.mean([e.rois.get(n, none) for e in encoders], 0) >= 0.5 for n in names}
+    return out
+
+
+def _mean(values):
+    """Mean over a list of (N,) arrays; what one subject lacks does not count, NaN where all lack it."""
+    values = np.asarray(values, dtype=float)
+    count = np.isfinite(values).sum(0)
+    return np.where(count > 0, np.nansum(values, 0) / np.maximum(count, 1), np.nan)

@@ -1,0 +1,362 @@
+"""The findings of "Brain Decodes Deep Nets" (its Table 5 and text, from memory) as claims with a rule each on numbers at hand."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from factortopy.analysis.hierarchy import LEVELS
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be tested here"
+SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large
+NSD = "needs NSD and these networks"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, where it is from, the figures that test it, the rule, the verdict and the numbers it rests on."""
+
+    claim: str
+    source: str
+    figures: tuple
+    rule: str
+    verdict: str
+    told: str
+
+
+def checklist(seen):
+    """All findings.
+
+    Parameters
+    ----------
+    seen : dict
+        What a report measured; a key that is missing was not. networks {name: {"trained": bool}}; scores (rows of
+        ``scores_by_roi``); distance (rows of ``distance_to_best``); slopes (rows: network, slope, slope from, slope to);
+        scale {name: (early, late)}; contralateral {name: share}; hemispheres, diversity {name: rows}; ablation (rows),
+        topology {"smooth", "score": (with, without)}, seeds {"layer_r"}, decay, data (rows), single {"equal", "chance", "r"}.
+
+    Returns
+    -------
+    list of Finding
+    """
+    return [rule(seen) for rule in RULES]
+
+
+def _finding(claim, source, figures, rule, outcome):
+    """``outcome``: (True or False, words), or words alone where it cannot be told."""
+    if isinstance(outcome, str):
+        return Finding(claim, source, figures, rule, OPEN, outcome)
+    held, told = outcome
+    told = re.sub(r"(^|[ (])-(?=\d)", "\\1−", told)
+    return Finding(claim, source, figures, rule, HOLDS if held else FAILS, told)
+
+
+def _trained(seen, names):
+    networks = seen.get("networks", {})
+    return [name for name in names if networks.get(name, {}).get("trained", True)]
+
+
+NOT_FITTED = "needs the new fits; run the report without --quick"
+
+
+def factors_matter(seen):
+    rows = {row["model"]: row for row in seen.get("ablation") or ()}
+    parts = [name for name in ("without layer", "without space", "without scale") if name in rows]
+    outcome = NOT_FITTED
+    if parts:
+        outcome = (
+            all(rows[n]["difference"] < 0 for n in parts),
+            ", ".join(f"{n} {rows[n]['difference']:+.3f}" for n in parts),
+        )
+    return _finding(
+        "Space, layer and scale are each needed to map a network onto the brain",
+        "abstract, Table 3",
+        ("ablation",),
+        "mean R² falls when any one of the three factors is averaged over",
+        outcome,
+    )
+
+
+def topology_helps(seen):
+    both, outcome = seen.get("topology"), NOT_FITTED
+    if both:
+        (a, b), (x, y) = both["smooth"], both["score"]
+        outcome = a > b and x > y - 0.01, f"neighbours on one layer {a:.0%} and {b:.0%}; mean R² {x:.3f} and {y:.3f}"
+    return _finding(
+        "The topology prior makes maps smooth without costing score",
+        "Fig. 2, Table 3",
+        ("topology", "ablation"),
+        "more neighbours share a layer with it than without, and mean R² is lower by less than 0.01",
+        outcome,
+    )
+
+
+def hierarchy_aligns(seen):
+    rows = [row for row in seen.get("slopes") or () if row["network"] in _trained(seen, [row["network"]])]
+    outcome = "no trained network here has a slope (a hierarchy needs V1, V2, V3, OPA or EBA, and two layers)"
+    if rows:
+        up = [row for row in rows if row["slope from"] > 0]
+        outcome = (
+            len(up) > 0,
+            "; ".join(f"{r['network']} {r['slope']:.2f} ({r['slope from']:.2f} to {r['slope to']:.2f})" for r in rows),
+        )
+    return _finding(
+        "Some trained networks are ordered as the brain is: later areas read later layers",
+        "4.3, Table 2",
+        ("hierarchy", "layer-maps"),
+        "the slope's 95 % interval lies above 0 for at least one trained network",
+        outcome,
+    )
+
+
+def objective_matters(seen):
+    rows = [row for row in seen.get("slopes") or () if row["network"] in _trained(seen, [row["network"]])]
+    outcome = "needs two or more trained networks with a slope"
+    if len(rows) > 1:
+        low, high = min(rows, key=lambda r: r["slope"]), max(rows, key=lambda r: r["slope"])
+        outcome = (
+            low["slope to"] < high["slope from"],
+            f"{low['network']} {low['slope']:.2f}, {high['network']} {high['slope']:.2f}",
+        )
+    return _finding(
+        "How a network was trained changes its hierarchy",
+        "abstract, Table 2",
+        ("hierarchy", "layer-shares"),
+        "the 95 % intervals of the smallest and the largest slope of trained networks do not overlap",
+        outcome,
+    )
+
+
+def training_helps(seen):
+    row = (seen.get("scores") or [{}])[-1]
+    names = [n for n in seen.get("networks", {}) if n in row]
+    yes, no = _trained(seen, names), [n for n in names if n not in _trained(seen, names)]
+    outcome = "needs an untrained network beside a trained one"
+    if yes and no:
+        worst, best = min(yes, key=lambda n: row[n]), max(no, key=lambda n: row[n])
+        outcome = row[worst] > row[best], f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}"
+    return _finding(
+        "Trained networks predict the brain better than untrained ones",
+        "control, not of the paper",
+        ("scores",),
+        "every trained network has a larger mean R² than every untrained one",
+        outcome,
+    )
+
+
+def objectives_lead_somewhere(seen):
+    rows = [row for row in seen.get("distance") or () if row["roi"] != "all"]
+    names = [n for n in seen.get("networks", {}) if rows and n in rows[0]]
+    outcome = "needs two or more networks and areas"
+    if len(names) > 1 and rows:
+        first = {row["roi"]: min(names, key=lambda n: np.nan_to_num(row[n], nan=np.inf)) for row in rows}
+        count = {n: sum(v == n for v in first.values()) for n in names}
+        outcome = (
+            sum(c > 0 for c in count.values()) > 1,
+            ", ".join(f"{n} nearest to the best in {c} of {len(rows)} areas" for n, c in count.items()),
+        )
+    return _finding(
+        "No network is the best everywhere: objectives suit different areas",
+        "4.2, Table 1",
+        ("distance", "score-maps"),
+        "two networks or more are nearest to the best of all in some area",
+        outcome,
+    )
+
+
+def scale_rises(seen):
+    known = {
+        n: pair for n, pair in (seen.get("scale") or {}).items() if n in _trained(seen, [n]) and np.isfinite(sum(pair))
+    }
+    outcome = "needs areas of two levels of the hierarchy and a trained network"
+    if known:
+        outcome = (
+            all(b > a for a, b in known.values()),
+            "; ".join(f"{n} {a:.2f} to {b:.2f}" for n, (a, b) in known.items()),
+        )
+    return _finding(
+        "Early areas read local tokens, late ones the global token",
+        "Fig. 4",
+        ("scale-maps",),
+        "mean scale of the lowest level (V1) is below that of the highest (EBA) for every trained network",
+        outcome,
+    )
+
+
+def space_is_retinotopic(seen):
+    known = {n: v for n, v in (seen.get("contralateral") or {}).items() if n in _trained(seen, [n]) and np.isfinite(v)}
+    outcome = "needs both hemispheres and vertices that read local tokens"
+    if known:
+        outcome = all(v > 0.75 for v in known.values()), ", ".join(f"{n} {v:.0%}" for n, v in known.items())
+    return _finding(
+        "Where vertices look is retinotopic, learnt without being told",
+        "Fig. 4, space selector",
+        ("space-maps", "polar-angle", "eccentricity"),
+        "more than 75 % of local vertices look at the side opposite to their hemisphere, for every trained network",
+        outcome,
+    )
+
+
+def hemispheres_share_channels(seen):
+    known = {n: rows for n, rows in (seen.get("hemispheres") or {}).items() if rows and n in _trained(seen, [n])}
+    outcome = "needs areas with vertices in both hemispheres"
+    if known:
+        share = {n: float(np.mean([r["same"] > r["other"] for r in rows])) for n, rows in known.items()}
+        outcome = all(v > 0.5 for v in share.values()), ", ".join(f"{n} {v:.0%} of the areas" for n, v in share.items())
+    return _finding(
+        "Channels are symmetric between hemispheres",
+        "4.5",
+        ("hemispheres",),
+        "in most areas of every trained network its two halves are more alike than its left half and other areas' right ones",
+        outcome,
+    )
+
+
+def diversity_rises(seen):
+    from scipy.stats import rankdata
+
+    told = {}
+    for name, rows in (seen.get("diversity") or {}).items():
+        pairs = [(LEVELS[r["roi"]], r["diversity"]) for r in rows if r["roi"] in LEVELS]
+        if len({level for level, _ in pairs}) > 2 and name in _trained(seen, [name]):
+            level, value = (rankdata(column) for column in zip(*pairs, strict=True))
+            told[name] = float(np.corrcoef(level, value)[0, 1]) if np.ptp(value) else 0.0
+    outcome = "needs areas of three levels of the hierarchy"
+    if told:
+        outcome = all(r > 0 for r in told.values()), ", ".join(f"{n} {r:+.2f}" for n, r in told.items())
+    return _finding(
+        "Channels grow more diverse from early to late areas",
+        "4.5",
+        ("diversity",),
+        "diversity's rank correlation with the level of the hierarchy is positive for every trained network",
+        outcome,
+    )
+
+
+def weights_find_layers(seen):
+    told, outcome = seen.get("single"), NOT_FITTED
+    if told:
+        outcome = (
+            bool(told["equal"] > told["chance"] and told["r"] > 0.3),
+            f"same layer {told['equal']:.0%}, by chance {told['chance']:.0%}; r of depth {told['r']:.2f}",
+        )
+    return _finding(
+        "Learnt layer weights find what a grid search over single layers finds",
+        "Fig. 9",
+        ("single-layers", "learnt-layers"),
+        "the same layer more often than by chance, and depths correlate with r above 0.3",
+        outcome,
+    )
+
+
+def seeds_agree(seen):
+    told, outcome = seen.get("seeds"), NOT_FITTED
+    if told:
+        outcome = told["layer_r"] > 0.8, f"r {told['layer_r']:.2f}, same layer or the next {told['layer_near']:.0%}"
+    return _finding(
+        "Layer selection is the same from seed to seed",
+        "Fig. 13",
+        ("seeds",),
+        "over pairs of seeds the vertices' mean layer correlates with r above 0.8",
+        outcome,
+    )
+
+
+def regulariser_prevents_collapse(seen):
+    rows, outcome = seen.get("decay"), NOT_FITTED
+    if rows:
+        shortest, others = rows[0], rows[1:]
+        fell = shortest["collapsed"] and not all(row["collapsed"] for row in others)
+        outcome = fell, ", ".join(f"{row['one_layer']:.0%} on one layer at step {row['decay step']}" for row in rows)
+    return _finding(
+        "Without a regulariser that decays late enough, layer selection collapses",
+        "Table 15, Fig. 26",
+        ("decay", "decay-maps"),
+        "nine of ten vertices on one layer with the shortest decay, and not with every longer one",
+        outcome,
+    )
+
+
+def data_scales(seen):
+    rows, outcome = seen.get("data"), NOT_FITTED
+    if rows:
+        values = [row["score"] for row in rows]
+        outcome = (
+            bool(np.all(np.diff(values) > 0)),
+            ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in rows),
+        )
+    return _finding(
+        "More pictures give better scores",
+        "Figs. 10, 27",
+        ("data", "data-maps"),
+        "mean R² rises with every step of the amount of data",
+        outcome,
+    )
+
+
+def slope_scales(seen):
+    families = {}
+    for row in seen.get("slopes") or ():
+        match = re.fullmatch(r"(.+)-([a-z]{1,2})", row["network"])
+        if match and match[2] in SIZES:
+            families.setdefault(match[1], []).append((SIZES.index(match[2]), row))
+    families = {name: [row for _, row in sorted(f, key=lambda p: p[0])] for name, f in families.items() if len(f) > 1}
+    outcome = f"no two sizes of one family are here (clip-s to clip-xl, sam-b to sam-h, …): {NSD}"
+    if families:
+        told = "; ".join(" ".join(f"{r['network']} {r['slope']:.2f}" for r in rows) for rows in families.values())
+        up = {name: bool(np.all(np.diff([r["slope"] for r in rows]) > 0)) for name, rows in families.items()}
+        if "clip" in up:
+            outcome = up["clip"], told
+        else:
+            outcome = f"no two sizes of CLIP are here: {told}"
+    return _finding(
+        "CLIP's hierarchy grows with capacity and data; other objectives scale otherwise",
+        "abstract, Table 2, Figs. 17–22",
+        ("hierarchy",),
+        "the slope rises with every larger network clip-s … clip-xl",
+        outcome,
+    )
+
+
+def clip_leads(seen):
+    row = (seen.get("distance") or [{}])[-1]
+    names = [n for n in seen.get("networks", {}) if n in row]
+    clip, others = [n for n in names if n.startswith("clip")], [n for n in names if not n.startswith("clip")]
+    outcome = f"CLIP and networks of other objectives are not both here: {NSD}"
+    if clip and others:
+        best = min(names, key=lambda n: row[n])
+        outcome = best in clip, f"{best} is nearest, {row[best]:.3f}"
+    return _finding(
+        "Language supervision (CLIP) comes nearest to the best of all networks",
+        "Table 1",
+        ("distance",),
+        "a CLIP network has the smallest difference to the best over all vertices",
+        outcome,
+    )
+
+
+def tuning_forgets(seen):
+    return _finding(
+        "Networks ordered as the brain is forget less when they are fine-tuned",
+        "abstract, Fig. 6, short paper",
+        (),
+        "rank correlation of slope with the score that is kept after fine-tuning is positive",
+        f"needs each network before and after fine-tuning with its accuracy: {NSD}",
+    )
+
+
+def diffusion_steps(seen):
+    return _finding(
+        "A diffusion network's time steps map like layers",
+        "Fig. 5",
+        (),
+        "scores and layers change in order over time steps",
+        f"needs sd-1.5 at several time steps: {NSD}",
+    )
+
+
+RULES = (
+    factors_matter, topology_helps, hierarchy_aligns, objective_matters, objectives_lead_somewhere, training_helps, clip_leads,
+    slope_scales,    space_is_retinotopic, scale_rises, weights_find_layers, seeds_agree, regulariser_prevents_collapse, data_scales,
+    hemispheres_share_channels, diversity_rises, diffusion_steps, tuning_forgets,
+)  # fmt: skip

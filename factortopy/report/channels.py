@@ -1,0 +1,239 @@
+"""Channels: clusters and their pictures, both hemispheres, diversity, pictures as areas see them (paper, 4.5, Figs. 7, 8, 25, 28–33)."""
+
+import numpy as np
+
+from factortopy import analysis
+from factortopy.analysis.curves import painted
+from factortopy.analysis.hierarchy import LEVELS
+from factortopy.errors import InputError
+from factortopy.report import figures
+from factortopy.report.mapping import _rows, _safe, common
+from factortopy.view import cluster_map
+
+CLUSTERS, TOP, AREAS = 20, 6, 9
+PICTURES = {True: 3, False: 6}  # by quick
+
+
+def section(doc, entries, flat, quick):
+    """Draw everything about channels; returns {"hemispheres", "diversity": {name: rows}}."""
+    shown = [e for e in entries if e.encoder.has_selectors]
+    doc.section(
+        "Channels", "Channels belong to one encoder: those of the first subject are shown where several are averaged."
+    )
+    if not shown:
+        doc.note("No network here has channel weights: baselines have none.")
+        return {}
+    told = {"hemispheres": _hemispheres(doc, shown), "diversity": _diversity(doc, shown)}
+    for entry in shown:
+        labels = _clusters(doc, entry, flat)
+        if labels is not None:
+            _top_pictures(doc, entry, labels)
+        _channel_images(doc, entry, labels, PICTURES[quick])
+    return told
+
+
+def _clusters(doc, entry, flat):
+    """Clusters of a network on the brain and by ROI; (N,) labels."""
+    encoder = entry.first
+    labels = encoder.scores.get("clusters")
+    labels = None if labels is None or len(entry.encoders) > 1 and not (labels >= 0).any() else np.asarray(labels, int)
+    if labels is None or not (labels >= 0).any():
+        n = int(painted(encoder).sum())
+        if n < 8:
+            doc.note(f"{entry.name}: no clusters, for only {n} vertices are predicted above chance.")
+            return None
+        labels = analysis.channel_clusters(encoder, min(CLUSTERS, n // 4))
+    rows = analysis.cluster_areas(labels, encoder.rois)
+    at, same = common(entry)
+    made = {entry.name: cluster_map(labels, *at, **(same | {"painted": None}))}
+    known = {row["cluster"]: max(encoder.rois, key=lambda n: row[n]) for row in rows} if encoder.rois else {}
+    pure = [row[known[row["cluster"]]] for row in rows] if known else []
+    shows = f"{len(rows)} clusters of {int((labels >= 0).sum()):,} vertices"
+    shows += f"; {np.mean(np.array(pure) > 0.5):.0%} of them lie mostly in one area." if pure else "."
+    name = _safe(entry.name)
+    doc.figure(
+        f"clusters-{name}",
+        f"Places that read the same channels: {entry.name}",
+        figures.brains(flat, made, doc.simulated, None, encoder.rois),
+        _rows(encoder, {"cluster": np.where(labels >= 0, labels + 1, 0)}),
+        shows,
+        "After Fig. 7 (channel clusters)",
+    )
+    if encoder.rois:
+        areas = list(encoder.rois)
+        drawn = figures.heat(
+            [[row[a] for a in areas] for row in rows],
+            [f"{r['cluster']} ({r['vertices']})" for r in rows],
+            areas,
+            "share of the cluster",
+            doc.simulated,
+            0,
+            1,
+        )
+        most = max(rows, key=lambda row: max(row[a] for a in areas))
+        area = max(areas, key=lambda a: most[a])
+        shows = f"Cluster {most['cluster']} lies most in one area: {most[area]:.0%} of it in {area}."
+        doc.figure(
+            f"cluster-areas-{name}",
+            f"Which areas each cluster lies in: {entry.name}",
+            drawn,
+            rows,
+            shows,
+            "After Figs. 7 and 8",
+        )
+    return labels
+
+
+def _top_pictures(doc, entry, labels):
+    """The test pictures that each cluster is predicted to answer to most."""
+    gallery = entry.gallery
+    if gallery is None:
+        doc.note(f"{entry.name}: no pictures of clusters, for the run keeps no test pictures (its subject had none).")
+        return
+    response = _standard(np.asarray(gallery.predicted, np.float32))
+    grid, rows = [], []
+    for k in range(int(labels.max()) + 1):
+        mean = response[:, labels == k].mean(1)
+        best = np.argsort(-mean, kind="stable")[:TOP]
+        grid.append([gallery.pictures[i] for i in best])
+        rows += [
+            {"cluster": k + 1, "rank": r + 1, "picture": int(gallery.image[i]), "response": float(mean[i])}
+            for r, i in enumerate(best)
+        ]
+    shades = figures.of_clusters(len(grid))
+    drawn = figures.pictures(grid, [f"cluster {k + 1}" for k in range(len(grid))], [], doc.simulated, 0.75, shades)
+    top = max(rows, key=lambda row: row["response"])
+    strongest = f"{top['response']:.1f} standard deviations over its mean"
+    shows = (
+        f"Of {len(gallery.image)} test pictures; the strongest answer is that of cluster {top['cluster']}, {strongest}."
+    )
+    doc.figure(
+        f"top-pictures-{_safe(entry.name)}",
+        f"Pictures that each cluster answers to most: {entry.name}",
+        drawn,
+        rows,
+        shows,
+        "After Figs. 7 and 8 (top images of clusters)",
+    )
+
+
+def _hemispheres(doc, entries):
+    found = {e.name: analysis.hemispheres_alike(e.first) for e in entries}
+    names = [row["roi"] for row in next(iter(found.values()))]
+    if not names:
+        doc.note(
+            "Symmetry of channels needs areas with three vertices or more in both hemispheres; there are none here."
+        )
+        return {}
+    series = {}
+    panels = []
+    for name, rows in found.items():
+        known = {row["roi"]: row for row in rows}
+        series |= {name: [known.get(roi, {}).get("same", np.nan) for roi in names]}
+    panels.append(("cosine, left and right half", series))
+    other = {
+        name: [{r["roi"]: r for r in rows}.get(roi, {}).get("other", np.nan) for roi in names]
+        for name, rows in found.items()
+    }
+    panels.append(("cosine to other areas", other))
+    said = [
+        f"{name} in {sum(r['same'] > r['other'] for r in rows)} of {len(rows)} areas" for name, rows in found.items()
+    ]
+    doc.figure(
+        "hemispheres",
+        "Do both hemispheres read the same channels?",
+        figures.bars(names, list(found), panels, doc.simulated),
+        [{"network": n, **row} for n, rows in found.items() for row in rows],
+        f"An area's halves are more alike than its left half and the other areas' right halves: {'; '.join(said)}.",
+        "After section 4.5 (symmetry of channels)",
+    )
+    return found
+
+
+def _diversity(doc, entries):
+    found = {
+        e.name: sorted(analysis.channel_diversity(e.first), key=lambda r: LEVELS.get(r["roi"], 2)) for e in entries
+    }
+    names = [row["roi"] for row in next(iter(found.values()))]
+    if not names:
+        doc.note("Diversity of channels needs areas with three vertices or more; there are none here.")
+        return {}
+    values = {
+        n: [{r["roi"]: r for r in rows}.get(roi, {}).get("diversity", np.nan) for roi in names]
+        for n, rows in found.items()
+    }
+    said = [
+        f"{name}: {rows[0]['roi']} {rows[0]['diversity']:.2f}, {_last(rows)['roi']} {_last(rows)['diversity']:.2f}"
+        for name, rows in found.items()
+    ]
+    drawn = figures.bars(names, list(found), [("1 − mean cosine", values)], doc.simulated)
+    doc.figure(
+        "diversity",
+        "How differently the vertices of an area read",
+        drawn,
+        [{"network": n, **row} for n, rows in found.items() for row in rows],
+        f"0 all alike, 1 unrelated; areas of the hierarchy first, from early to late. {'; '.join(said)}.",
+        "After section 4.5 (diversity of channels)",
+    )
+    return found
+
+
+def _last(rows):
+    """The row of the latest area of the hierarchy, or the last one."""
+    known = [row for row in rows if row["roi"] in LEVELS]
+    return (known or rows)[-1]
+
+
+def _channel_images(doc, entry, labels, n):
+    """Test pictures as the largest areas and clusters see them."""
+    from factortopy.features import compute
+
+    encoder, gallery = entry.first, entry.gallery
+    if gallery is None:
+        return
+    areas = {name: mask for name, mask in encoder.rois.items() if (mask & painted(encoder)).sum() >= 3}
+    areas = dict(
+        sorted(areas.items(), key=lambda item: (LEVELS[item[0]], 0) if item[0] in LEVELS else (2, -item[1].sum()))[
+            :AREAS
+        ]
+    )
+    columns = {name: mask & painted(encoder) for name, mask in areas.items()}
+    if labels is not None:
+        columns |= {f"cluster {k + 1}": labels == k for k in range(min(4 if areas else 10, int(labels.max()) + 1))}
+    columns = {name: mask for name, mask in columns.items() if mask.sum() > 1}  # one vertex has no colours
+    if not columns:
+        return
+    grid, chosen = [], np.linspace(0, len(gallery.image) - 1, n).round().astype(int)
+    try:
+        backbone = encoder.backbone()
+        for i in chosen:
+            features = compute(backbone, gallery.pictures[i], grid=None)
+            seen = [analysis.channel_image(encoder, gallery.pictures[i], mask, features) for mask in columns.values()]
+            grid.append([gallery.pictures[i], *seen])
+    except InputError as error:
+        doc.note(f"{entry.name}: channel images cannot be drawn. {error}")
+        return
+    drawn = figures.pictures(
+        grid, [str(int(gallery.image[i])) for i in chosen], ["picture", *columns], doc.simulated, 0.7
+    )
+    rows = [
+        {"picture": int(gallery.image[i]), "area": name}
+        | {f"mean of {shade}": float(image[..., k].mean()) for k, shade in enumerate(("red", "green", "blue"))}
+        for i, line in zip(chosen, grid, strict=True)
+        for name, image in zip(columns, line[1:], strict=True)
+    ]
+    shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster."
+    known = [name for name in columns if name in LEVELS] or list(columns)
+    if len(known) > 1:
+        at = [list(columns).index(name) + 1 for name in (known[0], known[-1])]
+        same = [np.corrcoef(line[at[0]][..., 0].ravel(), line[at[1]][..., 0].ravel())[0, 1] for line in grid]
+        shows += f" The first ones of {known[0]} and {known[-1]} correlate with r = {np.nanmean(same):.2f} over the pictures' places."
+    title = f"Test pictures as areas and clusters see them: {entry.name}"
+    doc.figure(
+        f"channel-images-{_safe(entry.name)}", title, drawn, rows, shows, "After Figs. 25 and 28–33 (channel images)"
+    )
+
+
+def _standard(response):
+    """(n, N) z-scored over pictures."""
+    return (response - response.mean(0)) / np.maximum(response.std(0), 1e-6)

@@ -1,0 +1,151 @@
+"""The networks of a report: run folders read, seeds put together, subjects with the same vertices averaged."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from factortopy.analysis.averaging import average
+from factortopy.analysis.comparison import same_vertices
+from factortopy.analysis.gallery import read_gallery
+from factortopy.analysis.scores import normalised, pearson
+from factortopy.encoder import Encoder
+from factortopy.errors import InputError
+from factortopy.records import DEFAULTS
+
+NO_NAME = ("subject", "subject_id", "seed")  # settings that do not make another network of a run
+WORDS = {
+    "recipe": "{} recipe", "model": "{}", "steps": "{} steps", "pictures": "{} pictures", "decay": "decay {}",
+    "space_samples": "{} space samples", "weights": "weights {}",
+}  # fmt: skip
+
+
+@dataclass
+class Entry:
+    """One network with one way of fitting it.
+
+    name : unique in the report
+    runs : list of Run, one a subject, of the lowest seed
+    encoders : list of Encoder, theirs
+    others : {seed: Encoder}, the same with other seeds, averaged over subjects
+    """
+
+    name: str
+    runs: list
+    encoders: list
+    others: dict = field(default_factory=dict)
+
+    @cached_property
+    def encoder(self):
+        """The only one, or the mean over subjects (maps and scores, no channels)."""
+        return average(self.encoders)
+
+    @property
+    def first(self):
+        """The encoder of the first subject, whose channels are shown."""
+        return self.encoders[0]
+
+    @property
+    def info(self):
+        return self.encoder.info
+
+    @property
+    def simulated(self):
+        return self.encoder.simulated
+
+    @property
+    def trained(self):
+        return bool(self.info.get("trained", True))
+
+    @property
+    def settings(self):
+        """What the first run was asked for."""
+        return self.runs[0].settings
+
+    @cached_property
+    def gallery(self):
+        """Held-out pictures of the first run, or None."""
+        return read_gallery(self.runs[0].path)
+
+    @cached_property
+    def pearson(self):
+        """((N,) correlation on test pictures, what it was taken on); all NaN when that is not known."""
+        if "pearson" in self.encoder.scores:
+            return np.asarray(self.encoder.scores["pearson"], float), "all test trials"
+        if self.gallery is None or len(self.encoders) > 1:
+            return np.full(self.encoder.n_vertices, np.nan), "nothing: the run was scored before it was kept"
+        g = self.gallery
+        words = f"the {len(g.image)} test pictures that the run keeps (it was scored before r was kept)"
+        return pearson(g.measured.astype(np.float32), g.predicted.astype(np.float32)), words
+
+    @property
+    def normalised(self):
+        """(N,) R² over noise ceiling."""
+        return normalised(self.encoder.scores["score"], self.encoder.noise_ceiling)
+
+
+def entries(runs):
+    """``Entry`` of each network, in the order given.
+
+    Parameters
+    ----------
+    runs : list of Run, finished
+
+    Raises
+    ------
+    InputError
+        When a run has no scores, is given twice, or the runs' vertices differ.
+    """
+    groups, keys = {}, {}
+    for run in runs:
+        encoder = Encoder.load(run.path)
+        if "score" not in encoder.scores or "predicted" not in encoder.scores:
+            raise InputError(f"{run.path}: expected a scored run, found none; run score on it first")
+        what = _what(encoder.info)
+        keys[repr(what)] = what
+        subject, seed = str(encoder.info.get("subject")), int(encoder.info.get("seed") or 0)
+        of_seed = groups.setdefault(repr(what), {}).setdefault(seed, {})
+        if subject in of_seed:
+            raise InputError(
+                f"{run.path}: expected another subject, network or seed than {of_seed[subject][0].path} has, found the "
+                "same; give one of them"
+            )
+        of_seed[subject] = run, encoder
+    names, out = _names(keys), []
+    for key, seeds in groups.items():
+        lowest, *rest = sorted(seeds)
+        found, encoders = zip(*seeds[lowest].values(), strict=True)
+        others = {seed: average([e for _, e in seeds[seed].values()]) for seed in rest}
+        out.append(Entry(names[key], list(found), list(encoders), others))
+    same_vertices({str(run.path): e for entry in out for run, e in zip(entry.runs, entry.encoders, strict=True)})
+    return out
+
+
+def _what(info):
+    """Everything that makes two runs ones of different networks or ways of fitting."""
+    settings = {**DEFAULTS, **{k: info[k] for k in DEFAULTS if k in info}, **(info.get("settings") or {})}
+    settings["select"] = sorted(settings["select"] or ())
+    return {"backbone": str(info.get("backbone") or "features")} | {
+        key: value for key, value in settings.items() if key not in (*NO_NAME, "backbone")
+    }
+
+
+def _names(keys):
+    """{key: the network's name}, with what differs where several have the same network."""
+    out = {}
+    for key, what in keys.items():
+        alike = [other for other in keys.values() if other["backbone"] == what["backbone"]]
+        differs = [k for k in what if len({repr(other[k]) for other in alike}) > 1]
+        words = [word for k in differs if (word := _word(k, what[k]))]
+        out[key] = what["backbone"] + (f" ({', '.join(words)})" if words else "")
+    return out
+
+
+def _word(key, value):
+    if key == "topology":
+        return "" if value else "no topology"
+    if key == "select":
+        return "factors " + "+".join(value) if value else "no factors"
+    if key == "layers":
+        return "" if value is None else "layers " + "+".join(str(k + 1) for k in value)
+    return "" if value is None else WORDS.get(key, f"{key} {{}}").format(value)

@@ -1,0 +1,276 @@
+"""Drawing with matplotlib, without pyplot's state: bars, lines, slopes, tables of colour, pictures, brains."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from factortopy.view import colour
+
+SMALL, USUAL = 8, 9
+INCHES = 9.0  # width of a figure
+GREY = "#8a929b"
+# Okabe and Ito's colours, which people with any colour deficiency tell apart, without the yellow; then darker ones.
+NETWORKS = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+    "#56b4e9",
+    "#5b4b8a",
+    "#7f6000",
+    "#4d4d4d",
+    "#8c1d40",
+    "#2f5d50",
+    "#9a7b4f",
+)
+MARK = "simulated data"
+
+
+def colours(n):
+    """``n`` colours for networks, the same ones for the same networks in every figure."""
+    return [NETWORKS[k % len(NETWORKS)] for k in range(n)]
+
+
+def of_clusters(n):
+    """``n`` colours as a cluster map paints them."""
+    return [tuple(c / 255) for c in colour.categories(max(1, n))[:n]]
+
+
+def sheet(height, simulated, width=INCHES, **more):
+    """An empty figure that says so when its data are simulated."""
+    figure = Figure(figsize=(width, height), layout="constrained", **more)
+    if simulated:
+        figure.supxlabel(MARK, x=0.995, ha="right", fontsize=SMALL, color="#8a5a00")
+    return figure
+
+
+def plain(axes, xlabel="", ylabel="", title=""):
+    """Names and light frames; text is never read as a formula."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(labelsize=SMALL)
+    axes.set_xlabel(xlabel, fontsize=USUAL)
+    axes.set_ylabel(ylabel, fontsize=USUAL)
+    axes.set_title(title, fontsize=USUAL, loc="left", parse_math=False)
+    return axes
+
+
+def keyed(axes, n):
+    """A legend above the axes."""
+    shown = axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(n, 4), fontsize=SMALL, frameon=False, borderaxespad=0.3
+    )
+    for word in shown.get_texts():
+        word.set_parse_math(False)
+
+
+def bars(names, series, panels, simulated, marks=None):
+    """Grouped bars, one panel under another.
+
+    names : list of str, along x
+    series : list of str, the bars of a group
+    panels : list of (ylabel, {series name: values}), marks {ylabel: (values, word)} drawn as short lines
+    """
+    figure = sheet(0.6 + 2.1 * len(panels), simulated)
+    axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
+    step, shades = 0.8 / max(1, len(series)), colours(len(series))
+    for k, (one, (ylabel, values)) in enumerate(zip(axes, panels, strict=True)):
+        for j, name in enumerate(series):
+            at = np.arange(len(names)) - 0.4 + step * (j + 0.5)
+            one.bar(at, np.asarray(values[name], float), step * 0.94, color=shades[j], label=name)
+        if ylabel in (marks or {}):
+            height, word = marks[ylabel]
+            one.hlines(
+                height, np.arange(len(names)) - 0.42, np.arange(len(names)) + 0.42, color=GREY, lw=1.4, label=word
+            )
+        plain(one, ylabel=ylabel)
+        one.axhline(0, color="black", lw=0.6)
+        if k == 0:
+            keyed(one, len(series) + 1)
+    _named(axes[-1], names)
+    return figure
+
+
+def lines(panels, simulated, xlabel="", log=False, ticks=None, height=2.6, columns=None):
+    """Panels of lines.
+
+    panels : list of (ylabel, {name: (x, y)}); ticks : (places, words) along x
+    """
+    columns = columns or min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = sheet(0.5 + height * rows, simulated)
+    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    for k, (one, (ylabel, series)) in enumerate(zip(axes, panels, strict=False)):
+        for shade, (name, (x, y)) in zip(colours(len(series)), series.items(), strict=True):
+            one.plot(x, y, color=shade, marker="o", ms=3.5, lw=1.4, label=name)
+        if log:
+            one.set_xscale("log")
+        if ticks is not None:
+            one.set_xticks(ticks[0], ticks[1])
+            one.minorticks_off()
+        plain(one, xlabel, ylabel)
+        if k == 0 and (len(series) > 1 or any(series)):
+            keyed(one, 4 if columns == 1 else 2)
+    for one in axes[len(panels) :]:
+        one.remove()
+    return figure
+
+
+def slopes(rows, simulated):
+    """Hierarchy: the fitted lines from b0 to b1, and the slopes with their intervals; rows of ``scoring.hierarchy_rows``."""
+    figure = sheet(max(2.8, 0.8 + 0.32 * len(rows)), simulated)
+    left, right = figure.subplots(1, 2)
+    for k, (shade, row) in enumerate(zip(colours(len(rows)), rows, strict=True)):
+        left.plot([0, 1], [row["b0"], row["b1"]], color=shade, marker="o", ms=4, label=row["network"])
+        low, high = row["slope from"], row["slope to"]
+        sides = [[row["slope"] - low], [high - row["slope"]]]
+        right.errorbar(row["slope"], k, xerr=sides, fmt="o", color=shade, ms=4, capsize=5)
+    plain(left, "level of the area (0 V1 … 1 EBA)", "mean layer (0 first, 1 last)").set_ylim(-0.02, 1.02)
+    left.set_xticks([0, 1 / 3, 2 / 3, 1], ["0", "1/3", "2/3", "1"])
+    plain(right, "slope b1 − b0, 95 % of bootstrap samples").axvline(0, color="black", lw=0.6)
+    right.set_yticks(range(len(rows)), [row["network"] for row in rows], parse_math=False)
+    right.set_ylim(len(rows) - 0.5, -0.5)
+    return figure
+
+
+def heat(values, rows, columns, label, simulated, low=None, high=None, palette="viridis", decimals=2, words=True):
+    """A table of colours with its numbers; NaN stays white."""
+    values = np.asarray(values, float)
+    figure = sheet(1.0 + 0.28 * len(rows) + 0.3, simulated)
+    axes = figure.subplots()
+    shown = np.ma.masked_invalid(values)
+    picture = axes.imshow(shown, aspect="auto", cmap=palette, vmin=low, vmax=high)
+    plain(axes)
+    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", parse_math=False)
+    axes.set_yticks(range(len(rows)), rows, parse_math=False)
+    if words and values.size <= 600:
+        for (i, j), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                red, green, blue, _ = picture.cmap(picture.norm(value))
+                dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+                axes.text(
+                    j,
+                    i,
+                    f"{value:.{decimals}f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if dark else "black",
+                )
+    bar = figure.colorbar(picture, ax=axes, shrink=0.9, pad=0.01)
+    bar.set_label(label, fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    return figure
+
+
+def pictures(grid, rows, columns, simulated, side=0.95, shades=None):
+    """Pictures in a grid.
+
+    grid : list of lists of (h, w) or (h, w, 3) arrays, 0…1 or uint8
+    rows, columns : their titles; shades : colours of the rows' titles
+    """
+    from PIL import Image
+
+    n, tile, gap = max(len(line) for line in grid), 112, 8
+    sheet_of = np.full((len(grid) * (tile + gap) - gap, n * (tile + gap) - gap, 3), 255, np.uint8)
+    for i, line in enumerate(grid):
+        for j, image in enumerate(line):
+            image = np.asarray(image)
+            image = image if image.dtype == np.uint8 else np.round(image * 255).astype(np.uint8)
+            image = np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image
+            enlarged = np.asarray(Image.fromarray(image).resize((tile, tile), Image.Resampling.NEAREST))
+            sheet_of[i * (tile + gap) :, j * (tile + gap) :][:tile, :tile] = enlarged
+    figure = sheet(0.5 + side * len(grid), simulated, width=min(INCHES, 1.4 + side * n))
+    axes = figure.subplots()
+    axes.imshow(sheet_of, interpolation="nearest")
+    places = [(tile + gap) * k + tile / 2 for k in range(max(n, len(grid)))]
+    axes.set_xticks(places[: len(columns)], columns, fontsize=SMALL, parse_math=False)
+    axes.set_yticks(places[: len(grid)], rows, fontsize=SMALL, parse_math=False)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for word, shade in zip(axes.get_yticklabels(), shades or (), strict=False):
+        word.set(color=shade, weight="bold")
+    return figure
+
+
+def brains(flat, maps, simulated, columns=None, outlines=None):
+    """Maps side by side on the flattened hemispheres, one legend for all.
+
+    flat : ``flatmap.Flat``; maps : {title: BrainMap}, of one kind and scale
+    outlines : {ROI: (N,) bool}, with their names where two maps or fewer share the width
+    """
+    columns = columns or min(max(2, len(maps)), 3)
+    rows = -(-len(maps) // columns)
+    width, borders = INCHES - 1.3, flat.borders(outlines)
+    figure = sheet(rows * (width / columns * flat.height / flat.width + 0.3) + 0.35, simulated)
+    grid = figure.add_gridspec(rows, columns + 1, width_ratios=[*[1] * columns, 0.14 * columns])
+    for k, (title, brain_map) in enumerate(maps.items()):
+        axes = figure.add_subplot(grid[divmod(k, columns)])
+        axes.imshow(flat.picture(brain_map, borders), interpolation="antialiased")
+        axes.axis("off")
+        axes.set_title(title, fontsize=SMALL, parse_math=False)
+        if columns < 3:
+            flat.name_regions(axes, outlines)
+    legend(figure.add_subplot(grid[0, -1]), next(iter(maps.values())))
+    return figure
+
+
+def legend(axes, brain_map):
+    """The legend of a map: a strip, the layers by confidence, the picture's places, a wheel or swatches."""
+    known, palette = brain_map.legend, brain_map.palette / 255
+    axes.tick_params(labelsize=7, length=2)
+    axes.set_title("\n".join(_lines(known["label"])), fontsize=7, loc="left", parse_math=False)
+    shape = known["shape"]
+    if shape == "strip":
+        axes.imshow(palette[::-1, None], aspect="auto", extent=(0, 1, 0, 1))
+        axes.set(xticks=[])
+        axes.set_yticks([at for at, _ in known["ticks"]], [word for _, word in known["ticks"]])
+        axes.yaxis.tick_right()
+        axes.set_box_aspect(5)
+    elif shape == "grid":
+        bright = np.linspace(0.22, 1, 12)[None, :, None]
+        axes.imshow(palette[::-1, None] * bright, aspect="auto", extent=(0, 1, 0, 1))
+        axes.set_yticks([at for at, _ in known["ticks"]], [word for _, word in known["ticks"]])
+        axes.yaxis.tick_right()
+        side = known["side"]
+        axes.set_xticks([0, 1], [side["low"], side["high"]])
+        axes.set_xlabel(side["label"], fontsize=7)
+        axes.set_box_aspect(2.2)
+    elif shape == "square":
+        axes.imshow(palette, extent=(-1, 1, 1, -1))
+        axes.set_xticks([-1, 1], [known["low"], known["high"]])
+        axes.set_yticks([-1, 1], [known["top"], known["bottom"]])
+        axes.yaxis.tick_right()
+    elif shape == "wheel":
+        y, x = np.mgrid[1:-1:80j, -1:1:80j]
+        turn = np.mod(np.degrees(np.arctan2(y, x)), 360) / 360
+        ring = palette[np.round(turn * (len(palette) - 1)).astype(int)]
+        radius = np.hypot(x, y)
+        axes.imshow(np.dstack([ring, (radius < 1) & (radius > 0.4)]), extent=(-1, 1, -1, 1))
+        axes.axis("off")
+    else:
+        names = known["names"]
+        tall = -(-len(names) // 2)
+        for k, name in enumerate(names):
+            x, y = 0.5 * (k // tall), 1 - (k % tall + 1) / max(tall, 12)
+            axes.add_patch(Rectangle((x, y), 0.12, 0.6 / max(tall, 12), color=palette[k % len(palette)]))
+            axes.text(x + 0.16, y, name, fontsize=6, va="bottom", parse_math=False)
+        axes.axis("off")
+
+
+def _lines(label, most=16):
+    """Words in lines of about ``most`` letters."""
+    out = [""]
+    for word in label.split():
+        out = [*out[:-1], f"{out[-1]} {word}".strip()] if len(out[-1]) + len(word) < most else [*out, word]
+    return [line for line in out if line]
+
+
+def _named(axes, names):
+    crowded = len(names) > 8
+    axes.set_xticks(
+        range(len(names)), names, rotation=30 if crowded else 0, ha="right" if crowded else "center", parse_math=False
+    )

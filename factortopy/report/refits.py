@@ -1,0 +1,112 @@
+"""New fits of one network for the report, each kept as a run that a second call finds or goes on with."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+import factortopy
+from factortopy.encoder import Encoder
+from factortopy.encoder.fitting import SOLVERS
+from factortopy.files import read_tensors, write_tensors
+from factortopy.records import DEFAULTS, check_settings
+from factortopy.training import train_run
+
+
+class Refits:
+    """Fits that differ from a finished run in some settings.
+
+    Parameters
+    ----------
+    folder : path
+        Where the runs are kept.
+    run : Run
+        The finished one that they start from; it stands for itself and is not fitted again, unless ``steps`` asks for
+        another number.
+    steps : int, optional
+        Optimiser steps of every fit; the run's own when None.
+    on_progress, say : callables, as for ``train_run``
+    """
+
+    def __init__(self, folder, run, steps=None, on_progress=None, say=None):
+        self.folder, self.run, self.on_progress, self.say = Path(folder), run, on_progress, say
+        own = {key: run.settings.get(key) for key in DEFAULTS}
+        self.base = check_settings(own | ({"steps": steps} if steps else {}))
+        self.itself = steps is None or steps == self.steps_of(own)
+        self._subject = self._features = None
+
+    @staticmethod
+    def steps_of(settings):
+        """Optimiser steps that settings come to; the paper's is an upper bound."""
+        return settings.get("steps") or SOLVERS[settings["recipe"]][1]().steps
+
+    @property
+    def steps(self):
+        return self.steps_of(self.base)
+
+    @property
+    def decay(self):
+        """Steps after which the base's regulariser is gone."""
+        own = SOLVERS[self.base["recipe"]][1]().decay
+        return self.base["decay"] or round(own * self.steps if self.base["recipe"] == "fast" else own)
+
+    def fitted(self, settings):
+        """The encoder of the base settings with these changes, fitted now or before.
+
+        Parameters
+        ----------
+        settings : dict
+            Changes of ``records.check_settings``'s keys; {} is the run itself.
+
+        Raises
+        ------
+        InputError
+            As ``train_run``. KeyboardInterrupt when it was stopped: what was learnt is kept, and the next call goes on.
+        """
+        full = check_settings(self.base | settings)
+        if full == self.base and self.itself:
+            return Encoder.load(self.run.path)
+        run = train_run(self.folder / self.name(full), **full, resume=True, on_progress=self.on_progress, say=self.say)
+        if run.status != "finished":
+            raise KeyboardInterrupt
+        encoder = Encoder.load(run.path)
+        if full["pictures"]:
+            encoder.scores |= self._on_all_test_pictures(run, encoder, full)
+        return encoder
+
+    def name(self, full):
+        """Folder of complete settings: what differs from the base, and a hash of all."""
+        differs = [f"{k}-{full[k]}" for k in sorted(full) if full[k] != self.base[k] or k == "seed"]
+        words = re.sub(r"[^A-Za-z0-9]+", "-", "_".join(differs)).strip("-")[:60]
+        return f"{words}_{hashlib.blake2b(json.dumps(full, sort_keys=True).encode(), digest_size=4).hexdigest()}"
+
+    def subject(self):
+        """The subject with all pictures, loaded once."""
+        if self._subject is None:
+            self._subject = factortopy.load_subject(self.base["subject"], self.base["subject_id"])
+        return self._subject
+
+    def _on_all_test_pictures(self, run, encoder, full):
+        """Scores on the test pictures of the whole subject: fewer pictures means fewer test ones, which would not compare."""
+        kept = run.path / "scores-all.safetensors"
+        if kept.exists():
+            return read_tensors(kept)
+        from factortopy.analysis.scores import above_chance, held_out, pearson, r2
+        from factortopy.encoder.delays import rows_of
+
+        subject = self.subject()
+        if self._features is None:
+            backbone = factortopy.load_backbone(full["backbone"], weights=full["weights"])
+            self._features = factortopy.extract(backbone, subject.images)
+        features = self._features.only(full["layers"]) if full["layers"] else self._features
+        measured, predicted = held_out(encoder, subject, features)
+        image = rows_of(subject, subject.split.test)
+        found = {
+            "score": r2(measured, predicted),
+            "pearson": pearson(measured, predicted),
+            "predicted": above_chance(measured, predicted, image=image).astype(np.uint8),
+        }
+        write_tensors(kept, found)
+        return found

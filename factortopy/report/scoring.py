@@ -1,0 +1,166 @@
+"""Scores, distance to the best, hierarchy and layers of the networks side by side (paper, Tables 1, 2, 13)."""
+
+import numpy as np
+
+from factortopy import analysis
+from factortopy.analysis.scores import LEAST_CEILING
+from factortopy.errors import InputError
+from factortopy.report import figures
+
+BOOTSTRAP = 1000
+
+
+def tables(entries):
+    """{name: (title, rows, best)} of scores by ROI, r, normalised, distance to the best and hierarchy.
+
+    ``best`` is "max" or "min" where the best network of a row can be told.
+    """
+    encoders = {e.name: e.encoder for e in entries}
+    out = {"scores": ("Brain score: mean R² on test trials", analysis.scores_by_roi(encoders), "max")}
+    out["pearson"] = ("Mean Pearson r", _by_roi(entries, {e.name: e.pearson[0] for e in entries}), "max")
+    words = f"R² / noise ceiling, over vertices with a ceiling of {LEAST_CEILING} or more"
+    out["normalised"] = (words, _by_roi(entries, {e.name: e.normalised for e in entries}), "max")
+    out["distance"] = ("Difference to the best network", analysis.distance_to_best(encoders), "min")
+    slopes, told = hierarchy_rows(entries)
+    out["hierarchy"] = ("Hierarchy slope", slopes, None)
+    return {
+        name: made for name, made in out.items() if _known(made[1], encoders) or name == "hierarchy" and slopes
+    }, told
+
+
+def by_network(rows, names):
+    """Rows of ``distance_to_best`` as in the paper's Table 1: one a network, and what the best of all scores as the last."""
+    out = [{"network": name} | {row["roi"]: row[name] for row in rows} for name in names]
+    return [*out, {"network": "best of all: mean R²"} | {row["roi"]: row["best"] for row in rows}]
+
+
+def hierarchy_rows(entries, levels=None):
+    """Rows of Table 2, one a network (b0, b1, slope and their intervals), and why others have none."""
+    rows, told = [], []
+    for entry in entries:
+        if not entry.encoder.has_selectors:
+            told.append(f"{entry.name}: a baseline, without layer weights")
+            continue
+        try:
+            found = analysis.hierarchy(entry.encoder.selectors(), entry.encoder.rois, levels, bootstrap=BOOTSTRAP)
+        except InputError as error:
+            told.append(f"{entry.name}: {error}")
+            continue
+        row = {"network": entry.name, "b0": found.b0, "b1": found.b1, "slope": found.slope}
+        for name, (low, high) in found.intervals.items():
+            row |= {f"{name} from": low, f"{name} to": high}
+        rows.append(row)
+    return rows, told
+
+
+def _by_roi(entries, values):
+    encoder = entries[0].encoder
+    rows = []
+    for roi, mask in {**encoder.rois, "all": np.ones(encoder.n_vertices, bool)}.items():
+        row = {"roi": roi, "vertices": int(mask.sum())}
+        rows.append(row | {name: _mean(np.asarray(value, float)[mask]) for name, value in values.items()})
+    return rows
+
+
+def _mean(values):
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _known(rows, names):
+    return any(np.isfinite(row.get(name, np.nan)) for row in rows for name in names)
+
+
+# ---------------------------------------------------------------- in the report
+
+
+def section(doc, entries):
+    """The first section; returns what the checklist needs."""
+    made, told = tables(entries)
+    names = [e.name for e in entries]
+    doc.section("Brain scores and hierarchy")
+    scores = made["scores"][1]
+    _scores(doc, entries, made, names)
+    rows = made["distance"][1]
+    last = rows[-1]
+    shows = _least(
+        last, names, "over all vertices {} is nearest to the best of all networks at every vertex ({:.3f} R² away)."
+    )
+    paper = "After the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
+    doc.table("distance", "Difference to the best network by ROI", by_network(rows, names), shows, paper)
+    slopes = made.get("hierarchy", (None, []))[1]
+    if slopes:
+        top = max(slopes, key=lambda row: row["slope"])
+        low, high = top["slope from"], top["slope to"]
+        shows = f"The steepest slope is that of {top['network']}: {top['slope']:.2f} (95 % interval {low:.2f} to {high:.2f})."
+        paper = "After the paper's Table 2; intervals: vertices drawn anew within areas, neighbours are alike, subjects would vary more"
+        doc.figure(
+            "hierarchy",
+            "Do later areas read later layers?",
+            figures.slopes(slopes, doc.simulated),
+            slopes,
+            shows,
+            paper,
+        )
+        doc.table("hierarchy-table", "Hierarchy slope by network", slopes, shows, "Table 2")
+    for line in told:
+        doc.note(f"No hierarchy slope. {line}")
+    shares = _shares(doc, entries)
+    return {"scores": scores, "distance": rows, "slopes": slopes, "shares": shares}
+
+
+def _scores(doc, entries, made, names):
+    rows = made["scores"][1]
+    titles = {"scores": "mean R²", "pearson": "mean r", "normalised": "R² / ceiling"}
+    panels = [(words, {n: [r[n] for r in made[key][1]] for n in names}) for key, words in titles.items() if key in made]
+    ceiling = [row["ceiling"] for row in rows]
+    marks = {"mean R²": (ceiling, "noise ceiling")} if np.isfinite(ceiling).any() else None
+    drawn = figures.bars([row["roi"] for row in rows], names, panels, doc.simulated, marks)
+    behind = [(key, made[key][1]) for key in titles if key in made]
+    best = max(names, key=lambda n: np.nan_to_num(rows[-1][n], nan=-np.inf))
+    shows = f"Over all {rows[-1]['vertices']:,} vertices {best} predicts best, mean R² {rows[-1][best]:.3f}"
+    shows += (
+        f" of a noise ceiling of {ceiling[-1]:.3f}."
+        if np.isfinite(ceiling[-1])
+        else "; the noise ceiling is not known."
+    )
+    paper = "After the paper's Table 13 (R²; Pearson r and R² divided by the noise ceiling are added)"
+    doc.figure("scores", "Brain score by ROI", drawn, behind, shows, paper)
+    doc.table(
+        "scores-table", "Mean R² by ROI", rows, shows, "Table 13; not divided by the ceiling", best=("max", names)
+    )
+    for key in ("pearson", "normalised"):
+        if key in made:
+            title = (
+                "Mean Pearson r by ROI" if key == "pearson" else "Share of the noise ceiling that is reached, by ROI"
+            )
+            words = made[key][0] + "."
+            if key == "pearson":
+                taken = dict.fromkeys(e.pearson[1] for e in entries)
+                words = f"Mean over vertices, taken on {'; '.join(taken)}."
+            doc.table(f"{key}-table", title, made[key][1], words, best=("max", names))
+
+
+def _shares(doc, entries):
+    """Share of vertices by layer."""
+    found = {e.name: analysis.layer_shares(e.encoder) for e in entries if e.encoder.has_selectors}
+    if not found:
+        return {}
+    series = {name: (np.linspace(0, 1, len(s)) if len(s) > 1 else [0.5], s) for name, s in found.items()}
+    drawn = figures.lines([("share of predicted vertices", series)], doc.simulated, "depth (0 first layer, 1 last)")
+    rows = [
+        {"network": name, "layer": k + 1, "name": e.encoder.layer_names[k], "share": float(s)}
+        for e in entries for name in [e.name] if name in found for k, s in enumerate(found[name])
+    ]  # fmt: skip
+    said = [
+        f"{name} puts {s.max():.0%} of them on layer {int(s.argmax()) + 1} of {len(s)}" for name, s in found.items()
+    ]
+    doc.figure("layer-shares", "Which layers are used", drawn, rows, f"Of the predicted vertices, {'; '.join(said)}.",
+               "Share of vertices by the layer with the largest weight")  # fmt: skip
+    return found
+
+
+def _least(row, names, words):
+    best = min(names, key=lambda n: np.nan_to_num(row[n], nan=np.inf))
+    said = words.format(best, row[best])
+    return said[0].upper() + said[1:]

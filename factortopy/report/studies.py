@@ -1,0 +1,259 @@
+"""What needs new fits: seeds, topology, ablation, decay, amount of data, single layers (Tables 3, 15, Figs. 2, 9, 10, 13, 26, 27)."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from factortopy import analysis
+from factortopy.analysis import curves, single_layer
+from factortopy.analysis.curves import painted
+from factortopy.errors import InputError
+from factortopy.report import figures
+from factortopy.view import layer_map
+
+AMOUNTS = (100, 300, 1000, 3000, 10_000)
+MOST_LAYERS = 12  # of a grid search; more are thinned evenly
+ABLATIONS = {
+    "full model": {},
+    "without layer": {"select": ["space", "scale"]},
+    "without space": {"select": ["layer", "scale"]},
+    "without scale": {"select": ["space", "layer"]},
+    "without topology": {"topology": False},
+    "three space samples": {"space_samples": 3},
+    "class token": {"model": "classtoken"},
+    "patch token": {"model": "patchtoken"},
+    "GNet": {"model": "gnetvit"},
+    "pooled ridge": {"model": "ridge"},
+}
+STUDIES = "seeds, topology, the ablation, decay of the regulariser, amount of data, single layers"
+
+
+def section(doc, entry, refits, flat):
+    """Fit and draw everything; returns what the checklist needs. What cannot be fitted is said in its place."""
+    steps = f"{refits.steps:,} optimiser steps" + (
+        ""
+        if refits.itself
+        else "; the network above was fitted with another number, these fits compare among themselves"
+    )
+    doc.section(
+        f"What each part of the method does: {entry.name}",
+        f"New fits of {entry.name} on {refits.run.info.get('subject')}, kept under {refits.folder.name}/ ({steps}). "
+        "Scores are taken on the same test pictures throughout.",
+    )
+    told = {}
+    for key, study in (
+        ("seeds", _seeds),
+        ("topology", _topology),
+        ("ablation", _ablation),
+        ("decay", _decay),
+        ("data", _data),
+        ("single", _single_layers),
+    ):
+        try:
+            told[key] = study(doc, entry, refits, flat)
+        except InputError as error:
+            doc.note(f"Left out, {key}: {error}")
+    return told
+
+
+def seeds_of_entries(doc, entries, flat):
+    """Agreement of seeds that were given as runs (Fig. 13)."""
+    told = {}
+    for entry in entries:
+        if entry.others and entry.encoder.has_selectors:
+            seeds = {entry.info.get("seed") or 0: entry.encoder} | entry.others
+            told = _agreement(doc, entry.name, seeds, flat)
+    return told
+
+
+def _seeds(doc, entry, refits, flat):
+    first = refits.base["seed"]
+    return _agreement(doc, entry.name, {s: refits.fitted({"seed": s}) for s in (first, first + 1, first + 2)}, flat)
+
+
+def _agreement(doc, name, encoders, flat):
+    """Fig. 13: each pair of seeds."""
+    seeds = sorted(encoders)
+    rows = [
+        {"seed": a, "other seed": b} | asdict(analysis.agreement(encoders[a], encoders[b]))
+        for i, a in enumerate(seeds)
+        for b in seeds[i + 1 :]
+    ]
+    r, near = np.mean([row["layer_r"] for row in rows]), np.mean([row["layer_near"] for row in rows])
+    shows = f"Over pairs of seeds a vertex's mean layer correlates with r = {r:.2f}; {near:.0%} have the same best layer or the next one."
+    made = _layer_maps({f"seed {s}": encoders[s] for s in seeds})
+    drawn = figures.brains(flat, made, doc.simulated, outlines=encoders[seeds[0]].rois)
+    doc.figure(
+        "seeds", f"Do seeds agree? {name}", drawn, rows, shows, "After Fig. 13 (layer selection with other seeds)"
+    )
+    doc.table(
+        "seeds-table",
+        "Agreement of seeds",
+        rows,
+        "Space: median distance of where they look, in shares of the picture's width.",
+        "Fig. 13",
+    )
+    return {"layer_r": float(r), "layer_near": float(near)}
+
+
+def _topology(doc, entry, refits, flat):
+    """Fig. 2: with and without."""
+    both = {"with topology": refits.fitted({}), "without topology": refits.fitted({"topology": False})}
+    rows = [{"model": name} | curves.in_numbers(e) for name, e in both.items()]
+    smooth, score = ([row[key] for row in rows] for key in ("smooth", "score"))
+    shows = f"Neighbouring vertices share their best layer in {smooth[0]:.0%} of pairs with topology, in {smooth[1]:.0%} without; "
+    shows += f"mean R² {score[0]:.3f} and {score[1]:.3f}."
+    drawn = figures.brains(flat, _layer_maps(both), doc.simulated, outlines=both["with topology"].rois)
+    doc.figure("topology", "With and without topology", drawn, rows, shows, "After Fig. 2")
+    return {"smooth": smooth, "score": score}
+
+
+def _ablation(doc, entry, refits, flat):
+    """Table 3."""
+    encoders = {}
+    for name, changes in ABLATIONS.items():
+        try:
+            encoders[name] = refits.fitted(changes)
+        except InputError as error:
+            if not changes:
+                raise
+            doc.note(f"{name}: {error}")
+    rows = curves.ablation(encoders, "full model")
+    columns = [key for key in rows[0] if key not in ("model", "better")]
+    drawn = figures.heat(
+        [[row[c] for c in columns] for row in rows], list(encoders), columns, "mean R²", doc.simulated, 0
+    )
+    parts = [row for row in rows if row["model"].startswith("without")]
+    shows = (
+        "Change of mean R² over all vertices: "
+        + ", ".join(f"{row['model']} {row['difference']:+.3f}" for row in parts)
+        + "."
+    )
+    shows = shows.replace("-0.", "−0.")
+    doc.figure(
+        "ablation",
+        "What each part is worth",
+        drawn,
+        rows,
+        shows,
+        "After Table 3 (ablation; our reading of its baselines)",
+    )
+    return rows
+
+
+def _decay(doc, entry, refits, flat):
+    """Table 15, Fig. 26."""
+    usual = refits.decay
+    steps = sorted({max(1, usual // k) for k in (usual, 4, 2)} | {usual, usual * 3 // 2})
+    encoders = {k: refits.fitted({} if k == usual else {"decay": k}) for k in steps}
+    rows = curves.curve(encoders, "decay step")
+    for row in rows:
+        row["collapsed"] = curves.collapsed(row)
+    fallen = [str(row["decay step"]) for row in rows if row["collapsed"]]
+    said = ", ".join(f"{row['one_layer']:.0%} at {row['decay step']}" for row in rows)
+    shows = f"Largest share of vertices on one layer: {said}. "
+    shows += f"Collapsed ({curves.COLLAPSED:.0%} or more on one layer): {', '.join(fallen) or 'none'}."
+    panels = [
+        (word, {entry.name: (steps, [row[key] for row in rows])})
+        for key, word in (
+            ("score", "mean R²"),
+            ("one_layer", "largest share on one layer"),
+            ("slope", "hierarchy slope"),
+        )
+    ]
+    doc.figure(
+        "decay",
+        "When the regulariser goes",
+        figures.lines(panels, doc.simulated, "decay step", columns=3),
+        rows,
+        shows,
+        "After Table 15 and Fig. 26 (decay step and collapse; the paper's recipe begins with a stronger regulariser than fast)",
+    )
+    drawn = figures.brains(flat, _layer_maps({f"decay step {k}": e for k, e in encoders.items()}), doc.simulated)
+    doc.figure("decay-maps", "Layers by decay step", drawn, rows, shows, "After Fig. 26")
+    return rows
+
+
+def _data(doc, entry, refits, flat):
+    """Figs. 10 and 27."""
+    total = refits.base["pictures"] or refits.subject().n_images
+    encoders = {n: refits.fitted({"pictures": n}) for n in AMOUNTS if n < total}
+    encoders[total] = refits.fitted({})
+    if len(encoders) < 2:
+        raise InputError(f"expected more than {AMOUNTS[0]} pictures, found {total}")
+    rows = curves.curve(encoders, "pictures")
+    full = encoders[total]
+    for row, encoder in zip(rows, encoders.values(), strict=True):
+        row["layer_r"] = analysis.agreement(full, encoder).layer_r if encoder is not full else 1.0
+    x = list(encoders)
+    panels = [
+        (word, {entry.name: (x, [row[key] for row in rows])})
+        for key, word in (
+            ("score", "mean R²"),
+            ("slope", "hierarchy slope"),
+            ("layer_r", "mean layer, r with all data"),
+        )
+    ]
+    shows = (
+        "Mean R² "
+        + ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in rows)
+        + " pictures (training, validation and test parts in proportion; scored on all test pictures)."
+    )
+    drawn = figures.lines(panels, doc.simulated, "pictures", log=True, ticks=(x, [f"{n:,}" for n in x]), columns=3)
+    doc.figure("data", "How much data is enough", drawn, rows, shows, "After Fig. 10 (amount of data)")
+    drawn = figures.brains(flat, _layer_maps({f"{n:,} pictures": e for n, e in encoders.items()}), doc.simulated)
+    doc.figure("data-maps", "Layers by amount of data", drawn, rows, shows, "After Fig. 27")
+    return rows
+
+
+def _single_layers(doc, entry, refits, flat):
+    """Fig. 9."""
+    full = refits.fitted({})
+    depth = full.selectors().layer.shape[1]
+    if depth < 2:
+        raise InputError("a network of one layer has nothing to choose from")
+    layers = np.unique(np.linspace(0, depth - 1, min(depth, MOST_LAYERS)).round().astype(int)).tolist()
+    steps = max(30, refits.steps // 3)
+    own = refits.base["layers"] or list(range(depth))
+    one = {"select": ["space", "scale"], "steps": steps}
+    singles = {k: refits.fitted(one | {"layers": [own[k]]}) for k in layers}
+    rows, told = single_layer.against_learnt(full, singles)
+    names = [row["roi"] for row in rows]
+    words = [str(k + 1) for k in layers]
+    searched = [[row[f"R² {k + 1}"] / max(row["best_single"], 1e-9) for k in layers] for row in rows]
+    shows = (
+        f"Best single layer and layer with the largest learnt weight are the same for {told['equal']:.0%} of {told['vertices']:,} vertices "
+        f"({told['chance']:.0%} by chance), the same or a neighbour for {told['near']:.0%}; depths correlate with r = {told['r']:.2f}. "
+        f"Single layers were fitted with {steps:,} steps, {len(layers)} of {depth} layers."
+    )
+    paper = "After Fig. 9 (grid search over single layers against the learnt selector)"
+    doc.figure(
+        "single-layers",
+        "Grid search: R² of single layers as a share of the best one",
+        figures.heat(searched, names, words, "share of the best layer's R²", doc.simulated, 0.5, 1),
+        rows,
+        shows,
+        paper,
+    )
+    learnt = [[row[f"weight {k + 1}"] for k in layers] for row in rows]
+    doc.figure(
+        "learnt-layers",
+        "Learnt layer weights by area",
+        figures.heat(learnt, names, words, "mean weight", doc.simulated, 0, palette="inferno"),
+        rows,
+        shows,
+        paper,
+    )
+    return told
+
+
+def _layer_maps(encoders):
+    """Layer maps of one brightness."""
+    tops = [
+        np.percentile(e.selectors().layer_confidence[painted(e)], 98) for e in encoders.values() if painted(e).any()
+    ]
+    top = float(np.clip(max(tops, default=0.2), 0.2, 1))
+    return {
+        name: layer_map(e.selectors(), e.hemi, e.vertex, painted=painted(e), density=e.density, confidence_top=top)
+        for name, e in encoders.items()
+    }

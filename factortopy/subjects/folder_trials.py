@@ -1,0 +1,111 @@
+"""What was shown in each row of the folder layout: pictures, sessions and the split, from trials.tsv or the file names."""
+
+import re
+
+import numpy as np
+
+from factortopy.errors import InputError
+from factortopy.pictures.reading import read_image, safe_label
+from factortopy.subjects import movies
+from factortopy.subjects.algonauts_pictures import looks_whole
+from factortopy.subjects.findings import STOPS, Problem, first_few, shown_path
+from factortopy.subjects.folder_responses import files_in
+from factortopy.subjects.folder_tables import codes, inside, numbers
+from factortopy.subjects.split import MIN_IMAGES
+
+PICTURES = (".png", ".jpg", ".jpeg")
+SPLITS = ("train", "val", "test")
+_SAMPLE = 24  # pictures that are decoded to see whether they are whole
+
+
+def examine(found):
+    """Fill ``images``, ``image_index``, ``session`` and ``film`` of an Examination; every problem is noted there."""
+    table, path = found.table, found.folder / "trials.tsv"
+    if table is not None:
+        n = len(next(iter(table.values())))
+        if found.n_rows is not None and n != found.n_rows:
+            remedy = "one row of trials.tsv for each row of responses, in the same order"
+            found.stop(path, f"{found.n_rows:,} rows, as in the responses", f"{n:,}", remedy)
+        if "session" in table or "run" in table:
+            found.session = codes(table["session" if "session" in table else "run"])
+        labels = {safe_label(word) for word in table.get("split", ()) if word not in SPLITS}
+        if labels:
+            found.stop(path, "train, val or test in column 'split'", first_few(sorted(labels)), "correct them")
+        if "repeats" in table:
+            found.try_to(numbers, path, "repeats", table["repeats"])
+    if table is not None and "stimulus" in table:
+        if "image" in table:
+            found.stop(path, "a column 'image' or a column 'stimulus'", "both", "remove one")
+        else:
+            found.film = found.try_to(movies.examine, found.folder, found.about, table, found)
+        return
+    _examine_images(found)
+
+
+def _examine_images(found):
+    folder, path = found.folder / "images", found.folder / "trials.tsv"
+    here = {name: file for name, file in files_in(folder).items() if name.lower().endswith(PICTURES)}
+    if not folder.is_dir():
+        found.stop(folder, "pictures (.png, .jpg)", "no such folder", "copy them there")
+        return
+    if found.table is None:
+        found.images, found.image_index = list(here.values()), np.arange(len(here))
+        natural = sorted(here, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)])
+        if natural != list(here):
+            k = next(k for k, (a, b) in enumerate(zip(natural, here, strict=True)) if a != b)
+            remedy = "write trials.tsv, or pad the numbers with zeros, if the rows are in another order"
+            found.warn(
+                folder, f"rows in the order of the file names (no trials.tsv): {list(here)[k]}", natural[k], remedy
+            )
+        if found.n_rows is not None and len(here) != found.n_rows:
+            text = f"{len(here):,} pictures but {found.n_rows:,} rows of responses"
+            found.stop(
+                folder, "one picture a row (there is no trials.tsv)", text, "copy the missing ones or write trials.tsv"
+            )
+    elif "image" not in found.table:
+        found.stop(path, "a column 'image' (or 'stimulus' for films)", first_few(found.table), "add it")
+        return
+    else:
+        names = list(dict.fromkeys(found.table["image"]))
+        outside = [safe_label(name) for name in names if not inside(name)]
+        if outside:
+            found.stop(path, "names of files in images/", first_few(outside), "give names below images/")
+            return
+        missing = [safe_label(name) for name in names if not (folder / name).is_file()]
+        if missing:
+            text = f"{len(missing):,} pictures that do not exist: {first_few(missing)}"
+            found.stop(path, "names of files in images/", text, "copy the pictures, or correct the names")
+            return
+        row = {name: k for k, name in enumerate(names)}
+        found.images = [folder / name for name in names]
+        found.image_index = np.array([row[name] for name in found.table["image"]], dtype=np.int64)
+    _examine_pictures(found, folder)
+
+
+def _examine_pictures(found, folder):
+    cut = [safe_label(path.name) for path in found.images if not looks_whole(path)]
+    if cut:
+        text = f"{len(cut):,} cut off or of another kind ({first_few(cut)})"
+        found.stop(folder, "whole PNG or JPEG pictures", text, "copy or save them again")
+        return
+    if 0 < len(found.images) < MIN_IMAGES:
+        text = f"{len(found.images)}"
+        found.stop(
+            folder, f"at least {MIN_IMAGES} different pictures to train, validate and test on", text, "add pictures"
+        )
+    for i in np.unique(np.linspace(0, max(len(found.images) - 1, 0), _SAMPLE).astype(int)) if found.images else ():
+        try:
+            read_image(found.images[i])
+        except InputError as error:
+            where = shown_path(found.images[i])
+            found.problems.append(Problem(STOPS, where, "", f"{where}: {error}", ""))
+    split = np.array(found.table.get("split", ())) if found.table is not None else np.zeros(0)
+    if len(split) == len(found.image_index) and set(split) <= set(SPLITS):
+        for a, b in (("train", "test"), ("train", "val"), ("val", "test")):
+            both = np.intersect1d(found.image_index[split == a], found.image_index[split == b])
+            if len(both):
+                names = first_few(safe_label(found.images[i].name) for i in both)
+                text = f"{len(both):,} in {a} and in {b}: {names}"
+                found.stop(
+                    found.folder / "trials.tsv", "every picture on one side of the split", text, "move all its rows"
+                )

@@ -1,0 +1,238 @@
+"""What the folder layout says of each vertex: mesh indices, ROIs, noise ceilings, measured maps."""
+
+import re
+
+import numpy as np
+
+from factortopy.pictures.reading import safe_label
+from factortopy.subjects.algonauts_rois import with_unions
+from factortopy.subjects.arrays import safe_npy
+from factortopy.subjects.findings import DataError, first_few, stop
+from factortopy.subjects.folder_responses import ENDINGS, files_in, read_values
+from factortopy.subjects.folder_tables import numbers, read_table
+from factortopy.subjects.split import whole_numbers
+from factortopy.surfaces import N_VERTICES
+
+_NAME = re.compile(r"hemi-([LR])_(.+)", re.DOTALL)
+_MOST_SETS = 500
+
+
+def vertices(found, hemi):
+    """(n,) int64 mesh index of each column of a hemisphere's responses.
+
+    Raises
+    ------
+    InputError
+        When they do not fit the responses or the mesh.
+    """
+    rows, density = found.rows[hemi], found.about.get("density")
+    columns = rows.shape[1]
+    mesh = N_VERTICES.get(density) or rows.mesh
+    path = found.folder / "vertices" / f"hemi-{hemi}.npy"
+    if rows.vertices is not None:
+        if mesh != rows.mesh:
+            text = f"a mesh of {rows.mesh:,} vertices"
+            raise stop(
+                rows.path, f"{mesh:,} vertices a hemisphere ({density})", text, "correct density in dataset.json"
+            )
+        index, path = rows.vertices, rows.path
+    elif path.exists() or path.is_symlink():
+        index = safe_npy(path, mmap=False, kinds="iuf", shape=(None,))
+        try:
+            index = whole_numbers(index, path)
+        except DataError:
+            raise stop(path, "whole mesh indices", "fractions or missing values", "save them as int32") from None
+    elif mesh is None:
+        raise DataError(found.first_stop())
+    elif columns == mesh:
+        return np.arange(mesh)
+    else:
+        raise _no_whole_mesh(rows, density, mesh, path)
+    if len(index) != columns:
+        if rows.shape[0] == len(index):
+            text = f"{rows.shape[0]:,} rows of that length, {columns:,} columns"
+            raise stop(
+                rows.path, f"{len(index):,} columns, as {path.name} has", text, "it looks transposed: save array.T"
+            )
+        remedy = "another subject's? copy responses and vertices of the same subject"
+        raise stop(path, f"{columns:,} indices, as the responses have columns", f"{len(index):,}", remedy)
+    if mesh is not None and len(index) and (index.min() < 0 or index.max() >= mesh):
+        outside = np.unique(index[(index < 0) | (index >= mesh)])
+        one_based = index.min() >= 1 and index.max() == mesh
+        remedy = "counted from 1? subtract 1" if one_based else f"check density in dataset.json ({density})"
+        raise stop(path, f"indices from 0 to {mesh - 1:,}", first_few(outside), remedy)
+    unique, counts = np.unique(index, return_counts=True)
+    if (counts > 1).any():
+        text = f"{int((counts > 1).sum()):,} twice: {first_few(unique[counts > 1])}"
+        raise stop(path, "every vertex once", text, "remove the doubles")
+    return index.astype(np.int64)
+
+
+def _no_whole_mesh(rows, density, mesh, path):
+    n_rows, columns = rows.shape
+    wanted = f"{mesh:,} vertices ({density}), as there is no vertices/{path.name}"
+    other = next((name for name, n in N_VERTICES.items() if n == columns), None)
+    if n_rows == mesh:
+        return stop(rows.path, wanted, f"{n_rows:,} rows, {columns:,} columns", "it looks transposed: save array.T")
+    if other:
+        return stop(rows.path, wanted, f"{columns:,} ({other})", "correct density in dataset.json")
+    if columns in (32492, 64984, 91282):
+        return stop(rows.path, wanted, f"{columns:,} (fsLR)", "resample it to fsaverage (wb_command -metric-resample)")
+    remedy = (
+        f"a part of the mesh? write their indices to vertices/{path.name}; a native surface? resample it to fsaverage"
+    )
+    return stop(rows.path, wanted, f"{columns:,}: no fsaverage mesh", remedy)
+
+
+def values(found, path, hemi):
+    """(n,) float32 for each column; the file has a value a column, or one for each vertex of the whole mesh."""
+    array, index = read_values(path), found.vertices[hemi]
+    mesh = N_VERTICES[found.about["density"]] if found.about.get("density") else None
+    if len(array) == len(index):
+        return array
+    if len(array) == mesh:
+        return array[index]
+    wanted = f"{len(index):,} values, one a column of the responses" + (f" (or {mesh:,}, the mesh)" if mesh else "")
+    raise stop(path, wanted, f"{len(array):,}", "another subject's? copy files of the same subject")
+
+
+def _sets(found, part):
+    """{name: {hemisphere: path}} of the files hemi-L_NAME.* in a folder, for hemispheres with responses."""
+    out = {}
+    for name, path in files_in(found.folder / part).items():
+        ending = next((e for e in ENDINGS if name.endswith(e)), None)
+        match = _NAME.fullmatch(name[: -len(ending)]) if ending else None
+        if match is None:
+            if not (part == "roi" and name.endswith(".tsv")):
+                expected = "files named hemi-L_NAME.npy (.shape.gii, .mgh, .mgz)"
+                found.warn(path, expected, "another name", "it is left out")
+            continue
+        paths = out.setdefault(match[2], {})
+        if match[1] in paths:
+            found.warn(path, f"one file of {match[2]} a hemisphere", f"{paths[match[1]].name} too", "the first is used")
+        elif match[1] in found.rows:
+            paths[match[1]] = path
+    if len(out) > _MOST_SETS:
+        found.warn(found.folder / part, f"at most {_MOST_SETS} sets", f"{len(out):,}", "the first ones are used")
+    return {name: paths for name, paths in list(out.items())[:_MOST_SETS] if paths}
+
+
+def _read_both(found, paths, instead, empty=np.nan):
+    """{hemisphere: (n,)}; ``empty`` where a hemisphere's file is missing; None with a warning where one is unusable."""
+    out = {}
+    for hemi in found.hemispheres:
+        if hemi not in paths:
+            out[hemi] = np.full(len(found.vertices[hemi]), empty, dtype=np.float32)
+            continue
+        try:
+            out[hemi] = values(found, paths[hemi], hemi)
+        except DataError as error:
+            told = error.problem
+            if told.expected:
+                found.warn(paths[hemi], told.expected, told.found, f"{told.remedy}; {instead}")
+            else:
+                found.warn(paths[hemi], "values a vertex", told.found.split(": ", 1)[-1], instead)
+            return None
+    return out
+
+
+# ---------------------------------------------------------------- ROIs
+
+
+def examine_rois(found):
+    """Fill ``found.rois``: {name: {hemisphere: (n,) bool}}, unions such as V1 included. ROI problems only warn."""
+    rois = {}
+    for kind, paths in _sets(found, "roi").items():
+        labels = _read_both(found, paths, "its ROIs are left out", 0)
+        if labels is None:
+            continue
+        labels = {h: np.where(np.isfinite(v) & (np.abs(v) < 1e6), v, 0).astype(np.int64) for h, v in labels.items()}
+        used = sorted({int(k) for label in labels.values() for k in np.unique(label) if k > 0})
+        names = _names(found, kind, used)
+        unnamed = [k for k in used if k not in names]
+        if unnamed:
+            text = f"labels without one: {first_few(unnamed)}"
+            remedy = "those vertices are in no ROI of this set"
+            found.warn(found.folder / "roi" / f"{kind}.tsv", "a name for every label", text, remedy)
+        for number, name in names.items():
+            masks = {hemi: label == number for hemi, label in labels.items()}
+            rois[name] = {h: rois[name][h] | masks[h] for h in masks} if name in rois else masks
+    found.rois = with_unions(rois)
+
+
+def _names(found, kind, used):
+    """{label: name} from <set>.tsv; a mask without a table is called like its file."""
+    path = found.folder / "roi" / f"{kind}.tsv"
+    if not path.exists() and not path.is_symlink() and used in ([], [1]):
+        return {1: safe_label(kind)}
+    try:
+        table = read_table(path, ("index", "name"))
+        index = whole_numbers(numbers(path, "index", table["index"]), path)
+    except DataError as error:
+        told = error.problem
+        found.warn(path, told.expected, told.found, f"{told.remedy}; its ROIs are left out")
+        return {}
+    doubles = [k for k in np.unique(index) if (index == k).sum() > 1]
+    if doubles:
+        found.warn(path, "every index once", f"{first_few(doubles)} twice", "the last name is used")
+    return {int(k): safe_label(name) for k, name in zip(index, table["name"], strict=True) if k > 0}
+
+
+# ---------------------------------------------------------------- noise ceilings and maps
+
+
+def examine_ceiling(found):
+    """Fill ``found.ceiling``, {hemisphere: (n,) 0…1}, from noise_ceiling or ncsnr files."""
+    folder, sets = found.folder / "noise", _sets(found, "noise")
+    kind = next((name for name in ("noise_ceiling", "ncsnr") if name in sets), None)
+    unknown = [safe_label(name) for name in sets if name not in ("noise_ceiling", "ncsnr")]
+    if unknown:
+        found.warn(folder, "hemi-L_noise_ceiling or hemi-L_ncsnr", first_few(unknown), "left out")
+    if kind is None:
+        found.warn(
+            folder, "noise ceilings (hemi-L_ncsnr.npy or hemi-L_noise_ceiling.npy)", "none", "only raw R² can be shown"
+        )
+        return
+    parts = _read_both(found, sets[kind], "only raw R² is shown")
+    if parts is None:
+        return
+    if kind == "ncsnr":
+        share = _noise_share(found, folder)
+        if share is None:
+            return
+        with np.errstate(invalid="ignore", over="ignore"):
+            parts = {
+                hemi: np.where(v > 0, v.astype(float) ** 2 / (v.astype(float) ** 2 + share), 0 * v)
+                for hemi, v in parts.items()
+            }
+    high = max((float(np.nanmax(v, initial=0)) for v in parts.values()), default=0)
+    if high > 1 + 1e-6:
+        fits = high <= 100
+        remedy = "per cent? divided by 100" if fits else "left out: only raw R² is shown"
+        found.warn(folder, "shares of the variance from 0 to 1", f"values up to {high:.3g}", remedy)
+        if not fits:
+            return
+        parts = {hemi: v / 100 for hemi, v in parts.items()}
+    found.ceiling = parts
+
+
+def _noise_share(found, folder):
+    """What noise counts in a row beside a single trial: 1, or the mean of 1/n where rows are averages of n trials."""
+    if not found.about.get("averaged"):
+        return 1.0
+    repeats = found.table.get("repeats") if found.table is not None else None
+    counts = found.try_to(numbers, found.folder / "trials.tsv", "repeats", repeats) if repeats else None
+    if counts is None or counts.min() < 1:
+        remedy = "only raw R² is shown; or give hemi-L_noise_ceiling.npy itself"
+        expected = "a column 'repeats' in trials.tsv (trials behind each averaged row) to turn ncsnr into a ceiling"
+        found.warn(folder, expected, "none" if repeats is None else "numbers below 1", remedy)
+        return None
+    return float(np.mean(1 / counts))
+
+
+def examine_maps(found):
+    """Fill ``found.maps``: {name: {hemisphere: (n,)}}, NaN where there is none."""
+    for name, paths in _sets(found, "maps").items():
+        parts = _read_both(found, paths, "it is left out")
+        if parts is not None:
+            found.maps[safe_label(name)] = {h: np.where(np.isfinite(v), v, np.nan) for h, v in parts.items()}

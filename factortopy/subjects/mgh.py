@@ -1,0 +1,207 @@
+"""FreeSurfer's MGH and MGZ files, read strictly: nothing in a header is believed before the file's size agrees.
+
+An MGH file is 284 bytes of header (big-endian), then the values, first axis fastest, frame after frame, then perhaps
+scanner parameters and tags. On a surface the first three axes hold the vertices. An MGZ file is the same, gzipped: it is
+inflated piece by piece, to its end, so that its checksum is tested and a bomb is noticed early.
+
+Source: https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.pictures.reading import foreign_content
+from factortopy.subjects.arrays import as_float32
+from factortopy.subjects.findings import stop
+from factortopy.surfaces import N_VERTICES
+
+HEADER = 284
+_TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
+_MOST_INFLATION = 1032  # deflate's own limit: a file cannot hold more than this many times its size
+_MOST_TAGS = 2**20  # bytes behind the values
+_PIECE = 2**20
+_COPY = "copy or download it again"
+
+
+@dataclass(frozen=True)
+class Mgh:
+    """A checked MGH or MGZ file; ``values`` and ``frame_block`` read it.
+
+    path : Path
+    axes : (width, height, depth) as the header states them
+    frames : int
+    dtype : numpy dtype of the file, big-endian
+    packed : bool, gzipped
+    """
+
+    path: Path
+    axes: tuple
+    frames: int
+    dtype: np.dtype
+    packed: bool
+
+    @property
+    def vertices(self):
+        """Values a frame."""
+        return math.prod(self.axes)
+
+    def frame_block(self, start=0, stop_at=None, leading=None):
+        """Frames ``start`` to ``stop_at`` (exclusive) as (frames, vertices) float32, or their ``leading`` vertices.
+
+        Nothing else is read.
+
+        Raises
+        ------
+        InputError
+            When the file is an MGZ (nothing can be skipped in it: use ``values``) or cannot be read any more.
+        """
+        if self.packed:
+            raise stop(self.path, "an MGH file", "a gzipped one", "unpack it: gzip -dc file.mgz > file.mgh")
+        stop_at = self.frames if stop_at is None else min(stop_at, self.frames)
+        values = np.empty((max(0, stop_at - start), min(leading or self.vertices, self.vertices)), self.dtype)
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                for k, row in enumerate(values, start):
+                    file.seek(HEADER + k * self.vertices * self.dtype.itemsize)
+                    if file.readinto(row.view(np.uint8)) != row.nbytes:
+                        raise stop(self.path, f"frame {k + 1} of {self.frames}", "a file that became shorter", _COPY)
+        except OSError as error:
+            raise stop(self.path, "a readable MGH file", error.strerror or str(error), _COPY) from None
+        return as_float32(values)
+
+    def values(self):
+        """All of it, (frames, vertices) float32; an MGZ is read to its end."""
+        if not self.packed:
+            return self.frame_block()
+        data = _inflate(self.path, HEADER + self.frames * self.vertices * self.dtype.itemsize)
+        return as_float32(np.frombuffer(data, self.dtype, offset=HEADER).reshape(self.frames, self.vertices))
+
+
+def open_mgh(path, vertices=None, frames=None):
+    """A file whose header agrees with its size; nothing but the header is read.
+
+    Parameters
+    ----------
+    path : path
+        .mgh or .mgz; the content decides.
+    vertices : int, optional
+        Required values a frame; None allows any number.
+    frames : int, optional
+        Required number of frames.
+
+    Returns
+    -------
+    Mgh
+
+    Raises
+    ------
+    InputError
+        For a missing or cut file, a pointer or web page in its place, a header that does not fit the file, a volume, a
+        transposed array, another number of vertices.
+    """
+    path = Path(path)
+    size, packed, head = _head(path)
+    version, *axes, n_frames, kind = struct.unpack(">6i", head[:24])
+    if version != 1 or kind not in _TYPES or min(*axes, n_frames) < 1:
+        swapped = struct.unpack("<i", head[:4])[0] == 1
+        found = "one with its bytes swapped" if swapped else foreign_content(head[:100]) or "a damaged one"
+        raise stop(path, "the header of an MGH file", found, _COPY)
+    mgh = Mgh(path, tuple(axes), n_frames, np.dtype(_TYPES[kind]), packed)
+    needed = HEADER + mgh.frames * mgh.vertices * mgh.dtype.itemsize
+    words = f"{' × '.join(f'{n:,}' for n in (*axes, n_frames))} of {mgh.dtype.name}"
+    if packed and needed > size * _MOST_INFLATION:
+        raise stop(path, f"values for {words}", f"{size:,} bytes, too few to hold them: its header lies", _COPY)
+    if not packed and size < needed:
+        raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: truncated, or its header lies", _COPY)
+    if not packed and size > needed + _MOST_TAGS:
+        raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: its header lies", _COPY)
+    _check_shape(mgh, vertices, frames)
+    return mgh
+
+
+def read_mgh(path, vertices=None):
+    """(vertices,) float32 of a file with one frame, such as a mask, a map or labels."""
+    return open_mgh(path, vertices, frames=1).values()[0]
+
+
+def whole_labels(path, vertices=None):
+    """(vertices,) int64 labels of a file with one frame; a missing value is no label (0)."""
+    values = read_mgh(path, vertices)
+    return np.where(np.isfinite(values) & (np.abs(values) < 1e6), values, 0).astype(np.int64)
+
+
+def _check_shape(mgh, vertices, frames):
+    if vertices is None or mgh.vertices == vertices:
+        if frames is not None and mgh.frames != frames:
+            raise stop(mgh.path, f"{frames} frame{'s' * (frames > 1)}", f"{mgh.frames:,}", "another file was meant?")
+        return
+    full = N_VERTICES["164k"]
+    wanted = f"{vertices:,} vertices" + (" (fsaverage)" if vertices == full else "")
+    if mgh.frames == vertices:
+        raise stop(mgh.path, wanted, f"{mgh.vertices:,} vertices and {mgh.frames:,} frames", "it looks transposed")
+    if sum(n > 1 for n in mgh.axes) > 1:
+        shape = " × ".join(f"{n:,}" for n in mgh.axes)
+        raise stop(mgh.path, wanted, f"a volume of {shape}", "project it to the surface first (mri_vol2surf)")
+    remedy = "another subject's?"
+    if vertices == full:
+        remedy = "a native surface, not fsaverage? take the file of the fsaverage folder"
+    raise stop(mgh.path, wanted, f"{mgh.vertices:,}", remedy)
+
+
+# ---------------------------------------------------------------- files
+
+
+def _head(path):
+    """(bytes of the file, gzipped or not, the first bytes of the content)."""
+    try:
+        if not path.is_file():
+            raise FileNotFoundError
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            head = file.read(HEADER)
+    except FileNotFoundError:
+        link = path.is_symlink()
+        found = "a link to a file that is not here" if link else "a folder" if path.is_dir() else "none"
+        remedy = "fetch it (git annex get, git lfs pull)" if link else "copy it there"
+        raise stop(path, f"an {path.suffix[1:].upper() or 'MGH'} file", found, remedy) from None
+    except OSError as error:
+        raise stop(path, "a readable MGH file", error.strerror or str(error), "check its permissions") from None
+    packed = head.startswith(b"\x1f\x8b")
+    if packed:
+        head = _inflate(path, HEADER, whole=False)
+    if len(head) < HEADER:
+        found = foreign_content(head[:100]) or f"{size:,} bytes: truncated"
+        raise stop(path, f"an MGH file of more than {HEADER} bytes", found, _COPY)
+    return size, packed, head
+
+
+def _inflate(path, needed, whole=True):
+    """The first ``needed`` bytes of a gzipped file; with ``whole`` the rest must be tags, and the checksum right."""
+    out = bytearray()
+    try:
+        with gzip.open(path, "rb") as file:
+            while len(out) < needed:
+                piece = file.read(min(_PIECE, needed - len(out)))
+                if not piece:
+                    break
+                out += piece
+            tags = 0
+            while whole and tags <= _MOST_TAGS:
+                piece = file.read(_PIECE)
+                if not piece:
+                    break
+                tags += len(piece)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        found = "a truncated one" if isinstance(error, EOFError) else "a damaged one"
+        raise stop(path, "a whole gzipped MGH file", found, _COPY) from None
+    if len(out) < needed:
+        raise stop(path, f"{needed:,} bytes inside", f"{len(out):,}: truncated, or its header lies", _COPY)
+    if whole and tags > _MOST_TAGS:
+        raise stop(path, f"{needed:,} bytes inside", "far more of them: its header lies", _COPY)
+    return bytes(out)

@@ -1,0 +1,278 @@
+"""Films as stimuli: which frames were on the screen in each TR, which TRs lie behind them, and a split without leaks.
+
+A row of trials.tsv is a TR (one volume). Its ``stimulus`` names a film or a folder of frames below ``stimuli/``; ``onset``
+is the second of that film at which the TR begins. A few frames of each TR are sampled; the subject's pictures are those
+frames. Before and after a film, and where ``stimulus`` is empty, the screen is mid grey.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from factortopy.errors import InputError
+from factortopy.files import write_atomic
+from factortopy.home import cache_dir
+from factortopy.pictures.reading import safe_label
+from factortopy.subjects.arrays import safe_npy
+from factortopy.subjects.findings import STOPS, DataError, Problem, shown_path, stop
+from factortopy.subjects.folder_responses import files_in
+from factortopy.subjects.folder_tables import NOTHING, codes, inside, numbers
+from factortopy.subjects.split import Split
+
+MOST = 5000  # frames of one film
+GREY = 128
+BLOCKS = 10  # at least, to be split 8:1:1
+_ENDINGS = (".png", ".jpg", ".jpeg")
+
+
+class Frames:
+    """Sampled frames of several films, read one by one: ``frames[i]`` is (H, W, 3) uint8 or the path of a picture.
+
+    sources : list of (n, H, W, 3) arrays, memory-mapped, or lists of paths
+    where : (F, 2) source and number in it of each frame
+    """
+
+    def __init__(self, sources, where):
+        self.sources, self.where = sources, np.asarray(where)
+
+    def __len__(self):
+        return len(self.where)
+
+    def __getitem__(self, i):
+        if isinstance(i, slice):
+            return Frames(self.sources, self.where[i])
+        source, number = self.where[i]
+        return self.sources[source][number]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass
+class Film:
+    """What was on the screen, TR by TR.
+
+    frames : (T, k) rows of the pictures shown in each TR
+    run : (T,) contiguous labels; clip, position : (T,) which film, and TRs from its start; clip −1 where the screen was grey
+    onset : (T,) seconds; tr : seconds; delays : whole TRs, rising: what of the past is looked at
+    pictures : Frames
+    """
+
+    frames: np.ndarray
+    run: np.ndarray
+    clip: np.ndarray
+    position: np.ndarray
+    onset: np.ndarray
+    tr: float
+    delays: tuple
+    pictures: Frames = field(repr=False)
+
+    def images(self):
+        """The frames, a sequence that reads them one by one."""
+        return self.pictures
+
+    @property
+    def image_index(self):
+        """(T,) the frame in the middle of each TR."""
+        return self.frames[:, self.frames.shape[1] // 2]
+
+    def before(self, delay):
+        """(T,) the row ``delay`` TRs earlier; a run's first row where there is none."""
+        start = np.flatnonzero(np.r_[True, self.run[1:] != self.run[:-1]])
+        first = np.repeat(start, np.diff(np.r_[start, len(self.run)]))
+        return np.maximum(np.arange(len(self.run)) - delay, first)
+
+    def known(self):
+        """(T,) bool: a film was on the screen, and the run is long enough for the longest delay."""
+        rows = np.arange(len(self.run))
+        return (self.clip >= 0) & (rows - self.before(len(rows)) >= self.delays[-1])
+
+    def weights(self, response):
+        """(T, F) sparse matrix from frames to TRs: averaged within a TR, then delayed.
+
+        response : (len(delays),) weight of each delay; they sum to 1
+        """
+        from scipy.sparse import csr_matrix
+
+        t, k = self.frames.shape
+        seen = np.concatenate([self.frames[self.before(delay)] for delay in self.delays], 1)
+        value = np.repeat(np.asarray(response, dtype=np.float32) / k, k)
+        starts = np.arange(t + 1) * seen.shape[1]
+        matrix = csr_matrix((np.tile(value, t), seen.ravel(), starts), (t, len(self.pictures)))
+        matrix.sum_duplicates()
+        return matrix
+
+    def split(self, labels=None, seed=0):
+        """``Split`` by contiguous blocks of film time (8:1:1, seeded), or by ``labels`` ("train", "val", "test" a row).
+
+        The same second of a film is on one side in all runs that show it. Between training, validation and test rows
+        lies a gap of the longest delay, in the run and in the film; rows in it, grey ones and those without a whole
+        history are left unused.
+
+        Raises
+        ------
+        InputError
+            When there is too little film.
+        """
+        known, gap = self.known(), self.delays[-1]
+        part = self._blocks(known, seed) if labels is None else np.array(labels)
+        part = np.where(known, part, "")
+        if labels is not None and not (part == "val").any():
+            blocks = self._blocks(known & (part == "train"), seed, parts=("val",))
+            part = np.where((part == "train") & (blocks == "val"), "val", part)
+        part = np.where((part == "train") & self._near(part, ("val", "test"), gap), "", part)
+        part = np.where((part == "val") & self._near(part, ("test",), gap), "", part)
+        return Split(*(np.flatnonzero(part == name) for name in ("train", "val", "test")))
+
+    def _blocks(self, usable, seed, parts=("val", "test")):
+        """(T,) part of each row: blocks of each film are drawn at random, a tenth of them for each of ``parts``."""
+        gap, lengths = self.delays[-1], {}
+        for clip in np.unique(self.clip[usable]):
+            position = self.position[usable & (self.clip == clip)]
+            lengths[clip] = (position.min(), position.max() - position.min() + 1)
+        total = sum(length for _, length in lengths.values())
+        size = min(6 * gap + 6, total // BLOCKS)
+        if size < gap + 3:
+            needed = BLOCKS * (gap + 3)
+            remedy = "add runs, or give a column 'split' in trials.tsv"
+            raise stop("film", f"at least {needed} TRs of different film to split in blocks", f"{total}", remedy)
+        block, count = np.full(len(self.clip), -1), 0
+        for clip, (start, length) in lengths.items():
+            n = max(1, round(length / size))
+            rows = usable & (self.clip == clip)
+            block[rows] = count + (self.position[rows] - start) * n // length
+            count += n
+        order = np.random.default_rng(seed).permutation(count)
+        share = max(1, round(count / 10))
+        out = np.where(block >= 0, "train", "").astype("<U5")
+        for k, name in enumerate(reversed(parts)):
+            out[np.isin(block, order[k * share : (k + 1) * share])] = name
+        return out
+
+    def _near(self, part, names, gap):
+        """(T,) bool: within ``gap`` TRs of a row of these parts, in the same run or in the same film."""
+        held, near = np.isin(part, names), np.zeros(len(part), bool)
+        rows = np.arange(len(part))
+        for group, place in ((self.run, rows), (self.clip, self.position)):
+            for label in np.unique(group[held]):
+                inside = group == label
+                some = np.unique(place[inside & held])
+                at = np.searchsorted(some, place[inside])
+                below, above = some[np.maximum(at - 1, 0)], some[np.minimum(at, len(some) - 1)]
+                distance = np.minimum(np.abs(place[inside] - below), np.abs(above - place[inside]))
+                near[inside] |= distance <= gap
+        return near
+
+    def describe(self):
+        """One line for people."""
+        n = len(np.unique(self.clip[self.clip >= 0]))
+        return (
+            f"{len(self.frames):,} TRs of {self.tr:g} s in {len(np.unique(self.run))} run(s), {n} film(s), "
+            f"{self.frames.shape[1]} frames a TR, delays {', '.join(map(str, self.delays))} TRs"
+        )
+
+
+# ---------------------------------------------------------------- looking
+
+
+def examine(folder, about, table, found):
+    """The ``Film`` of a folder's table, or None with its problems in ``found``; films are decoded once and kept.
+
+    folder : Path; about : dict of dataset.json; table : {column: list of str}; found : Examination
+    """
+    path, tr, before = folder / "trials.tsv", about.get("tr"), len(found.problems)
+    if tr is None:
+        raise stop(
+            folder / "dataset.json", "'tr': seconds between volumes, as there is a column 'stimulus'", "none", "add it"
+        )
+    names = [name if name.lower() not in NOTHING else "" for name in table["stimulus"]]
+    run = codes(table.get("run", ["1"] * len(names)))
+    if len(np.flatnonzero(np.diff(run))) + 1 != len(np.unique(run)):
+        raise stop(path, "the rows of each run one after another", "runs that mix", "sort the rows (and the responses)")
+    clips = {name: k for k, name in enumerate(dict.fromkeys(name for name in names if name))}
+    clip = np.array([clips.get(name, -1) for name in names])
+    if not clips:
+        raise stop(path, "films in column 'stimulus'", "none", "name the files in stimuli/")
+    onset = _onsets(path, table, run, clip, tr)
+    per_tr = about.get("frames_per_tr") or int(np.clip(round(2 * tr), 2, 4))
+    sources = [found.try_to(_source, folder, name, per_tr / tr, about) for name in clips]
+    if len(found.problems) > before and any(source is None for source in sources):
+        return None
+    times = onset[:, None] + (np.arange(per_tr) + 0.5) * tr / per_tr
+    number = np.floor(times * per_tr / tr + 1e-6).astype(np.int64)
+    lengths = np.array([len(source) for source in sources])
+    shown = (clip[:, None] >= 0) & (number >= 0) & (number < lengths[np.maximum(clip, 0)][:, None])
+    after = (clip >= 0) & ~shown[:, per_tr // 2]
+    if after.any():
+        remedy = "taken as grey: check onsets and films"
+        found.warn(path, "TRs that lie within their film", f"{int(after.sum()):,} before or after it", remedy)
+    where = np.where(shown, clip[:, None], len(sources)) * (MOST + 1) + np.where(shown, number, 0)
+    kept, frames = np.unique(where, return_inverse=True)
+    grey = np.full((1, 64, 64, 3), GREY, np.uint8)
+    pictures = Frames([*sources, grey], np.stack(np.divmod(kept, MOST + 1), 1))
+    place = np.rint(onset / tr).astype(np.int64)
+    clip = np.where(after, -1, clip)
+    return Film(frames.reshape(where.shape), run, clip, place, onset, tr, about["delays"], pictures)
+
+
+def _onsets(path, table, run, clip, tr):
+    """(T,) seconds of the film at which each TR begins; 0 where the screen is grey."""
+    t = len(run)
+    new = np.r_[True, (run[1:] != run[:-1]) | (clip[1:] != clip[:-1])]
+    start = np.maximum.accumulate(np.where(new, np.arange(t), 0))
+    if "onset" not in table:
+        return (np.arange(t) - start) * tr
+    onset = numbers(path, "onset", table["onset"], missing=0.0)
+    if not np.isfinite(onset).all() or np.abs(onset).max() > 1e6:
+        raise stop(path, "onsets in seconds", "other numbers", "correct them")
+    step = np.r_[tr, np.diff(onset)]
+    wrong = np.flatnonzero(~new & (clip >= 0) & (np.abs(step - tr) > 0.05 * tr))
+    if len(wrong):
+        k = int(wrong[0])
+        found = f"{onset[k - 1]:g} s, then {onset[k]:g} s in line {k + 2}"
+        remedy = "'onset' is the second of the film at which the row's TR begins"
+        raise stop(path, f"onsets that rise by tr ({tr:g} s) within a film", found, remedy)
+    return onset
+
+
+def _source(folder, name, fps, about):
+    """Frames of a film at ``fps`` a second: (n, H, W, 3) memory map, or list of paths for a folder of frames."""
+    path = next((folder / part / name for part in ("stimuli", "images") if (folder / part / name).exists()), None)
+    if not inside(name) or path is None:
+        raise stop(folder / "stimuli", f"a film or a folder of frames {safe_label(name)!r}", "none", "copy it there")
+    if path.is_dir():
+        files = [file for key, file in files_in(path).items() if key.lower().endswith(_ENDINGS)]
+        rate = about.get("fps")
+        if not files:
+            raise stop(path, "frames as .png or .jpg", "none", "copy them there")
+        if rate is None:
+            remedy = "add it (films know their own rate)"
+            raise stop(folder / "dataset.json", "'fps': frames a second of the folders of frames", "none", remedy)
+        n = int(min(len(files) / rate * fps, MOST))
+        return [files[min(int(k / fps * rate + 1e-6), len(files) - 1)] for k in range(max(n, 1))]
+    return _decoded(path, fps)
+
+
+def _decoded(path, fps):
+    about = os.stat(path)
+    key = repr((1, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
+    kept = cache_dir("films") / f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.npy"
+    if kept.is_file():
+        try:
+            return safe_npy(kept, kinds="u", shape=(None, None, None, 3))
+        except DataError:
+            pass  # damaged: made again
+    from io import BytesIO
+
+    from factortopy.pictures.video import read_video
+
+    try:
+        frames = read_video(path, fps=fps, most=MOST).frames
+    except InputError as error:
+        raise DataError(Problem(STOPS, shown_path(path), "", f"{shown_path(path)}: {error}", "")) from None
+    buffer = BytesIO()
+    np.save(buffer, frames)
+    write_atomic(kept, buffer.getbuffer())
+    return safe_npy(kept, kinds="u", shape=(None, None, None, 3))

@@ -1,0 +1,256 @@
+"""Showing pictures to a network: its device and precision, batches that fit into memory, tokens pooled to a grid."""
+
+import math
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from factortopy.errors import InputError
+from factortopy.home import cache_dir
+
+BATCH = 32  # pictures shown at once, at most
+TAPS = 256e6  # bytes of tokens in flight
+PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+def as_pixels(image):
+    """A picture given as array, PIL image or path -> (H, W, 3) uint8."""
+    if isinstance(image, np.ndarray):
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+            return image
+        raise InputError(
+            f"picture: expected an array (height, width, 3) of uint8, found {image.shape} of {image.dtype}; "
+            "convert it with factortopy.read_image"
+        )
+    from factortopy.pictures.reading import read_image
+
+    return read_image(image)
+
+
+def _batches(images, size):
+    """Batches of at most ``size()`` equal-sized pictures, in order: pixels (b, H, W, 3)."""
+    batch = []
+    for image in images:
+        pixels = as_pixels(image)
+        if batch and (len(batch) >= size() or pixels.shape != batch[0].shape):
+            yield np.stack(batch)
+            batch = []
+        batch.append(pixels)
+    if batch:
+        yield np.stack(batch)
+
+
+def _ahead(batches):
+    """The same batches, the next one read and decoded while this one is shown to the network."""
+    with ThreadPoolExecutor(1, thread_name_prefix="pictures") as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
+
+
+def _out_of_memory(error):
+    import torch
+
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+    )
+
+
+class Reader:
+    """Shows pictures to a network: on its device, in its precision, in batches that fit into memory.
+
+    precision : "float32", or "float16" / "bfloat16" (autocast), None: float16 on a GPU, float32 elsewhere
+    """
+
+    def __init__(self, backbone, grid, precision=None, batch=BATCH):
+        self.backbone, self.grid, self.batch = backbone, grid, batch
+        self.device = getattr(backbone, "device", None)
+        kind = getattr(self.device, "type", "cpu")
+        self.precision = precision or ("float16" if kind == "cuda" else "float32")
+
+    def tokens(self, pixels):
+        """(local, global) float16 arrays of a batch, local tokens pooled to the grid.
+
+        Raises
+        ------
+        InputError
+            Naming the layer whose tokens are infinite or not a number in half precision; one picture is too much.
+        """
+        parts = []
+        while len(pixels):
+            n = min(self.batch, len(pixels))
+            try:
+                parts.append(self._show(pixels[:n]))
+            except Exception as error:
+                if not _out_of_memory(error):
+                    raise
+                self._smaller(n)
+                continue
+            pixels = pixels[n:]
+        if len(parts) == 1:
+            return parts[0]
+        return tuple([np.concatenate(layer) for layer in zip(*kind)] for kind in zip(*parts))
+
+    def _smaller(self, n):
+        import torch
+
+        if n == 1:
+            raise InputError(
+                f"{self.backbone.name}: expected memory for one picture on {self.device}, found too little; "
+                "close other programs, or choose a smaller network or device='cpu'"
+            ) from None
+        self.batch = n // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _show(self, pixels):
+        import torch
+
+        mixed = torch.autocast(
+            getattr(self.device, "type", "cpu"),
+            dtype=getattr(torch, self.precision),
+            enabled=self.precision != "float32",
+        )
+        with torch.inference_mode():
+            with mixed:
+                local, token = self.backbone.tokens(pixels)
+            local = [_pooled(t, self.grid).half().cpu() for t in local]
+            token = [t.half().cpu() for t in token]
+        for name, *tokens in zip(self.backbone.layer_names, local, token, strict=True):
+            if not all(torch.isfinite(t).all() for t in tokens):
+                raise InputError(
+                    f"{self.backbone.name}, layer {name}: expected tokens that half precision can hold, "
+                    "found infinity or NaN; the weights may be damaged: fetch them again"
+                )
+        return [t.numpy() for t in local], [t.numpy() for t in token]
+
+
+def _pooled(tokens, grid):
+    """(B, h, w, C) tokens on a grid, averaged over areas (bilinear, antialiased): two small matrices, rows and columns."""
+    import torch
+
+    h, w = tokens.shape[1:3]
+    if not grid or (h, w) == (grid, grid):
+        return tokens
+    rows, columns = (torch.from_numpy(_resizing(side, grid)).to(tokens.device) for side in (h, w))
+    b, c = len(tokens), tokens.shape[-1]
+    with torch.autocast(tokens.device.type, enabled=False):
+        turned = rows @ tokens.float().reshape(b, h, w * c)
+        return (columns @ turned.reshape(b * grid, w, c)).reshape(b, grid, grid, c)
+
+
+@lru_cache(64)
+def _resizing(side, grid):
+    """(grid, side) float32 matrix of torch's antialiased bilinear resizing along one axis."""
+    import torch
+    import torch.nn.functional as F
+
+    unit = torch.eye(side)[:, None, :, None].expand(-1, 1, -1, 2)
+    small = F.interpolate(unit, (grid, 2), mode="bilinear", antialias=True, align_corners=False)
+    return np.ascontiguousarray(small[:, 0, :, 0].T.numpy())
+
+
+@contextmanager
+def on_device(backbone, device):
+    """The network on a device for a while: a GPU where there is one unless told otherwise."""
+    import torch
+
+    before = getattr(backbone, "device", None)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else before
+    if before is None or torch.device(device).type == before.type:
+        yield
+        return
+    try:
+        backbone.to(device)
+    except (RuntimeError, AssertionError) as error:
+        if _out_of_memory(error):
+            backbone.to(before)
+        raise InputError(
+            f"device {device}: expected one that holds {backbone.name}, found: {' '.join(str(error).split())[:150]}; "
+            "choose device='cpu'"
+        ) from None
+    try:
+        yield
+    finally:
+        backbone.to(before)
+
+
+def token_batches(backbone, images, grid, precision=None):
+    """Yield per batch (local, global) float16 arrays."""
+    reader = Reader(backbone, grid, precision, _fitting(backbone))
+    for pixels in _ahead(_batches(images, lambda: reader.batch)):
+        yield reader.tokens(pixels)
+
+
+def _fitting(backbone):
+    """Pictures a batch whose tokens fill at most a quarter of a gigabyte before they are pooled."""
+    shapes = getattr(backbone, "_shapes", None)
+    numbers = sum(math.prod(shape) for shape in shapes) if shapes else 0
+    return max(1, min(BATCH, int(TAPS // (4 * numbers)))) if numbers else BATCH
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an extraction will take.
+
+    seconds : float, from the pace of the probe; pictures_per_second : float
+    bytes : int, on disk; free : int, bytes that the disk has left
+    """
+
+    pictures: int
+    pictures_per_second: float
+    bytes: int
+    free: int
+
+    @property
+    def seconds(self):
+        return self.pictures / self.pictures_per_second
+
+    def sentence(self):
+        """The same in words."""
+        minutes = self.seconds / 60
+        time = (
+            f"{self.seconds:.0f} s"
+            if minutes < 2
+            else f"{minutes:.0f} min"
+            if minutes < 120
+            else f"{minutes / 60:.1f} h"
+        )
+        enough = "" if self.bytes < 0.95 * self.free else f", more than the {size_text(self.free)} that are free"
+        pace = f"about {time} at {self.pictures_per_second:.1f} a second"
+        return f"{self.pictures:,} pictures: {pace}, {size_text(self.bytes)} of disk{enough}"
+
+
+def plan(backbone, n_images, grid=8, device=None, precision=None, seconds=3.0):
+    """What extracting so many pictures will take: a few blank ones are shown to the network for about so many seconds.
+
+    Returns
+    -------
+    Plan
+    """
+    blank = np.full((1, backbone.input_size, backbone.input_size, 3), 128, np.uint8)
+    with on_device(backbone, device):
+        reader = Reader(backbone, grid, precision, _fitting(backbone))
+        local, token = reader.tokens(blank)  # the first takes longer: not counted
+        size = 1
+        while True:  # larger and larger batches, until one takes its share of the time or is as large as they get
+            shown, begun = size, time.perf_counter()
+            reader.tokens(np.repeat(blank, shown, 0))
+            taken = time.perf_counter() - begun
+            if taken > seconds / 2 or shown >= reader.batch:
+                break
+            size = min(4 * size, reader.batch)
+    needed = n_images * sum(a.nbytes for a in (*local, *token))
+    return Plan(n_images, shown / taken, needed, shutil.disk_usage(cache_dir("features")).free)
+
+
+def size_text(count):
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

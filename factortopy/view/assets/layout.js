@@ -1,0 +1,58 @@
+// Where the panels and the legend lie on the canvas.
+
+import { flatFit } from "./camera.js";
+
+export const SPLIT = 0.64; // share of the width that the surface has beside the flat map; as in brain.css
+const LEGEND = [226, 130]; // CSS pixels of the largest legend with its margin
+const NARROW = 600;
+
+// How much smaller legends are drawn: they must fit into `width` beside each other.
+export function legendZoom(width, widths, compact) {
+  const all = widths.reduce((sum, w) => sum + w + 6, 12);
+  return Math.max(0.5, Math.min(compact ? 0.66 : width < 420 ? 0.82 : 1, width / all));
+}
+
+// [{kind, x, y, w, h, foot, indent}] in CSS pixels; foot and indent: what is left free below and at the left.
+export function panelsOf({ layout, width: w, height: h, compact, focus }) {
+  const zoom = legendZoom(w, [], compact);
+  if (layout === "both") {
+    const first = Math.round(w * SPLIT);
+    return [
+      { kind: "surface", x: 0, y: 0, w: first, h, foot: 0, indent: 0 },
+      { kind: "flat", x: first, y: 0, w: w - first, h, foot: LEGEND[1] * legendZoom(w - first, [LEGEND[0]], compact), indent: 0 },
+    ];
+  }
+  const below = { kind: layout, x: 0, y: 0, w, h, foot: Math.min(LEGEND[1] * zoom, h / 2), indent: 0 },
+    beside = { ...below, foot: 0, indent: Math.min(LEGEND[0] * zoom, w / 2) };
+  if (layout === "surface") return [w < NARROW ? below : { ...below, foot: 0 }];
+  // The legend stands where it costs the flat map less.
+  return [!focus || flatFit(below, focus) > flatFit(beside, focus) ? below : beside];
+}
+
+// The part of the flat map that holds the painted vertices, in millimetres.
+const POSTERIOR = -35; // what lies behind this (inflated, millimetres) is shown when nothing is painted
+export function flatFocus(geometry, support) {
+  const xs = new Float32Array(geometry.count),
+    zs = new Float32Array(geometry.count);
+  let n = 0;
+  const add = (v) => {
+    if (!geometry.onFlat[v]) return;
+    [xs[n], , zs[n]] = geometry.position(v, 3);
+    n++;
+  };
+  if (support.length) support.forEach(add);
+  else for (let v = 0; v < geometry.count; v++) if (geometry.position(v, 2)[1] < POSTERIOR) add(v);
+  const range = (values) => {
+    const sorted = values.subarray(0, n).sort();
+    return [sorted[Math.floor(n * 0.004)], sorted[Math.floor((n - 1) * 0.996)]];
+  };
+  const [left, right] = range(xs),
+    [low, high] = range(zs);
+  return { x: (left + right) / 2, z: (low + high) / 2, w: (right - left) * 1.1 + 6, h: (high - low) * 1.12 + 6 };
+}
+
+// The old part of the flat map as long as the new one is nearly the same: maps that form live must not jump about.
+export function steady(old, next) {
+  const near = (a, b) => Math.abs(a - b) < 0.12 * next.w;
+  return old && near(old.x, next.x) && near(old.z, next.z) && near(old.w, next.w) && near(old.h, next.h) ? old : next;
+}

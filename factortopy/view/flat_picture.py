@@ -1,0 +1,132 @@
+"""A map on the flattened hemispheres, as PNG or as SVG, with regions, legend and the sentence that says what it is."""
+
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.files import write_atomic
+from factortopy.surfaces import load_mesh
+from factortopy.view.cells import cells, ground, node_values, outlines, region_masks
+from factortopy.view.geometry import arranged
+from factortopy.view.legend_picture import LEAST_WIDTH, NAME_ID, print_figure, sheet
+from factortopy.view.outlines import name_places, segments
+
+GREYS = 8  # shades of the ground in a drawing: neighbours of one shade become one shape
+
+
+def flat_png(brain_map, path, *, rois=None, simulated=False, part="visual", width=7.0, dpi=200):
+    """Draw a map on the flattened hemispheres.
+
+    Parameters
+    ----------
+    brain_map : BrainMap
+    path : str or Path
+        Should hold the word "simulated" when the data are (``export_maps`` sees to it); the picture says it anyway.
+    rois : dict of name to (V,) bool or whole-mesh rows, optional
+        Outlined and named.
+    part : str
+        "visual" for the painted part, "whole" for both hemispheres.
+    width : float
+        Inches, at least 4.
+
+    Returns
+    -------
+    Path
+    """
+    return _write(brain_map, path, "png", rois, simulated, part, width, dpi)
+
+
+def flat_svg(brain_map, path, *, rois=None, simulated=False, part="visual", width=7.0):
+    """The same as a drawing: shapes merged by colour, outlines as paths, names as text. Arguments as ``flat_png``."""
+    return _write(brain_map, path, "svg", rois, simulated, part, width, 72)
+
+
+def _write(brain_map, path, kind, rois, simulated, part, width, dpi):
+    mesh = load_mesh(brain_map.density)
+    place = arranged(mesh)["flat"][:, [0, 2]]
+    left, right, low, high = window = _window(place, mesh, brain_map.painted if part == "visual" else None)
+    width = max(width, LEAST_WIDTH)
+    figure, box = sheet(brain_map, width, width * (high - low) / (right - left), dpi, simulated)
+    axes = figure.add_axes(box)
+    axes.set(xlim=(left, right), ylim=(low, high))
+    axes.axis("off")
+    faces = _seen(mesh.flat_faces, place, window)
+    colours = brain_map.colours(ground(mesh) if kind == "png" else _stepped(ground(mesh)))
+    (_draw_cells if kind == "png" else _draw_shapes)(axes, faces, place, colours)
+    _draw_regions(axes, region_masks(rois, 2 * mesh.n), mesh, place, kind)
+    write_atomic(path, print_figure(figure, kind, brain_map.title, simulated))
+    return Path(path)
+
+
+def _window(place, mesh, painted):
+    """(left, right, low, high) of the flat map, in millimetres."""
+    used = np.unique(mesh.flat_faces)
+    if painted is not None and painted[used].any():
+        used = used[painted[used]]
+        (left, low), (right, high) = np.quantile(place[used], [0.004, 0.996], axis=0)
+    else:
+        (left, low), (right, high) = place[used].min(0), place[used].max(0)
+    margin = 0.05 * max(right - left, high - low) + 3
+    return left - margin, right + margin, low - margin, high + margin
+
+
+def _seen(faces, place, window):
+    left, right, low, high = window
+    corner = place[faces]
+    seen = (corner[:, :, 0].max(1) > left) & (corner[:, :, 0].min(1) < right)
+    return faces[seen & (corner[:, :, 1].max(1) > low) & (corner[:, :, 1].min(1) < high)]
+
+
+def _stepped(grey):
+    """The ground in few shades."""
+    low, high = grey.min(0).astype(float), grey.max(0).astype(float)
+    step = np.maximum((high - low) / (GREYS - 1), 1e-9)
+    return np.round(low + np.round((grey - low) / step) * step).astype(np.uint8)
+
+
+def _draw_cells(axes, faces, place, colours):
+    from matplotlib.collections import PolyCollection
+
+    quads, edges = cells(faces)
+    fill = colours[quads[:, 0]] / 255
+    # Edges of the fill's own colour close the hair lines between neighbours.
+    corners = node_values(place, faces, edges)[quads]
+    axes.add_collection(PolyCollection(corners, facecolors=fill, edgecolors=fill, linewidths=0.25))
+
+
+def _draw_shapes(axes, faces, place, colours):
+    """Cells of one colour as one path."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
+
+    quads, edges = cells(faces)
+    nodes = node_values(place, faces, edges)
+    palette, group = np.unique(colours[quads[:, 0]], axis=0, return_inverse=True)
+    for k, loops in outlines(quads, group.ravel()).items():
+        points = np.concatenate([nodes[[*loop, loop[0]]] for loop in loops])
+        codes = [code for loop in loops for code in _codes(len(loop), Outline)]
+        axes.add_patch(PathPatch(Outline(points, codes), color=palette[k] / 255, linewidth=0.3, joinstyle="round"))
+
+
+def _codes(n, outline):
+    return [outline.MOVETO, *[outline.LINETO] * (n - 1), outline.CLOSEPOLY]
+
+
+def _draw_regions(axes, rois, mesh, place, kind):
+    from matplotlib.collections import LineCollection
+    from matplotlib.patheffects import withStroke
+
+    on_flat = np.zeros(2 * mesh.n, dtype=bool)
+    on_flat[mesh.flat_faces] = True
+    for name, inside in rois.items():
+        ends = segments(mesh.flat_faces, inside)
+        lines = np.stack([place[ends[:, :2]].mean(1), place[ends[:, 2:]].mean(1)], axis=1)
+        axes.add_collection(LineCollection(lines, colors="black", linewidths=0.7, capstyle="round"))
+        for row in name_places(place, np.flatnonzero(inside & on_flat), mesh.n):
+            # parse_math: a region's name is text as typed, never a formula.
+            text = axes.text(*place[row], name, fontsize=6.5, ha="center", va="center", weight="bold", clip_on=True,
+                             parse_math=False)  # fmt: skip
+            if kind == "png":
+                text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+            else:  # which would make paths of letters; ``print_figure`` gives these a white rim
+                text.set_gid(f"{NAME_ID}{row}")

@@ -1,0 +1,131 @@
+"""The viewer as one HTML file that opens from disk, without Python and without network."""
+
+import base64
+import html
+import json
+import re
+from pathlib import Path
+
+from factortopy.errors import InputError
+from factortopy.files import write_atomic
+from factortopy.view.component import message
+from factortopy.view.geometry import ASSETS, asset_name
+
+ENTRY = "brain.js"
+INSIDE = "https://inside.invalid/"  # where modules believe they lie; fetch finds the file's own data there
+_IMPORT = re.compile(r"""((?:\bfrom|\bimport)\s*\(?\s*)(["'])\./([\w.-]+\.js)\2""")
+# Nothing may be loaded from anywhere: a page that was sent by mail stays what it is.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:; "
+    "worker-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="FactorTopy">
+<title>{title}</title>
+<style>
+html, body {{ height: 100%; margin: 0; background: #0e1117; color: #e6e9ee; font: 14px/1.4 system-ui, sans-serif; }}
+body {{ display: flex; flex-direction: column; }}
+#view {{ flex: 1; min-height: 360px; position: relative; }}
+#view > div {{ height: 100%; box-sizing: border-box; }}
+footer {{ padding: 6px 12px; color: #9aa3b2; font-size: 12px; }}
+{css}
+</style>
+<main id="view">{body}</main>
+<footer>{note}</footer>
+<noscript>This page draws a brain with JavaScript: allow it for this file.</noscript>
+<script type="importmap">{modules}</script>
+<script type="application/json" id="files">{files}</script>
+<script type="module">
+const files = JSON.parse(document.getElementById("files").textContent);
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const elsewhere = globalThis.fetch;
+globalThis.fetch = async (address, ...rest) => {{
+  const url = String(address.url ?? address);
+  const file = url.startsWith("{inside}") ? files[url.slice({inside_length}).split(/[?#]/)[0]] : undefined;
+  return file === undefined ? elsewhere(address, ...rest) : new Response(bytes(file));
+}};
+const {{ default: component }} = await import("factortopy/{entry}");
+const host = {{ parentElement: document.getElementById("view"), key: "page" }};
+component({{ ...host, data: bytes(files.message), setStateValue() {{}}, setTriggerValue() {{}} }});
+</script>
+</html>
+"""
+
+
+def view_html(maps, path, *, title=None, note=None, **options):
+    """Write the brain view with its maps as a page of its own.
+
+    It turns, unfolds, picks, switches and thresholds as in the app; the assets are read when this is called.
+
+    Parameters
+    ----------
+    maps : BrainMap or list of BrainMap
+    path : str or Path
+    title : str, optional
+        Of the browser's tab; the first map's sentence by default.
+    note : str, optional
+        A line below the view, shown as typed.
+    options
+        As for ``view.brain_view``: rois, score, score_label, simulated, threshold, selected, map, layout, density.
+
+    Returns
+    -------
+    Path
+    """
+    maps = list(maps) if isinstance(maps, (list, tuple)) else [maps]
+    if not maps:
+        raise InputError("page of the viewer: expected at least one map, found none")
+    simulated = bool(options.get("simulated"))
+    data = message(maps, **{"key": "page", "report": (), "density": maps[0].density, **options})
+    geometry = _geometry(maps[0].density)
+    files = {"message": _text(data), asset_name(maps[0].density): _text(geometry)}
+    words = ("simulated · " if simulated else "") + (title or maps[0].title)
+    page = _PAGE.format(
+        policy=html.escape(_POLICY, quote=True),
+        title=html.escape(words),
+        css=(ASSETS / "brain.css").read_text(encoding="utf-8").replace("</", "<\\/"),
+        body=(ASSETS / "brain.html").read_text(encoding="utf-8"),
+        note=html.escape(note or words),
+        modules=_json({"imports": modules()}),
+        files=_json(files),
+        inside=INSIDE,
+        inside_length=len(INSIDE),
+        entry=ENTRY,
+    )
+    write_atomic(path, page)
+    return Path(path)
+
+
+def modules():
+    """{specifier: data URL} of the component's JavaScript modules, for an import map."""
+    out = {}
+    for file in sorted(ASSETS.glob("*.js")):
+        source = file.read_text(encoding="utf-8").replace("import.meta.url", f'"{INSIDE}{file.name}"')
+        # A data URL has no folder, so that "./name.js" must become a name of the import map.
+        source = _IMPORT.sub(lambda found: f"{found[1]}{found[2]}factortopy/{found[3]}{found[2]}", source)
+        source += f"\n//# sourceURL=factortopy/{file.name}\n"  # errors name the module, not its whole text
+        out[f"factortopy/{file.name}"] = f"data:text/javascript;base64,{_text(source.encode())}"
+    return out
+
+
+def _geometry(density):
+    """The shipped geometry of a density, or one built now."""
+    if (ASSETS / asset_name(density)).is_file():
+        return (ASSETS / asset_name(density)).read_bytes()
+    from factortopy.surfaces import load_mesh
+    from factortopy.view.geometry import build
+
+    return build(load_mesh(density))
+
+
+def _text(data):
+    return base64.b64encode(data).decode()
+
+
+def _json(value):
+    """JSON that cannot end the script element that holds it."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

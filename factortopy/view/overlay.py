@@ -1,0 +1,332 @@
+"""A user's own map as one more overlay: GIFTI, MGH/MGZ or .npy on an fsaverage mesh, read strictly."""
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.errors import InputError
+from factortopy.pictures.reading import foreign_content, safe_label
+from factortopy.subjects.arrays import safe_npy
+from factortopy.subjects.mgh import open_mgh
+from factortopy.surfaces import N_VERTICES
+from factortopy.view.brainmap import TOP, UNPAINTED
+from factortopy.view.gifti import MOST_VALUES, read_gifti
+from factortopy.view.maps import _build, value_map
+
+MOST_BYTES = 512 * 2**20
+MOST_MAPS = 24  # of one overlay that are shown
+DENSITIES = {n: density for density, n in N_VERTICES.items()}
+SIDE_WORDS = ("left", "right")
+FORMATS = "GIFTI (.func.gii, .shape.gii, .label.gii), MGH (.mgh, .mgz) or NumPy (.npy)"
+_SIDE = re.compile(r"(?:^|[._\-/\\])(?:hemi-)?(lh|rh|l|r|left|right)(?=[._\-]|$)", re.IGNORECASE)
+_NO_LABEL = ("", "???", "unknown", "unpainted", "medial_wall", "medial wall")
+NOTE = "grey: no data in this file"
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Values of one or both hemispheres.
+
+    Attributes
+    ----------
+    name : str
+        A label for people, never a path.
+    values : (N, K) float
+        K maps; NaN where there is none.
+    names : list of str
+        Of the maps.
+    hemi, vertex : (N,) int
+    density : str
+    labels : {key: (name, (r, g, b, a) floats)} or None
+        When the values are keys of a colour table.
+    notices : list of str
+        What was done that the user must know.
+    """
+
+    name: str
+    values: np.ndarray
+    names: list
+    hemi: np.ndarray
+    vertex: np.ndarray
+    density: str
+    labels: dict = None
+    notices: list = field(default_factory=list)
+
+    def at(self, density):
+        """The same at a lower density: the vertices that both meshes share, which come first in each hemisphere.
+
+        Raises
+        ------
+        InputError
+            When the file's own density is lower.
+        """
+        if density == self.density:
+            return self
+        n = N_VERTICES[density]
+        if n > N_VERTICES[self.density]:
+            raise InputError(
+                f"{self.name}: expected {n:,} vertices a hemisphere ({density}), found {N_VERTICES[self.density]:,}; "
+                "show it on the coarser surface, or resample it (mri_surf2surf, wb_command -metric-resample)"
+            )
+        kept = self.vertex < n
+        said = f"shown at the first {n:,} of {N_VERTICES[self.density]:,} vertices a hemisphere: the coarser mesh's own"
+        return replace(
+            self, values=self.values[kept], hemi=self.hemi[kept], vertex=self.vertex[kept], density=density,
+            notices=[*self.notices, said],
+        )  # fmt: skip
+
+    def maps(self, density="10k", **options):
+        """BrainMaps of the first 24 columns; ``options`` as for ``value_map`` (palette, low, high, symmetric, …).
+
+        Values of both signs are drawn symmetric about 0 unless ``options`` say otherwise.
+        """
+        here = self.at(density)
+        return [here._map(k, options) for k in range(min(MOST_MAPS, here.values.shape[1]))]
+
+    def _map(self, k, options):
+        values = self.values[:, k]
+        title = self.name if self.values.shape[1] == 1 else f"{self.name} · {self.names[k]}"
+        if self.labels is not None:
+            return self._label_map(values, title)
+        known = values[np.isfinite(values)]
+        both = len(known) and known.min() < 0 < known.max()
+        options = ({"palette": "blue-red", "symmetric": True} if both else {}) | options
+        name = title[:60]
+        return value_map(
+            values, self.hemi, self.vertex, painted=np.isfinite(values), density=self.density, verb="with a value",
+            **{"name": name, "what": f"Your own map {title}", "note": NOTE, "group": self.name[:40], **options},
+        )  # fmt: skip
+
+    def _label_map(self, values, title):
+        keys = np.unique(values[np.isfinite(values)]).astype(int)
+        unknown = [int(key) for key in keys if key not in self.labels]
+        if unknown:
+            raise InputError(
+                f"{self.name}: expected every label in the file's own table, found {unknown[:5]} without a name; save it again"
+            )
+        shown = [int(key) for key in keys if not _is_none(*self.labels[key])]
+        if len(shown) > TOP:
+            raise InputError(
+                f"{self.name}: expected at most {TOP} labels, found {len(shown)}; open one hemisphere at a time"
+            )
+        code = np.full(len(values), UNPAINTED, np.uint8)
+        for number, key in enumerate(shown):
+            code[values == key] = number
+        names = [safe_label(self.labels[key][0]) for key in shown]
+        palette = np.round(np.array([self.labels[key][1][:3] for key in shown] or [(0.5, 0.5, 0.5)]) * 255).astype(
+            np.uint8
+        )
+        return _build(
+            title[:60], f"Your own labels {title}", "category", code, self.hemi, self.vertex, code != UNPAINTED, "",
+            self.density, palette=palette, legend={"shape": "swatches", "label": "labels", "names": names, "note": NOTE},
+            words={"label": "label", "names": names}, group=self.name[:40], verb="with a label",
+        )  # fmt: skip
+
+
+def _is_none(name, rgba):
+    return rgba[3] == 0 or name.strip().lower() in _NO_LABEL
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_overlay(path_or_bytes, name=None, hemi=None):
+    """Read a map on an fsaverage mesh.
+
+    Parameters
+    ----------
+    path_or_bytes : path or bytes
+    name : str, optional
+        The file's name, which may say its hemisphere (lh, rh, hemi-L, hemi-R); the path's own by default.
+    hemi : int, optional
+        0 left, 1 right, where neither name nor file say it.
+
+    Returns
+    -------
+    Overlay
+        Density and hemisphere(s) follow from the number of vertices (10242, 40962 or 163842 in a hemisphere, or both
+        hemispheres one after the other, left first). Vertices are counted from 0 in the file's order; nothing is shifted.
+
+    Raises
+    ------
+    InputError
+        For another kind of file, a damaged, truncated or hostile one, another mesh, or an unknown hemisphere.
+    """
+    is_path = isinstance(path_or_bytes, (str, os.PathLike))
+    name = str(name if name is not None else Path(path_or_bytes).name if is_path else "overlay")
+    label = safe_label(name)
+    data = _content(Path(path_or_bytes), label) if is_path else bytes(path_or_bytes)
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{label}: expected at most {MOST_BYTES // 2**20} MB, found {len(data) / 2**20:.0f} MB")
+    columns, names, labels, said = _columns(data, label)
+    lengths = {len(column) for column in columns}
+    if len(lengths) != 1:
+        raise InputError(f"{label}: expected maps of one mesh, found lengths {sorted(lengths)[:5]}; save them apart")
+    n = lengths.pop()
+    values = np.stack([np.asarray(column, dtype=float) for column in columns], axis=1)
+    values[~np.isfinite(values)] = np.nan
+    notices = (
+        [f"{values.shape[1]} maps in the file; the first {MOST_MAPS} are shown"] if values.shape[1] > MOST_MAPS else []
+    )
+    names = [safe_label(words) if words else f"map {k + 1}" for k, words in enumerate(names)]
+    if n % 2 == 0 and n // 2 in DENSITIES:
+        side, vertex = np.repeat([0, 1], n // 2), np.tile(np.arange(n // 2), 2)
+        return Overlay(label, values, names, side, vertex, DENSITIES[n // 2], labels, notices)
+    if n not in DENSITIES:
+        sizes = ", ".join(f"{count} ({density})" for density, count in N_VERTICES.items())
+        raise InputError(
+            f"{label}: expected values of an fsaverage hemisphere, {sizes}, or twice as many, found {n}; "
+            "resample it to fsaverage (mri_surf2surf --trgsubject fsaverage)"
+        )
+    side = _side(name, said, hemi, label)
+    return Overlay(label, values, names, np.full(n, side), np.arange(n), DENSITIES[n], labels, notices)
+
+
+def read_overlays(files):
+    """Overlays of several files, hemispheres of one map joined.
+
+    Parameters
+    ----------
+    files : list of paths, or of (name, bytes)
+
+    Returns
+    -------
+    list of Overlay
+        Files whose names differ in the hemisphere alone become one.
+    """
+    found = {}
+    for file in files:
+        name, source = file if isinstance(file, tuple) else (Path(file).name, file)
+        overlay = read_overlay(source, name)
+        stem = _SIDE.sub("", str(name), count=1).strip("._- ") or overlay.name
+        key = (stem, int(overlay.hemi[0])) if np.ptp(overlay.hemi) == 0 else (str(name), -1)
+        if key in found:
+            raise InputError(
+                f"{overlay.name}: expected one file a hemisphere, found two of {safe_label(stem)!r}; rename one"
+            )
+        found[key] = overlay
+    out = []
+    for (stem, side), overlay in found.items():
+        other = found.get((stem, 1 - side)) if side in (0, 1) else None
+        if other is None:
+            out.append(overlay)
+        elif side == 0 or (stem, 0) not in found:
+            out.append(join(overlay, other, stem))
+    return out
+
+
+def join(left, right, name=None):
+    """One Overlay of both hemispheres; InputError when they are not the two sides of one map."""
+    if left.density != right.density or left.values.shape[1] != right.values.shape[1]:
+        raise InputError(
+            f"{left.name} and {right.name}: expected the same mesh and number of maps on both sides, found "
+            f"{len(left.vertex)} × {left.values.shape[1]} and {len(right.vertex)} × {right.values.shape[1]}; open them apart"
+        )
+    if (left.labels is None) != (right.labels is None):
+        raise InputError(f"{left.name} and {right.name}: expected two maps of one kind, found labels beside values")
+    labels = left.labels
+    values = right.values
+    if labels is not None and right.labels != labels:
+        # The same key may mean another region on the other side: right keys move behind the left ones.
+        shift = max(map(abs, [*labels, *right.labels]), default=0) * 2 + 1
+        labels = labels | {key + shift: value for key, value in right.labels.items()}
+        values = values + shift
+    return Overlay(
+        safe_label(name or left.name), np.concatenate([left.values, values]), left.names,
+        np.concatenate([left.hemi, right.hemi]), np.concatenate([left.vertex, right.vertex]), left.density, labels,
+        list(dict.fromkeys([*left.notices, *right.notices])),
+    )  # fmt: skip
+
+
+def _content(path, label):
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(
+                f"{label}: expected at most {MOST_BYTES // 2**20} MB, found {path.stat().st_size / 2**20:.0f} MB"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{label}: expected a map, found: {error.strerror or error}; check the path") from None
+
+
+def _side(name, said, hemi, label):
+    """0 or 1 from the file, its name and the caller, which must agree."""
+    words = _SIDE.search(name)
+    told = {
+        "the file says": {"cortexleft": 0, "cortexright": 1}.get(said.replace("_", "").lower()),
+        "its name says": None if words is None else int(words[1][0].lower() == "r"),
+        "you said": hemi,
+    }
+    known = {who: side for who, side in told.items() if side is not None}
+    if not known:
+        raise InputError(
+            f"{label}: expected to learn its hemisphere, found it neither in the file nor in its name; "
+            "rename it to begin with lh. or rh., or hold hemi-L or hemi-R"
+        )
+    if len(set(known.values())) > 1:
+        heard = ", ".join(f"{who} {SIDE_WORDS[side]}" for who, side in known.items())
+        raise InputError(f"{label}: expected one hemisphere, found that {heard}; rename the file")
+    return next(iter(known.values()))
+
+
+def _columns(data, label):
+    """([(n,) arrays], names, labels or None, structure) of a file; its content decides what it is."""
+    if data.startswith(b"\x93NUMPY"):
+        return *_stored(data, label, ".npy", _npy), None, ""
+    if data.startswith(b"\x1f\x8b") or data[:4] == b"\0\0\0\1":
+        return *_stored(data, label, ".mgz" if data.startswith(b"\x1f\x8b") else ".mgh", _mgh), None, ""
+    if data[:512].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and b"GIFTI" in data[:4096]:
+        found = read_gifti(data, label)
+        return found.columns, found.names, found.labels if found.is_label else None, found.structure
+    kind = foreign_content(data[:100]) or ("an empty file" if not data else "a file of another kind")
+    raise InputError(f"{label}: expected {FORMATS}, found {kind}; export the map in one of these formats")
+
+
+def _stored(data, label, suffix, read):
+    """What a reader of files says of ``data``; its messages name the label."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"overlay{suffix}"
+        path.write_bytes(data)
+        try:
+            return read(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), label)) from None
+
+
+def _npy(path):
+    values = safe_npy(path, mmap=False)
+    if values.ndim not in (1, 2) or values.size == 0:
+        shape = " × ".join(map(str, values.shape)) or "a single value"
+        raise InputError(f"{path}: expected one number a vertex, found an array of {shape}; save one or two dimensions")
+    values = values[:, None] if values.ndim == 1 else values
+    if not _is_mesh(values.shape[0]) and _is_mesh(values.shape[1]):
+        values = values.T  # maps in rows
+    return _checked(path, values)
+
+
+def _mgh(path):
+    file = open_mgh(path)
+    if not _is_mesh(file.vertices) and sum(n > 1 for n in file.axes) > 1:
+        shape = " × ".join(map(str, file.axes))
+        raise InputError(
+            f"{path}: expected values of a surface, found a volume of {shape}; project it first (mri_vol2surf)"
+        )
+    if file.vertices * file.frames > MOST_VALUES:
+        raise InputError(f"{path}: expected at most {MOST_VALUES:,} values, found {file.vertices * file.frames:,}")
+    return _checked(path, file.values().T)
+
+
+def _checked(path, values):
+    if values.size > MOST_VALUES:
+        raise InputError(
+            f"{path}: expected at most {MOST_VALUES:,} values, found {values.size:,}; save fewer maps in a file"
+        )
+    return list(values.T), [""] * values.shape[1]
+
+
+def _is_mesh(n):
+    return n in DENSITIES or (n % 2 == 0 and n // 2 in DENSITIES)

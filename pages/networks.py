@@ -1,0 +1,235 @@
+"""Networks: which networks are there, which weights do I have, and what do their layers see in a picture?"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from factortopy import background
+from factortopy.backbones import UNTRAINED, list_backbones
+from factortopy.backbones.registry import ENTRIES, source_of
+from factortopy.errors import InputError
+from pages import shared
+
+ROWS_HEIGHT = 420
+HERE, AWAY = "here", "to fetch"
+SAMPLES = (("drawn: face", "face", 20), ("drawn: landscape", "landscape", 42), ("drawn: street", "street", 55))
+A_ROW = 6  # layers beside each other
+
+
+def page():
+    entries = {entry.name: entry for entry in list_backbones()}
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        entry = table(entries)
+    with right:
+        name, weights = facts(entry)
+    tokens(entry, name, weights)
+
+
+# ---------------------------------------------------------------- which networks
+
+
+def table(entries):
+    """The registry, filtered; returns the chosen entry."""
+    objectives, libraries, only_here = st.columns([2, 2, 1], vertical_alignment="bottom")
+    kinds = sorted({entry.objective.split(":")[0] for entry in entries.values()})
+    kind = objectives.selectbox("Trained for", ["anything", *kinds], key="objective")
+    library = libraries.selectbox("Library", ["any", *sorted({e.library for e in entries.values()})], key="library")
+    here = only_here.toggle("Weights here", key="here", help="Only networks whose weights are on this machine.")
+    shown = [
+        entry for entry in entries.values()
+        if (kind == "anything" or entry.objective.split(":")[0] == kind)
+        and (library == "any" or entry.library == library) and (entry.available or not here)
+    ]  # fmt: skip
+    if not shown:
+        st.info("No network is like that. Show those whose weights are to be fetched, too, or take another library.")
+        return entries["demo-vit"]
+    rows = pd.DataFrame(
+        {
+            "Network": [e.name for e in shown],
+            "Weights": [HERE if e.available else AWAY for e in shown],
+            "Trained for": [e.objective for e in shown],
+            "Pictures": [e.training_data for e in shown],
+            "Layers": [e.layers for e in shown],
+            "Width": [e.width for e in shown],
+            "Input": [e.input_size for e in shown],
+            "Patch": [e.patch for e in shown],
+            "Million parameters": [e.parameters / 1e6 for e in shown],
+            "Library": [e.library for e in shown],
+            "Licence": [e.licence for e in shown],
+        }
+    )
+    chosen = st.dataframe(
+        rows, hide_index=True, width="stretch", height=ROWS_HEIGHT, on_select="rerun", selection_mode="single-row",
+        key=f"rows {kind} {library} {here}",
+        column_config={
+            "Million parameters": st.column_config.NumberColumn(format="%.1f", help="Of the part that is used."),
+            "Input": st.column_config.NumberColumn(help="Side in pixels that pictures are squashed to."),
+            "Patch": st.column_config.NumberColumn(help="Pixels a side that a token of the first layer stands for."),
+            "Width": st.column_config.NumberColumn(help="Channels of the widest layer."),
+        },
+    ).selection.rows  # fmt: skip
+    st.caption(
+        "Click a row. Beside these, any timm network (timm/NAME) and any OpenCLIP model (open_clip/MODEL:TAG) can be trained on "
+        "by name, and a module of your own with factortopy.from_module: docs/networks.md."
+    )
+    return shown[chosen[0]] if chosen else shown[0]
+
+
+def facts(entry):
+    """One network: what it is, its weights; returns (name, weights) as ``load_backbone`` takes them."""
+    st.subheader(entry.name)
+    st.markdown(
+        f"**Trained for** {shared.plain(entry.objective)}  \n**On** {shared.plain(entry.training_data)}  \n"
+        f"**Layers** {entry.layers}, up to {entry.width:,} channels  \n"
+        f"**Pictures** {entry.input_size} × {entry.input_size} pixels, patches of {entry.patch}  \n"
+        f"**Parameters** {entry.parameters / 1e6:,.1f} million  \n**Licence** {shared.plain(entry.licence)}  \n"
+        f"**From** {shared.plain(entry.source)} ({entry.library}{' ' + shared.plain(entry.model) if entry.model else ''})"
+    )
+    path = st.text_input(
+        "Weights file or folder", key=f"path {entry.name}", placeholder="empty: as published",
+        help="A .safetensors or PyTorch file (nothing in it is run), or a folder with one.",
+    ).strip()  # fmt: skip
+    random = st.toggle("Random weights", key=f"random {entry.name}", help="Called untrained wherever it appears.")
+    weights = "untrained" if random else path or None
+    if weights is None and not entry.available:
+        fetch(entry)
+    if st.button("Train an encoder with it", icon=":material/model_training:", width="stretch"):
+        st.session_state["network"] = (entry.name, weights)
+        st.switch_page("pages/train.py")
+    return entry.name + (UNTRAINED if random else ""), None if random else path or None
+
+
+def fetch(entry):
+    """Get the published weights, with progress."""
+    key = f"fetch {entry.name}"
+    task = background.find(key)
+    if task is not None and task.active:
+        progress(key, "Fetching the weights")
+        return
+    if task is not None and task.state == "failed":
+        st.error(shared.plain(task.error))
+    elif task is not None and task.state == "finished":
+        background.forget(key)
+        st.rerun()
+    if st.button(f"Fetch the weights of {entry.name}", icon=":material/download:", width="stretch",
+                 help=f"From {entry.source}."):  # fmt: skip
+        background.forget(key)
+        background.start(key, lambda task: download(entry.name, task))
+        st.rerun()
+
+
+def download(name, task):
+    """The work behind the button."""
+    from factortopy.backbones.weights import Stopped
+
+    try:
+        return source_of(ENTRIES[name]).fetch(name, task.report)
+    except Stopped:
+        raise background.Stopped from None
+
+
+@st.fragment(run_every=0.7)
+def progress(key, what):
+    """How far a task is, and how to stop it."""
+    task = background.find(key)
+    if task is None or not task.active:
+        st.rerun()
+    left = f", {task.remaining:.0f} s left" if task.remaining else ""
+    done = f": {task.done / 1e6:,.0f} of {task.total / 1e6:,.0f} MB{left}" if task.total else ""
+    st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=f"{what}{done}")
+    if st.button("Stop", key=f"stop {key}", icon=":material/stop:"):
+        task.stop()
+
+
+# ---------------------------------------------------------------- what its layers see
+
+
+def tokens(entry, name, weights):
+    """One picture's tokens, layer by layer."""
+    st.subheader("What its layers tell apart in a picture")
+    if weights is None and not entry.available and not name.endswith(UNTRAINED):
+        st.markdown(
+            "Its weights are not on this machine yet: fetch them, name a file, or look at the network with random weights."
+        )
+        return
+    left, right = st.columns([1, 5], gap="medium")
+    with left:
+        pictures = offered()
+        chosen = st.selectbox("Picture", list(pictures), key="picture")
+        st.image(pictures[chosen], width="stretch")
+    key = f"tokens {name} {weights} {chosen}"
+    task = background.find(key)
+    with right:
+        if task is None or task.state == "stopped":
+            st.markdown(
+                f"The network is read ({entry.parameters / 1e6:,.0f} million parameters) and shown this picture; nothing is "
+                "kept on disk."
+            )
+            if st.button("Show its layers", type="primary", icon=":material/layers:"):
+                background.start(key, lambda task: look(name, weights, pictures[chosen]))
+                st.rerun()
+        elif task.active:
+            progress(key, "Reading the network and showing it the picture")
+        elif task.state == "failed":
+            st.error(shared.plain(task.error))
+            if st.button("Try again"):
+                background.forget(key)
+                st.rerun()
+        else:
+            layers(*task.result)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def samples():
+    """{name: picture} for those who have none at hand."""
+    from sklearn.datasets import load_sample_images
+
+    from factortopy.pictures.scenes import render_scene
+
+    made = {name: render_scene(30_000_000 + seed, kind, 224)[0] for name, kind, seed in SAMPLES}
+    photos = load_sample_images().images
+    return made | {
+        n: np.ascontiguousarray(p[::2, ::2]) for n, p in zip(("photo: house", "photo: flower"), photos, strict=True)
+    }
+
+
+def offered():
+    """{name: picture}: the visitor's own first."""
+    from factortopy.pictures.reading import read_image
+
+    upload = st.file_uploader("Your picture", type=["png", "jpg", "jpeg", "webp"], key="own picture")
+    if upload is None:
+        return samples()
+    try:
+        return {shared.plain(upload.name): read_image(upload.getvalue())} | samples()
+    except InputError as error:
+        st.error(shared.plain(error))
+        return samples()
+
+
+def look(name, weights, picture):
+    """(colours, share of variance, layer names, a sentence on cost) of one picture; the work behind the button."""
+    from factortopy.analysis.token_colours import token_colours
+    from factortopy.backbones import load_backbone
+    from factortopy.features import compute, plan
+
+    backbone = load_backbone(name, weights)
+    features = compute(backbone, picture, grid=None)
+    colours, share = token_colours([tokens[0] for tokens in features.local])
+    return name, colours, share, list(features.layer_names), plan(backbone, 10_000, seconds=2.0).sentence()
+
+
+def layers(name, colours, share, names, cost):
+    """The pictures of the layers, and what extracting them would cost."""
+    for start in range(0, len(colours), A_ROW):
+        for column, i in zip(st.columns(A_ROW), range(start, min(start + A_ROW, len(colours))), strict=False):
+            large = np.kron(colours[i], np.ones((max(1, 112 // len(colours[i])),) * 2 + (1,), np.uint8))
+            column.image(large, caption=f"{names[i]} · {100 * share[i]:.0f} %", width="stretch")
+    st.caption(
+        f"{name}. Alike colours, alike tokens: red, green and blue are each layer's first three principal components over this picture; "
+        f"the figure is their share of its variance. Extraction on this machine: {shared.plain(cost)}."
+    )
+
+
+shared.guard(page)

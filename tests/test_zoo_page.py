@@ -1,0 +1,99 @@
+"""The Networks page: the table and its filters, one network's facts, its layers, weights that cannot be fetched."""
+
+import time
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, words
+
+from factortopy import background
+from factortopy.analysis.token_colours import token_colours
+from factortopy.backbones import list_backbones
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for key in list(background._tasks):
+        background.forget(key)
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/networks.py").run()
+
+
+def pressed(at, label):
+    return next(button for button in at.button if button.label.startswith(label)).click().run()
+
+
+def until(at, done, seconds=120):
+    end = time.monotonic() + seconds
+    while not done(at):
+        assert time.monotonic() < end and not at.exception
+        time.sleep(0.3)
+        at.run()
+    return at
+
+
+def test_every_network_is_in_the_table(networks):
+    assert not networks.exception and not networks.error
+    rows = networks.dataframe[0].value
+    assert rows["Network"].tolist() == [entry.name for entry in list_backbones()]
+    assert "demo-vit" in words(networks) and "BSD" in words(networks)
+
+
+def test_filters(networks):
+    at = networks.selectbox(key="objective").set_value("masked reconstruction").run()
+    shown = at.dataframe[0].value["Network"].tolist()
+    assert shown and all(name.startswith(("mae", "demo-mae")) for name in shown)
+    at = at.toggle(key="here").set_value(True).run()
+    assert set(at.dataframe[0].value["Weights"]) == {"here"}
+    at = at.selectbox(key="library").set_value("diffusers").run()
+    assert "No network is like that" in words(at) and not at.exception
+
+
+def test_one_pictures_tokens_are_shown_layer_by_layer(networks):
+    at = pressed(networks, "Show its layers")
+    at = until(at, lambda at: "principal components" in words(at) or at.error)
+    assert not at.error
+    said = words(at)
+    assert "10,000 pictures: about" in said and "of disk" in said
+
+
+def test_random_weights_are_called_untrained_and_go_to_training(networks):
+    at = networks.toggle(key="random demo-vit").set_value(True).run()
+    at = pressed(at, "Train an encoder with it")
+    assert not at.exception
+    assert at.session_state["network"] == ("demo-vit", "untrained")
+    chosen = next(box for box in at.selectbox if box.label == "Network").value
+    assert chosen == "demo-vit untrained"
+
+
+def test_weights_that_cannot_be_fetched_are_said(networks):
+    at = networks.selectbox(key="library").set_value("open_clip").run()
+    assert "not on this machine yet" in words(at)
+    at = pressed(at, "Fetch the weights of clip-xl")
+    at = until(at, lambda at: at.error)
+    assert "model hub" in at.error[0].value and "Traceback" not in at.error[0].value
+
+
+# ---------------------------------------------------------------- the colours
+
+
+def test_colours_follow_the_largest_differences():
+    rng = np.random.default_rng(0)
+    side = np.zeros((8, 8, 5))
+    side[:, 4:, 2] = 10.0  # right half
+    side[4:, :, 1] = 3.0  # lower half
+    colours, share = token_colours([side + 0.01 * rng.standard_normal(side.shape), -side])
+    red = colours[0][..., 0].astype(float)
+    assert abs(red[:, 4:].mean() - red[:, :4].mean()) > 150 and abs(red[4:].mean() - red[:4].mean()) < 50
+    assert share[0] > 0.99 and colours[0].dtype == np.uint8 and colours[0].shape == (8, 8, 3)
+    apart = np.abs(colours[0].astype(float) - colours[1])[..., :2]
+    assert apart.mean() < 30  # the sign of a layer follows the one before
+
+
+def test_colours_of_layers_without_differences_or_of_few_channels():
+    colours, share = token_colours([np.ones((4, 4, 3)), np.arange(4.0).reshape(2, 2, 1)])
+    assert share.tolist() == [0, 1] and np.unique(colours[0]).tolist() == [128]
+    assert colours[1].shape == (2, 2, 3) and torch.tensor(colours[1][..., 0]).unique().numel() == 4
