@@ -47,6 +47,7 @@ def parser():
     )
     _subject(verb)
     _backbone(verb)
+    verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
     verb.add_argument("--recipe", choices=RECIPES, help="how it is fitted (default fast)")
     verb.add_argument("--seed", type=_whole(0), metavar="K", help="seed of everything random (default 0)")
     verb.add_argument("--steps", type=_whole(1), metavar="N", help="optimiser steps (default: the recipe's own number)")

@@ -128,6 +128,7 @@ def train(options):
             options.recipe,
             options.seed,
             subject_id=options.subject_id,
+            density=options.density,
             weights=options.weights,
             steps=options.steps,
             pictures=options.pictures,
@@ -188,7 +189,8 @@ def _score_now(run, info):
     for key in ("subject", "backbone"):
         if not settings.get(key):
             raise InputError(f"{run.path}: expected run.json to name the {key}, found none; this run cannot be scored")
-    subject = factortopy.load_subject(settings["subject"], settings.get("subject_id"))
+    density = {"density": settings["density"]} if settings.get("density") else {}
+    subject = factortopy.load_subject(settings["subject"], settings.get("subject_id"), **density)
     backbone = factortopy.load_backbone(settings["backbone"], weights=settings.get("weights"))
     with run.lock():
         encoder = factortopy.Encoder.load(run.path)

@@ -18,10 +18,11 @@ from filelock import FileLock, Timeout
 from factortopy.encoder.choices import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
+from factortopy.surfaces import N_VERTICES
 
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
 DEFAULTS = {
-    "subject": None, "subject_id": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,
+    "subject": None, "subject_id": None, "density": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,
     "model": "factorized", "select": list(FACTORS), "topology": True, "space_samples": 1, "decay": None, "layers": None,
 }  # fmt: skip
 
@@ -66,6 +67,8 @@ def check_settings(settings):
     for key, known in (("recipe", RECIPES), ("model", MODELS)):
         if full[key] not in known:
             raise InputError(f"{key}: expected one of {', '.join(known)}, found {full[key]!r}")
+    if full["density"] not in (None, *N_VERTICES):
+        raise InputError(f"density: expected one of {', '.join(N_VERTICES)}, found {full['density']!r}")
     if not isinstance(full["select"], (list, tuple)) or set(full["select"]) - set(FACTORS):
         raise InputError(f"select: expected names among {', '.join(FACTORS)}, found {full['select']!r}")
     full["select"] = [name for name in FACTORS if name in full["select"]]

@@ -42,6 +42,7 @@ def train_run(
     seed=None,
     *,
     subject_id=None,
+    density=None,
     weights=None,
     steps=None,
     pictures=None,
@@ -62,7 +63,7 @@ def train_run(
     ----------
     path : path-like
         The run folder; made when it is not there.
-    subject, backbone, recipe, seed, subject_id, weights, steps, pictures, model, select, topology, space_samples, decay, layers
+    subject, backbone, recipe, seed, subject_id, density, weights, steps, pictures, model, select, topology, space_samples, decay, layers
         What to train (``records.check_settings``; recipe "fast", seed 0 and the factorized model with all factors by default).
         An existing run knows them; what is given must agree.
     resume : bool
@@ -87,7 +88,7 @@ def train_run(
         For everything else that the user can mend.
     """
     asked = {
-        "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights, "recipe": recipe,
+        "subject": subject, "subject_id": subject_id, "density": density, "backbone": backbone, "weights": weights, "recipe": recipe,
         "seed": seed, "steps": steps, "pictures": pictures, "model": model, "select": select, "topology": topology,
         "space_samples": space_samples, "decay": decay, "layers": layers,
     }  # fmt: skip
@@ -205,7 +206,8 @@ def _train(run, settings, recorder, say, seconds_before):
     recorder.begin("pictures")
     _check_space(run, RESERVE_MEGABYTES)
     with _asked_for():
-        subject = factortopy.load_subject(settings["subject"], settings["subject_id"])
+        density = {"density": settings["density"]} if settings["density"] else {}
+        subject = factortopy.load_subject(settings["subject"], settings["subject_id"], **density)
         if settings["pictures"]:
             subject = fewer_pictures(subject, settings["pictures"])
     recorder.places(subject)

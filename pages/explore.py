@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from pages import shared
+from pages import shared, take_away
 
 HEIGHT = 640
 
@@ -48,19 +48,23 @@ def page():
             height=HEIGHT,
             group="explore",
             rois=rois,
-            report=("vertex", "map"),
+            report=("vertex", "roi", "map", "camera"),
         )
         if not shared.painted(encoder).any():
             st.info(
                 "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
             )
     index = shared.vertex_at(encoder, shared.chosen_vertex())
+    area = shared.chosen_roi()
     with right, st.container(height=HEIGHT, border=False):
-        if index is None:
+        if area in rois and rois[area].any():
+            area_panel(encoder, area, rois[area], shared.load_gallery(run))
+        elif index is None:
             invitation(encoder)
         else:
             vertex_panel(encoder, rois, shared.load_gallery(run), index)
     by_area(encoder)
+    take_away.panel(run, encoder)
 
 
 def invitation(encoder):
@@ -126,6 +130,38 @@ def vertex_panel(encoder, rois, gallery, index):
         columns[k % 3].image(gallery.pictures[i], width="stretch")
 
 
+def area_panel(encoder, name, mask, gallery):
+    """Everything known about the places of a region together."""
+    rows = np.flatnonzero(mask)
+    st.subheader(shared.plain(name))
+    left = int((encoder.hemi[rows] == 0).sum())
+    st.caption(f"The whole region: {left:,} places left, {len(rows) - left:,} right. Means over them. Escape, or a click beside the "
+               "names, leaves it.")  # fmt: skip
+    with st.container(horizontal=True):
+        known = {"R²": encoder.scores.get("score"), "Ceiling": encoder.noise_ceiling}
+        for label, values in known.items():
+            value = np.nanmean(values[rows]) if values is not None and np.isfinite(values[rows]).any() else None
+            st.metric(label, "–" if value is None else f"{value:.2f}", width="content",
+                      help=shared.WORDS["R²" if label == "R²" else "noise ceiling"])  # fmt: skip
+        if encoder.has_selectors:
+            st.metric(
+                "Scale", f"{encoder.selectors().scale[rows].mean():.2f}", help=shared.WORDS["scale"], width="content"
+            )
+    if encoder.has_selectors:
+        st.plotly_chart(layer_bars(encoder, rows), width="stretch", config={"displayModeBar": False}, key="bars")
+    if gallery is None:
+        st.caption("This run has no held-out pictures to show.")
+        return
+    response = gallery.predicted[:, rows].astype(np.float32).mean(1)
+    st.markdown(
+        "**Pictures that drive it most**",
+        help="Of up to 120 test pictures, those with the largest mean predicted response.",
+    )
+    columns = st.columns(3)
+    for k, i in enumerate(np.argsort(-response)[:9]):
+        columns[k % 3].image(gallery.pictures[i], width="stretch")
+
+
 def where_it_looks(factor, index, image_degrees):
     """A vertex's place in the picture in words."""
     x, y = factor.space[index] * image_degrees / 2
@@ -137,7 +173,7 @@ def where_it_looks(factor, index, image_degrees):
 
 
 def layer_bars(encoder, index):
-    """Weights of the layers at one vertex."""
+    """Weights of the layers at one vertex, or their means over several."""
     from factortopy.view import colour
 
     factor = encoder.selectors()
@@ -145,7 +181,7 @@ def layer_bars(encoder, index):
     palette = colour.layers(n_layers, st.session_state.get("safe", False))
     figure = go.Figure(
         go.Bar(
-            x=list(range(1, n_layers + 1)), y=factor.layer[index],
+            x=list(range(1, n_layers + 1)), y=factor.layer[np.atleast_1d(index)].mean(0),
             marker_color=[f"rgb({r},{g},{b})" for r, g, b in palette[:n_layers, :3]],
             customdata=encoder.layer_names, hovertemplate="%{customdata}: weight %{y:.2f}<extra></extra>",
         )
@@ -154,7 +190,7 @@ def layer_bars(encoder, index):
         height=170, margin={"l": 0, "r": 0, "t": 26, "b": 0}, 
         xaxis={"title": None, "dtick": max(1, n_layers // 6), "tick0": 1, "tickangle": 0},
         yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
-        title={"text": f"Layer weights · confidence {factor.layer_confidence[index]:.2f}", "font": {"size": 14}},
+        title={"text": f"Layer weights · confidence {factor.layer_confidence[index].mean():.2f}", "font": {"size": 14}},
     )  # fmt: skip
     return figure
 

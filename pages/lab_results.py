@@ -61,7 +61,7 @@ def brains(result, encoder, experiment, height, beside=None):
             height=height - 45,
             group="lab",
             layout="flat",
-            report=("vertex", "map"),
+            report=("vertex", "roi", "map"),
         )
 
 

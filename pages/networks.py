@@ -32,13 +32,13 @@ def page():
 def table(entries):
     """The registry, filtered; returns the chosen entry."""
     objectives, libraries, only_here = st.columns([2, 2, 1], vertical_alignment="bottom")
-    kinds = sorted({entry.objective.split(":")[0] for entry in entries.values()})
+    kinds = sorted({kind_of(entry) for entry in entries.values()})
     kind = objectives.selectbox("Trained for", ["anything", *kinds], key="objective")
     library = libraries.selectbox("Library", ["any", *sorted({e.library for e in entries.values()})], key="library")
     here = only_here.toggle("Weights here", key="here", help="Only networks whose weights are on this machine.")
     shown = [
         entry for entry in entries.values()
-        if (kind == "anything" or entry.objective.split(":")[0] == kind)
+        if (kind == "anything" or kind_of(entry) == kind)
         and (library == "any" or entry.library == library) and (entry.available or not here)
     ]  # fmt: skip
     if not shown:
@@ -74,6 +74,11 @@ def table(entries):
         "by name, and a module of your own with factortopy.from_module: docs/networks.md."
     )
     return shown[chosen[0]] if chosen else shown[0]
+
+
+def kind_of(entry):
+    """The objective without its details."""
+    return entry.objective.split(":")[0].split(" of ")[0]
 
 
 def facts(entry):

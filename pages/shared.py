@@ -232,16 +232,25 @@ def choose_vertex(row):
     st.session_state["vertex"] = row if row is not None and row >= 0 else None
 
 
-def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex",), map_name=None, **options):
+def chosen_roi():
+    """Name of the region that is selected as a whole, the same on every page; the address says it at first."""
+    if "roi" not in st.session_state:
+        st.session_state["roi"] = st.query_params.get("roi")
+    return st.session_state["roi"]
+
+
+def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "roi"), map_name=None, **options):
     """The brain view with this encoder's scores and its own or other ROIs; keeps vertex and map in the address.
 
-    A click reaches ``chosen_vertex`` before the page is drawn again. ``map_name`` makes the page choose the map; the
-    address then says nothing of it.
+    A click reaches ``chosen_vertex`` before the page is drawn again; so does a selected region ``chosen_roi``. ``map_name``
+    makes the page choose the map; the address then says nothing of it. The camera is set once, from the address.
     """
     from factortopy.view import brain_view, whole, whole_rois
 
     def clicked():
-        choose_vertex(getattr(st.session_state.get(key), "vertex", None))
+        state = st.session_state.get(key)
+        choose_vertex(getattr(state, "vertex", None))
+        st.session_state["roi"] = getattr(state, "roi", None)
 
     shown = map_name or getattr(st.session_state.get(key), "map", None) or st.query_params.get("map")
     shown = shown if shown in {m.name for m in maps} | {m.group for m in maps} else None
@@ -252,6 +261,8 @@ def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex",), map_
         key=key,
         height=height,
         selected=chosen_vertex(),
+        roi=chosen_roi(),
+        camera=st.session_state.setdefault("camera", st.query_params.get("camera")),
         map=shown,
         score=None if score is None else whole(score, encoder.hemi, encoder.vertex, encoder.density),
         simulated=encoder.simulated,
@@ -260,7 +271,9 @@ def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex",), map_
         on_change=clicked,
         **options,
     )
-    told = {"vertex": chosen_vertex()} | ({} if map_name else {"map": seen.map or shown})
+    told = {"vertex": chosen_vertex(), "roi": chosen_roi()} | ({} if map_name else {"map": seen.map or shown})
+    if "camera" in report:
+        told["camera"] = seen.camera
     for name, value in told.items():
         if value is None:
             st.query_params.pop(name, None)

@@ -21,6 +21,7 @@ SAID = {
     "queued": "waiting", "running": "training", "stopping": "stopping", "stopped": "stopped", "finished": "finished",
     "interrupted": "interrupted", "failed": "failed", "unreadable": "cannot be read", "deleted": "deleted",
 }  # fmt: skip
+DENSITIES = {"164k": "all vertices", "41k": "a quarter of them", "10k": "a quick look"}
 MODEL_NAMES = {
     "factorized": "factorized, topological", "classtoken": "baseline: class tokens", "patchtoken": "baseline: patch tokens",
     "gnetvit": "baseline: GNet masks", "ridge": "baseline: pooled ridge",
@@ -54,6 +55,12 @@ def form():
         "A pooled ridge is solved at once and has none.",
     )  # fmt: skip
     with st.expander("More settings"):
+        density = None
+        if subject and not subject.startswith("demo"):
+            density = st.selectbox(
+                "Surface", ("164k", "41k", "10k"), format_func=DENSITIES.get, help="Coarser data stay as they are. A quick look takes "
+                "the vertices that belong to the coarse surface too, a sixteenth of all.",
+            )  # fmt: skip
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
         pictures = st.number_input(
             "Pictures", 0, 100_000, 0, step=100, help="How many of the subject's pictures are used, 10 at least; 0 takes all. "
@@ -77,7 +84,7 @@ def form():
         )  # fmt: skip
     cost(subject, backbone, recipe, model, int(pictures), int(steps))
     settings = {
-        "subject": subject, "subject_id": subject_id, "backbone": backbone, "weights": weights,
+        "subject": subject, "subject_id": subject_id, "density": density, "backbone": backbone, "weights": weights,
         "seed": int(seed), "pictures": int(pictures) or None, "model": model,
     }  # fmt: skip
     if steps_matter:
@@ -108,7 +115,7 @@ def choose_network():
     options = options if own is None or own in options else [own, *options]
     said = fetched | {
         "demo-vit": "demo-vit: small transformer, learnt categories", "demo-mae": "demo-mae: the same, learnt to fill in",
-        "demo-vit untrained": "demo-vit with random weights", "timm/…": "any network of timm, by name",
+        "demo-vit untrained": "demo-vit with random weights", "timm/…": "any of timm or OpenCLIP, by name",
     }  # fmt: skip
     name = st.selectbox(
         "Network", options, format_func=lambda k: said.get(k, k), index=options.index(own) if own else 0,
@@ -117,13 +124,15 @@ def choose_network():
     if name != "timm/…":
         return name, file if name == given and file != "untrained" else None
     typed = st.text_input(
-        "Name in timm", placeholder="vit_base_patch16_224.mae", help="As on timm's model list."
+        "Name in timm", placeholder="vit_base_patch16_224.mae", help="As on timm's model list; or open_clip/MODEL:TAG."
     ).strip()
     weights = st.text_input(
         "Weights file (optional)", help="A .safetensors or .pth file. Empty: fetched from the model hub. The word "
         "untrained: random weights.",
     ).strip()  # fmt: skip
-    return (f"timm/{typed.removeprefix('timm/')}" if typed else None), weights or None
+    if not typed.startswith("open_clip/"):
+        typed = f"timm/{typed.removeprefix('timm/')}" if typed else None
+    return typed, weights or None
 
 
 def cost(subject, backbone, recipe, model, pictures, steps):
@@ -282,7 +291,12 @@ def forming(run, status):
         return
     else:
         factor = Selectors(preview["space"], preview["layer"], preview["scale"], np.zeros((len(preview["layer"]), 0)))
-        hemi, vertex, mask, density = preview["hemi"].astype(int), preview["vertex"].astype(int), None, "10k"
+        hemi, vertex, mask, density = (
+            preview["hemi"].astype(int),
+            preview["vertex"].astype(int),
+            None,
+            run.info.get("density") or "10k",
+        )
         rois = {k[4:]: v.astype(bool) for k, v in preview.items() if k.startswith("roi.")}
         state = "so far, not yet scored"
     settings = run.settings

@@ -1,6 +1,7 @@
 """Algonauts 2023 folders: recognised, read, checked; every sentence of datasets.md section 6 that they can cause."""
 
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,10 +9,14 @@ from fixtures_algonauts import CLASSES, COUNTS, clone, make_algonauts, replace_f
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from factortopy import subjects
 from factortopy.errors import InputError
-from factortopy.subjects import algonauts2023, load_subject
+from factortopy.subjects import algonauts2023
 from factortopy.subjects import check as check_module
-from factortopy.subjects.check import check
+
+# Most of what is looked at here does not depend on the density; full resolution has tests of its own below.
+load_subject = partial(subjects.load_subject, density="10k")
+check = partial(check_module.check, density="10k")
 
 PROPERTY = settings(
     max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

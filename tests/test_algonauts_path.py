@@ -37,10 +37,10 @@ def test_check_train_score_maps(tmp_path):
     assert done.returncode == 0, done.stderr
     for h, side in enumerate("LR"):
         label = nibabel.load(tmp_path / "maps" / f"hemi-{side}_layer.label.gii").agg_data()
-        assert label.shape == (10242,)
+        assert label.shape == (163842,)
         mine = encoder.hemi == h
         painted = mine & encoder.scores["predicted"].astype(bool)
-        expected = np.zeros(10242, dtype=int)
+        expected = np.zeros(163842, dtype=int)
         expected[encoder.vertex[painted]] = encoder.selectors().layer_argmax[painted] + 1
         np.testing.assert_array_equal(label, expected)
         score = nibabel.load(tmp_path / "maps" / f"hemi-{side}_score.func.gii").agg_data()

@@ -40,7 +40,7 @@ def test_check_train_score_maps(tmp_path):
     assert done.returncode == 0 and "V1" in done.stdout and "simulated" not in done.stdout
     done = factortopy("maps", run, "--out", tmp_path / "maps")
     assert done.returncode == 0, done.stderr
-    assert nibabel.load(tmp_path / "maps" / "hemi-L_layer.label.gii").agg_data().shape == (10242,)
+    assert nibabel.load(tmp_path / "maps" / "hemi-L_layer.label.gii").agg_data().shape == (163842,)
 
 
 def test_faults_are_lines_and_exit_2(tmp_path):

@@ -3,7 +3,7 @@
 import re
 
 DEMO_SUBJECTS = ("demo-1", "demo-2", "demo-3")  # "demo" is the first
-DENSITY = "10k"  # at which measured data are drawn and trained; full resolution is "164k"
+DENSITY = "164k"  # at which measured data are drawn and trained: full resolution; "10k" is a quick look
 
 
 def load_subject(path, subject=None, density=DENSITY):
@@ -17,7 +17,8 @@ def load_subject(path, subject=None, density=DENSITY):
     subject : str, optional
         "subj05" where the folder holds several; without it the only one.
     density : str
-        Surface density at which measured data are drawn and trained. Only the mesh of "10k" ships.
+        Surface density at which measured data are drawn and trained: "164k", "41k" or "10k" (the first vertices of each
+        hemisphere, a quick look). Data that are coarser stay as they are.
 
     Returns
     -------

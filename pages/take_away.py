@@ -1,0 +1,113 @@
+"""Taking a run away, and bringing one's own maps and runs in: the foot of the page Explore."""
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from factortopy import background
+from factortopy.errors import InputError
+from pages import shared
+
+FORMS = {
+    "png": "print pictures (flat maps, the surface in six views)", "svg": "drawings (SVG)", "html": "the viewer as one page",
+    "gif": "a turning film", "gifti": "GIFTI, for other programs", "run": "the run as one file, to open elsewhere",
+}  # fmt: skip
+
+
+def panel(run, encoder):
+    """Three small boxes under the brain."""
+    left, middle, right = st.columns(3, gap="medium")
+    with left, st.expander("Take it away", icon=":material/download:"):
+        out(run)
+    with middle, st.expander("Lay my own map over it", icon=":material/layers:"):
+        overlay(encoder)
+    with right, st.expander("Open a run that was sent to me", icon=":material/upload:"):
+        bring()
+
+
+def out(run):
+    """Files of the run, made in the background, in one zip."""
+    chosen = st.multiselect(
+        "As", list(FORMS), ["html"], format_func=FORMS.get, key="forms", help="All of them in one zip file."
+    )
+    key = f"export {run.name} {sorted(chosen)}"
+    task = background.find(key)
+    if task is None or task.state in ("stopped", "failed"):
+        if task is not None and task.error:
+            st.error(shared.plain(task.error))
+        if st.button("Make the files", disabled=not chosen, width="stretch", key="make files"):
+            background.start(key, lambda task: packed(run, chosen), "Export")
+            st.rerun()
+    elif task.active:
+        waiting(key)
+    else:
+        word = "simulated_" if run.info.get("simulated") else ""
+        st.download_button("Save them (zip)", task.result, f"{word}{run.name}.zip", "application/zip", width="stretch")
+
+
+def packed(run, what):
+    """The bytes of a zip with everything asked for."""
+    import io
+    import zipfile
+
+    from factortopy.view.export import export_run
+
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        export_run(run, folder, what)
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
+
+
+@st.fragment(run_every=0.7)
+def waiting(key):
+    task = background.find(key)
+    if task is None or not task.active:
+        st.rerun()
+    st.progress(0.0, text="Drawing; a film and print pictures take half a minute each")
+
+
+def overlay(encoder):
+    """A visitor's map on the same surface."""
+    from factortopy.view import brain_view, whole_rois
+    from factortopy.view.overlay import read_overlays
+
+    files = st.file_uploader("GIFTI, MGH or .npy, one or both hemispheres", type=["gii", "mgh", "mgz", "npy"], key="overlay",
+                             accept_multiple_files=True, help="On fsaverage, fsaverage6 or fsaverage5. The name says the hemisphere "
+                             "(lh, rh, hemi-L), unless the file does.")  # fmt: skip
+    if not files:
+        return
+    try:
+        found = read_overlays([(f.name, f.getvalue()) for f in files])
+        maps = [one for part in found for one in part.maps(density=encoder.density)]
+        notices = [notice for part in found for notice in part.notices]
+    except InputError as error:
+        st.error(shared.plain(error))
+        return
+    for notice in dict.fromkeys(notices):
+        st.caption(shared.plain(notice))
+    brain_view(maps, rois=whole_rois(encoder.rois, encoder.hemi, encoder.vertex, encoder.density), key="overlay brain", height=360,
+               group="explore", density=encoder.density, report=())  # fmt: skip
+
+
+def bring():
+    """A packed run, unpacked into the store."""
+    from factortopy.archive import unpack_run
+
+    upload = st.file_uploader(
+        "A .factortopy.zip file", type=["zip"], key="bring", help='As "the run as one file" makes it.'
+    )
+    if upload is None or st.session_state.get("brought") == upload.file_id:
+        return
+    try:
+        run = unpack_run(upload.getvalue(), upload.name)
+    except InputError as error:
+        st.error(shared.plain(error))
+        return
+    st.session_state["brought"] = upload.file_id
+    st.session_state["run"] = run.name
+    st.switch_page("pages/explore.py", query_params={"run": run.name})
