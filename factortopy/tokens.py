@@ -165,18 +165,21 @@ def on_device(backbone, device):
     before = getattr(backbone, "device", None)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else before
-    if before is None or torch.device(device).type == before.type:
-        yield
-        return
     try:
-        backbone.to(device)
-    except (RuntimeError, AssertionError) as error:
+        if before is None or torch.device(device).type == before.type:
+            device = None
+        else:
+            backbone.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         if _out_of_memory(error):
             backbone.to(before)
         raise InputError(
             f"device {device}: expected one that holds {backbone.name}, found: {' '.join(str(error).split())[:150]}; "
             "choose device='cpu'"
         ) from None
+    if device is None:
+        yield
+        return
     try:
         yield
     finally:

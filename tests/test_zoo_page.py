@@ -57,7 +57,7 @@ def test_one_pictures_tokens_are_shown_layer_by_layer(networks):
     at = until(at, lambda at: "principal components" in words(at) or at.error)
     assert not at.error
     said = words(at)
-    assert "10,000 pictures: about" in said and "of disk" in said
+    assert r"10,000 pictures\: about" in said and "of disk" in said
 
 
 def test_random_weights_are_called_untrained_and_go_to_training(networks):

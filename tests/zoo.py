@@ -57,7 +57,9 @@ def small(entry):
     layers = options.pop("layers", None)
     options |= next((change for start, change in SMALL.items() if entry.model.startswith(start)))
     options = {**options, **({"num_heads": 3} if "num_heads" in OPTIONS.get(entry.name, {}) else {})}
-    model = seeded(lambda: timm.create_model(entry.model, pretrained=False, num_classes=0, **options))
+    model = timm_adapter.settled(
+        seeded(lambda: timm.create_model(entry.model, pretrained=False, num_classes=0, **options))
+    )
     return timm_adapter.wrap(model, name, layers, False, options.get("img_size"))
 
 

@@ -37,7 +37,7 @@ def load_timm(name, weights=None, label=None, options=None, source=None, layers=
     label, options = label or f"timm/{name}", {**OPTIONS, **(options or {})}
     _check_name(timm, name, label)
     if weights == "untrained":
-        model = seeded(lambda: timm.create_model(name, pretrained=False, **options))
+        model = settled(seeded(lambda: timm.create_model(name, pretrained=False, **options)))
         return wrap(model, label + UNTRAINED, layers, trained=False, size=options.get("img_size"))
     progress = on_progress or console_progress(label)
     if weights is None and source is not None:
@@ -52,6 +52,24 @@ def load_timm(name, weights=None, label=None, options=None, source=None, layers=
     else:
         model = _from_file(timm, name, weights, label, options)
     return wrap(model, label, layers, size=options.get("img_size"))
+
+
+def settled(model):
+    """The same model; running means and variances of random weights are those of seeded noise.
+
+    Left at 0 and 1, a deep network such as Inception multiplies what it sees until half precision cannot hold it.
+    """
+    import torch
+
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if not norms or next(model.parameters()).is_meta:
+        return model
+    for norm in norms:
+        norm.momentum = None  # the plain average of what is seen
+    noise = torch.randn(4, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.train()(noise)
+    return model.eval()
 
 
 def wrap(model, name, layers=None, trained=True, size=None, colours=None):

@@ -48,7 +48,8 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None):
     if simulated:
         doc.sentences(
             "These data are simulated. They show that every analysis works, and say nothing about human brains; nothing here may be "
-            "compared with the figures of the paper."
+            "compared with the figures of the paper. A simulated subject's areas answer as they were built to: networks trained on the "
+            "categories of its pictures have an advantage by construction."
         )
     doc.sentences(
         'Figures and tables are named after those of "Brain Decodes Deep Nets" (Yang, Gee and Shi, CVPR 2024) that ask the same '

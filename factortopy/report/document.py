@@ -71,10 +71,10 @@ class Document:
         self._write(f"{stem}.png", pixels.getvalue())
         self._write(f"{stem}.svg", drawing.getvalue())
         links = [(f"{stem}.png", "PNG"), (f"{stem}.svg", "SVG"), *self._tables(stem, rows)]
-        data = base64.b64encode(pixels.getvalue()).decode()
+        kind, data = _inline(pixels)
         self.parts.append(
             f'<figure id="{stem}">{self._heading(title, paper)}'
-            f'<img alt="{text(title)}: {text(shows)}" src="data:image/png;base64,{data}">'
+            f'<img alt="{text(title)}: {text(shows)}" src="data:image/{kind};base64,{data}">'
             f"<figcaption>{text(shows)} {_links(links)}</figcaption></figure>"
         )
         self.figures[name] = (stem, title)
@@ -144,6 +144,16 @@ class Document:
             write_atomic(path, data)
         except OSError as error:
             raise explain_os_error(error, path) from None
+
+
+def _inline(png):
+    """("webp" or "png", base64) of a figure for the page: the smaller one; the exact PNG lies beside it."""
+    from PIL import Image
+
+    webp = io.BytesIO()
+    Image.open(png).convert("RGB").save(webp, "WEBP", quality=92, method=2)
+    kind, data = min((("webp", webp.getvalue()), ("png", png.getvalue())), key=lambda pair: len(pair[1]))
+    return kind, base64.b64encode(data).decode()
 
 
 def text(value):

@@ -13,7 +13,7 @@ from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.records import DEFAULTS
 
-NO_NAME = ("subject", "subject_id", "seed")  # settings that do not make another network of a run
+NO_NAME = ("subject", "subject_id", "density", "seed")  # settings that do not make another network of a run
 WORDS = {
     "recipe": "{} recipe", "model": "{}", "steps": "{} steps", "pictures": "{} pictures", "decay": "decay {}",
     "space_samples": "{} space samples", "weights": "weights {}",

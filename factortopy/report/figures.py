@@ -192,7 +192,7 @@ def pictures(grid, rows, columns, simulated, side=0.95, shades=None):
     for spine in axes.spines.values():
         spine.set_visible(False)
     for word, shade in zip(axes.get_yticklabels(), shades or (), strict=False):
-        word.set(color=shade, weight="bold")
+        word.set_bbox({"facecolor": (*shade, 0.55), "edgecolor": "none", "pad": 2.5})
     return figure
 
 
@@ -202,11 +202,12 @@ def brains(flat, maps, simulated, columns=None, outlines=None):
     flat : ``flatmap.Flat``; maps : {title: BrainMap}, of one kind and scale
     outlines : {ROI: (N,) bool}, with their names where two maps or fewer share the width
     """
-    columns = columns or min(max(2, len(maps)), 3)
+    columns, alone = columns or min(len(maps), 3), len(maps) == 1
     rows = -(-len(maps) // columns)
-    width, borders = INCHES - 1.3, flat.borders(outlines)
-    figure = sheet(rows * (width / columns * flat.height / flat.width + 0.3) + 0.35, simulated)
-    grid = figure.add_gridspec(rows, columns + 1, width_ratios=[*[1] * columns, 0.14 * columns])
+    borders, whole = flat.borders(outlines), 6.0 if alone else INCHES
+    width = whole - 1.3
+    figure = sheet(rows * (width / columns * flat.height / flat.width + 0.3) + 0.35, simulated, whole)
+    grid = figure.add_gridspec(rows, columns + 1, width_ratios=[*[1] * columns, (0.24 if alone else 0.14) * columns])
     for k, (title, brain_map) in enumerate(maps.items()):
         axes = figure.add_subplot(grid[divmod(k, columns)])
         axes.imshow(flat.picture(brain_map, borders), interpolation="antialiased")

@@ -77,15 +77,17 @@ class Refits:
         return encoder
 
     def name(self, full):
-        """Folder of complete settings: what differs from the base, and a hash of all."""
+        """Folder of complete settings: what differs from the base in words, and a hash of all that is no default."""
         differs = [f"{k}-{full[k]}" for k in sorted(full) if full[k] != self.base[k] or k == "seed"]
         words = re.sub(r"[^A-Za-z0-9]+", "-", "_".join(differs)).strip("-")[:60]
-        return f"{words}_{hashlib.blake2b(json.dumps(full, sort_keys=True).encode(), digest_size=4).hexdigest()}"
+        own = json.dumps({k: v for k, v in full.items() if v != DEFAULTS[k]}, sort_keys=True)
+        return f"{words}_{hashlib.blake2b(own.encode(), digest_size=4).hexdigest()}"
 
     def subject(self):
         """The subject with all pictures, loaded once."""
         if self._subject is None:
-            self._subject = factortopy.load_subject(self.base["subject"], self.base["subject_id"])
+            density = {"density": self.base["density"]} if self.base.get("density") else {}
+            self._subject = factortopy.load_subject(self.base["subject"], self.base["subject_id"], **density)
         return self._subject
 
     def _on_all_test_pictures(self, run, encoder, full):
