@@ -166,9 +166,10 @@ def test_verdicts_follow_the_numbers():
         "slopes": [slope("a", 0.5), slope("b", 0.1), slope("a untrained", 0.9)],
         "scale": {"a": (0.2, 0.8), "b": (0.6, 0.5), "a untrained": (0.9, 0.1)},
         "contralateral": {"a": 0.9, "b": 0.8, "a untrained": 0.1},
-        "decay": [{"decay step": 1, "one_layer": 0.95, "collapsed": True}, {"decay step": 60, "one_layer": 0.4, "collapsed": False}],
+        "decay": [{"decay step": 1, "one_layer": 0.95, "collapsed": True, "recipe": "fast"},
+                  {"decay step": 60, "one_layer": 0.4, "collapsed": False, "recipe": "fast"}],
         "data": [{"pictures": 100, "score": 0.2}, {"pictures": 300, "score": 0.1}],
-        "ablation": [{"model": f"without {w}", "difference": -0.1} for w in ("layer", "space", "scale")],
+        "ablation": [{"model": f"without {w}", "difference": -0.1, "better": 0.2} for w in ("layer", "space", "scale")],
         "seeds": {"layer_r": 0.9, "layer_near": 0.8},
         "single": {"equal": 0.1, "chance": 0.3, "r": 0.1},
     }  # fmt: skip

@@ -9,6 +9,7 @@ from factortopy.view import colour
 SMALL, USUAL = 8, 9
 INCHES = 9.0  # width of a figure
 GREY = "#8a929b"
+LEAST_SPAN = 0.1  # of the upright axis of lines
 # Okabe and Ito's colours, which people with any colour deficiency tell apart, without the yellow; then darker ones.
 NETWORKS = (
     "#0072b2",
@@ -109,6 +110,9 @@ def lines(panels, simulated, xlabel="", log=False, ticks=None, height=2.6, colum
         if ticks is not None:
             one.set_xticks(ticks[0], ticks[1])
             one.minorticks_off()
+        low, high = one.get_ylim()
+        if high - low < LEAST_SPAN:  # noise must not fill the panel
+            one.set_ylim((low + high - LEAST_SPAN) / 2, (low + high + LEAST_SPAN) / 2)
         plain(one, xlabel, ylabel)
         if k == 0 and (len(series) > 1 or any(series)):
             keyed(one, 4 if columns == 1 else 2)
@@ -202,7 +206,7 @@ def brains(flat, maps, simulated, columns=None, outlines=None):
     flat : ``flatmap.Flat``; maps : {title: BrainMap}, of one kind and scale
     outlines : {ROI: (N,) bool}, with their names where two maps or fewer share the width
     """
-    columns, alone = columns or min(len(maps), 3), len(maps) == 1
+    columns, alone = columns or (2 if len(maps) == 4 else min(len(maps), 3)), len(maps) == 1
     rows = -(-len(maps) // columns)
     borders, whole = flat.borders(outlines), 6.0 if alone else INCHES
     width = whole - 1.3

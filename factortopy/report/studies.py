@@ -119,9 +119,9 @@ def _ablation(doc, entry, refits, flat):
                 raise
             doc.note(f"{name}: {error}")
     rows = curves.ablation(encoders, "full model")
-    columns = [key for key in rows[0] if key not in ("model", "better")]
+    columns = [key for key in rows[0] if key not in ("model", "difference", "better")]
     drawn = figures.heat(
-        [[row[c] for c in columns] for row in rows], list(encoders), columns, "mean R²", doc.simulated, 0
+        [[row[c] for c in columns] for row in rows], list(encoders), columns, "mean R²", doc.simulated, 0, decimals=3
     )
     parts = [row for row in rows if row["model"].startswith("without")]
     shows = (
@@ -148,7 +148,7 @@ def _decay(doc, entry, refits, flat):
     encoders = {k: refits.fitted({} if k == usual else {"decay": k}) for k in steps}
     rows = curves.curve(encoders, "decay step")
     for row in rows:
-        row["collapsed"] = curves.collapsed(row)
+        row |= {"collapsed": curves.collapsed(row), "recipe": refits.base["recipe"]}
     fallen = [str(row["decay step"]) for row in rows if row["collapsed"]]
     said = ", ".join(f"{row['one_layer']:.0%} at {row['decay step']}" for row in rows)
     shows = f"Largest share of vertices on one layer: {said}. "
