@@ -22,6 +22,7 @@ st.navigation(
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
         st.Page("pages/data.py", title="Data", icon=":material/folder_open:"),
         st.Page("pages/networks.py", title="Networks", icon=":material/hub:"),
+        st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
     ],
     position="top",
 ).run()

@@ -1,6 +1,6 @@
 """Make the fitted demo runs in assets/runs, and docs/demo.md with what was measured on them.
 
-python benchmarks/make_demo_runs.py [--only-table]
+python benchmarks/make_demo_runs.py [--only-table | --only-lessons]
 """
 
 import json
@@ -13,19 +13,23 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 NETWORKS = {"demo-vit": None, "demo-mae": None, "demo-vit untrained": "untrained"}
+LESSONS = {
+    "demo-vit no-topology": {"topology": False},
+    "demo-vit 300-pictures": {"pictures": 300},
+}  # for the page Learn
 KEPT = (
     "run.json", "encoder.safetensors", "selectors.safetensors", "scores.safetensors", "gallery.safetensors", "gallery.jpg",
     "history.csv", "maps.safetensors",
 )  # fmt: skip
 
 
-def make(name, weights):
+def make(name, weights=None, **settings):
     """Train one run as a user would, and keep what the app shows."""
     from factortopy.training import train_run
 
     folder = ROOT / "assets" / "runs" / f"{name.replace(' ', '-')}_demo-1"
     shutil.rmtree(folder, ignore_errors=True)
-    train_run(folder, "demo-1", name.removesuffix(" untrained"), weights=weights, say=print)
+    train_run(folder, "demo-1", name.split()[0], weights=weights, say=print, **settings)
     for path in folder.iterdir():
         if path.name not in KEPT:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -100,7 +104,10 @@ def table():
 
 
 if __name__ == "__main__":
-    if "--only-table" not in sys.argv:
+    if not {"--only-table", "--only-lessons"} & set(sys.argv):
         for network, given in NETWORKS.items():
             make(network, given)
+    if "--only-table" not in sys.argv:
+        for name, settings in LESSONS.items():
+            make(name, **settings)
     table()

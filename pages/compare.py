@@ -21,9 +21,10 @@ MOST = 12
 
 def page():
     runs = shared.finished_runs()
+    linked(runs)
     with st.sidebar:
         names = st.multiselect(
-            "Networks", list(runs), list(runs)[:3], format_func=lambda name: shared.run_label(runs[name]), max_selections=MOST,
+            "Networks", list(runs), format_func=lambda name: shared.run_label(runs[name]), max_selections=MOST,
             key="compared", help="Fitted encoders of one subject, or of subjects with the same vertices.",
         )  # fmt: skip
         st.caption("All views turn together, and share their colours: brightness and scales mean the same in each.")
@@ -37,9 +38,7 @@ def page():
     except InputError as error:
         st.error(shared.plain(error))
         return
-    kind = st.segmented_control(
-        "Map", MAPS, default="Layer", key="compared map", label_visibility="collapsed", required=True
-    )
+    kind = st.segmented_control("Map", MAPS, key="compared map", label_visibility="collapsed", required=True)
     grid(encoders, kind)
     factorized = {name: e for name, e in encoders.items() if e.has_selectors}
     if len(factorized) > 1:
@@ -52,11 +51,23 @@ def page():
         layers(factorized)
 
 
+def linked(runs):
+    """What the address asks for, once: ?runs=A,B&map=Layer."""
+    asked = [name for name in (st.query_params.get("runs") or "").split(",") if name in runs]
+    if asked and st.session_state.get("compared link") != asked:
+        st.session_state["compared link"] = st.session_state["compared"] = asked
+    st.session_state.setdefault("compared", list(runs)[:3])
+    shown = st.query_params.get("map")
+    if shown in MAPS and st.session_state.get("compared map link") != shown:
+        st.session_state["compared map link"] = st.session_state["compared map"] = shown
+    st.session_state.setdefault("compared map", "Layer")
+
+
 def title(run, runs, names):
     """Name of the network, or of the run where two runs have the same network."""
     info = run.info
     alike = [n for n in names if runs[n].info.get("backbone") == info.get("backbone")]
-    return str(info.get("backbone")) if len(alike) == 1 else run.name
+    return str(info.get("backbone")) if len(alike) == 1 else run.name.removesuffix(f"_{info.get('subject')}")
 
 
 # ---------------------------------------------------------------- maps

@@ -55,7 +55,7 @@ def run_label(run):
     """How a run is called in lists."""
     info = run.info
     if run.shipped:
-        return f"{info.get('backbone')} on {info.get('subject')}"
+        return f"{info.get('backbone')} on {info.get('subject')}{_unusual(info.get('settings') or {})}"
     return f"{run.name} · {info.get('backbone')} on {info.get('subject')}"
 
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from factortopy.home import assets_dir, runs_dir
 
 PAGES = {"explore": "pages/explore.py", "pictures": "pages/your_pictures.py", "train": "pages/train.py",
-         "lab": "pages/lab.py", "data": "pages/data.py", "compare": "pages/compare.py"}  # fmt: skip
+         "lab": "pages/lab.py", "data": "pages/data.py", "compare": "pages/compare.py", "learn": "pages/learn.py"}  # fmt: skip
 SHIPPED = "demo-vit_demo-1"
 ROOT = Path(__file__).resolve().parent.parent
 

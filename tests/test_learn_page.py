@@ -1,0 +1,44 @@
+"""The nine lessons: each can be walked through, and opens a page that exists in a state that exists."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, words
+
+from factortopy.home import assets_dir
+from pages.lessons import LESSONS
+
+RUNS = {path.name for path in (assets_dir() / "runs").iterdir()}
+
+
+@pytest.fixture
+def page():
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/learn.py").run()
+
+
+def test_nine_lessons_one_after_the_other(page):
+    assert len(LESSONS) == 9
+    for number, lesson in enumerate(LESSONS):
+        assert not page.exception and lesson.question in words(page) and lesson.reveal in words(page)
+        if number < 8:
+            page.button(key=f"done {number}").click().run()
+            page.button(key=f"next {number}").click().run()
+    assert page.query_params["lesson"] in ("9", ["9"])
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_what_a_lesson_opens_is_there(number):
+    lesson = LESSONS[number]
+    asked = lesson.query.get("runs", lesson.query.get("run", "")).split(",")
+    assert set(asked) <= RUNS and (ROOT / lesson.page).is_file()
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    for key, value in lesson.query.items():
+        at.query_params[key] = value
+    at.switch_page(lesson.page).run()
+    assert not at.exception and not at.error and not at.warning
+
+
+def test_an_address_opens_its_lesson():
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    at.query_params["lesson"] = "7"
+    at.switch_page("pages/learn.py").run()
+    assert LESSONS[6].question in words(at)
