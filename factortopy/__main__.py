@@ -174,7 +174,9 @@ def main(arguments=None):
     from factortopy import commands
 
     try:
-        return getattr(commands, options.verb)(options)
+        code = getattr(commands, options.verb)(options)
+        sys.stdout.flush()  # a reader that went is noticed here, not by the interpreter's end
+        return code
     except RunBusy as error:
         return _tell(error, BUSY_EXIT)
     except InputError as error:

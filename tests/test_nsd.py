@@ -1,5 +1,7 @@
 """NSD folders: recognised, read, z-scored, kept, with the pictures that belong to the trials."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from nsd_fixture import (
@@ -18,11 +20,16 @@ from nsd_fixture import (
 from scipy.io import loadmat, savemat
 
 import factortopy as ft
+from factortopy import subjects
 from factortopy.errors import InputError
-from factortopy.subjects import load_subject, nsd_betas
-from factortopy.subjects.check import check
+from factortopy.subjects import check as check_module
+from factortopy.subjects import nsd, nsd_betas
 from factortopy.subjects.layouts import subjects_in
-from factortopy.subjects.nsd import load_nsd
+
+# Most of what is looked at here does not depend on the density; a sixteenth is read sooner.
+load_subject = partial(subjects.load_subject, density="10k")
+load_nsd = partial(nsd.load_nsd, density="10k")
+check = partial(check_module.check, density="10k")
 
 FULL = 163842
 
@@ -293,4 +300,4 @@ def test_arguments(root):
             load_nsd(root, "subj01", **options)
     with pytest.raises(InputError, match="expected subj01 to subj08"):
         load_nsd(root, "subj09")
-    assert ft.load_subject is load_subject
+    assert ft.load_subject is subjects.load_subject

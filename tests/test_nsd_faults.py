@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import h5py
 import numpy as np
@@ -27,11 +28,16 @@ from nsd_fixture import (
 )
 from scipy.io import loadmat, savemat
 
+from factortopy import subjects
 from factortopy.errors import InputError
 from factortopy.jobs import child_environment
-from factortopy.subjects import load_subject, nsd_betas
-from factortopy.subjects.check import check
-from factortopy.subjects.nsd import load_nsd
+from factortopy.subjects import check as check_module
+from factortopy.subjects import nsd, nsd_betas
+
+# Most of what is looked at here does not depend on the density; a sixteenth is read sooner.
+load_subject = partial(subjects.load_subject, density="10k")
+load_nsd = partial(nsd.load_nsd, density="10k")
+check = partial(check_module.check, density="10k")
 
 FOLDER = BETAS.format("subj01")
 SESSION = f"{FOLDER}/lh.betas_session02.mgh"

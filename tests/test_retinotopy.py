@@ -206,7 +206,10 @@ def some_maps(n=400, seed=0):
 
 def test_a_map_agrees_with_itself():
     maps, hemi = some_maps()
-    scores = agreement(maps, maps, hemi)
+    rng = np.random.default_rng(1)
+    swapped = [rng.permutation(maps["field_sign"]) for _ in range(100)]
+    scores = agreement(maps, maps, hemi, swapped_signs=swapped)
+    assert agreement(maps, maps, hemi)["same_sign"]["floor"] is None  # it cannot be told from finished signs
     assert scores["angle_error"]["mean"] == 0 and scores["angle_error"]["floor"] > 20
     for name in ("circular_r", "eccentricity_r", "size_r", "same_sign"):
         assert scores[name]["left"] == scores[name]["right"] == pytest.approx(1)
@@ -219,9 +222,11 @@ def test_turned_mirrored_and_unrelated_maps():
     turned = agreement({"polar_angle": (angle + 40) % 360}, maps, hemi)
     assert turned["circular_r"]["mean"] == pytest.approx(1) and turned["angle_error"]["mean"] == pytest.approx(40)
     assert agreement({"polar_angle": -angle % 360}, maps, hemi)["circular_r"]["mean"] == pytest.approx(-1)
-    below = 0
+    below, rng = 0, np.random.default_rng(1)
     for seed in range(1, 21):
-        scores = agreement(some_maps(seed=seed)[0], maps, hemi, permutations=100)
+        found = some_maps(seed=seed)[0]
+        swapped = [rng.permutation(found["field_sign"]) for _ in range(100)]
+        scores = agreement(found, maps, hemi, permutations=100, swapped_signs=swapped)
         below += sum(scores[k]["mean"] <= scores[k]["floor"] for k in ("circular_r", "eccentricity_r", "same_sign"))
         assert scores["circular_r"]["mean"] < 0.3  # left and right alone would give 0.9 in one pool
     assert below > 60 * 0.85
@@ -379,9 +384,10 @@ def test_without_maps_or_selectors_the_atlas_is_left():
     assert set(found.agreement) == {"atlas"} and found.agreement["atlas"]["circular_r"]["mean"] > 0.9
 
 
-def test_without_a_mesh_there_are_maps_but_no_field_sign():
+def test_without_a_mesh_there_are_maps_but_no_field_sign(monkeypatch, tmp_path):
     encoder = planted_encoder()
-    encoder.density = "41k"  # nested: the same vertices, on a mesh that does not ship
+    encoder.density = "41k"  # nested: the same vertices
+    monkeypatch.setenv("FACTORTOPY_FSAVERAGE", str(tmp_path))  # a folder that was named and holds no mesh
     found = experiments.retinotopy(encoder, steps=12, repetitions=1)
     assert set(found.agreement) == {"measured", "selectors"} and found.agreement["measured"]["circular_r"]["mean"] > 0.9
     assert np.isnan(found.field_sign).all() and np.isnan(found.border).all() and found.numbers["signs"] == {}
