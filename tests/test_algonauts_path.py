@@ -26,7 +26,9 @@ def test_check_train_score_maps(tmp_path):
     done = factortopy("check", folder)
     assert done.returncode == 0 and "Algonauts 2023" in done.stdout and "Can be trained on" in done.stdout
     run = tmp_path / "run"
-    done = factortopy("train", "--subject", folder, "--backbone", "demo-vit", "--steps", 30, "--out", run)
+    done = factortopy(
+        "train", "--subject", folder, "--backbone", "demo-vit", "--steps", 30, "--density", "10k", "--out", run
+    )
     assert done.returncode == 0, done.stderr
     info = json.loads((run / "run.json").read_text())
     assert info["finished"] and not info["simulated"] and info["subject"] == "subj01"
@@ -37,10 +39,10 @@ def test_check_train_score_maps(tmp_path):
     assert done.returncode == 0, done.stderr
     for h, side in enumerate("LR"):
         label = nibabel.load(tmp_path / "maps" / f"hemi-{side}_layer.label.gii").agg_data()
-        assert label.shape == (163842,)
+        assert label.shape == (10242,)
         mine = encoder.hemi == h
         painted = mine & encoder.scores["predicted"].astype(bool)
-        expected = np.zeros(163842, dtype=int)
+        expected = np.zeros(10242, dtype=int)
         expected[encoder.vertex[painted]] = encoder.selectors().layer_argmax[painted] + 1
         np.testing.assert_array_equal(label, expected)
         score = nibabel.load(tmp_path / "maps" / f"hemi-{side}_score.func.gii").agg_data()

@@ -1,16 +1,19 @@
 """The Data page: a demo subject, an Algonauts folder with what is wrong in it, a path that leads nowhere."""
 
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
+from factortopy.subjects import demo
+
 
 @pytest.fixture
 def data(monkeypatch):
-    monkeypatch.setenv("FACTORTOPY_DEMO_PICTURES", "60")
+    monkeypatch.setattr(demo, "load_demo", partial(demo.load_demo, n_pictures=60))
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/data.py").run()
 
 

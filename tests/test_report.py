@@ -128,6 +128,7 @@ def tiny(tmp_path_factory):
         factortopy.load_subject, factortopy.load_backbone = before
 
 
+@pytest.mark.slow
 def test_report_with_new_fits_and_again_without_fitting(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(studies, "AMOUNTS", (30, 40, 300))
     assert main(["report", str(tiny.path), "--out", str(tmp_path)]) == 0
