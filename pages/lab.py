@@ -1,10 +1,6 @@
 """Lab: does the simulated brain behave like a brain? Classic experiments on a fitted encoder, beside what was measured."""
 
-import io
 import json
-import zipfile
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import streamlit as st
 
@@ -203,19 +199,11 @@ def progress(key):
 
 def take_away(result):
     """The result as files."""
-
-    def packed():
-        buffer = io.BytesIO()
-        with TemporaryDirectory() as folder, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            result.save(folder)
-            for path in sorted(Path(folder).rglob("*")):
-                if path.is_file():
-                    archive.write(path, path.relative_to(folder))
-        return buffer.getvalue()
-
     word = "simulated_" if result.info.get("simulated") else ""
-    st.download_button("Save the result (zip: protocol, numbers, maps, pictures)", packed, f"{word}{result.experiment}.zip",
-                       "application/zip", icon=":material/download:")  # fmt: skip
+    st.download_button(
+        "Save the result (zip: protocol, numbers, maps, pictures)", lambda: shared.zipped(result.save),
+        f"{word}{result.experiment}.zip", "application/zip", icon=":material/download:",
+    )  # fmt: skip
 
 
 shared.guard(page)

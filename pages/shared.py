@@ -1,7 +1,10 @@
 """What several pages lay out alike: the strip on the left, the painted brain of a run, words explained once."""
 
+import io
 import runpy
+import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import streamlit as st
@@ -279,3 +282,15 @@ def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "roi")
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != str(value):
             st.query_params[name] = str(value)
+
+
+def zipped(write):
+    """Bytes of a zip of what ``write(folder)`` writes into a folder."""
+    buffer = io.BytesIO()
+    with TemporaryDirectory() as folder:
+        write(folder)
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()

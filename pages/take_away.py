@@ -1,8 +1,5 @@
 """Taking a run away, and bringing one's own maps and runs in: the foot of the page Explore."""
 
-import tempfile
-from pathlib import Path
-
 import streamlit as st
 
 from factortopy import background
@@ -48,19 +45,9 @@ def out(run):
 
 def packed(run, what):
     """The bytes of a zip with everything asked for."""
-    import io
-    import zipfile
-
     from factortopy.view.export import export_run
 
-    buffer = io.BytesIO()
-    with tempfile.TemporaryDirectory() as folder:
-        export_run(run, folder, what)
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(folder).rglob("*")):
-                if path.is_file():
-                    archive.write(path, path.relative_to(folder))
-    return buffer.getvalue()
+    return shared.zipped(lambda folder: export_run(run, folder, what))
 
 
 @st.fragment(run_every=0.7)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from factortopy.analysis.finite import correlation, mean
 from factortopy.errors import InputError
 
 
@@ -56,8 +57,8 @@ def scores_by_roi(encoders, rois=None):
     first = next(iter(encoders.values()))
     rows = []
     for roi, mask in _areas(first, rois).items():
-        row = {"roi": roi, "vertices": int(mask.sum()), "ceiling": _mean(first.noise_ceiling, mask)}
-        rows.append(row | {name: _mean(score, mask) for name, score in scores.items()})
+        row = {"roi": roi, "vertices": int(mask.sum()), "ceiling": mean(first.noise_ceiling, mask)}
+        rows.append(row | {name: mean(score, mask) for name, score in scores.items()})
     return rows
 
 
@@ -77,7 +78,7 @@ def distance_to_best(encoders, rois=None):
     rows = []
     for roi, mask in _areas(next(iter(encoders.values())), rois).items():
         use = mask & np.isfinite(best)
-        row = {"roi": roi, "vertices": int(use.sum()), "best": _mean(best, use)}
+        row = {"roi": roi, "vertices": int(use.sum()), "best": mean(best, use)}
         for name, score in scores.items():
             row[name] = float(np.sqrt(np.mean((best[use] - score[use]) ** 2))) if use.any() else float("nan")
         rows.append(row)
@@ -136,10 +137,10 @@ def agreement(a, b):
         int(use.sum()),
         float((steps == 0).mean()) if alike and use.any() else None,
         float((steps <= 1).mean()) if alike and use.any() else None,
-        _correlation(x.layer_mean[use], y.layer_mean[use]),
+        correlation(x.layer_mean[use], y.layer_mean[use]),
         float(np.median(np.linalg.norm(x.space - y.space, axis=1)[near]) / 2) if near.any() else float("nan"),
-        _correlation(x.scale[use], y.scale[use]),
-        _correlation(first[use], second[use]),
+        correlation(x.scale[use], y.scale[use]),
+        correlation(first[use], second[use]),
     )
 
 
@@ -157,18 +158,3 @@ def _areas(encoder, rois):
     rois = encoder.rois if rois is None else rois
     areas = {name: np.asarray(mask, bool) for name, mask in rois.items()}
     return areas | {"all": np.ones(encoder.n_vertices, bool)}
-
-
-def _mean(values, use):
-    if values is None or not use.any():
-        return float("nan")
-    values = np.asarray(values, dtype=float)[use]
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _correlation(a, b):
-    ok = np.isfinite(a) & np.isfinite(b)
-    if ok.sum() < 3 or a[ok].std() < 1e-12 or b[ok].std() < 1e-12:
-        return float("nan")
-    return float(np.corrcoef(a[ok], b[ok])[0, 1])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from factortopy.analysis.comparison import layer_shares, same_vertices
+from factortopy.analysis.finite import mean
 from factortopy.analysis.hierarchy import hierarchy
 from factortopy.errors import InputError
 
@@ -20,7 +21,7 @@ def in_numbers(encoder, levels=None):
         those of selectors NaN for a baseline.
     """
     nan = float("nan")
-    row = {"score": _mean(encoder.scores.get("score"))} | dict.fromkeys(
+    row = {"score": mean(encoder.scores.get("score"))} | dict.fromkeys(
         ("b0", "b1", "slope", "confidence", "one_layer", "layers_used", "smooth", "scale"), nan
     )
     if not encoder.has_selectors:
@@ -33,7 +34,7 @@ def in_numbers(encoder, levels=None):
         pass  # a network of one layer, or a subject without these ROIs, has no slope
     if use.any():
         share = layer_shares(encoder)
-        row["confidence"], row["scale"] = _mean(factor.layer_confidence[use]), _mean(factor.scale[use])
+        row["confidence"], row["scale"] = mean(factor.layer_confidence[use]), mean(factor.scale[use])
         row["one_layer"] = float(share.max())
         row["layers_used"] = float(np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()))
         row["smooth"] = smoothness(encoder)
@@ -98,9 +99,9 @@ def ablation(encoders, reference, rois=None):
     rows = []
     for name, encoder in encoders.items():
         score = np.asarray(encoder.scores["score"], float)
-        row = {"model": name, "all": _mean(score)} | {roi: _mean(score[mask]) for roi, mask in rois.items()}
+        row = {"model": name, "all": mean(score)} | {roi: mean(score[mask]) for roi, mask in rois.items()}
         known = np.isfinite(score) & np.isfinite(base)
-        row |= {"difference": _mean((score - base)[known]), "better": _mean((score > base)[known])}
+        row |= {"difference": mean((score - base)[known]), "better": mean((score > base)[known])}
         rows.append(row)
     return rows
 
@@ -110,9 +111,3 @@ def painted(encoder):
     if "predicted" in encoder.scores:
         return np.asarray(encoder.scores["predicted"], bool)
     return np.ones(encoder.n_vertices, bool)
-
-
-def _mean(values):
-    values = np.asarray([] if values is None else values, dtype=float)
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from factortopy.analysis.clusters import channel_clusters
+from factortopy.analysis.finite import mean
 from factortopy.encoder.delays import as_fitted, rows_of
 from factortopy.errors import InputError
 
@@ -179,14 +180,6 @@ def by_roi(encoder):
             ("pearson", encoder.scores.get("pearson")),
             ("normalised", normalised(score, encoder.noise_ceiling)),
         ):
-            row[key] = _mean(value, use)
+            row[key] = mean(value, use)
         rows.append(row)
     return rows
-
-
-def _mean(value, use):
-    if value is None or not use.any():
-        return float("nan")
-    value = np.asarray(value, dtype=float)[use]
-    value = value[np.isfinite(value)]
-    return float(value.mean()) if len(value) else float("nan")
