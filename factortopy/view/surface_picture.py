@@ -16,6 +16,7 @@ from factortopy.surfaces import load_mesh
 from factortopy.view.cells import cells, ground, node_values, region_masks
 from factortopy.view.geometry import arranged
 from factortopy.view.legend_picture import FOOT, LEAST_WIDTH, print_figure, sheet
+from factortopy.view.names import write_names
 from factortopy.view.outlines import name_places, segments
 
 # side (0 left, 1 right, 2 both), yaw and pitch of the viewer and how far the hemispheres open, in degrees; yaw and pitch 0
@@ -284,15 +285,13 @@ def _normals(points, faces):
 
 def _name(axes, scene, shot, mesh):
     """Names of regions where they face the viewer."""
-    from matplotlib.patheffects import withStroke
-
     points, normals = scene.opened(np.degrees(shot.opening))
-    facing = normals @ shot.frame[2] < -0.45
+    facing, names = normals @ shot.frame[2] < -0.45, []
     for name, inside in scene.regions.items():
         for row in name_places(points, np.flatnonzero(inside), mesh.n):
             if facing[row] and shot.side in (2, int(row >= mesh.n)):
-                axes.text(*(shot.frame[:2] @ points[row]), name, fontsize=5.5, ha="center", va="center", weight="bold",
-                          path_effects=[withStroke(linewidth=1.6, foreground="white")], clip_on=True, parse_math=False)  # fmt: skip
+                names.append((*(shot.frame[:2] @ points[row]), name, inside.sum(), row))
+    write_names(axes, names, 5.5)
 
 
 # ---------------------------------------------------------------- drawing
