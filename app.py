@@ -13,6 +13,9 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state=270,
 )
+shared.say_who_can_reach_it()
+# Less empty space around a page: the brain gets it.
+st.html("<style>[data-testid=stMainBlockContainer] {padding: 4.2rem 1.8rem 3rem}</style>")
 st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),
@@ -20,9 +23,18 @@ st.navigation(
         st.Page("pages/lab.py", title="Lab", icon=":material/science:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:"),
         st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+        st.Page("pages/jobs.py", title="Jobs", icon=":material/list_alt:"),
         st.Page("pages/data.py", title="Data", icon=":material/folder_open:"),
         st.Page("pages/networks.py", title="Networks", icon=":material/hub:"),
         st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
+        # Reached from Train: the bar is full.
+        st.Page("pages/sweep.py", title="Sweep", icon=":material/grid_view:", visibility="hidden"),
+        st.Page("pages/fine_tune.py", title="Fine-tune", icon=":material/tune:", visibility="hidden"),
     ],
     position="top",
 ).run()
+if st.session_state.setdefault("asleep", True):  # what an ended app left waiting goes on, whichever page is opened
+    from factortopy import jobs
+
+    jobs.wake()
+    st.session_state["asleep"] = False

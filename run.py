@@ -17,10 +17,12 @@ import webbrowser
 from pathlib import Path
 
 from factortopy.environment import child_environment
+from factortopy.folders import LISTED, beyond_this_machine
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+HERE = "127.0.0.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -29,17 +31,25 @@ def main():
     parser.add_argument("what", nargs="?", choices=("app", "test", "setup"), default="app")
     parser.add_argument("--cpu", action="store_true", help="PyTorch without GPU support (smaller)")
     parser.add_argument("--port", type=int, help="port of the app (default: the first free one from 8501)")
+    parser.add_argument("--address", help="where the app listens (default: this machine alone, 127.0.0.1)")
+    parser.add_argument(
+        "--share", action="store_true", help="confirm that other machines may reach it; read docs/security.md before"
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     options, rest = parser.parse_known_args()
     if sys.version_info < (3, 11):  # noqa: UP036  (this file must be readable for older ones to say so)
         sys.exit(
             f"FactorTopy needs Python 3.11 or newer; this is {sys.version.split()[0]}. Start it with a newer python3."
         )
+    if options.what == "app":
+        refuse_unguarded(options, rest)
     try:
         set_up("requirements-dev.txt" if options.what == "test" else "requirements.txt", options.cpu)
         if options.what == "test":
             find_browser()
-            return run(PYTHON, "-m", "pytest", *rest)
+            # Two files at a time: most tests wait for processes and browsers. Each then gets one thread.
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
+            return run(PYTHON, "-m", "pytest", "-n", "2", "--dist", "loadfile", *rest)
         if options.what == "app":
             return start_app(options, rest)
     except subprocess.CalledProcessError as error:
@@ -89,10 +99,44 @@ def find_browser():
         run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core")
 
 
+def listening(options, rest):
+    """Where the app will listen: what was asked here, or of Streamlit in its own words; the last one counts."""
+    asked = [os.environ.get("STREAMLIT_SERVER_ADDRESS", HERE)]
+    for word, following in zip(rest, [*rest[1:], ""]):
+        if word == "--server.address":
+            asked.append(following)
+        elif word.startswith("--server.address="):
+            asked.append(word.partition("=")[2])
+    return options.address if options.address is not None else asked[-1]
+
+
+def refuse_unguarded(options, rest):
+    """Say what to do before the app listens to other machines; go on only when that is confirmed."""
+    address = listening(options, rest)
+    if not beyond_this_machine(address):
+        return
+    if not options.share:
+        print(
+            f"FactorTopy was asked to listen on {address or 'every address'}, where other machines can reach it. It asks for no "
+            "password: whoever reaches it can train, delete runs and read the folders that you list. Leave the address as it is "
+            "and put a proxy with a password in front (docs/security.md has one to copy); or add --share to go on without.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    os.environ.setdefault(LISTED, "")
+    named = os.environ[LISTED] or "none"
+    print(
+        f"FactorTopy listens on {address or 'every address'} without a password. Folders that visitors may open ({LISTED}): {named}."
+    )
+
+
 def start_app(options, rest):
     port = options.port or free_port()
-    address = f"http://localhost:{port}"
-    command = [PYTHON, "-m", "streamlit", "run", ROOT / "app.py", "--server.port", port, *rest]
+    listens = listening(options, rest)
+    everywhere = listens in ("", "0.0.0.0", "::", HERE)
+    address = f"http://{'localhost' if everywhere else f'[{listens}]' if ':' in listens else listens}:{port}"
+    where = [] if options.address is None else ["--server.address", options.address]
+    command = [PYTHON, "-m", "streamlit", "run", ROOT / "app.py", "--server.port", port, *rest, *where]
     process = subprocess.Popen([str(c) for c in command], cwd=ROOT, env=child_environment())
     try:
         if wait_until_up(f"{address}/_stcore/health", process):

@@ -1,11 +1,12 @@
 """How fast features are extracted, against the network's bare forward pass in the same run (random pictures).
 
-    python -m benchmarks.extraction [--pictures 256] [--device cuda]
+    python -m benchmarks.extraction [--pictures 256] [--device cuda] [--memory 5000]
 
 Both take turns, batch for batch of the same size, so that a busy machine is slow for both. The bare pass gets normalised
 pictures that lie ready in memory and its output is thrown away; extraction hashes, reads, normalises, reads every layer, pools
-to 8 × 8, turns into half precision and writes. Also the memory of an extraction of 73,000 pictures' size (--large: a network of
-one layer, since only its output matters). Prints tables and writes benchmarks/results/extraction.json.
+to 8 × 8, turns into half precision and writes. With --memory N the memory of extracting N and N / 4 pictures instead (a network
+of ViT-B's shapes and next to no work, pictures drawn one by one), with and without principal components. Prints tables and
+writes benchmarks/results/extraction.json.
 """
 
 import argparse
@@ -15,7 +16,18 @@ import numpy as np
 import torch
 
 import factortopy as ft
-from benchmarks.measuring import ROOT, keep, machine, own_home, peak_above, show
+from benchmarks.measuring import (
+    HONEST_MEMORY,
+    ROOT,
+    forget_peak,
+    in_child,
+    keep,
+    machine,
+    memory,
+    own_home,
+    show,
+    watched,
+)
 from factortopy.backbones.base import Backbone
 from factortopy.features import extract
 
@@ -70,36 +82,76 @@ def compare(name, n, device):
     }
 
 
-class OneLayer(Backbone):
-    """As many numbers a picture as a ViT-B has in its twelve layers, for next to no work."""
+class Drawn:
+    """Pictures that are drawn when they are asked for: none of them waits in memory."""
 
-    name, layer_names, width, input_size, fingerprint = "one-layer", ("only",), 9216, 16, "one-layer"
+    def __init__(self, n, side=224, begin=0):
+        self.n, self.side, self.begin = n, side, begin
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        if isinstance(i, slice):
+            begin, end, _ = i.indices(self.n)
+            return Drawn(end - begin, self.side, self.begin + begin)
+        if not 0 <= i < self.n:
+            raise IndexError(i)
+        return pictures(1, self.side, seed=self.begin + i)[0]
+
+
+class Cheap(Backbone):
+    """Tokens of ViT-B's shapes, twelve layers of 14 × 14 × 768 for pictures of 224 pixels, for next to no work."""
+
+    name, layer_names, width, input_size, fingerprint = "cheap", tuple("abcdefghijkl"), 768, 224, "cheap"
+    _shapes = [(14, 14, 768)] * 12  # told as real networks tell it: it sets how many pictures are shown at once
 
     def tokens(self, images):
-        tokens = torch.from_numpy(images).float().mean((1, 2, 3)).reshape(-1, 1, 1, 1).expand(-1, 8, 8, self.width)
-        return [tokens], [tokens[:, 0, 0]]
+        cells = torch.from_numpy(images).float().reshape(len(images), 14, 16, 14, 16, 3).mean((2, 4)) / 255
+        weights = torch.linspace(-1, 1, 12 * 3 * self.width).sin().reshape(12, 3, self.width)
+        local = [cells @ w for w in weights]
+        return local, [t.mean((1, 2)) for t in local]
+
+
+def extracting(n, reduce):
+    """Megabytes of this process at its worst during an extraction of n pictures, before it, and gigabytes written."""
+    backbone = Cheap()
+    extract(backbone, Drawn(4, begin=10**6), cache=False)  # what is loaded once is loaded
+    forget_peak()
+    (before,) = memory("VmRSS")
+    begun = time.perf_counter()
+    with own_home(), watched() as peaks:
+        features = extract(backbone, Drawn(n), reduce=reduce)
+        size = sum(a.nbytes for a in (*features.local, *features.global_))
+        del features
+    return {
+        "pictures": n,
+        "components kept": reduce or "all channels",
+        "memory before, MB": before,
+        "peak, MB": peaks["all told"],
+        "peak above the start, MB": peaks["all told"] - before,
+        "on disk, GB": size / 1e9,
+        "seconds": time.perf_counter() - begun,
+    }
 
 
 def large(n):
-    """Memory above what was in use, and disk, of an extraction of n pictures of ViT-B's size."""
-    images, made = pictures(n, 16), {}
-    with own_home():
-        peak = peak_above(lambda: made.update(features=extract(OneLayer(), images)))
-        size = sum(a.nbytes for a in (*made["features"].local, *made["features"].global_))
-    return {"pictures": n, "peak memory above the start, MB": peak, "on disk, GB": size / 1e9}
+    """Memory of extractions of n and of a quarter as many pictures, each in a process of its own."""
+    sizes = [(n // 4, None), (n, None), (n // 4, 64), (n, 64)]
+    found = [in_child("benchmarks.extraction", "extracting", {"n": m, "reduce": k}, **HONEST_MEMORY) for m, k in sizes]
+    return {f"{row['pictures']:,}, {row['components kept']}": row for row in found}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=64, help="of the larger network")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument(
-        "--large", type=int, default=0, help="pictures whose memory is measured (10,000 take 12 GB of disk)"
-    )
+    parser.add_argument("--memory", type=int, default=0, metavar="N",
+                        help="measure the memory of extracting N pictures instead (5,000 take 6 GB of disk)")  # fmt: skip
     options = parser.parse_args()
     facts = machine(options.device)
-    if options.large:
-        found = large(options.large)
+    if options.memory:
+        found = large(options.memory)
         show("memory", found)
         keep(RESULTS, "memory", {"machine": facts, **found})
         return

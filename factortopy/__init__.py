@@ -9,14 +9,38 @@ encoder  = ft.fit(subject, features)
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from factortopy.errors import InputError
+
+if TYPE_CHECKING:  # what type checkers and editors see; at run time the same names come on first use
+    from factortopy import analysis as analysis
+    from factortopy import experiments as experiments
+    from factortopy import surfaces as surfaces
+    from factortopy import view as view
+    from factortopy.analysis.scores import brain_score as brain_score
+    from factortopy.backbones import list_backbones as list_backbones
+    from factortopy.backbones import load_backbone as load_backbone
+    from factortopy.backbones.modules import from_module as from_module
+    from factortopy.encoder.encoder import Encoder as Encoder
+    from factortopy.encoder.fitting import Progress as Progress
+    from factortopy.encoder.fitting import fit as fit
+    from factortopy.encoder.selectors import Selectors as Selectors
+    from factortopy.estimator import FactorTopyRegressor as FactorTopyRegressor
+    from factortopy.features import Features as Features
+    from factortopy.features import extract as extract
+    from factortopy.pictures.reading import read_image as read_image
+    from factortopy.subjects import load_subject as load_subject
+    from factortopy.subjects.split import Split as Split
+    from factortopy.subjects.subject import Subject as Subject
+    from factortopy.tokens import plan as plan
 
 __version__ = "0.1.0"
 
 # Resolved on first use (PEP 562): the app shows its first picture without waiting for torch.
 _WHERE = {
     "Encoder": "encoder",
+    "FactorTopyRegressor": "estimator",
     "Features": "features",
     "Progress": "encoder",
     "Selectors": "encoder",

@@ -30,14 +30,19 @@ def parser():
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     verb = verbs.add_parser("check", help="look through a data set and list what would stop or disturb a training")
-    verb.add_argument("path", metavar="PATH", help="folder of a data set (NSD, Algonauts 2023), or demo-1, demo-2, demo-3")
+    verb.add_argument(
+        "path", metavar="PATH", help="folder of a data set (NSD, Algonauts 2023), or demo-1, demo-2, demo-3"
+    )
     _subject_id(verb)
+    verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
+    _trials(verb)
 
     verb = verbs.add_parser(
         "extract", help="compute a network's features of a subject's pictures and keep them on disk"
     )
     _subject(verb, required=True)
     _backbone(verb, required=True)
+    _pca(verb)
 
     verb = verbs.add_parser(
         "train",
@@ -48,10 +53,12 @@ def parser():
     _subject(verb)
     _backbone(verb)
     verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
+    _trials(verb)
     verb.add_argument("--recipe", choices=RECIPES, help="how it is fitted (default fast)")
     verb.add_argument("--seed", type=_whole(0), metavar="K", help="seed of everything random (default 0)")
     verb.add_argument("--steps", type=_whole(1), metavar="N", help="optimiser steps (default: the recipe's own number)")
     verb.add_argument("--pictures", type=_whole(10), metavar="N", help="use N of the subject's pictures (default: all)")
+    _pca(verb)
     verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
     verb.add_argument(
         "--model",
@@ -89,6 +96,11 @@ def parser():
     verb.add_argument("--write", metavar="FILE", help="write the protocol to FILE and stop")
     verb.add_argument("--again", action="store_true", help="run it even though its result is kept")
 
+    # What a child of the queue's worker does; without help it is not listed.
+    verb = verbs.add_parser("work")
+    verb.add_argument("path", metavar="PATH")
+    verb.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)
+
     verb = verbs.add_parser("maps", help="write a run's maps as PNG and GIFTI")
     verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
     verb.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
@@ -98,13 +110,14 @@ def parser():
         help="write a run to take away: pictures, drawings, a film, the viewer as a page, GIFTI, the run as one file",
         description="Write a finished run in the forms asked for: png (flat maps, and the surface in six views), svg (flat "
         "maps and charts), gif and mp4 (the layers turning), html (the viewer as one page that needs neither Python nor "
-        "network), gifti (for other programs), run (one file to send).",
+        "network), gifti (for other programs), mgh (FreeSurfer's annot and mgz), cifti (one dscalar file), bids (GIFTI by BIDS "
+        "names), csv (tables), run (one file to send).",
     )
     verb.add_argument("run", metavar="RUN", help="run folder, or the name of a run")
     verb.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
     verb.add_argument(
-        "--what", metavar="W,W", default="png,svg,gif,html,gifti,run",
-        help="some of png, svg, gif, mp4, html, gifti, run (default: all but mp4)",
+        "--what", metavar="W,W", default="png,svg,gif,html,gifti,csv,run",
+        help="some of png, svg, gif, mp4, html, gifti, mgh, cifti, bids, csv, run (default: png,svg,gif,html,gifti,csv,run)",
     )  # fmt: skip
     verb.add_argument(
         "--width", type=_size(5.0, 60.0), default=17.8, metavar="CM", help="width of pictures (default 17.8 cm)"
@@ -127,6 +140,15 @@ def parser():
     verb.add_argument(
         "--steps", type=_whole(1), metavar="N", help="optimiser steps of the new fits (default: those of the first run)"
     )
+    verb.add_argument(
+        "--accuracy", metavar="FILE",
+        help="CSV table (network, accuracy) of networks' accuracy on another task (default: what fine-tuned networks say)",
+    )  # fmt: skip
+    from factortopy import sweep_verb
+    from factortopy.finetune import command
+
+    command.add_verb(verbs)
+    sweep_verb.add_verb(verbs)
     return root
 
 
@@ -141,9 +163,23 @@ def _subject_id(verb):
     verb.add_argument("--subject-id", metavar="ID", help="which subject, for a folder that holds several (subj05)")
 
 
+def _trials(verb):
+    verb.add_argument(
+        "--trials", metavar="T",
+        help="for NSD: single (default), mean (of a picture's repeats) or paper (single, without the last three sessions)",
+    )  # fmt: skip
+
+
 def _backbone(verb, required=False):
     verb.add_argument("--backbone", required=required, metavar="B", help="network: demo-vit, demo-mae, …, timm/NAME")
     verb.add_argument("--weights", metavar="FILE", help="its weights as safetensors, or the word untrained")
+
+
+def _pca(verb):
+    verb.add_argument(
+        "--pca", type=_whole(1), metavar="K",
+        help="keep K principal components of each layer's tokens, learnt from training pictures (default: all channels)",
+    )  # fmt: skip
 
 
 def _whole(least):

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from factortopy.surfaces import N_VERTICES
 ENDING = ".factortopy.zip"
 FORMAT = 1
 LISTING = "factortopy.json"
+A_DAY = 86_400  # seconds
 NEEDED = ("run.json", "encoder.safetensors")
 FILES = (
     *NEEDED, "selectors.safetensors", "scores.safetensors", "maps.safetensors", "history.csv", "gallery.jpg",
@@ -113,6 +115,9 @@ def unpack_run(path_or_bytes, name=None):
     label = safe_label(name if name is not None else path_or_bytes if is_path else "archive")
     files = _read(path_or_bytes, label)
     stem = _name(files)
+    for left in runs_dir().glob(".arriving-*"):  # of a process that was killed; another one may be reading this minute
+        if time.time() - left.stat().st_mtime > A_DAY:
+            shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=".arriving-", dir=runs_dir()))  # lists of runs show no such name
     try:
         for member, data in files.items():

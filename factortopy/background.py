@@ -4,8 +4,7 @@ import logging
 import threading
 import time
 
-from factortopy.errors import InputError
-from factortopy.experiments.responses import Stopped
+from factortopy.errors import InputError, Stopped
 
 MOST = 4  # ended tasks that are remembered, with what they returned
 POLL_SECONDS = 0.1

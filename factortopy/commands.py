@@ -7,10 +7,17 @@ from pathlib import Path
 
 import factortopy
 from factortopy.errors import InputError
+from factortopy.records import duration, score_text
 
 SECONDS_BETWEEN_LINES = 10.0
 MOST_LINES = 40  # of an experiment's numbers
-STAGE_WORDS = {"pictures": "pictures and network", "features": "features", "fit": "fit", "score": "score"}
+STAGE_WORDS = {
+    "pictures": "pictures and network",
+    "weights": "weights",
+    "features": "features",
+    "fit": "fit",
+    "score": "score",
+}
 
 
 class Ticker:
@@ -25,7 +32,8 @@ class Ticker:
         """Show a progress (the dict of progress.json)."""
         now = time.monotonic()
         new_stage = progress["stage"] != self._stage
-        if not new_stage and now - self._said < (0.2 if self.live else SECONDS_BETWEEN_LINES):
+        last = bool(progress.get("total")) and progress.get("step") == progress["total"]
+        if not (new_stage or last) and now - self._said < (0.2 if self.live else SECONDS_BETWEEN_LINES):
             return
         self._said, self._stage = now, progress["stage"]
         if self.live and new_stage:
@@ -56,30 +64,23 @@ def progress_line(progress):
     """One line of a progress: stage, step, loss, score, remaining time."""
     parts = [STAGE_WORDS.get(progress["stage"], progress["stage"])]
     if progress.get("total"):
-        parts.append(f"{progress['step']} of {progress['total']}")
+        unit, word = (1_000_000, " MB") if progress["stage"] == "weights" else (1, "")
+        parts.append(f"{progress['step'] // unit} of {progress['total'] // unit}{word}")
     if progress.get("loss") is not None:
         parts.append(f"loss {progress['loss']:.4f}")
     if progress.get("val_score") is not None:
-        parts.append(f"validation R² {progress['val_score']:.3f}")
+        parts.append(f"validation R² {score_text(progress['val_score'])}")
     if progress.get("remaining") is not None:
         parts.append(f"{duration(progress['remaining'])} left")
     return " · ".join(parts)
 
 
-def duration(seconds):
-    """45 s, 3 min, 2 h 5 min."""
-    seconds = max(0, round(seconds))
-    if seconds < 90:
-        return f"{seconds} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def check(options):
     """Print every finding; 2 when one of them stops a training."""
+    from factortopy.subjects import DENSITY
     from factortopy.subjects.check import check as look_through
 
-    findings = look_through(options.path, options.subject_id)
+    findings = look_through(options.path, options.subject_id, options.density or DENSITY, options.trials)
     for line in findings.lines():
         print(line)
     return 2 if findings.stops else 0
@@ -88,17 +89,28 @@ def check(options):
 def extract(options):
     """Features of a subject's pictures into the cache."""
     subject = factortopy.load_subject(options.subject, options.subject_id)
-    backbone = factortopy.load_backbone(options.backbone, weights=options.weights)
     ticker = Ticker()
-    ticker.say(f"before it starts: {factortopy.plan(backbone, len(subject.images)).sentence()} at most")
-    begun = time.monotonic()
 
-    def on_progress(done, total):
-        left = (time.monotonic() - begun) / done * (total - done)
-        ticker({"stage": "features", "step": done, "total": total, "remaining": left})
+    def progress(stage):
+        begun = time.monotonic()
 
-    features = factortopy.extract(backbone, subject.images, on_progress=on_progress)
-    ticker.say(f"{backbone.name} on {subject.name}: {len(features)} pictures, {len(features.local)} layers, on disk")
+        def on_progress(done, total):
+            left = (time.monotonic() - begun) / done * (total - done) if done else None
+            ticker({"stage": stage, "step": done, "total": total, "remaining": left})
+
+        return on_progress
+
+    backbone = factortopy.load_backbone(options.backbone, options.weights, progress("weights"))
+    told = factortopy.plan(backbone, len(subject.images), reduce=options.pca).sentence()
+    ticker.say(f"before it starts: {told} at most")
+    from factortopy.encoder.delays import training_pictures
+
+    some = {"reduce": options.pca, "train": training_pictures(subject)} if options.pca else {}
+    features = factortopy.extract(backbone, subject.images, on_progress=progress("features"), **some)
+    kept = f" of {options.pca} components at most" if options.pca else ""
+    ticker.say(
+        f"{backbone.name} on {subject.name}: {len(features)} pictures, {len(features.local)} layers{kept}, on disk"
+    )
     return 0
 
 
@@ -129,8 +141,10 @@ def train(options):
             options.seed,
             subject_id=options.subject_id,
             density=options.density,
+            trials=options.trials,
             weights=options.weights,
             steps=options.steps,
+            pca=options.pca,
             pictures=options.pictures,
             model=options.model,
             select=options.select.split(",") if options.select is not None else None,
@@ -163,13 +177,21 @@ def score(options):
         print(f"{info['subject']} is simulated: these figures do not compare with those of measured brains")
     print(f"{info['backbone']} on {info['subject']}, recipe {info['recipe']}, seed {info['seed']}; test pictures")
     width = max(len(row["roi"]) for row in rows)
-    print(f"{'region'.ljust(width)}  vertices  mean R²  ceiling  predicted")
+    metric = any(row.get("challenge") is not None for row in rows)
+    words = "  challenge, mean   median" if metric else ""
+    print(f"{'region'.ljust(width)}  vertices  mean R²  ceiling  predicted{words}")
     for row in rows:
         share = "–" if row["share"] is None else f"{row['share']:.0%}"
         print(
             f"{row['roi'].ljust(width)}  {row['vertices']:8d}  {_figure(row['score'])}  {_figure(row['ceiling'])}  "
             f"{share:>9}"
+            + (f"  {_figure(row.get('challenge')):>15}  {_figure(row.get('challenge_median'))}" if metric else "")
         )
+    if metric:
+        print("challenge: the Algonauts 2023 metric, r² / noise ceiling (r below 0 counts 0, at most 1)")
+        print("           (high by chance with few test pictures)")
+    if rows[0]["score"] is not None and rows[0]["score"] < -1:
+        print("R² far below 0: worse than telling the mean; too few pictures or steps")
     if options.csv:
         write_score_table(options.csv, [{"simulated": bool(info.get("simulated")), **row} for row in rows])
         print(f"written: {options.csv}")
@@ -184,13 +206,13 @@ def _score_now(run, info):
     """Score a run that was saved without scores; they are kept in it."""
     from factortopy import training
     from factortopy.records import without_nan
+    from factortopy.subjects import subject_of
 
     settings = {**info, **(info.get("settings") or {})}
     for key in ("subject", "backbone"):
         if not settings.get(key):
             raise InputError(f"{run.path}: expected run.json to name the {key}, found none; this run cannot be scored")
-    density = {"density": settings["density"]} if settings.get("density") else {}
-    subject = factortopy.load_subject(settings["subject"], settings.get("subject_id"), **density)
+    subject = subject_of(settings)
     backbone = factortopy.load_backbone(settings["backbone"], weights=settings.get("weights"))
     with run.lock():
         encoder = factortopy.Encoder.load(run.path)
@@ -276,11 +298,32 @@ def simulate(options):
     return 0
 
 
+def work(options):
+    """Do a job of the queue."""
+    from factortopy.work import work_verb
+
+    return work_verb(options)
+
+
 def report(options):
     """Write the report of some finished runs."""
     from factortopy.report.command import report_verb
 
     return report_verb(options)
+
+
+def finetune(options):
+    """Train a network on labelled pictures."""
+    from factortopy.finetune.command import finetune_verb
+
+    return finetune_verb(options)
+
+
+def sweep(options):
+    """Train many encoders."""
+    from factortopy.sweep_command import sweep_verb
+
+    return sweep_verb(options)
 
 
 def compare(options):

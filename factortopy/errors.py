@@ -1,4 +1,4 @@
-"""The one error that reaches a user."""
+"""The one error that reaches a user, and the wish to stop, which is none."""
 
 
 class InputError(ValueError):
@@ -11,3 +11,7 @@ class InputError(ValueError):
     def __init__(self, message):
         # File names may hold line breaks; the line must stay one.
         super().__init__(" ".join(str(message).split()))
+
+
+class Stopped(Exception):
+    """Somebody asked long work to stop: ``on_progress`` returned False, a signal or a ``cancel`` file came. Never reaches a user."""

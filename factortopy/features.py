@@ -1,27 +1,38 @@
 """Features: local and global tokens of every layer for every picture, kept on disk by content."""
 
+from __future__ import annotations
+
 import hashlib
-import json
 import os
 import shutil
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
-from factortopy.files import take_space, write_json
+from factortopy.feature_files import Rows, done_before, files_of, mark, open_all
+from factortopy.files import read_tensors, take_space, write_json, write_tensors
 from factortopy.home import cache_dir
-from factortopy.tokens import PRECISIONS, Reader, as_pixels, on_device, plan, size_text, token_batches  # noqa: F401
+from factortopy.tokens import PRECISIONS, SAMPLE, Reader, as_pixels, on_device, plan, size_text, token_batches  # noqa: F401
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from factortopy.backbones.base import Backbone
 
 FORMAT = 2  # of the cache; part of its key
+COMPONENTS = "components.safetensors"
+PICTURES_BETWEEN_MARKS, SECONDS_BETWEEN_MARKS = 1024, 10.0  # what a kill costs at most
 
 
 @dataclass
 class Features:
-    """Tokens of n pictures.
+    """Tokens of n pictures; with ``reduction`` their principal components, C_l of a layer's channels.
 
     Attributes
     ----------
@@ -33,18 +44,21 @@ class Features:
     weights : str or None
         The ``weights`` argument it was loaded with.
     trained : bool
+    reduction : Reduction or None
+        The components that tokens were reduced to (``extract(reduce=…)``), which leads back to channels.
     """
 
     local: list
     global_: list
-    layer_names: list = None
+    layer_names: Any = None
     backbone: str = ""
     weights: str | None = None
     trained: bool = True
     drawings_only: bool = False
     extra: dict = field(default_factory=dict)
+    reduction: Any = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.local or len(self.local) != len(self.global_):
             raise InputError(
                 f"features: expected as many local as global layers and at least one, "
@@ -62,45 +76,67 @@ class Features:
                 )
 
     @classmethod
-    def from_arrays(cls, local, global_, layer_names=None):
+    def from_arrays(
+        cls,
+        local: Sequence[Any],
+        global_: Sequence[Any],
+        layer_names: Sequence[str] | None = None,
+    ) -> Features:
         """Features of your own: ``local`` a list over layers of (n, h, w, C_l), ``global_`` a list of (n, C_l)."""
         return cls(list(local), list(global_), layer_names)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.local[0])
 
-    def __getitem__(self, rows):
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(pictures, channels of all layers): with it scikit-learn takes rows as of any array."""
+        return len(self), sum(np.shape(tokens)[-1] for tokens in self.local)
+
+    def __getitem__(self, rows: Any) -> Features:
         """Features of some pictures: slice, index array or boolean mask."""
         rows = np.atleast_1d(rows) if np.isscalar(rows) else rows
-        out = Features([a[rows] for a in self.local], [a[rows] for a in self.global_], self.layer_names)
-        out.backbone, out.weights, out.trained, out.drawings_only = (
-            self.backbone, self.weights, self.trained, self.drawings_only,
-        )  # fmt: skip
-        return out
+        return replace(self, local=[a[rows] for a in self.local], global_=[a[rows] for a in self.global_], extra={})
 
-    def only(self, layers):
+    def only(self, layers: Sequence[int]) -> Features:
         """Features of some layers (0-based), in that order; InputError for one that is not there."""
         missing = [k for k in layers if not 0 <= k < len(self.local)]
         if missing or not len(layers):
             raise InputError(f"layers: expected numbers from 0 to {len(self.local) - 1}, found {list(layers)}")
         names = [self.layer_names[k] for k in layers]
-        parts = ([kind[k] for k in layers] for kind in (self.local, self.global_))
-        return replace(self, **dict(zip(("local", "global_"), parts, strict=True)), layer_names=names)
+        local, global_ = ([kind[k] for k in layers] for kind in (self.local, self.global_))
+        return replace(
+            self,
+            local=local,
+            global_=global_,
+            layer_names=names,
+            reduction=self.reduction and self.reduction.only(layers),
+        )
 
 
-def _described(backbone, local, global_):
+def _described(backbone, local, global_, reduction=None):
     return Features(
         local, global_, list(backbone.layer_names), backbone.name, backbone.weights,
-        bool(backbone.trained), bool(backbone.drawings_only),
+        bool(backbone.trained), bool(backbone.drawings_only), reduction=reduction,
     )  # fmt: skip
 
 
-def compute(backbone, images, grid=8, device=None, precision=None):
-    """Features of a few pictures (or of a single one), in memory, nothing kept on disk; see ``extract``."""
+def compute(
+    backbone: Backbone,
+    images: Any,
+    grid: int | None = 8,
+    device: str | None = None,
+    precision: str | None = None,
+    reduction: Any = None,
+) -> Features:
+    """Features of a few pictures (or of a single one), in memory, nothing kept on disk; see ``extract``.
+
+    reduction : Reduction of features that were extracted before; these are projected alike.
+    """
     single = isinstance(images, str | os.PathLike) or hasattr(images, "convert") or getattr(images, "ndim", 0) == 3
     images = [images] if single else list(images)
     with on_device(backbone, device):
-        parts = list(token_batches(backbone, images, grid, precision))
+        parts = list(token_batches(backbone, images, grid, precision, reduction))
     if not parts:
         raise InputError("pictures: expected at least one, found none; choose a picture")
     layers = range(len(parts[0][0]))
@@ -108,10 +144,11 @@ def compute(backbone, images, grid=8, device=None, precision=None):
         backbone,
         [np.concatenate([p[0][i] for p in parts]) for i in layers],
         [np.concatenate([p[1][i] for p in parts]) for i in layers],
+        reduction,
     )
 
 
-def content_key(images):
+def content_key(images: Iterable[Any]) -> str:
     """Hash of every picture's pixels, in order; a file counts by its bytes."""
     digest = hashlib.blake2b(digest_size=16)
     for image in images:
@@ -127,7 +164,17 @@ def content_key(images):
     return digest.hexdigest()
 
 
-def extract(backbone, images, on_progress=None, cache=True, grid=8, device=None, precision=None):
+def extract(
+    backbone: Backbone,
+    images: Sequence[Any] | np.ndarray,
+    on_progress: Callable[[int, int], Any] | None = None,
+    cache: bool = True,
+    grid: int | None = 8,
+    device: str | None = None,
+    precision: str | None = None,
+    reduce: Any = None,
+    train: Any = None,
+) -> Features | None:
     """Tokens of every layer for every picture; computed once, then read from disk.
 
     Parameters
@@ -144,6 +191,11 @@ def extract(backbone, images, on_progress=None, cache=True, grid=8, device=None,
         Where the network runs meanwhile ("cuda", "cpu", "mps"); None: a GPU where there is one.
     precision : {"float32", "float16", "bfloat16"}, optional
         Of the network's products; None: float16 on a GPU, float32 elsewhere. Tokens are kept as float16 in any case.
+    reduce : int, optional
+        Keep so many principal components of each layer's standardised tokens (local and global ones apart) in place of all
+        channels. They are those of up to ``SAMPLE`` of the training pictures, which the network sees first.
+    train : (k,) int, optional
+        Rows of ``images`` that components may be learnt from: the training pictures. None: all.
 
     Returns
     -------
@@ -153,7 +205,8 @@ def extract(backbone, images, on_progress=None, cache=True, grid=8, device=None,
     Raises
     ------
     InputError
-        No pictures, too little disk or memory, a device that is not there, tokens beyond half precision.
+        No pictures, too little disk or memory, a device that is not there, tokens beyond half precision, fewer than one
+        component or fewer than two pictures to learn them from.
     """
     total = len(images)
     if not total:
@@ -162,12 +215,20 @@ def extract(backbone, images, on_progress=None, cache=True, grid=8, device=None,
         raise InputError(
             f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}; choose one of these"
         )
+    rows = None if reduce is None else sample(total, train, reduce)
     if not cache:
-        return compute(backbone, images, grid, device, precision)
+        reduction = None
+        if reduce is not None:
+            with on_device(backbone, device):
+                reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total)
+            if reduction is None:
+                return None
+        return compute(backbone, images, grid, device, precision, reduction)
     with on_device(backbone, device):
         precision = Reader(backbone, grid, precision).precision
         mixed = "" if precision == "float32" else f":{precision}"
-        key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}{mixed}"
+        few = "" if rows is None else f":pca{reduce}:{hashlib.blake2b(rows.tobytes(), digest_size=8).hexdigest()}"
+        key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}{mixed}{few}"
         folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         found = _finished(folder, backbone)
         if found is not None:
@@ -175,7 +236,8 @@ def extract(backbone, images, on_progress=None, cache=True, grid=8, device=None,
         with _alone(folder, total, on_progress) as alone:
             if not alone:
                 return None
-            return _finished(folder, backbone) or _fill(folder, backbone, images, grid, precision, on_progress)
+            found = _finished(folder, backbone)
+            return found or _fill(folder, backbone, images, grid, precision, on_progress, reduce, rows)
 
 
 def _finished(folder, backbone):
@@ -183,8 +245,8 @@ def _finished(folder, backbone):
     if not (folder / "done.json").exists():
         return None
     try:
-        return _described(backbone, *_open(folder, len(backbone.layer_names)))
-    except (OSError, ValueError, EOFError):
+        return _described(backbone, *open_all(folder, len(backbone.layer_names)), _reduction(folder, backbone))
+    except (OSError, ValueError, EOFError, KeyError, InputError):
         return None
 
 
@@ -197,7 +259,7 @@ def _alone(folder, total, on_progress):
             lock.acquire(timeout=0.5)
             break
         except Timeout:
-            if on_progress is not None and on_progress(_done(folder), total) is False:
+            if on_progress is not None and on_progress(done_before(folder), total) is False:
                 yield False
                 return
     try:
@@ -206,81 +268,96 @@ def _alone(folder, total, on_progress):
         lock.release()
 
 
-def _fill(folder, backbone, images, grid, precision, on_progress):
+def sample(total, train, reduce):
+    """Rows of the pictures that components are learnt from, up to ``SAMPLE`` of those that may be (seeded)."""
+    if isinstance(reduce, bool) or not isinstance(reduce, int | np.integer) or reduce < 1:
+        raise InputError(
+            f"reduce: expected a number of components from 1 up, or None for all channels; found {reduce!r}"
+        )
+    train = np.arange(total) if train is None else np.unique(train)
+    if len(train) < 2 or train[0] < 0 or train[-1] >= total:
+        raise InputError(
+            f"train: expected at least 2 rows of the {total} pictures to learn components from, found {train[:9]}"
+        )
+    return np.sort(np.random.default_rng(0).permutation(train)[:SAMPLE]).astype(np.int64)
+
+
+def _learn(backbone, images, rows, reduce, grid, precision, on_progress, total):
+    """The Reduction to so many components of the pictures ``rows``; None when stopped."""
+    import torch
+
+    from factortopy.components import Moments, Reduction, principal
+
+    n_layers, done = len(backbone.layer_names), 0
+    sums = [[Moments() for _ in range(n_layers)] for _ in range(2)]
+    for parts in token_batches(backbone, (images[int(i)] for i in rows), grid, precision):
+        for kind, tokens in zip(sums, parts, strict=True):
+            for moments, layer in zip(kind, tokens, strict=True):
+                moments.add(torch.from_numpy(layer))
+        done += len(parts[0][0])
+        if on_progress is not None and on_progress(done, total + len(rows)) is False:
+            return None
+    return Reduction(
+        int(reduce), *([principal(*m.result(), most=int(reduce)).to("cpu") for m in kind] for kind in sums)
+    )
+
+
+def _reduction(folder, backbone):
+    """The components of an extraction; None where all channels are kept."""
+    from factortopy.components import Reduction
+
+    path = folder / COMPONENTS
+    if not path.exists():
+        return None
+    tensors = read_tensors(path, "extraction")
+    return Reduction.of(tensors, int(tensors["most"][0]), len(backbone.layer_names))
+
+
+def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, rows=None):
     """Extract what is missing in the folder; None when stopped."""
-    total = len(images)
-    first = next(token_batches(backbone, images[:1], grid, precision))
+    total, reduction, before = len(images), None, 0
+    if reduce is not None:
+        before = len(rows)
+        try:
+            reduction = _reduction(folder, backbone)
+        except (InputError, KeyError):
+            pass  # damaged: learnt again, and what was projected on it is made again
+        if reduction is None:
+            (folder / "progress.json").unlink(missing_ok=True)
+            reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total)
+            if reduction is None:
+                return None
+    first = next(token_batches(backbone, images[:1], grid, precision, reduction))
     needed = total * sum(a.nbytes for part in first for a in part)
     done = _resume(folder, first, total, needed)
+    if reduction is not None and not (folder / COMPONENTS).exists():
+        write_tensors(folder / COMPONENTS, reduction.tensors() | {"most": np.array([reduce])})
     with ExitStack() as stack:
         # Written, not mapped: pages of a map would count as this process's memory until the system wants them back.
-        paths = [path for kind in _files(folder, len(first[0])) for path in kind]
-        writers = [stack.enter_context(_Rows(path)) for path in paths]
-        for local, token in token_batches(backbone, images[done:], grid, precision):
+        paths = [path for kind in files_of(folder, len(first[0])) for path in kind]
+        writers = [stack.enter_context(Rows(path)) for path in paths]
+        kept, marked = done, time.monotonic()
+        for local, token in token_batches(backbone, images[done:], grid, precision, reduction):
             for writer, rows in zip(writers, (*local, *token), strict=True):
                 writer.put(done, rows)
             n = len(local[0])
             done += n
-            if on_progress is not None and on_progress(done, total) is False and done < total:
-                return _pause(folder, writers, done)
-            if done % 1024 < n:  # a killed extraction goes on from the last thousand
-                _pause(folder, writers, done)
-        _pause(folder, writers, done)
+            if on_progress is not None and on_progress(before + done, before + total) is False and done < total:
+                return mark(folder, writers, done)
+            if done - kept >= PICTURES_BETWEEN_MARKS or time.monotonic() - marked > SECONDS_BETWEEN_MARKS:
+                mark(folder, writers, done)  # a killed extraction goes on from here
+                kept, marked = done, time.monotonic()
+        mark(folder, writers, done)
     write_json(folder / "done.json", {"pictures": total, "backbone": backbone.name, "grid": grid})
-    return _described(backbone, *_open(folder, len(first[0])))
-
-
-class _Rows:
-    """A .npy file whose rows are overwritten in place."""
-
-    def __init__(self, path):
-        mapped = np.load(path, mmap_mode="r")
-        self._start, self._row = mapped.offset, mapped[:1].nbytes
-        self._file = open(path, "r+b")
-
-    def put(self, row, block):
-        self._file.seek(self._start + row * self._row)
-        self._file.write(np.ascontiguousarray(block).data)
-
-    def flush(self):
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self._file.close()
-
-
-def _files(folder, layers):
-    return [[folder / f"{kind}-{l:02d}.npy" for l in range(layers)] for kind in ("local", "global")]
-
-
-def _open(folder, layers):
-    return [[np.load(path, mmap_mode="r") for path in paths] for paths in _files(folder, layers)]
-
-
-def _pause(folder, writers, done):
-    for writer in writers:
-        writer.flush()
-    write_json(folder / "progress.json", {"done": done})
-
-
-def _done(folder):
-    """How many pictures an interrupted extraction wrote; 0 where that is unknown."""
-    try:
-        return int(json.loads((folder / "progress.json").read_text())["done"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+    return _described(backbone, *open_all(folder, len(first[0])), reduction)
 
 
 def _resume(folder, first, total, needed):
     """Find how far an interrupted extraction came, else make the empty files -> pictures done."""
-    done = _done(folder)
+    done = done_before(folder)
     try:
         if done:
-            _open(folder, len(first[0]))
+            open_all(folder, len(first[0]))
             return done
     except (OSError, ValueError, EOFError):
         pass  # a file is missing or cut: from the start
@@ -290,7 +367,7 @@ def _resume(folder, first, total, needed):
         raise too_full(folder, needed, free)
     try:
         folder.mkdir()
-        for paths, arrays in zip(_files(folder, len(first[0])), first, strict=True):
+        for paths, arrays in zip(files_of(folder, len(first[0])), first, strict=True):
             for path, array in zip(paths, arrays, strict=True):
                 np.lib.format.open_memmap(path, "w+", np.float16, (total, *array.shape[1:])).flush()
                 take_space(path)

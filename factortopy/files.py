@@ -35,6 +35,19 @@ def write_atomic(path, data):
         ) from None
 
 
+def make_folder(path):
+    """``Path`` of a folder, made when it is not there; InputError when it cannot be."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"{path}: expected a folder that can be written, found {why}; choose another folder or change its permissions"
+        ) from None
+    return path
+
+
 def take_space(path):
     """Allocate the whole file now: a disk that fills up later would kill a process that writes through a memory map."""
     if hasattr(os, "posix_fallocate"):
@@ -47,12 +60,23 @@ def write_json(path, value):
     write_atomic(path, json.dumps(value, indent=1))
 
 
-def write_tensors(path, tensors, metadata=None):
-    """Write {name: numpy array} as safetensors, atomically."""
+def pack_tensors(tensors, metadata=None):
+    """Bytes of {name: numpy array} as safetensors."""
     import numpy as np
     from safetensors.numpy import save
 
-    write_atomic(path, save({k: np.asarray(v, order="C") for k, v in tensors.items()}, metadata))
+    return save({k: np.asarray(v, order="C") for k, v in tensors.items()}, metadata)
+
+
+def write_tensors(path, tensors, metadata=None):
+    """Write {name: numpy array} as safetensors, atomically."""
+    write_atomic(path, pack_tensors(tensors, metadata))
+
+
+def holds(path, data):
+    """True when the file is there and holds exactly these bytes."""
+    path = Path(path)
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def read_tensors(path, what="run"):

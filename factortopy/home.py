@@ -33,6 +33,13 @@ def runs_dir():
     return _made(home() / "runs")
 
 
+def jobs_dir():
+    """Folder that holds one folder a job that is no training."""
+    return _made(home() / "jobs")
+
+
 def assets_dir():
     """Folder of what ships with the project: demo networks, the fitted demo runs, sample pictures."""
-    return Path(__file__).resolve().parent.parent / "assets"
+    package = Path(__file__).resolve().parent
+    installed = package / "assets"  # in a wheel; beside the package in a checkout
+    return installed if installed.is_dir() else package.parent / "assets"

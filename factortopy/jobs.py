@@ -1,10 +1,12 @@
 """Work in the background: a queue (huey on SQLite) and its worker, a process of its own.
 
-The run folder is the truth, the queue a hint: deleting ``queue.db`` loses nothing, since ``reconcile`` finds what waits
-or was interrupted. One worker (``factortopy.worker``) trains one run at a time, each as a child process
-``factortopy train … --queued`` with its output in RUN/log.txt. Pages come and go; worker and child go on.
+A folder of work is the truth, the queue a hint: deleting ``queue.db`` loses nothing, since ``reconcile`` finds what waits
+or was interrupted. One worker (``factortopy.worker``) does one thing at a time, or one a GPU, each in a child process
+(``factortopy train … --queued``, ``factortopy work … --queued``) with its output in log.txt. Pages come and go; worker and
+child go on.
 
-    submit(settings) -> Run      cancel(run)      resume(run)      queue_position(run)      wake()
+    submit(settings) -> Run      submit_job(kind, settings) -> Job
+    cancel(job)      resume(job)      queue_position(job)      wake()         for runs and jobs alike
 """
 
 import contextlib
@@ -24,9 +26,10 @@ from huey.serializer import Serializer
 
 from factortopy import environment
 from factortopy.errors import InputError
-from factortopy.home import home, runs_dir
-from factortopy.records import check_settings, explain_os_error, file_is_locked
-from factortopy.runs import ACTIVE, Run, RunBusy, list_runs, new_run_name
+from factortopy.home import home, jobs_dir, runs_dir
+from factortopy.records import check_settings, explain_os_error, file_is_locked, now
+from factortopy.runs import ACTIVE, NAME_PATTERN, RESUMABLE, Run, RunBusy, list_runs, new_run_name
+from factortopy.work import Job, forget_oldest, job_of, kind_of, list_all, of_key
 
 _queues = {}
 _starting = {}  # home: the worker started from here, and when
@@ -100,7 +103,7 @@ def identity(path):
 
 
 def queued_names():
-    """Names of the runs in the queue, next first."""
+    """Keys of what is in the queue, next first: a run's name, or "jobs/" and a job's."""
     names = []
     for task in (*queue().pending(), *queue().scheduled()):
         if task.args and task.args[0] not in names:
@@ -109,14 +112,14 @@ def queued_names():
 
 
 def work(name):
-    """The task; runs in the worker."""
+    """The task, of a key; runs in the worker."""
     from factortopy.worker import see_through
 
     see_through(name)
 
 
 def enqueue(name, first=False):
-    """Put a run into the queue unless it waits there; ``first`` before those that have not had a turn."""
+    """Put a run's or job's key into the queue unless it waits there; ``first`` before those that have not had a turn."""
     if name not in queued_names():
         made = queue()
         task = made._registry.string_to_task("factortopy.jobs.work")
@@ -170,14 +173,63 @@ def submit(settings, name=None, start=True):
                 settings["seed"], settings["pictures"], settings["model"], settings["select"], settings["topology"],
             )  # fmt: skip
             run = Run.create(runs_dir() / name, settings)
-            enqueue(run.name)
+            enqueue(run.key)
         if start:
             ensure_worker()
     return run
 
 
+def submit_job(kind, settings, name=None, start=True):
+    """Queue work that is no training and make sure that a worker runs.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``work.KINDS``: extract, simulate, finetune.
+    settings : dict
+        As the kind's ``check_settings`` takes them.
+    name : str, optional
+        Name of the job's folder; made from the settings when None.
+    start : bool
+        Start the worker.
+
+    Returns
+    -------
+    Job
+        The same settings are the same job: one that waits or runs is not made again, one that stopped goes on. A finished
+        one is done again when its result lies elsewhere (extract, simulate).
+
+    Raises
+    ------
+    InputError
+        Settings that do not do; a name that other work has.
+    """
+    if name is not None and not NAME_PATTERN.fullmatch(name):
+        raise InputError(f"job {name[:60]!r}: expected letters, digits, - and _; choose another name")
+    settings = json.loads(json.dumps(kind_of(kind).module().check_settings(settings)))  # as run.json will hold them
+    job = job_of(kind, settings) if name is None else Job(jobs_dir() / name)
+    with guard():
+        if not (job.path / "run.json").exists():
+            forget_oldest()
+            Job.create(job.path, kind, settings)
+            enqueue(job.key)
+        elif job.status not in (*ACTIVE, *RESUMABLE, "finished"):
+            raise InputError(f"job {job.name}: {job.reason}; delete it on the page Jobs, then try again")
+        elif (job.info["kind"], job.settings) != (kind, settings):
+            raise InputError(
+                f"job {job.name}: expected a name of its own, found other work of that name; choose another name"
+            )
+        elif job.status in RESUMABLE or (job.status == "finished" and kind_of(kind).again):
+            with job.lock():
+                begun = {"created": now(), "finished": False, "result": None, "seconds": None}
+                _queue_again(job, **(begun if job.info["finished"] else {}))
+        if start:
+            ensure_worker()
+    return job
+
+
 def cancel(run):
-    """Stop a run: one that waits at once, one that trains as soon as it has kept what it learnt."""
+    """Stop a run or job: one that waits at once, one that works as soon as it has kept what it did."""
     if run.status not in ACTIVE:
         return
     run.request_stop()
@@ -192,29 +244,34 @@ def cancel(run):
             )
             run.clear_stop()
     except RunBusy:
-        pass  # it trains: it looks at the request at every step
+        pass  # it works: it looks at the request at every step
 
 
 def resume(run, start=True):
-    """Queue a stopped, interrupted or failed run again; it goes on from its checkpoint."""
-    if run.shipped:
+    """Queue a stopped, interrupted or failed run or job again; it goes on from its checkpoint."""
+    if getattr(run, "shipped", False):
         raise InputError(f"run {run.name}: comes with FactorTopy and cannot be trained; train one of your own")
     with guard():
         with run.lock():
             if run.state(locked=False)[0] != "finished":
-                run.clear_stop()
-                # The turn tells a worker that is just ending with this run that it was queued anew.
-                turn = run.info.get("turn", 0) + 1
-                run.update(state="queued", reason=None, deaths=0, holder=None, turn=turn)
-                enqueue(run.name)
+                _queue_again(run)
         if start:
             ensure_worker()
 
 
+def _queue_again(run, **changes):
+    """Put it back to waiting; the caller holds guard and lock."""
+    run.clear_stop()
+    # The turn tells a worker that is just ending with this run that it was queued anew.
+    turn = run.info.get("turn", 0) + 1
+    run.update(state="queued", reason=None, deaths=0, holder=None, engine=None, turn=turn, **changes)
+    enqueue(run.key)
+
+
 def queue_position(run):
-    """1 for the run that is next, 2 for the one after …; None when it does not wait."""
-    waiting = [name for name in queued_names() if Run(runs_dir() / name).status == "queued"]
-    return waiting.index(run.name) + 1 if run.name in waiting else None
+    """1 for the run or job that is next, 2 for the one after …; None when it does not wait."""
+    waiting = [key for key in queued_names() if of_key(key).status == "queued"]
+    return waiting.index(run.key) + 1 if run.key in waiting else None
 
 
 def worker_alive():
@@ -240,8 +297,8 @@ def ensure_worker():
 
 
 def wake():
-    """Start the worker when a run waits or was interrupted; the app calls it when it opens."""
-    if not worker_alive() and any(run.status in (*ACTIVE, "interrupted") for run in list_runs(shipped=False)):
+    """Start the worker when something waits or was interrupted; the app calls it when it opens."""
+    if not worker_alive() and any(job.status in (*ACTIVE, "interrupted") for job in list_all()):
         ensure_worker()
 
 

@@ -5,10 +5,13 @@ fsaverage is drawn at that vertex, on a preview too. What a preview lacks is fol
 depth between the vertices of fsaverage5 are interpolated.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +19,12 @@ from factortopy import meshfiles
 from factortopy.errors import InputError
 from factortopy.icosphere import smooth, straight, subdivide
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 N_VERTICES = {"10k": 10242, "41k": 40962, "164k": 163842}  # per hemisphere; nested: each a prefix of the next
 SUBJECT = {"10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}  # FreeSurfer's names
+MOST_REMEMBERED = 8  # folders of surfaces
 KINDS = ("white", "pial", "inflated", "sphere", "flat")
 _DENSITY = {n: density for density, n in N_VERTICES.items()}
 
@@ -59,18 +66,19 @@ class Mesh:
         low, high = pairs[pairs[:, 0] < pairs[:, 1]].astype(np.int64).T
         return np.stack(np.divmod(np.sort(low * 2 * self.n + high), 2 * self.n), 1).astype(self.faces.dtype)
 
-    def edges(self):
+    def edges(self) -> np.ndarray:
         """(E, 2) unique pairs of neighbouring vertices, lower index first."""
         return self._edges
 
 
-def load_mesh(density="10k", folder=None):
+def load_mesh(density: str = "10k", folder: str | Path | None = None) -> Mesh:
     """fsaverage at a density.
 
     10k (fsaverage5) ships with nilearn. 41k and 164k are read from the first place that holds them: ``folder`` or
-    $FACTORTOPY_FSAVERAGE (a data set's ``nsddata/freesurfer/fsaverage/surf`` or any folder above it),
-    $SUBJECTS_DIR, what nilearn has downloaded (``download_mesh``). Nothing is downloaded here. fsaverage also serves
-    41k: its first 40,962 vertices. Where there is none, fsaverage5 is subdivided: a preview (``Mesh.preview``).
+    $FACTORTOPY_FSAVERAGE (a data set's ``nsddata/freesurfer/fsaverage/surf`` or any folder above it), places beside data sets
+    that were loaded before (``remember``), $SUBJECTS_DIR, what nilearn has downloaded (``download_mesh``). Nothing is
+    downloaded here. fsaverage also serves 41k: its first 40,962 vertices. Where there is none, fsaverage5 is subdivided: a
+    preview (``Mesh.preview``).
 
     Parameters
     ----------
@@ -92,13 +100,58 @@ def load_mesh(density="10k", folder=None):
         raise InputError(f"surface density: expected {', '.join(N_VERTICES)}, found {density!r}; choose one of these")
     if density == "10k":
         return _shipped()
+    if not folder and not os.environ.get("FACTORTOPY_FSAVERAGE"):
+        for place in remembered():
+            try:
+                if surfaces_in(place, density):
+                    return load_mesh(density, place)
+            except InputError:  # damaged since it was remembered: the next place, or a preview
+                continue
     files, n, where = _find(density, folder)
     if files is None:
         return _preview(density)
     return _real(density, n, where, tuple((kind, *paths, *map(_version, paths)) for kind, paths in files.items()))
 
 
-def download_mesh(density):
+def surfaces_in(folder: str | Path, density: str) -> Path | None:
+    """The ``surf`` folder of fsaverage at ``folder`` or where FreeSurfer and NSD put it below; None where there is none."""
+    from factortopy.folders import is_permitted
+
+    folder = Path(folder)
+    places = ([folder] if folder.parent.name in _subjects(density) else []) + _below(folder, density)[2:]
+    return next(
+        (p for p in places if is_permitted(p) and ((p / "lh.white").is_file() or (p / "lh.inflated").is_file())), None
+    )
+
+
+def remember(folder: str | Path) -> None:
+    """Draw on fsaverage's surfaces of this folder from now on, in later sessions too; the last one remembered comes first."""
+    from factortopy.files import write_json
+
+    known = remembered()
+    wanted = [str(folder), *(place for place in known if place != str(folder))][:MOST_REMEMBERED]
+    if wanted != known:
+        write_json(_registry(), {"surf": wanted})
+
+
+def remembered() -> list[str]:
+    """Folders of fsaverage's surfaces that were found beside data sets, the latest first; they may be gone."""
+    from factortopy.files import read_json
+
+    try:
+        listed = read_json(_registry()).get("surf") if _registry().is_file() else []
+    except (InputError, AttributeError):
+        return []  # damaged: it is written anew by the next data set that is loaded
+    return [place for place in listed if isinstance(place, str)] if isinstance(listed, list) else []
+
+
+def _registry():
+    from factortopy.home import home
+
+    return home() / "fsaverage.json"
+
+
+def download_mesh(density: str) -> Mesh:
     """Let nilearn download fsaverage6 (41k) or fsaverage (164k) into its data folder, and load it.
 
     Raises
@@ -121,12 +174,12 @@ def download_mesh(density):
     return load_mesh(density)
 
 
-def triangles(density="10k"):
+def triangles(density: str = "10k") -> np.ndarray:
     """(F, 3) int32 triangles of both hemispheres at a density, left first, in FreeSurfer's order."""
     return _topology(density)[0]
 
 
-def rows_at(vertex, density="10k"):
+def rows_at(vertex: ArrayLike, density: str = "10k") -> np.ndarray:
     """Which of a subject's vertices exist at a lower density: those below its count in their hemisphere.
 
     Parameters
@@ -246,7 +299,7 @@ def _finer(values, density, how):
     return np.concatenate([sides[:, 0], sides[:, 1]])
 
 
-def from_10k(values, density, how="smooth"):
+def from_10k(values: np.ndarray, density: str, how: str = "smooth") -> np.ndarray:
     """Values (20484, …) of the 10k mesh at the vertices of a density; those of 10k keep theirs.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Writes what happens in a training into its run folder, and looks whether it should stop."""
+"""Writes what happens in a training or another job into its folder, and looks whether it should stop."""
 
 import math
 import os
@@ -7,24 +7,21 @@ import time
 
 import numpy as np
 
+from factortopy.errors import Stopped
 from factortopy.files import write_json, write_tensors
 from factortopy.records import explain_os_error, history_line, read_history, without_nan, write_history
 
-STAGES = ("pictures", "features", "fit", "score")
+STAGES = ("pictures", "weights", "features", "fit", "score")
 SECONDS_BETWEEN_PROGRESS = 1.0
 SECONDS_BETWEEN_PREVIEWS = 3.0
 
 
-class Stopped(Exception):
-    """Somebody asked the training to stop; never leaves this module."""
-
-
 class Recorder:
-    """Writes what happens in a training into its run folder and looks whether it should stop.
+    """Writes what happens in a training or another job into its folder and looks whether it should stop.
 
     Parameters
     ----------
-    run : Run
+    run : JobFolder
         Its lock is held by this process.
     on_progress : callable, optional
         Gets what progress.json gets, as a dict; for the command line. Returning False stops.
@@ -60,8 +57,8 @@ class Recorder:
         if self.stopping():
             raise Stopped
 
-    def report(self, step, total, loss=None, val_score=None, force=False):
-        """Write progress.json, at most once a second."""
+    def report(self, step, total, loss=None, val_score=None, force=False, **more):
+        """Write progress.json, at most once a second; ``more``: what else it says."""
         now_ = time.monotonic()
         if self._first is None:
             self._first, self._clock = step, now_
@@ -74,6 +71,7 @@ class Recorder:
             "loss": loss,
             "val_score": val_score,
             "remaining": remaining,
+            **more,
             "heartbeat": time.time(),
             "monotonic": now_,
             "pid": os.getpid(),
@@ -84,6 +82,23 @@ class Recorder:
             self._written = now_
         if self.on_progress is not None and self.on_progress(progress) is False:
             self.asked = True
+
+    def on_job(self, progress):
+        """For jobs other than trainings: a dict with stage, step, total and what else is known; False stops."""
+        self.run.check_there()
+        told = dict(progress)
+        stage, step, total = told.pop("stage", self.stage), told.pop("step", 0), told.pop("total", None)
+        if stage != self.stage:
+            self.begin(stage, total, step)
+        else:
+            self.report(step, total, **told)
+        return not self.stopping()
+
+    def on_weights(self, done, total):
+        """For ``load_backbone``, while weights are fetched (bytes): False stops."""
+        if self.stage != "weights":
+            self.begin("weights", total, done)
+        return self.on_features(done, total)
 
     def on_features(self, done, total):
         """For ``extract``: False stops."""

@@ -18,13 +18,29 @@ from filelock import FileLock, Timeout
 from factortopy.encoder.choices import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
+from factortopy.folders import typed
 from factortopy.surfaces import N_VERTICES
 
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
 DEFAULTS = {
-    "subject": None, "subject_id": None, "density": None, "backbone": None, "weights": None, "recipe": "fast", "seed": 0, "steps": None, "pictures": None,
-    "model": "factorized", "select": list(FACTORS), "topology": True, "space_samples": 1, "decay": None, "layers": None,
+    "subject": None, "subject_id": None, "density": None, "trials": None, "backbone": None, "weights": None,
+    "recipe": "fast", "seed": 0, "steps": None, "pictures": None, "model": "factorized",
+    "select": list(FACTORS), "topology": True, "space_samples": 1, "decay": None, "layers": None, "pca": None,
 }  # fmt: skip
+
+
+def score_text(score, digits=3):
+    """A mean R² for people: far below 0 it says why instead of how far."""
+    return "below −1 (worse than the mean: too few pictures or steps)" if score < -1 else f"{score:.{digits}f}"
+
+
+def duration(seconds):
+    """45 s, 3 min, 2 h 5 min."""
+    seconds = max(0, round(seconds))
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @dataclass
@@ -45,9 +61,10 @@ class History:
 def check_settings(settings):
     """Settings with defaults filled in and the subject's path made absolute.
 
-    Keys: subject, subject_id (which subject of a folder), backbone, weights, recipe, seed, steps, pictures (how many are
-    used; None all), ``fit``'s model, select, topology and space_samples, decay (steps after which the regulariser is gone;
-    None the recipe's own) and layers (0-based, those that are read; None all).
+    Keys: subject, subject_id (which subject of a folder), density, trials (as ``load_subject`` takes them), backbone,
+    weights, recipe, seed, steps, pictures (how many are used; None all), ``fit``'s model, select, topology and
+    space_samples, decay (steps after which the regulariser is gone; None the recipe's own), layers (0-based, those that
+    are read; None all) and pca (components kept of a layer; None all channels).
 
     Raises
     ------
@@ -72,19 +89,60 @@ def check_settings(settings):
     if not isinstance(full["select"], (list, tuple)) or set(full["select"]) - set(FACTORS):
         raise InputError(f"select: expected names among {', '.join(FACTORS)}, found {full['select']!r}")
     full["select"] = [name for name in FACTORS if name in full["select"]]
-    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10), ("space_samples", 1), ("decay", 1)):
+    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10), ("space_samples", 1), ("decay", 1), ("pca", 1)):
         value = full[key]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise InputError(f"{key}: expected a whole number from {least} up, found {value!r}")
+    if full["pca"] and full["model"] == "ridge":
+        raise InputError("pca: expected none with the pooled ridge, which reduces channels itself; leave it out")
     layers = full["layers"]
     whole = isinstance(layers, (list, tuple)) and layers and all(type(k) is int and k >= 0 for k in layers)
     if layers is not None and not whole:
         raise InputError(f"layers: expected a list of whole numbers from 0 up, found {layers!r}")
     # The queue's worker starts elsewhere: a relative path would mean another folder there.
     for key in ("subject", "weights"):
-        if full[key] and Path(full[key]).expanduser().exists() and not re.fullmatch(r"demo(-\d)?|untrained", full[key]):
-            full[key] = str(Path(full[key]).expanduser().resolve())
+        if not full[key] or re.fullmatch(r"demo(-\d)?|untrained", full[key]):
+            continue
+        path = typed(full[key], key)
+        if path.exists():
+            full[key] = str(path.resolve())
     return full
+
+
+def check_told(told, path):
+    """What a run.json says, when each part is of the kind that it must be; a file from elsewhere may say anything.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the part.
+    """
+    words, whole = (str, type(None)), (int, type(None))
+    kinds = {"settings": (dict, type(None)), "holder": (dict, type(None)), "scores": (list, type(None))}
+    kinds |= {"state": words, "reason": words, "created": words, "turn": whole, "deaths": whole}
+    settings = {
+        "select": (list, tuple),
+        "model": str,
+        "steps": whole,
+        "pictures": whole,
+        "subject": words,
+        "backbone": words,
+    }
+    asked = told.get("settings") if isinstance(told.get("settings"), dict) else {}
+    parts = [(name, told[name], kind) for name, kind in kinds.items() if name in told]
+    parts += [(f"settings, {name}", asked[name], kind) for name, kind in settings.items() if name in asked]
+    rows = told.get("scores") if isinstance(told.get("scores"), list) else []
+    for row in rows:
+        cells = row.items() if isinstance(row, dict) else [("row", row)]
+        parts += [
+            (f"{key} in its table of scores", value, (int, float, type(None))) for key, value in cells if key != "roi"
+        ]
+        parts.append(("roi in its table of scores", row.get("roi") if isinstance(row, dict) else None, str))
+    for name, value, kind in parts:
+        if not isinstance(value, kind):
+            found = f"{type(value).__name__} {str(value)[:40]!r}"
+            raise InputError(f"{path}: expected another kind of value for {name}, found {found}; copy the run again")
+    return told
 
 
 def read_history(path):

@@ -3,15 +3,21 @@
 Vertices of both hemispheres are kept left first; ``full_index`` is the row of a vertex in that order.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import zlib
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.meshes import KINDS, N_VERTICES, Mesh, download_mesh, from_10k, load_mesh, rows_at  # noqa: F401
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Our own fit to Benson's template on the sphere of fsaverage5 (facts: log-eccentricity r .98, median angle error 10-11
 # degrees, Dice V1 .85, V2 .68, V3 .50): centre of the map, polynomial for log eccentricity (U) and for the angle (T).
@@ -39,12 +45,12 @@ AREA_CENTRES = {
 EARLY = ("V1", "V2", "V3", "hV4")
 
 
-def full_index(hemi, vertex, density="10k"):
+def full_index(hemi: ArrayLike, vertex: ArrayLike, density: str = "10k") -> np.ndarray:
     """(N,) int64 rows of the whole mesh (left first) for ``hemi`` 0/1 and ``vertex`` 0-based in its hemisphere."""
     return np.asarray(hemi, dtype=np.int64) * N_VERTICES[density] + np.asarray(vertex, dtype=np.int64)
 
 
-def apart(coords, n, gap=2.0):
+def apart(coords: np.ndarray, n: int, gap: float = 2.0) -> np.ndarray:
     """Shift the hemispheres of (2n, 3) coordinates apart along x, so that they do not overlap."""
     out = np.array(coords, dtype=np.float32)
     out[:n, 0] -= out[:n, 0].max() + gap
@@ -53,23 +59,23 @@ def apart(coords, n, gap=2.0):
 
 
 @cache
-def _whole_encoder_coords(density):
-    mesh = load_mesh("10k")
+def _whole_encoder_coords(density, folder=None):
+    mesh = load_mesh(density, folder) if folder else load_mesh("10k")
     coords = apart(mesh.coords["inflated"], mesh.n)
     low = coords.min(0)
     coords = ((coords - low) * (100 / float((coords.max(0) - low).max()))).astype(np.float32)
-    return np.clip(from_10k(coords, density), 0, 100)
+    return coords if folder else np.clip(from_10k(coords, density), 0, 100)
 
 
-def encoder_coords(hemi, vertex, density="10k"):
+def encoder_coords(hemi: ArrayLike, vertex: ArrayLike, density: str = "10k", folder: str | None = None) -> np.ndarray:
     """(N, 3) float32 positions that the encoder's selectors see: inflated surface, hemispheres apart, in [0, 100].
 
     Each axis minus its minimum over the whole mesh, all axes times one factor so that the longest spans 100: minimum
     and factor belong to the mesh, not to the vertices at hand (DESIGN section 3). At 41k and 164k they are those of
-    fsaverage5 subdivided, whether or not fsaverage itself is on this machine: a vertex of 10k has the same coordinates
-    at every density, and an encoder the same ones on every machine.
+    fsaverage's surfaces in ``folder``, which lie beside a data set and go with it (``Subject.surface``), else of fsaverage5
+    subdivided, whether or not fsaverage itself is on this machine: a fit has the same ones on every machine.
     """
-    return _whole_encoder_coords(density)[full_index(hemi, vertex, density)]
+    return _whole_encoder_coords(density, None if density == "10k" else folder)[full_index(hemi, vertex, density)]
 
 
 # ---------------------------------------------------------------- retinotopy
@@ -92,7 +98,7 @@ class Retinotopy:
     source: str
 
 
-def fitted_retinotopy(mesh=None):
+def fitted_retinotopy(mesh: Mesh | None = None) -> Retinotopy:
     """Licence-free retinotopy of V1 to hV4 from polynomials on the sphere, fitted to Benson's template.
 
     hV4 is our own choice: a patch beyond V3's ventral border (angle coordinate 1.1 to 1.5 pi).
@@ -143,7 +149,7 @@ def _fit_one_hemisphere(sphere, h):
 # ---------------------------------------------------------------- regions of interest
 
 
-def surface_distance(seeds, mesh=None, limit=60.0):
+def surface_distance(seeds: ArrayLike, mesh: Mesh | None = None, limit: float = 60.0) -> np.ndarray:
     """(2n,) mm along mesh edges (mid-thickness) from the nearest of ``seeds`` (whole-mesh rows); inf beyond limit."""
     import scipy.sparse as sp
     from scipy.sparse.csgraph import dijkstra
@@ -173,13 +179,13 @@ class VisualCortex:
     distance: np.ndarray
     retinotopy: Retinotopy
 
-    def rois(self):
+    def rois(self) -> dict[str, np.ndarray]:
         """{name: (N,) bool} in the order of the visual hierarchy."""
         return {name: self.roi == name for name in (*EARLY, *AREA_CENTRES) if (self.roi == name).any()}
 
 
 @cache
-def visual_cortex(max_eccentricity=7.2, radius=9.0, shift=None):
+def visual_cortex(max_eccentricity: float = 7.2, radius: float = 9.0, shift: int | None = None) -> VisualCortex:
     """Visual cortex of fsaverage5: V1 to hV4 up to ``max_eccentricity`` degrees, patches of ``radius`` mm around the
     centres of high-level areas, and what lies between them.
 
@@ -251,14 +257,14 @@ def _atlas_file(stem, side):
     return path if path.is_file() else None
 
 
-def available_atlases():
+def available_atlases() -> dict[str, str]:
     """{name: citation} of the atlases whose files are on this machine (``pip install --no-deps neuropythy``)."""
     return {
         name: text for name, (stem, _, text) in ATLASES.items() if all(_atlas_file(stem, side) for side in ("lh", "rh"))
     }
 
 
-def load_atlas(name, density="10k"):
+def load_atlas(name: str, density: str = "10k") -> dict[str, np.ndarray]:
     """ROIs of a published atlas on the whole mesh.
 
     Returns
@@ -277,7 +283,7 @@ def load_atlas(name, density="10k"):
     return {area: labels == code for code, area in areas.items() if (labels == code).any()}
 
 
-def benson_retinotopy(density="10k"):
+def benson_retinotopy(density: str = "10k") -> Retinotopy:
     """Benson's template as a ``Retinotopy`` (V1, V2, V3, hV4), read from neuropythy's files."""
     angle, ecc, area = (
         np.concatenate([_read_atlas(f"benson14_{what}.v4_0", side, density) for side in ("lh", "rh")])
@@ -291,7 +297,7 @@ def benson_retinotopy(density="10k"):
     return Retinotopy(area, x, y, ecc, ATLASES["benson14"][2])
 
 
-def atlas_retinotopy(density="10k"):
+def atlas_retinotopy(density: str = "10k") -> Retinotopy:
     """The ``Retinotopy`` to compare with: Benson's template where it is installed, else our own fit to it."""
     return benson_retinotopy(density) if "benson14" in available_atlases() else fitted_retinotopy(load_mesh(density))
 

@@ -1,24 +1,32 @@
 """Showing pictures to a network: its device and precision, batches that fit into memory, tokens pooled to a grid."""
 
+from __future__ import annotations
+
 import math
+import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.home import cache_dir
 
+if TYPE_CHECKING:
+    from factortopy.backbones.base import Backbone
+
 BATCH = 32  # pictures shown at once, at most
 TAPS = 256e6  # bytes of tokens in flight
+SAMPLE = 1024  # pictures that components are learnt from, at most
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
-def as_pixels(image):
+def as_pixels(image: Any) -> np.ndarray:
     """A picture given as array, PIL image or path -> (H, W, 3) uint8."""
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
@@ -29,7 +37,13 @@ def as_pixels(image):
         )
     from factortopy.pictures.reading import read_image
 
-    return read_image(image)
+    try:
+        return read_image(image)
+    except InputError as error:
+        from factortopy.subjects.findings import shown_path
+
+        where = f"{shown_path(image)}: " if isinstance(image, (str, os.PathLike)) else ""  # it names the file alone
+        raise InputError(f"{where}{error}") from None
 
 
 def _batches(images, size):
@@ -67,11 +81,13 @@ class Reader:
     """Shows pictures to a network: on its device, in its precision, in batches that fit into memory.
 
     precision : "float32", or "float16" / "bfloat16" (autocast), None: float16 on a GPU, float32 elsewhere
+    reduction : Reduction whose components are kept in place of all channels; None keeps these
     """
 
-    def __init__(self, backbone, grid, precision=None, batch=BATCH):
+    def __init__(self, backbone, grid, precision=None, batch=BATCH, reduction=None):
         self.backbone, self.grid, self.batch = backbone, grid, batch
         self.device = getattr(backbone, "device", None)
+        self.reduction = None if reduction is None else reduction.to(self.device or "cpu")
         kind = getattr(self.device, "type", "cpu")
         self.precision = precision or ("float16" if kind == "cuda" else "float32")
 
@@ -121,8 +137,11 @@ class Reader:
         with torch.inference_mode():
             with mixed:
                 local, token = self.backbone.tokens(pixels)
-            local = [_pooled(t, self.grid).half().cpu() for t in local]
-            token = [t.half().cpu() for t in token]
+            local = [_pooled(t, self.grid) for t in local]
+            if self.reduction is not None:
+                local = [basis.scores(t) for basis, t in zip(self.reduction.local, local, strict=True)]
+                token = [basis.scores(t) for basis, t in zip(self.reduction.global_, token, strict=True)]
+            local, token = ([t.half().cpu() for t in kind] for kind in (local, token))
         for name, *tokens in zip(self.backbone.layer_names, local, token, strict=True):
             if not all(torch.isfinite(t).all() for t in tokens):
                 raise InputError(
@@ -186,9 +205,9 @@ def on_device(backbone, device):
         backbone.to(before)
 
 
-def token_batches(backbone, images, grid, precision=None):
+def token_batches(backbone, images, grid, precision=None, reduction=None):
     """Yield per batch (local, global) float16 arrays."""
-    reader = Reader(backbone, grid, precision, _fitting(backbone))
+    reader = Reader(backbone, grid, precision, _fitting(backbone), reduction)
     for pixels in _ahead(_batches(images, lambda: reader.batch)):
         yield reader.tokens(pixels)
 
@@ -212,12 +231,13 @@ class Plan:
     pictures_per_second: float
     bytes: int
     free: int
+    first: int = 0  # pictures that are shown once more before, to learn components from
 
     @property
-    def seconds(self):
-        return self.pictures / self.pictures_per_second
+    def seconds(self) -> float:
+        return (self.pictures + self.first) / self.pictures_per_second
 
-    def sentence(self):
+    def sentence(self) -> str:
         """The same in words."""
         minutes = self.seconds / 60
         time = (
@@ -232,8 +252,18 @@ class Plan:
         return f"{self.pictures:,} pictures: {pace}, {size_text(self.bytes)} of disk{enough}"
 
 
-def plan(backbone, n_images, grid=8, device=None, precision=None, seconds=3.0):
+def plan(
+    backbone: Backbone,
+    n_images: int,
+    grid: int | None = 8,
+    device: str | None = None,
+    precision: str | None = None,
+    seconds: float = 3.0,
+    reduce: Any = None,
+) -> Plan:
     """What extracting so many pictures will take: a few blank ones are shown to the network for about so many seconds.
+
+    reduce : components kept of a layer, as ``extract`` takes it
 
     Returns
     -------
@@ -251,9 +281,17 @@ def plan(backbone, n_images, grid=8, device=None, precision=None, seconds=3.0):
             if taken > seconds / 2 or shown >= reader.batch:
                 break
             size = min(4 * size, reader.batch)
-    needed = n_images * sum(a.nbytes for a in (*local, *token))
-    return Plan(n_images, shown / taken, needed, shutil.disk_usage(cache_dir("features")).free)
+    widths = [a.shape[-1] for a in (*local, *token)]
+    kept = [min(c, reduce or c) for c in widths]
+    needed = n_images * sum(a.nbytes // c * k for a, c, k in zip((*local, *token), widths, kept, strict=True))
+    free, first = shutil.disk_usage(cache_dir("features")).free, min(n_images, SAMPLE) if reduce else 0
+    return Plan(n_images, shown / taken, needed, free, first)
 
 
-def size_text(count):
+def disk_size(layers: int, width: int, n_images: int, reduce: int | None = None, grid: int = 8) -> int:
+    """Bytes that tokens of so many pictures take at most: ``layers`` layers of up to ``width`` channels, float16."""
+    return 2 * layers * min(width, reduce or width) * (grid * grid + 1) * n_images
+
+
+def size_text(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

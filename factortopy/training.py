@@ -3,20 +3,20 @@
 import contextlib
 import os
 import shutil
-import signal
-import socket
-import threading
 from dataclasses import replace
 
 import numpy as np
 
 import factortopy
 from factortopy.analysis.gallery import make_gallery
+from factortopy.attempt import attempt, signals
+from factortopy.encoder.delays import training_pictures
 from factortopy.errors import InputError
 from factortopy.files import read_json, write_json
-from factortopy.recorder import Recorder, Stopped
-from factortopy.records import check_settings, explain_os_error, free_megabytes, now, versions
-from factortopy.runs import Run, RunBusy, RunFromNewer, RunGone
+from factortopy.recorder import Recorder
+from factortopy.records import check_settings, free_megabytes, score_text
+from factortopy.runs import Run, RunFromNewer, RunGone
+from factortopy.subjects import subject_of
 from factortopy.subjects.fewer import fewer_pictures
 
 RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe
@@ -41,21 +41,11 @@ def train_run(
     recipe=None,
     seed=None,
     *,
-    subject_id=None,
-    density=None,
-    weights=None,
-    steps=None,
-    pictures=None,
-    model=None,
-    select=None,
-    topology=None,
-    space_samples=None,
-    decay=None,
-    layers=None,
     resume=False,
     queued=False,
     on_progress=None,
     say=None,
+    **settings,
 ):
     """Train an encoder in a run folder, from wherever it is to the end.
 
@@ -63,7 +53,7 @@ def train_run(
     ----------
     path : path-like
         The run folder; made when it is not there.
-    subject, backbone, recipe, seed, subject_id, density, weights, steps, pictures, model, select, topology, space_samples, decay, layers
+    subject, backbone, recipe, seed, settings
         What to train (``records.check_settings``; recipe "fast", seed 0 and the factorized model with all factors by default).
         An existing run knows them; what is given must agree.
     resume : bool
@@ -87,11 +77,7 @@ def train_run(
     InputError
         For everything else that the user can mend.
     """
-    asked = {
-        "subject": subject, "subject_id": subject_id, "density": density, "backbone": backbone, "weights": weights, "recipe": recipe,
-        "seed": seed, "steps": steps, "pictures": pictures, "model": model, "select": select, "topology": topology,
-        "space_samples": space_samples, "decay": decay, "layers": layers,
-    }  # fmt: skip
+    asked = {"subject": subject, "backbone": backbone, "recipe": recipe, "seed": seed, **settings}
     run = Run(path)
     say = say or (lambda line: None)
     if run.path.is_dir() and run.status == "finished":
@@ -104,15 +90,15 @@ def train_run(
     run.make_folder()
     recorder = Recorder(run, on_progress)
     try:
-        with run.lock(), _signals(recorder):
+        with run.lock(), signals(recorder):
             settings = _open(run, asked, resume)
             if run.info["finished"] or (queued and run.info["state"] != "queued"):
                 return run
             if not queued:
                 run.clear_stop()  # an old wish; the queue keeps one that came while the run waited
-            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now(), "queue": queued}
-            run.update(state="running", reason=None, holder=holder, versions=versions())
-            _guarded(run, settings, recorder, say)
+            done = attempt(run, recorder, queued, lambda seconds: _train(run, settings, recorder, say, seconds))
+            if not done:
+                say(f"stopped; what was learnt is kept in {run.path}, go on with --resume")
     except WrongRequest:
         # Nothing stands in the way of the corrected command. The app's runs stay and say why.
         if fresh and not queued:
@@ -157,48 +143,6 @@ def _open(run, asked, resume):
     return settings
 
 
-def _guarded(run, settings, recorder, say):
-    """Train, and leave in run.json how it ended."""
-    seconds = run.info.get("seconds") or 0.0
-
-    def settle(state, reason):
-        # A full disk may refuse even this; then the folder says "interrupted", which is true as well.
-        with contextlib.suppress(InputError):
-            run.update(state=state, reason=reason, holder=None, seconds=seconds + recorder.seconds())
-            run.clear_stop()
-
-    try:
-        _train(run, settings, recorder, say, seconds)
-    except (Stopped, KeyboardInterrupt):
-        # The queue sends a signal as well when somebody asked for a stop.
-        by_signal = recorder.signal is not None and not run.stop_requested()
-        name = signal.Signals(recorder.signal).name if by_signal else None
-        settle("stopped", f"stopped by signal {name}" if name else "stopped on request")
-        say(f"stopped; what was learnt is kept in {run.path}, go on with --resume")
-    except (RunGone, RunBusy):
-        raise
-    except InputError as error:
-        run.check_there()  # a file that could not be written because the folder went away
-        settle("failed", str(error))
-        raise
-    except OSError as error:
-        run.check_there()
-        told = explain_os_error(error, run.path)
-        settle("failed", str(told))
-        raise told from error
-    except MemoryError as error:
-        told = _out_of_memory(error)
-        settle("failed", str(told))
-        raise told from error
-    except BaseException as error:
-        if type(error).__name__ == "OutOfMemoryError":  # of torch, which need not be imported here
-            told = _out_of_memory(error)
-            settle("failed", str(told))
-            raise told from error
-        settle("failed", f"a fault in FactorTopy: {type(error).__name__}: {str(error).splitlines()[:1]}; see log.txt")
-        raise
-
-
 def _train(run, settings, recorder, say, seconds_before):
     """Load, extract, fit, save, score, finish."""
     for left in run.path.glob(".*.part"):
@@ -206,16 +150,24 @@ def _train(run, settings, recorder, say, seconds_before):
     recorder.begin("pictures")
     _check_space(run, RESERVE_MEGABYTES)
     with _asked_for():
-        density = {"density": settings["density"]} if settings["density"] else {}
-        subject = factortopy.load_subject(settings["subject"], settings["subject_id"], **density)
+        subject = subject_of(settings)
         if settings["pictures"]:
             subject = fewer_pictures(subject, settings["pictures"])
     recorder.places(subject)
     # Known from here on, so that the map that forms says "simulated" as well.
-    run.update(subject=subject.name, simulated=bool(subject.simulated), density=subject.density)
+    going_on = (run.path / "checkpoint" / "state.json").exists()
+    if going_on and run.info.get("surface", subject.surface) != subject.surface:
+        raise InputError(
+            f"{run.path}: expected the encoder's coordinates to come from {run.info['surface'] or 'fsaverage5'}, as when this run "
+            f"was begun, found {subject.surface or 'no surfaces beside the data'}; put them back, or train anew"
+        )
+    run.update(
+        subject=subject.name, simulated=bool(subject.simulated), density=subject.density, surface=subject.surface
+    )
     recorder.check()
     with _asked_for():
-        backbone = factortopy.load_backbone(settings["backbone"], settings["weights"])
+        backbone = factortopy.load_backbone(settings["backbone"], settings["weights"], recorder.on_weights)
+    recorder.check()
     n_vertices, n_layers = len(subject.vertex), len(backbone.layer_names)
     # Encoder, selectors and a checkpoint with its optimiser, twice: a file is whole before the old one goes.
     _check_space(run, RESERVE_MEGABYTES + 2 * 4 * n_vertices * (300 + n_layers) // 1_000_000)
@@ -223,7 +175,9 @@ def _train(run, settings, recorder, say, seconds_before):
 
     write_json(run.path / "split.json", subject.split.as_dict())  # rows of the subject's trials
     recorder.begin("features", len(subject.images))
-    features = factortopy.extract(backbone, subject.images, on_progress=recorder.on_features)
+    some = {"reduce": settings["pca"], "train": training_pictures(subject)} if settings["pca"] else {}
+    features = factortopy.extract(backbone, subject.images, on_progress=recorder.on_features, **some)
+    recorder.check()  # None when stopped
     if settings["layers"]:
         features = features.only(settings["layers"])
     recorder.check()
@@ -264,7 +218,7 @@ def _train(run, settings, recorder, say, seconds_before):
         seconds=seconds_before + recorder.seconds(),
     )
     _tidy(run)
-    say(f"finished: mean R² {rows[0]['score']:.3f} over {rows[0]['vertices']} vertices, in {run.path}")
+    say(f"finished: mean R² {score_text(rows[0]['score'])} over {rows[0]['vertices']} vertices, in {run.path}")
 
 
 def _reduction(settings, backbone, say):
@@ -318,31 +272,3 @@ def _check_space(run, needed):
             f"{run.path}: a training needs about {needed} MB there, {free} MB are free; free space or choose another "
             "folder"
         )
-
-
-def _out_of_memory(error):
-    first = (str(error).splitlines() or ["no details"])[0][:200]
-    return InputError(
-        f"memory: this training needs more than there is ({first}); close other programs, or choose fewer pictures "
-        "or a smaller network, then resume"
-    )
-
-
-@contextlib.contextmanager
-def _signals(recorder):
-    """TERM and the first Ctrl-C ask for a stop; the second Ctrl-C interrupts at once. Only in a main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number, frame):
-        if recorder.signal == signal.SIGINT == number:
-            raise KeyboardInterrupt
-        recorder.signal = number
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

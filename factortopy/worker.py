@@ -1,8 +1,8 @@
-"""The queue's worker: a process of its own that sees one run after the other through to its end.
+"""The queue's worker: a process of its own that sees one run or job after the other through to its end.
 
-Each run is trained by a child process, so that the system can kill one without the other: when the worker dies the
-child goes on and the next worker watches it; when the child dies the worker starts it again from its checkpoint, three
-times at most.
+Each is done by a child process, so that the system can kill one without the other: when the worker dies the child goes on
+and the next worker watches it; when the child dies the worker starts it again from its checkpoint, three times at most.
+With several GPUs there are as many children at a time, each with one to itself.
 """
 
 import contextlib
@@ -29,7 +29,8 @@ from factortopy.jobs import (
     queued_names,
 )
 from factortopy.records import explain_os_error
-from factortopy.runs import ACTIVE, RunBusy, RunGone, find_run, list_runs
+from factortopy.runs import ACTIVE, RunBusy, RunGone
+from factortopy.work import find, list_all
 
 TRIES = 3  # a run whose process is killed this often has failed
 POLL_SECONDS = 0.3
@@ -38,11 +39,12 @@ RECONCILE_SECONDS = 30.0
 IDLE_SECONDS = 900.0  # without work the worker goes; the next submit starts another
 BUSY_EXIT = 75
 log = logging.getLogger("factortopy.worker")
-_working = set()
+_working = set()  # keys of what this worker sees to
+_gpus, _given, _sharing = [], {}, threading.Lock()  # names; key: name
 
 
 def reconcile():
-    """Queue again what the folders say is unfinished and nobody works on; returns the names.
+    """Queue again what the folders say is unfinished and nobody works on; returns the keys.
 
     Called when a worker starts and now and then while it runs. A run whose process died counts the death; the third one
     is its end.
@@ -50,34 +52,46 @@ def reconcile():
     found = []
     with guard():
         known = set(queued_names()) | _working
-        for run in list_runs(shipped=False):
-            if run.name in known:
+        for run in list_all():
+            if run.key in known:
                 continue
             with contextlib.suppress(InputError):  # deleted, or taken by a process, while it was looked at
+                if run.info.get("engine"):  # SLURM's, not this queue's
+                    continue
                 before = status = run.status
                 if status == "interrupted":
                     status = _count_death(run, "killed or ended with the machine")
                 orphan = status in ("running", "stopping") and (run.info.get("holder") or {}).get("queue")
                 if status == "queued" or orphan:
-                    # What already had its turn goes on before others begin: one training at a time.
-                    enqueue(run.name, first=before != "queued")
-                    found.append(run.name)
+                    # What already had its turn goes on before others begin: one at a time.
+                    enqueue(run.key, first=before != "queued")
+                    found.append(run.key)
     return found
 
 
 def see_through(name):
-    """What the queue's task does: see one run through to its end."""
+    """What the queue's task does: see the run or job of a key through to its end."""
     try:
-        run = find_run(name)
+        run = find(name)
     except InputError:
         return  # deleted while it waited
-    _working.add(name)
+    while not _mine(name):  # another thread is just ending with it: stopped and resumed
+        time.sleep(POLL_SECONDS)
     try:
         turn = _turn(run)
         while _turn(run) == turn and not _settled(run):
             _attempt(run, turn)
     finally:
         _working.discard(name)
+        _given.pop(name, None)
+
+
+def _mine(name):
+    """True when this thread is now the one that sees to a key."""
+    with _sharing:
+        free = name not in _working
+        _working.add(name)
+        return free
 
 
 def _turn(run):
@@ -121,17 +135,58 @@ def _attempt(run, turn):
 
 
 def _start(run):
-    command = [sys.executable, "-m", "factortopy", "train", "--out", str(run.path), "--resume", "--queued"]
+    command = [sys.executable, "-m", "factortopy", *run.command()]
     detach = {"start_new_session": True} if os.name != "nt" else {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    gpu = _gpu_for(run)
     try:
         with open(run.path / "log.txt", "ab") as out:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=child_environment(), cwd=home(), **detach
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=child_environment() | gpu,
+                cwd=home(),
+                **detach,
             )
     except OSError as error:
         if run.path.is_dir():
             _fail(run, str(explain_os_error(error, run.path)))
         return None
+
+
+def gpus():
+    """GPUs to share out, as CUDA_VISIBLE_DEVICES names them; [] when there is one at most, which needs no sharing."""
+    own = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        if own is None:
+            told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20).stdout
+            names = [str(k) for k in range(sum(line.startswith("GPU ") for line in told.splitlines()))]
+        else:
+            names = [name.strip() for name in own.split(",") if name.strip()]
+        if len(names) < 2:
+            return []
+        # Whether this torch can use them is for a process of its own to say: the worker stays small.
+        code = "import torch; print(torch.cuda.device_count())"
+        seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout
+        return names if seen.strip() == str(len(names)) else []
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+def _gpu_for(run):
+    """{CUDA_VISIBLE_DEVICES: a GPU that no other child has}; {} where there is nothing to share out."""
+    with _sharing:
+        taken = {gpu for key, gpu in _given.items() if key != run.key}
+        for other in list_all() if _gpus else ():
+            if other != run and other.is_locked():  # of an earlier worker
+                with contextlib.suppress(InputError):
+                    taken.add((other.info.get("holder") or {}).get("gpu"))
+        for gpu in _gpus:
+            if gpu not in taken:
+                _given[run.key] = gpu
+                return {"CUDA_VISIBLE_DEVICES": gpu}
+    return {}
 
 
 def _send(run, child, number):
@@ -206,7 +261,8 @@ def run_worker():
         return
     served = queue()
     reconcile()
-    consumer = Consumer(served, workers=1, periodic=False, max_delay=0.5, backoff=1.0, initial_delay=0.2)
+    _gpus[:] = gpus()
+    consumer = Consumer(served, workers=len(_gpus) or 1, periodic=False, max_delay=0.5, backoff=1.0, initial_delay=0.2)
     threading.Thread(target=_watch, args=(consumer, served, lock), daemon=True).start()
     consumer.run()
 

@@ -11,6 +11,7 @@ from factortopy import analysis
 from factortopy.analysis.comparison import same_vertices
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.errors import InputError
+from factortopy.finetune.named import label
 from pages import shared
 
 HEIGHT = 360
@@ -41,14 +42,21 @@ def page():
     kind = st.segmented_control("Map", MAPS, key="compared map", label_visibility="collapsed", required=True)
     grid(encoders, kind)
     factorized = {name: e for name, e in encoders.items() if e.has_selectors}
+    tuned = tuned_pairs(encoders)
     if len(factorized) > 1:
-        difference(factorized)
+        difference(
+            factorized,
+            next(((before, after) for after, before in tuned.items() if {before, after} <= factorized.keys()), ()),
+        )
+    if tuned:
+        tuning(encoders, tuned)
     scored = {name: e for name, e in encoders.items() if e.scores}
     if scored:
         scores(scored)
     if factorized:
         hierarchy(factorized)
         layers(factorized)
+    time_steps(encoders)
 
 
 def linked(runs):
@@ -66,8 +74,8 @@ def linked(runs):
 def title(run, runs, names):
     """Name of the network, or of the run where two runs have the same network."""
     info = run.info
-    alike = [n for n in names if runs[n].info.get("backbone") == info.get("backbone")]
-    return str(info.get("backbone")) if len(alike) == 1 else run.name.removesuffix(f"_{info.get('subject')}")
+    alike = [n for n in names if label(runs[n].info) == label(info)]
+    return label(info) if len(alike) == 1 else run.name.removesuffix(f"_{info.get('subject')}")
 
 
 # ---------------------------------------------------------------- maps
@@ -118,13 +126,13 @@ def one_brain(brain_map, encoder, key, height, layout="flat", controls="compact"
     )  # fmt: skip
 
 
-def difference(encoders):
-    """Which layers moved, where, between two; and how alike they are."""
+def difference(encoders, begin=()):
+    """Which layers moved, where, between two; and how alike they are. ``begin``: names of the two that are shown at first."""
     from factortopy.view import difference_map, value_map
 
     st.subheader("Two networks")
     a, b = st.columns(2)
-    names = list(encoders)
+    names = [*begin, *(n for n in encoders if n not in begin)]
     first = a.selectbox("From", names, 0, key="first", help="The map shows what changes from this one …")
     second = b.selectbox("to", [n for n in names if n != first], 0, key="second", help="… to this one.")
     one, two = encoders[first], encoders[second]
@@ -153,6 +161,112 @@ def difference(encoders):
                 st.markdown(f"{words[key]}: **{f'{value:,}' if key == 'vertices' else f'{value:.2f}'}**")
         if told["layer_equal"] is None:
             st.caption("The networks have different numbers of layers, so only the mean layer is compared.")
+
+
+def tuned_pairs(encoders):
+    """{name after: name before} of networks that were fine-tuned, where the network as it was is chosen too, on the same subject."""
+    out = {}
+    for name, encoder in encoders.items():
+        told = encoder.info.get("finetuned")
+        same = [
+            other for other, e in encoders.items()
+            if told and other != name and label(e.info) == (told.get("began_as") or told.get("base"))
+            and e.info.get("subject") == encoder.info.get("subject") and e.scores and encoder.scores
+        ]  # fmt: skip
+        if same:
+            out[name] = same[0]
+    return out
+
+
+def tuning(encoders, pairs):
+    """What fine-tuning did: scores and layers by area, slope against what was lost."""
+    st.subheader("Before and after fine-tuning")
+    name = next(iter(pairs))
+    if len(pairs) > 1:
+        name = st.selectbox("Network", list(pairs), key="tuned", help="Those whose network as it was is chosen too.")
+    before, after = encoders[pairs[name]], encoders[name]
+    rows, told = analysis.before_after(before, after), after.info["finetuned"]
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        areas = [r["roi"] for r in rows]
+        figure = go.Figure([go.Bar(name=word, x=areas, y=[r[word] for r in rows]) for word in ("before", "after")])
+        figure.update_layout(
+            height=280,
+            margin={"l": 0, "r": 0, "t": 10, "b": 0},
+            yaxis_title="mean R²",
+            legend={"orientation": "h", "y": 1.15},
+        )
+        st.plotly_chart(figure, width="stretch", config=SIDE, key="before and after")
+    with right:
+        right_ = told.get("accuracy") or {}
+        if right_:
+            st.metric(
+                f"Accuracy on {told['data']}", f"{right_['after']['all']:.1%}", f"{right_['after']['all'] - right_['before']['all']:+.1%}",
+                help=f"Held-out pictures; the difference is to a linear classifier on the network as it was. By chance "
+                f"{told['chance']:.0%}.",
+            )  # fmt: skip
+        st.metric(
+            "Brain score, mean R²", f"{rows[-1]['after']:.3f}", f"{rows[-1]['change']:+.3f}", help=shared.WORDS["R²"]
+        )
+        if "moved" in rows[-1]:
+            st.metric(
+                "Layers moved by",
+                f"{rows[-1]['moved']:.1%}",
+                help="Mean of the absolute shift of the mean layer, in shares of the depth.",
+            )
+    table(rows, "before_after")
+    if len(pairs) > 1:
+        kept, r = analysis.lost({n: (encoders[b], encoders[n]) for n, b in pairs.items()})
+        st.markdown(
+            "**Hierarchy slope against the score that was lost**",
+            help="The short paper: networks ordered as the brain is forget less.",
+        )
+        figure = go.Figure(
+            [
+                go.Scatter(
+                    x=[row["slope"]], y=[row["share lost"]], name=row["network"], mode="markers", marker={"size": 11}
+                )
+                for row in kept
+            ]
+        )
+        figure.update_layout(height=260, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="hierarchy slope before",
+                             yaxis={"title": "share of the score lost", "tickformat": ".0%"})  # fmt: skip
+        st.plotly_chart(figure, width="stretch", config=SIDE, key="slope and loss")
+        st.caption(f"Rank correlation {r:.2f}." if np.isfinite(r) else "A correlation needs three networks.")
+        table(kept, "slope_lost")
+
+
+def time_steps(encoders):
+    """A diffusion network's runs at several time steps: brain score by area and step; one layer over time: which steps are read."""
+    from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
+
+    known = {name: seen for name, e in encoders.items() if e.scores and (seen := step_of(e.backbone_name)) is not None}
+    parts = {}
+    for name, (part, step) in known.items():
+        parts.setdefault(part, {})[step] = encoders[name]
+    over_time = [name for name, (_, step) in known.items() if step is None and encoders[name].has_selectors]
+    parts = {part: {s: e for s, e in of.items() if s is not None} for part, of in parts.items()}
+    if not over_time and not any(len(of) > 1 for of in parts.values()):
+        return
+    st.subheader("Time steps of a diffusion network")
+    st.caption("T = 50 is the clean picture, T = 0 noise.")
+    for part, of in parts.items():
+        if len(of) > 1:
+            rows, steps = by_step(of), sorted(of)
+            figure = go.Figure(
+                [
+                    go.Scatter(x=steps, y=[row[f"T {t}"] for t in steps], name=row["roi"], mode="lines+markers")
+                    for row in rows
+                ]
+            )
+            figure.update_layout(
+                height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="T", yaxis_title="mean R²"
+            )
+            st.plotly_chart(figure, width="stretch", config=SIDE, key=f"steps {part}")
+            table(rows, f"time_steps_{part or 'all'}")
+    for name in over_time:
+        st.markdown(f"**Steps that each area reads: {shared.plain(name)}**")
+        table(chosen_steps(encoders[name]), f"steps_read_{name.replace(':', '_')}")
 
 
 def _winner(best, names, at, context, density):

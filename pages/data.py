@@ -39,14 +39,17 @@ def page():
     found = task.result
     with left:
         if found.responses is None:
-            st.error("This data set cannot be trained on yet. What has to be mended:")
-            problems(found.findings)
+            st.error("This data set cannot be trained on yet. What has to be mended, and what could be read:")
+            subjects.render(found.findings)
         else:
             chosen = brain(found, key)
     if found.responses is not None:
         with beside:
             one_picture(found, chosen)
-    facts(found)
+        st.subheader("What was found")
+        subjects.render(found.findings)
+        if st.button("Train an encoder on it", icon=":material/model_training:"):
+            subjects.hand_over(path, subject_id)
 
 
 def look(path, subject_id):
@@ -82,9 +85,10 @@ def brain(found, key):
 
     at, common = (found.hemi, found.vertex), {"context": f"{found.findings.subject}", "density": found.density}
     limit = max(0.5, float(np.percentile(np.abs(found.responses), 99)))
+    later = f", {found.delays} later" if found.delays else ""
     maps = [
         response_map(
-            row, *at, limit=limit, name=name, what=f"Mean response to {name}", verb="of the data set", **common
+            row, *at, limit=limit, name=name, what=f"Mean response to {name}{later}", verb="of the data set", **common
         )
         for name, row in zip(found.names, found.responses, strict=True)
     ]
@@ -105,38 +109,22 @@ def brain(found, key):
 
 def one_picture(found, chosen):
     """The picture whose responses are on the brain."""
-    times = "once" if found.repeats[chosen] == 1 else f"{found.repeats[chosen]} times"
-    st.caption(f"**{found.names[chosen]}**, shown {times}; the brain shows the mean response to it. The slider on the brain goes "
-               f"through the first {len(found.names)}.")  # fmt: skip
+    name, first = (
+        shared.plain(found.names[chosen]),
+        f"The slider on the brain goes through the first {len(found.names)}.",
+    )
+    if found.delays:
+        st.caption(
+            f"**{name}** of a film; the brain shows the mean response {found.delays} later, as blood answers slowly. {first}"
+        )
+    else:
+        times = "once" if found.repeats[chosen] == 1 else f"{found.repeats[chosen]} times"
+        where = f" {found.part}" if found.part else ""
+        st.caption(f"**{name}**, shown {times}{where}; the brain shows the mean response to it. {first}")
     if found.order is not None:
         (st.warning if found.order.suspicious else st.caption)(f"Order: {shared.plain(found.order.sentence())}.")
     if found.pictures is not None:
         st.image(found.pictures[chosen], width="stretch")
-
-
-def facts(found):
-    """What was found, as a table, and what is wrong."""
-    if found.responses is not None:
-        st.subheader("What was found")
-        problems(found.findings)
-    if found.findings.facts:
-        import pandas as pd
-
-        rows = [{"": name, "found": str(value)} for name, value in found.findings.facts.items()]
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            width="stretch",
-            column_config={"": st.column_config.TextColumn(width="small")},
-        )
-    if found.responses is not None:
-        st.page_link("pages/train.py", label="Train an encoder on it", icon=":material/model_training:")
-
-
-def problems(findings):
-    """Every problem, those that stop a training first."""
-    for problem in sorted(findings.problems, key=lambda p: p.severity != "stops"):
-        (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
 
 
 shared.guard(page)

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw
 
+from factortopy.analysis.finite import correlation
 from pages import shared, take_away
 
 HEIGHT = 640
@@ -36,15 +37,19 @@ def page():
         )
     rois = shared.choose_areas(encoder)
     maps = maps_of(*shared.version(run), safe)
+    own = take_away.overlays(encoder.density)[0]
+    new = bool(own) and st.session_state.get("overlay shown") != own[0].stamp
+    st.session_state["overlay shown"] = own[0].stamp if own else None
     if not maps:
         st.info("This run has neither layers nor scores to paint: a baseline that was not scored. Choose another one.")
         return
     left, right = st.columns([2, 1], gap="medium")
     with left:
         shared.brain(
-            maps,
+            [*maps, *own],
             encoder,
             key=f"explore-{run.name}",
+            map_name=own[0].name if new else None,
             height=HEIGHT,
             group="explore",
             rois=rois,
@@ -84,7 +89,7 @@ def invitation(encoder):
     buttons = st.columns(3)
     shown = [name for name in ("V1", "V3", "LO", "EBA", "FFA", "PPA") if encoder.rois.get(name, np.zeros(1)).any()]
     for k, name in enumerate(shown or list(encoder.rois)[:6]):
-        if buttons[k % 3].button(name, width="stretch", key=f"start-{name}"):
+        if buttons[k % 3].button(shared.plain(name), width="stretch", key=f"start-{name}"):
             inside = np.flatnonzero(encoder.rois[name])
             pick = inside[np.nanargmax(best[inside])] if best is not None else inside[0]
             shared.choose_vertex(int(shared.rows_of(encoder)[pick]))
@@ -101,13 +106,13 @@ def invitation(encoder):
 def vertex_panel(encoder, rois, gallery, index):
     """Everything known about one vertex."""
     factor, info = encoder.selectors() if encoder.has_selectors else None, encoder.info
-    st.subheader(", ".join(shared.rois_at(rois, index)) or "Between areas")
+    st.subheader(shared.plain(", ".join(shared.rois_at(rois, index))) or "Between areas")
     st.caption(f"{shared.HEMISPHERE[int(encoder.hemi[index])]} hemisphere · vertex {int(encoder.vertex[index])}",
                help=shared.WORDS["vertex"])  # fmt: skip
     score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling
     known = ceiling is not None and np.isfinite(ceiling[index])
     with st.container(horizontal=True):  # wraps where the page is narrow
-        st.metric("R²", "–" if score is None else f"{score[index]:.2f}", help=shared.WORDS["R²"], width="content")
+        st.metric("R²", "–" if score is None else figure(score[index]), help=shared.WORDS["R²"], width="content")
         st.metric(
             "Ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"], width="content"
         )
@@ -128,6 +133,29 @@ def vertex_panel(encoder, rois, gallery, index):
     columns = st.columns(3)
     for k, i in enumerate(order[1:]):
         columns[k % 3].image(gallery.pictures[i], width="stretch")
+    measured_and_predicted(gallery, index)
+
+
+def measured_and_predicted(gallery, index):
+    """Predicted against measured responses of a vertex, a point a held-out picture."""
+    measured, predicted = (np.asarray(kind[:, index], float) for kind in (gallery.measured, gallery.predicted))
+    st.markdown(f"**Predicted against measured** r = {correlation(measured, predicted):.2f}",
+                help="A point a test picture that the run keeps; repeats are averaged. On the dashed line both are equal.")  # fmt: skip
+    ends = [float(np.nanmin([measured, predicted])), float(np.nanmax([measured, predicted]))]
+    figure = go.Figure(go.Scatter(x=measured, y=predicted, mode="markers", marker={"size": 5, "opacity": 0.7}, showlegend=False,
+                                  hovertemplate="measured %{x:.2f}, predicted %{y:.2f}<extra></extra>"))  # fmt: skip
+    figure.add_scatter(
+        x=ends,
+        y=ends,
+        mode="lines",
+        line={"dash": "dash", "color": "grey", "width": 1},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    figure.update_layout(
+        height=240, margin={"l": 0, "r": 0, "t": 6, "b": 0}, xaxis_title="measured", yaxis_title="predicted"
+    )
+    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key="measured and predicted")
 
 
 def area_panel(encoder, name, mask, gallery):
@@ -141,7 +169,7 @@ def area_panel(encoder, name, mask, gallery):
         known = {"R²": encoder.scores.get("score"), "Ceiling": encoder.noise_ceiling}
         for label, values in known.items():
             value = np.nanmean(values[rows]) if values is not None and np.isfinite(values[rows]).any() else None
-            st.metric(label, "–" if value is None else f"{value:.2f}", width="content",
+            st.metric(label, "–" if value is None else figure(value), width="content",
                       help=shared.WORDS["R²" if label == "R²" else "noise ceiling"])  # fmt: skip
         if encoder.has_selectors:
             st.metric(
@@ -160,6 +188,11 @@ def area_panel(encoder, name, mask, gallery):
     columns = st.columns(3)
     for k, i in enumerate(np.argsort(-response)[:9]):
         columns[k % 3].image(gallery.pictures[i], width="stretch")
+
+
+def figure(score):
+    """A score for a metric; how far below −1 says nothing."""
+    return "below −1" if score < -1 else f"{score:.2f}"
 
 
 def where_it_looks(factor, index, image_degrees):
@@ -216,7 +249,8 @@ def by_area(encoder):
 
     from factortopy.analysis.scores import by_roi
 
-    table = pd.DataFrame(by_roi(encoder)).dropna(axis=1, how="all")  # a baseline has no layers
+    rows = by_roi(encoder)
+    table = pd.DataFrame(rows).dropna(axis=1, how="all")  # a baseline has no layers
     with st.expander("Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")):
         st.dataframe(
             table, hide_index=True, width="stretch",
@@ -229,8 +263,14 @@ def by_area(encoder):
                 "layer": st.column_config.NumberColumn("mean layer", format="%.1f", help=shared.WORDS["layer"]),
                 "confidence": st.column_config.NumberColumn("confidence", format="%.2f", help=shared.WORDS["confidence"]),
                 "scale": st.column_config.NumberColumn("scale", format="%.2f", help=shared.WORDS["scale"]),
+                "pearson": st.column_config.NumberColumn("mean r", format="%.2f", help="Pearson's r of measured and predicted responses."),
+                "normalised": st.column_config.NumberColumn("R² / ceiling", format="%.2f", help="Where the noise ceiling is 0.1 or more."),
+                "challenge": st.column_config.NumberColumn("challenge, mean", format="%.2f", help=shared.WORDS["challenge"]),
+                "challenge_median": st.column_config.NumberColumn("challenge, median", format="%.2f", help=shared.WORDS["challenge"]),
             },
         )  # fmt: skip
+        if rows[-1]["score"] < -1:
+            st.caption("R² far below 0 is worse than telling the mean: the run had too few pictures or steps.")
         st.download_button(
             "Save the table (CSV)", table.to_csv(index=False), f"{'simulated_' if encoder.simulated else ''}areas.csv",
             "text/csv",

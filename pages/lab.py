@@ -4,11 +4,12 @@ import json
 
 import streamlit as st
 
-from factortopy import background
+from factortopy import jobs, work
 from factortopy.errors import InputError
 from factortopy.experiments import protocol as protocols
+from factortopy.jobfolder import ACTIVE
 from factortopy.runs import Run
-from pages import lab_forms, lab_results, shared
+from pages import job_panel, lab_forms, lab_results, shared
 
 HEIGHT = 640
 NAMES = {
@@ -26,6 +27,7 @@ ASKS = {
 
 
 def page():
+    jobs.wake()
     run = shared.choose_run()
     encoder = shared.load_encoder(run)
     recall()
@@ -133,27 +135,21 @@ def read(data, name):
 
 def offer(run, encoder, protocol):
     """Run and stop; the result that is shown: of these settings, else the last one of this experiment, else None."""
-    experiment, prefix = protocol["experiment"], f"lab {run.name} "
-    key = prefix + protocols.result_folder(run, protocol).name
-    task = background.find(key)
-
-    def work(task):
-        made = protocols.run_protocol(protocol, encoder, task.report, lambda step, pictures: task.show(pictures))
-        protocols.keep(made, run)
-        return True
-
+    experiment, settings = protocol["experiment"], {"run": run.name, "protocol": protocol}
+    job = work.job_of("simulate", settings)
+    status, reason = job.state()
     result = kept(run, protocol)
-    if task is not None and task.active:
-        progress(key)
+    if status in ACTIVE:
+        job_panel.watch(job.key, NAMES[experiment])
     elif st.button("Run again" if result else "Run", type="primary", width="stretch", icon=":material/play_arrow:"):
-        background.start(key, work, NAMES[experiment])
+        jobs.submit_job("simulate", settings)
         st.rerun()
-    for other in background.active(prefix):
-        if other != key:
-            progress(other)
-    if task is not None and task.state == "failed":
-        st.error(shared.plain(task.error))
-    if task is not None and task.state == "stopped":
+    for other in of_run(run):
+        if other != job:
+            job_panel.watch(other.key, NAMES.get(other.settings["protocol"]["experiment"], "Experiment"))
+    if status == "failed":
+        st.error(shared.plain(reason))
+    if status in ("stopped", "interrupted"):
         st.caption("Stopped. Responses that were predicted are kept; the analysis starts anew.")
     if result is None:
         result = protocols.newest(run, experiment)
@@ -167,6 +163,17 @@ def offer(run, encoder, protocol):
     return result
 
 
+def of_run(run):
+    """Experiments of this run that wait or run."""
+    for job in work.list_jobs():
+        try:
+            info = job.info
+        except InputError:
+            continue
+        if info.get("kind") == "simulate" and info["settings"].get("run") == run.name and job.status in ACTIVE:
+            yield job
+
+
 def kept(run, protocol):
     """The kept result of a protocol, read once."""
     told = protocols.result_folder(run, protocol) / "result.json"
@@ -178,23 +185,6 @@ def kept(run, protocol):
 @st.cache_data(max_entries=8, show_spinner=False)
 def _kept(path, shipped, protocol, *stamps):
     return protocols.kept(Run(path, shipped), json.loads(protocol))
-
-
-@st.fragment(run_every=0.7)
-def progress(key):
-    """How far, how long still, and Stop."""
-    task = background.find(key)
-    if task is None or not task.active:
-        st.rerun()
-    share = min(1.0, task.done / task.total) if task.total else 0.0
-    text = f"{task.label}: " + ("waiting for another experiment to end" if task.state == "waiting" else f"{share:.0%}")
-    if task.remaining is not None:
-        text += f" · about {max(1, round(task.remaining))} s left"
-    st.progress(share, text=text)
-    if st.button("Stop", key=f"stop {key}", icon=":material/stop:", width="stretch"):
-        task.stop()
-    if task.partial is not None:
-        st.image(list(task.partial), width=76)
 
 
 def take_away(result):

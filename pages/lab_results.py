@@ -194,7 +194,8 @@ def localizer(result, encoder):
     """Response profile by area, agreement with areas, examples."""
     told = result.numbers
     one = told["contrast"]
-    st.markdown(f"**{one['category']} against {', '.join(one['against'])}**: {one['more']:,} of {one['vertices']:,} places answer "
+    compared = shared.plain(f"{one['category']} against {', '.join(one['against'])}")
+    st.markdown(f"**{compared}**: {one['more']:,} of {one['vertices']:,} places answer "
                 f"more, {one['less']:,} less (q ≤ {one['q']}).")  # fmt: skip
     a, b = st.columns(2, gap="medium")
     with a:
@@ -209,9 +210,8 @@ def localizer(result, encoder):
                 "found": row["found"], "vertices": row["vertices"]}
                for name, row in told["agreement"].items()])  # fmt: skip
         for category, row in told.get("measured", {}).items():
-            st.markdown(
-                f"{category}: r = {row['r']:.2f} with the measured map {shared.plain(row['map'])} ({row['vertices']:,} vertices)."
-            )
+            named = f"the measured map {shared.plain(row['map'])} ({row['vertices']:,} vertices)"
+            st.markdown(f"{shared.plain(category)}: r = {row['r']:.2f} with {named}.")
     pictures(result, 6)
 
 

@@ -115,8 +115,8 @@ LESSONS = (
     Lesson(
         "What simulated data can and cannot tell",
         "Everything here was measured on a subject that is a computer program. Which of the things you saw would you believe of a real brain?",
-        'Open **Compare** or the **Lab**, read "What to keep in mind", and make two lists: what is shown about the *method*, and what about '
-        "*brains*.",
+        'Open the **Lab**, run *Retinotopy*, read "What to keep in mind" below the result, and make two lists: what it shows about the '
+        "*method*, and what about *brains*.",
         "pages/lab.py",
         "About the method a lot: since the truth is known, one can see whether maps are recovered, how much data that takes, and which "
         "controls are needed. About brains nothing: what goes in comes out. The next step is real data, such as the Natural Scenes Dataset: the "

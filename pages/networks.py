@@ -1,5 +1,7 @@
 """Networks: which networks are there, which weights do I have, and what do their layers see in a picture?"""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -8,7 +10,7 @@ from factortopy import background
 from factortopy.backbones import UNTRAINED, list_backbones
 from factortopy.backbones.registry import ENTRIES, source_of
 from factortopy.errors import InputError
-from pages import shared
+from pages import extraction, shared
 
 ROWS_HEIGHT = 420
 HERE, AWAY = "here", "to fetch"
@@ -23,6 +25,8 @@ def page():
         entry = table(entries)
     with right:
         name, weights = facts(entry)
+    if weights is not None or entry.available or name.endswith(UNTRAINED):
+        extraction.offer(name, weights, entry.layers, entry.width)
     tokens(entry, name, weights)
 
 
@@ -48,13 +52,13 @@ def table(entries):
         {
             "Network": [e.name for e in shown],
             "Weights": [HERE if e.available else AWAY for e in shown],
-            "Trained for": [e.objective for e in shown],
-            "Pictures": [e.training_data for e in shown],
             "Layers": [e.layers for e in shown],
             "Width": [e.width for e in shown],
+            "Million parameters": [e.parameters / 1e6 for e in shown],
+            "Trained for": [e.objective for e in shown],
+            "Pictures": [e.training_data for e in shown],
             "Input": [e.input_size for e in shown],
             "Patch": [e.patch for e in shown],
-            "Million parameters": [e.parameters / 1e6 for e in shown],
             "Library": [e.library for e in shown],
             "Licence": [e.licence for e in shown],
         }
@@ -63,7 +67,9 @@ def table(entries):
         rows, hide_index=True, width="stretch", height=ROWS_HEIGHT, on_select="rerun", selection_mode="single-row",
         key=f"rows {kind} {library} {here}",
         column_config={
-            "Million parameters": st.column_config.NumberColumn(format="%.1f", help="Of the part that is used."),
+            "Million parameters": st.column_config.NumberColumn("Millions", format="%.1f", help="Parameters of the part that is used."),
+            "Trained for": st.column_config.TextColumn(width=210),
+            "Pictures": st.column_config.TextColumn(width=150),
             "Input": st.column_config.NumberColumn(help="Side in pixels that pictures are squashed to."),
             "Patch": st.column_config.NumberColumn(help="Pixels a side that a token of the first layer stands for."),
             "Width": st.column_config.NumberColumn(help="Channels of the widest layer."),
@@ -102,6 +108,7 @@ def facts(entry):
     if st.button("Train an encoder with it", icon=":material/model_training:", width="stretch"):
         st.session_state["network"] = (entry.name, weights)
         st.switch_page("pages/train.py")
+    st.page_link("pages/fine_tune.py", label="Fine-tune a network on labelled pictures", icon=":material/tune:")
     return entry.name + (UNTRAINED if random else ""), None if random else path or None
 
 
@@ -120,18 +127,8 @@ def fetch(entry):
     if st.button(f"Fetch the weights of {entry.name}", icon=":material/download:", width="stretch",
                  help=f"From {entry.source}."):  # fmt: skip
         background.forget(key)
-        background.start(key, lambda task: download(entry.name, task))
+        background.start(key, lambda task: source_of(ENTRIES[entry.name]).fetch(entry.name, task.report))
         st.rerun()
-
-
-def download(name, task):
-    """The work behind the button."""
-    from factortopy.backbones.weights import Stopped
-
-    try:
-        return source_of(ENTRIES[name]).fetch(name, task.report)
-    except Stopped:
-        raise background.Stopped from None
 
 
 @st.fragment(run_every=0.7)
@@ -163,7 +160,10 @@ def tokens(entry, name, weights):
         pictures = offered()
         chosen = st.selectbox("Picture", list(pictures), key="picture")
         st.image(pictures[chosen], width="stretch")
-    key = f"tokens {name} {weights} {chosen}"
+    seen = hashlib.blake2b(
+        pictures[chosen].tobytes(), digest_size=16
+    ).hexdigest()  # another visitor's file may bear the same name
+    key = f"tokens {name} {weights} {seen}"
     task = background.find(key)
     with right:
         if task is None or task.state == "stopped":

@@ -9,8 +9,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import streamlit as st
 
+from factortopy import folders
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
+from factortopy.records import score_text
 from factortopy.runs import find_run, list_runs
 from factortopy.surfaces import full_index
 
@@ -18,6 +20,8 @@ WORDS = {
     "R²": "Brain score R²: share of a place's response to new pictures that the encoder predicts. 1 is perfect, 0 is no "
     "better than the mean, below 0 is worse.",
     "noise ceiling": "The best R² that any model could reach, given how noisy the measurement is.",
+    "challenge": "Metric of the Algonauts 2023 challenge: r² / noise ceiling of each vertex, r below 0 counting 0, at most 1. "
+    "With few test pictures chance alone makes it high.",
     "layer": "Networks work in layers, one after the other. The map shows the one with the largest weight at each place.",
     "confidence": "1: one layer alone is used. 0: all layers are used alike, so the layer's colour means nothing.",
     "scale": "0: a detail of the picture (local token). 1: the picture as a whole (global token).",
@@ -26,6 +30,10 @@ WORDS = {
     "(false discovery rate 5 %).",
 }  # fmt: skip
 HEMISPHERE = ("left", "right")
+SAID = {
+    "queued": "waiting", "running": "training", "stopping": "stopping", "stopped": "stopped", "finished": "finished",
+    "interrupted": "interrupted", "failed": "failed", "unreadable": "cannot be read", "deleted": "deleted",
+}  # fmt: skip
 OWN_AREAS = "FactorTopy's own fit (V1 to V3; hV4 a patch), patches around published centres"
 MORE_ATLASES = (
     "The Benson, Wang and HCP-MMP atlases appear here when neuropythy's files are installed "
@@ -47,6 +55,21 @@ def guard(page):
         page()
     except InputError as error:
         st.error(str(error).replace("$", r"\$"), icon=":material/error:")
+
+
+def say_who_can_reach_it():
+    """A red banner while other machines reach the app; from then on typed paths open the listed folders alone."""
+    address = st.get_option("server.address")
+    if folders.beyond_this_machine(address):
+        folders.confine()
+        st.error(
+            f"Other machines can reach this app (it listens on {plain(address or 'every address')}) and it asks for no password: "
+            "whoever does can train, delete runs, and open the folders that it was given. End it and start it with "
+            "`python3 run.py` alone; to share it, put a proxy with a password in front: docs/security.md.",
+            icon=":material/lock_open:",
+        )
+    elif "X-Forwarded-For" in st.context.headers:  # through a proxy, which is to ask for the password
+        folders.confine()
 
 
 def plain(text):
@@ -114,7 +137,7 @@ def _facts(run):
     ]
     if whole:
         lines.append(
-            f"**Brain score** mean R² {whole['score']:.2f}"
+            f"**Brain score** mean R² {score_text(whole['score'], 2)}"
             + (f" of {whole['ceiling']:.2f} that noise allows" if np.isfinite(whole.get("ceiling") or np.nan) else "")
         )
     st.markdown("  \n".join(lines), help=WORDS["R²"] + " " + WORDS["noise ceiling"])
@@ -222,11 +245,16 @@ def where(encoder, index):
     return f"{', '.join(names) or 'between areas'}, {side} hemisphere, vertex {int(encoder.vertex[index])}"
 
 
+def number_in_address(name):
+    """The whole number that the address gives under a name; None when it gives none that could be meant."""
+    asked = st.query_params.get(name, "")
+    return int(asked) if asked.isdecimal() and len(asked) < 10 else None
+
+
 def chosen_vertex():
     """Row of the whole mesh that is selected, the same on every page; the address says it at first. None: nothing."""
     if "vertex" not in st.session_state:
-        asked = st.query_params.get("vertex", "")
-        st.session_state["vertex"] = int(asked) if asked.isdecimal() else None
+        st.session_state["vertex"] = number_in_address("vertex")
     return st.session_state["vertex"]
 
 

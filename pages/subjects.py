@@ -3,6 +3,7 @@
 import streamlit as st
 
 from factortopy.errors import InputError
+from factortopy.subjects.findings import count
 from pages import shared
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
@@ -11,17 +12,46 @@ DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo 
 def choose(check=True):
     """Subject as ``load_subject`` takes it, and which one of a folder; (None, None) while there is none.
 
-    ``check``: show what is wrong with a folder here, and give it only when it can be trained on.
+    ``check``: show what is wrong with a folder here, and give it only when it can be trained on. The page's address names
+    the subject (``?subject=…&subject_id=…``); another page hands one over that way (``hand_over``).
     """
+    page = "train" if check else "data"
+    given, given_id = st.query_params.get("subject"), st.query_params.get("subject_id")
+    keys = [f"{page} kind", f"{page} folder"]
+    if given and (keys[0] not in st.session_state or given != st.session_state.get(f"{page} told")):
+        st.session_state[keys[0]] = given if given in DEMO else ""
+        st.session_state[keys[1]] = "" if given in DEMO else given
+        st.session_state[f"{page} wanted"] = given_id
+    st.session_state.setdefault(keys[0], "demo-1" if check else "")
+    subject, subject_id = _chosen(keys, check, page)
+    told = {"subject": subject or st.session_state.get(keys[1]) or None, "subject_id": subject_id}
+    st.session_state[f"{page} told"] = told["subject"]
+    for name, value in told.items():
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != value:
+            st.query_params[name] = value
+    return findings(subject, subject_id) if check and subject and subject not in DEMO else (subject, subject_id)
+
+
+def hand_over(subject, subject_id):
+    """Open the Train page with this subject."""
+    st.session_state.pop("train kind", None)
+    told = {"subject": subject} | ({"subject_id": subject_id} if subject_id else {})
+    st.switch_page("pages/train.py", query_params=told)
+
+
+def _chosen(keys, check, page):
+    """(subject, which one of a folder) of the widgets."""
     choice = st.selectbox(
-        "Subject", list(DEMO), index=0 if check else len(DEMO) - 1, format_func=lambda k: DEMO[k] + (" (simulated)" if k else ""),
+        "Subject", list(DEMO), format_func=lambda k: DEMO[k] + (" (simulated)" if k else ""), key=keys[0],
         help="Whose brain. The demo subjects are simulated; a folder may hold Algonauts 2023, NSD or FactorTopy's folder layout.",
     )  # fmt: skip
     if choice:
         st.caption("Simulated: 3,000 rendered pictures, rendered at the first use (about a minute).")
         return choice, None
     path = st.text_input(
-        "Folder", placeholder="path of a data set, such as data/subj01", help="A folder on this machine."
+        "Folder", placeholder="path of a data set, such as data/subj01", help="A folder on this machine.", key=keys[1]
     ).strip()
     if not path:
         st.caption("Paste the path of the folder on this machine; what is in it is shown here.")
@@ -33,20 +63,70 @@ def choose(check=True):
     except InputError as error:
         st.error(shared.plain(error))
         return None, None
-    subject_id = None
-    if len(several) > 1:
-        subject_id = st.selectbox("Which subject", several, help="The folder holds several.")
-    return findings(path, subject_id) if check else (path, subject_id)
+    if len(several) < 2:
+        return path, None
+    wanted = st.session_state.get(f"{page} wanted")
+    start = several.index(wanted) if wanted in several else 0
+    return path, st.selectbox("Which subject", several, index=start, help="The folder holds several.")
 
 
 def findings(path, subject_id):
-    """What is in the folder; (path, subject id) when it can be trained on."""
+    """What is in the folder, in a sentence with the details folded; (path, subject id) when it can be trained on."""
     found = checked(path, subject_id)
-    for name, value in found.facts.items():
-        st.markdown(f"**{shared.plain(name)}** {shared.plain(value)}")
+    if found.sentence():
+        st.caption(shared.plain(found.sentence()))
     for problem in found.problems:
-        (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
+        if problem.severity == "stops":
+            st.error(shared.plain(problem.line()))
+    warnings = sum(problem.severity != "stops" for problem in found.problems)
+    if found.facts or warnings:
+        with st.expander("What was found" + (f", {count(warnings, 'warning')}" if warnings else "")):
+            render(found, stops=False)
     return (None, None) if found.stops else (path, subject_id)
+
+
+def render(found, stops=True):
+    """What was found in a data set: problems (those that stop a training first), facts, and a table of its areas."""
+    for problem in sorted(found.problems, key=lambda p: p.severity != "stops"):
+        if stops or problem.severity != "stops":
+            (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
+    told = {name: str(text) for name, text in found.facts.items() if not (found.areas and name == "ROIs")}
+    if found.areas and "noise ceiling" in told:
+        told["noise ceiling"] = told["noise ceiling"].split(" (")[0]
+    if told:
+        st.table({"": list(told), "found": [shared.plain(text) for text in told.values()]}, hide_index=True)
+    if found.areas:
+        _areas(found.areas)
+
+
+def _areas(areas):
+    import pandas as pd
+
+    def table(some, folded=False):
+        rows = [
+            {"area": a.name, **({"part of": a.part_of} if folded else {}), "vertices": a.vertices, "ceiling": a.ceiling}
+            for a in some
+        ]
+        st.dataframe(
+            pd.DataFrame(rows).dropna(axis=1, how="all"), hide_index=True, width="stretch",
+            column_config={"ceiling": st.column_config.NumberColumn("noise ceiling", format="%.2f", help=shared.WORDS["noise ceiling"])},
+        )  # fmt: skip
+
+    table([area for area in areas if not area.part_of])
+    parts = [area for area in areas if area.part_of]
+    if parts and st.toggle(
+        f"Their parts ({len(parts)})", help="V1v and V1d are parts of V1, FFA-1 and FFA-2 of FFA, and so on."
+    ):
+        table(parts, folded=True)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def kinds_of_trials(path, subject_id):
+    """How many choices of trials the data set offers."""
+    from factortopy.subjects import demo_number
+    from factortopy.subjects.layouts import find
+
+    return 1 if demo_number(path) else len(find(path, subject_id)[0].trials)
 
 
 @st.cache_data(ttl=60, show_spinner="Looking through the folder …")

@@ -18,7 +18,7 @@ def panel(run, encoder):
     with left, st.expander("Take it away", icon=":material/download:"):
         out(run)
     with middle, st.expander("Lay my own map over it", icon=":material/layers:"):
-        overlay(encoder)
+        overlay(encoder.density)
     with right, st.expander("Open a run that was sent to me", icon=":material/upload:"):
         bring()
 
@@ -58,27 +58,38 @@ def waiting(key):
     st.progress(0.0, text="Drawing; a film and print pictures take half a minute each")
 
 
-def overlay(encoder):
-    """A visitor's map on the same surface."""
-    from factortopy.view import brain_view, whole_rois
+def overlay(density):
+    """Where a visitor's own maps come in; ``overlays`` puts them on the brain."""
+    st.file_uploader("GIFTI, MGH or .npy, one or both hemispheres", type=["gii", "mgh", "mgz", "npy"], key="overlay",
+                     accept_multiple_files=True, help="On fsaverage, fsaverage6 or fsaverage5. The name says the hemisphere "
+                     "(lh, rh, hemi-L), unless the file does. The map joins the others above the brain.")  # fmt: skip
+    maps, notices, error = overlays(density)
+    if error:
+        st.error(shared.plain(error))
+    elif maps:
+        st.caption(f"On the brain above, as {shared.plain(', '.join(dict.fromkeys(one.group for one in maps)))}.")
+    for notice in notices:
+        st.caption(shared.plain(notice))
+
+
+def overlays(density):
+    """Maps of the files that were given, sentences to say, and what is wrong with them or None."""
     from factortopy.view.overlay import read_overlays
 
-    files = st.file_uploader("GIFTI, MGH or .npy, one or both hemispheres", type=["gii", "mgh", "mgz", "npy"], key="overlay",
-                             accept_multiple_files=True, help="On fsaverage, fsaverage6 or fsaverage5. The name says the hemisphere "
-                             "(lh, rh, hemi-L), unless the file does.")  # fmt: skip
-    if not files:
-        return
-    try:
-        found = read_overlays([(f.name, f.getvalue()) for f in files])
-        maps = [one for part in found for one in part.maps(density=encoder.density)]
-        notices = [notice for part in found for notice in part.notices]
-    except InputError as error:
-        st.error(shared.plain(error))
-        return
-    for notice in dict.fromkeys(notices):
-        st.caption(shared.plain(notice))
-    brain_view(maps, rois=whole_rois(encoder.rois, encoder.hemi, encoder.vertex, encoder.density), key="overlay brain", height=360,
-               group="explore", density=encoder.density, report=())  # fmt: skip
+    files = st.session_state.get("overlay") or []
+    key = density, *(file.file_id for file in files)
+    known = st.session_state.get("overlay maps")
+    if known is None or known[0] != key:
+        maps, notices, error = [], [], None
+        try:
+            for part in read_overlays([(f.name, f.getvalue()) for f in files]) if files else []:
+                part = part.at(density)
+                maps += part.maps(density)
+                notices += part.notices
+        except InputError as wrong:
+            maps, notices, error = [], [], str(wrong)
+        known = st.session_state["overlay maps"] = key, (maps, list(dict.fromkeys(notices)), error)
+    return known[1]
 
 
 def bring():

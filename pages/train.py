@@ -1,5 +1,7 @@
 """Train: make a new encoder, watch its map form."""
 
+import shutil
+
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -7,21 +9,24 @@ import streamlit as st
 from factortopy import jobs
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
+from factortopy.home import home
+from factortopy.records import duration, score_text
 from factortopy.runs import ACTIVE, find_run, list_runs
+from factortopy.tokens import disk_size, size_text
 from pages import shared, subjects
 
 HEIGHT = 520
 STAGES = {
     "pictures": "Preparing the subject and its pictures",
+    "weights": "Fetching the network's weights",
     "features": "Showing the pictures to the network",
     "fit": "Fitting the encoder",
     "score": "Scoring it on pictures it has not seen",
 }
-SAID = {
-    "queued": "waiting", "running": "training", "stopping": "stopping", "stopped": "stopped", "finished": "finished",
-    "interrupted": "interrupted", "failed": "failed", "unreadable": "cannot be read", "deleted": "deleted",
-}  # fmt: skip
 DENSITIES = {"164k": "all vertices", "41k": "a quarter of them", "10k": "a quick look"}
+TRIALS = {
+    "single": "each by itself", "mean": "the mean of a picture's repeats", "paper": "as in the paper: without the last sessions",
+}  # fmt: skip
 MODEL_NAMES = {
     "factorized": "factorized, topological", "classtoken": "baseline: class tokens", "patchtoken": "baseline: patch tokens",
     "gnetvit": "baseline: GNet masks", "ridge": "baseline: pooled ridge",
@@ -32,6 +37,8 @@ def page():
     jobs.wake()
     with st.sidebar:
         form()
+        st.page_link("pages/sweep.py", label="Many at once: a sweep", icon=":material/grid_view:")
+        st.page_link("pages/fine_tune.py", label="Fine-tune a network first", icon=":material/tune:")
     watch()
 
 
@@ -61,6 +68,11 @@ def form():
                 "Surface", ("164k", "41k", "10k"), format_func=DENSITIES.get, help="Coarser data stay as they are. A quick look takes "
                 "the vertices that belong to the coarse surface too, a sixteenth of all.",
             )  # fmt: skip
+        trials = None
+        if subject and subjects.kinds_of_trials(subject, subject_id) > 1:
+            trials = st.selectbox(
+                "Trials", TRIALS, format_func=TRIALS.get, help="NSD showed most pictures three times."
+            )
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
         pictures = st.number_input(
             "Pictures", 0, 100_000, 0, step=100, help="How many of the subject's pictures are used, 10 at least; 0 takes all. "
@@ -69,6 +81,11 @@ def form():
         steps = st.number_input(
             "Steps", 0, 100_000, 0, disabled=not steps_matter,
             help="Steps of the optimiser; 0 takes the recipe's own number (fast 180, paper 60,000).",
+        )  # fmt: skip
+        pca = st.number_input(
+            "Principal components a layer", 0, 10_000, 0, step=32, disabled=model == "ridge",
+            help="Keeps so many numbers of each token on disk in place of all channels, learnt from training pictures; 0 keeps "
+            "all. For large networks and many pictures: docs/networks.md.",
         )  # fmt: skip
         select = st.multiselect(
             "What each point learns", FACTORS, FACTORS, disabled=not factorized,
@@ -82,10 +99,10 @@ def form():
             "Places a point looks at", 1, 9, 1, disabled=not factorized or "space" not in select,
             help="With more than one, what is seen there is averaged.",
         )  # fmt: skip
-    cost(subject, backbone, recipe, model, int(pictures), int(steps))
+    cost(subject, backbone, recipe, model, int(pictures), int(steps), int(pca))
     settings = {
-        "subject": subject, "subject_id": subject_id, "density": density, "backbone": backbone, "weights": weights,
-        "seed": int(seed), "pictures": int(pictures) or None, "model": model,
+        "subject": subject, "subject_id": subject_id, "density": density, "trials": trials, "backbone": backbone, "weights": weights,
+        "seed": int(seed), "pictures": int(pictures) or None, "model": model, "pca": None if model == "ridge" else int(pca) or None,
     }  # fmt: skip
     if steps_matter:
         settings |= {"recipe": recipe, "steps": int(steps) or None}
@@ -121,6 +138,13 @@ def choose_network():
         "Network", options, format_func=lambda k: said.get(k, k), index=options.index(own) if own else 0,
         help="Whose layers are painted. The demo networks have seen rendered drawings only.",
     )  # fmt: skip
+    if name in fetched and not (name == given and file):
+        entry = next(entry for entry in entries if entry.name == name)
+        st.caption(
+            f"Its weights, about {entry.parameters * 4e-6:,.0f} MB, are not on this machine. The training fetches them first, from "
+            f"{shared.plain(entry.source)}. Without a connection: name a file on the Networks page."
+        )
+        st.page_link("pages/networks.py", label="Fetch them, or name a file", icon=":material/download:")
     if name != "timm/…":
         return name, file if name == given and file != "untrained" else None
     typed = st.text_input(
@@ -135,7 +159,7 @@ def choose_network():
     return typed, weights or None
 
 
-def cost(subject, backbone, recipe, model, pictures, steps):
+def cost(subject, backbone, recipe, model, pictures, steps, pca):
     """What it will take, before it starts; from what was measured on two cores without a GPU (docs/benchmarks.md)."""
     if subject and subject.startswith("demo") and backbone and backbone.startswith("demo"):
         n = min(pictures or 3000, 3000)
@@ -147,7 +171,17 @@ def cost(subject, backbone, recipe, model, pictures, steps):
             "network's tokens. They are kept, so a second training on the same pictures is quicker."
         )
     elif subject and backbone:
-        st.caption("Tokens of every layer are kept on disk: about 1.2 MB a picture for a network of the size of ViT-B.")
+        from factortopy.backbones import UNTRAINED, list_backbones
+
+        entry = next((e for e in list_backbones() if e.name == backbone.removesuffix(UNTRAINED)), None)
+        layers, width = (entry.layers, entry.width) if entry else (12, 768)
+        n = pictures or (3000 if subject.startswith("demo") else 10_000)
+        size = size_text(disk_size(layers, width, n, pca or None))
+        st.caption(
+            f"Tokens of every layer are kept on disk: {size} at most for {n:,} pictures"
+            f"{'' if entry else ' and a network of the size of ViT-B'}; {size_text(shutil.disk_usage(home()).free)} are free. How long "
+            "they take here: Networks, “Show its layers”."
+        )
 
 
 # ---------------------------------------------------------------- what is training
@@ -170,7 +204,7 @@ def watch():
     names = list(runs)
     wanted = st.session_state.get("watched")
     start = names.index(wanted) if wanted in runs else names.index(active[0]) if active else 0
-    name = st.selectbox("Run", names, index=start, format_func=lambda n: f"{n} · {SAID[runs[n].status]}", key="watched run "
+    name = st.selectbox("Run", names, index=start, format_func=lambda n: f"{n} · {shared.SAID[runs[n].status]}", key="watched run "
                         + str(wanted), label_visibility="collapsed")  # fmt: skip
     panel(name)
     with st.expander(f"All runs ({len(runs)})"):
@@ -216,12 +250,13 @@ def headline(run, status, reason, progress):
         stage, total = progress.get("stage"), progress.get("total")
         step = progress.get("step") or 0
         share = min(1.0, step / total) if total else 0.0
-        text = STAGES.get(stage, "Starting") + (f": {step:,} of {total:,}" if total else "")
+        unit, word = (1_000_000, " MB") if stage == "weights" else (1, "")
+        text = STAGES.get(stage, "Starting") + (f": {step // unit:,} of {total // unit:,}{word}" if total else "")
         remaining = progress.get("remaining")
         if remaining is not None:
-            text += f" · about {said_seconds(remaining)} left"
+            text += f" · about {duration(remaining)} left"
         if stage == "fit" and progress.get("val_score") is not None:
-            text += f" · validation R² {progress['val_score']:.3f}"
+            text += f" · validation R² {score_text(progress['val_score'])}"
         st.progress(share, text=text if status == "running" else "Stopping; what was learnt is kept")
         if run.hung:
             st.warning("No sign of life for ten minutes. Stop it and resume it.", icon=":material/heart_broken:")
@@ -230,16 +265,12 @@ def headline(run, status, reason, progress):
         st.progress(0.0, text=f"Waiting: number {position} in the queue" if position else "Waiting for its turn")
     elif status == "finished":
         whole = next((row for row in run.info.get("scores") or [] if row["roi"] == "all"), None)
-        score = f": mean R² {whole['score']:.3f} on pictures it has not seen" if whole else ""
+        score = f": mean R² {score_text(whole['score'])} on pictures it has not seen" if whole else ""
         st.success(f"Finished{score}." + (" Simulated subject." if run.info.get("simulated") else ""))
     else:
         (st.error if status in ("failed", "unreadable") else st.warning)(
-            f"{SAID[status].capitalize()}. {shared.plain(reason or '')}"
+            f"{shared.SAID[status].capitalize()}. {shared.plain(reason or '')}"
         )
-
-
-def said_seconds(seconds):
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def buttons(run, status):
@@ -341,11 +372,11 @@ def table(runs):
         try:
             info = run.info
         except InputError:
-            rows.append({"run": run.name, "status": SAID["unreadable"]})
+            rows.append({"run": run.name, "status": shared.SAID["unreadable"]})
             continue
         whole = next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
         rows.append(
-            {"run": run.name, "status": SAID[run.status], "subject": info.get("subject"), "network": info.get("backbone"),
+            {"run": run.name, "status": shared.SAID[run.status], "subject": info.get("subject"), "network": info.get("backbone"),
              "seed": info.get("seed"), "mean R²": whole.get("score"), "minutes": (info.get("seconds") or 0) / 60}
         )  # fmt: skip
     st.dataframe(

@@ -1,13 +1,12 @@
 """Your pictures: what would this brain answer to my picture?"""
 
-from pathlib import Path
-
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
+from factortopy.folders import files_in
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
 from pages import shared, video
@@ -127,13 +126,10 @@ def sources(uploads, folder):
         except InputError as error:
             st.error(shared.plain(error))
     if folder:
-        path = Path(folder).expanduser()
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS) if path.is_dir() else []
-        if not found:
-            st.error(
-                f"{shared.plain(folder)}: expected a folder with pictures ({', '.join(ENDINGS)}), found none there."
-            )
-        yield from found
+        try:
+            yield from files_in(folder, ENDINGS)
+        except InputError as error:
+            st.error(shared.plain(error))
 
 
 def read(uploads, folder):
@@ -253,7 +249,7 @@ def details(encoder, pictures, response, first, second):
     """Beside the brain: the pictures, the clicked vertex, bars by area."""
     shown = [name for name in (first, second) if name]
     for column, name in zip(st.columns(2), shown, strict=False):
-        column.image(pictures[name], caption=name, width="stretch")
+        column.image(pictures[name], caption=shared.plain(name), width="stretch")
     index = shared.vertex_at(encoder, shared.chosen_vertex())
     if index is None:
         st.caption("Click the brain to read one place's response. 0 is its mean over pictures, 1 a standard deviation.")
@@ -309,11 +305,11 @@ def channels(encoder, pixels, name):
                             help="An area's channels in three colours: like colours are read alike. A single place's in grey: bright "
                             "where the picture drives it.")  # fmt: skip
     columns = st.columns(8)
-    columns[0].image(square(pixels), caption=name, width="stretch")
+    columns[0].image(square(pixels), caption=shared.plain(name), width="stretch")
     for column, place in zip(columns[1:], chosen, strict=False):
         rows = np.array([index]) if place == "the clicked place" else np.flatnonzero(encoder.rois[place])
         try:
-            column.image(channel_picture(encoder, pixels, rows), caption=place, width="stretch")
+            column.image(channel_picture(encoder, pixels, rows), caption=shared.plain(place), width="stretch")
         except InputError as error:
             column.error(shared.plain(error))
 

@@ -395,7 +395,7 @@ def test_a_proxy_that_never_answers_is_told_in_seconds(own_hub):
         with pytest.raises(InputError) as caught:
             load_backbone("timm/test_vit")
         said(caught, "did not answer", "demo-vit")
-        assert 1 < time.monotonic() - start < 9
+        assert 1 < time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize(

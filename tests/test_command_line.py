@@ -15,7 +15,20 @@ from factortopy.commands import Ticker, duration, progress_line
 from factortopy.home import runs_dir
 from factortopy.runs import Run
 
-VERBS = ("check", "extract", "train", "score", "simulate", "maps", "export", "compare", "report")
+VERBS = (
+    "check",
+    "extract",
+    "train",
+    "score",
+    "simulate",
+    "work",
+    "maps",
+    "export",
+    "compare",
+    "report",
+    "finetune",
+    "sweep",
+)
 
 
 @pytest.fixture(scope="module")

@@ -216,6 +216,10 @@ def test_a_killed_extraction_is_never_taken_for_whole(killed_at, kept):
     assert process.returncode == -9
     (folder,) = folders()
     assert (folder / "local-00.npy").exists() and not (folder / "done.json").exists()
+    if (folder / "progress.json").exists():  # a slow machine keeps more: it marks every ten seconds as well
+        marked = json.loads((folder / "progress.json").read_text())["done"]
+        assert kept <= marked < killed_at + 64
+        kept = marked
     network, images = SmallNetwork(), pictures(2300, 8)
     same(extract(network, images), compute(SmallNetwork(), images))
     assert network.pictures == 1 + 2300 - kept

@@ -267,7 +267,7 @@ def test_two_workers_are_one(children):
 
 
 def test_hung_trainer_is_flagged_and_can_be_stopped(children, monkeypatch):
-    monkeypatch.setattr("factortopy.runs.HUNG_SECONDS", 1.0)
+    monkeypatch.setattr("factortopy.jobfolder.HUNG_SECONDS", 1.0)
     monkeypatch.setattr(worker, "GRACE_SECONDS", 1.0)
     run = jobs.submit(LONG, start=False)
     served = threading.Thread(target=worker.see_through, args=(run.name,))

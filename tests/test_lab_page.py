@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from in_process import serve
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
@@ -16,7 +17,8 @@ SHIPPED = "demo-vit_demo-1"
 
 
 @pytest.fixture
-def lab():
+def lab(monkeypatch):
+    serve(monkeypatch)
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     return at.run().switch_page("pages/lab.py").run()
 

@@ -42,3 +42,12 @@ def test_an_address_opens_its_lesson():
     at.query_params["lesson"] = "7"
     at.switch_page("pages/learn.py").run()
     assert LESSONS[6].question in words(at)
+
+
+def test_one_comes_back_to_the_lesson_and_to_what_one_expected(page):
+    page.button(key="next 0").click().run()
+    page.text_area(key="guess 1").set_value("The *left* side.").run()
+    page.switch_page("pages/explore.py").run()
+    page.switch_page("pages/learn.py").run()
+    assert LESSONS[1].question in words(page) and page.text_area(key="guess 1").value == "The *left* side."
+    assert r"You expected:* The \*left\* side" in words(page)

@@ -219,7 +219,7 @@ def test_a_film_is_sampled_in_its_time(tmp_path):
     assert {0, 1, 97, 98, 99} <= set(unused)
     again = load_subject(folder)  # from the kept frames
     assert np.array_equal(again.image(30), subject.image(30))
-    assert "100 TRs of 1 s in 1 run(s), 1 film(s)" in " ".join(check(folder).lines())
+    assert "100 TRs of 1 s in 1 run, 1 film" in " ".join(check(folder).lines())
 
 
 @pytest.mark.parametrize(

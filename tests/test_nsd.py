@@ -234,8 +234,9 @@ def test_check_reads_no_responses_and_says_what_load_says(root, monkeypatch):
     assert facts["vertices"].startswith(f"{(subject.hemi == 0).sum():,} left, {(subject.hemi == 1).sum():,} right")
     assert f"V1 {subject.rois['V1'].sum()}" in facts["ROIs"]
     assert facts["noise ceiling"].startswith(f"mean {subject.noise_ceiling.mean():.2f} (V1 ")
-    assert [p.line() for p in findings.problems] == [p.line() for p in subject.warnings]
-    assert len(findings.problems) == 2 and "GB to" in facts["notes"]
+    *problems, few = (p.line() for p in findings.problems)
+    assert problems == [p.line() for p in subject.warnings] and "100 training pictures" in few
+    assert len(problems) == 2 and "GB to" in facts["notes"]
 
 
 # ---------------------------------------------------------------- recognised, also from above and below (1)
@@ -301,3 +302,28 @@ def test_arguments(root):
     with pytest.raises(InputError, match="expected subj01 to subj08"):
         load_nsd(root, "subj09")
     assert ft.load_subject is subjects.load_subject
+
+
+def test_what_a_trial_is_can_be_chosen_by_name(root):
+    single, mean = (subjects.load_subject(root, density="10k", trials=word) for word in ("single", "mean"))
+    assert single.n_trials == 36 and mean.n_trials == mean.n_images == single.n_images
+    first = single.image_index == 0
+    np.testing.assert_allclose(mean.responses[0], single.responses[first].mean(0), atol=1e-5)
+    settings = {"subject": str(root), "density": "10k", "trials": "mean"}
+    assert subjects.subject_of(settings).n_trials == mean.n_trials
+    findings = check_module.check(str(root), density="10k", trials="often")
+    assert findings.stops and "expected single or mean or paper, found 'often'" in findings.problems[0].line()
+    with pytest.raises(InputError, match="trials: expected single, found 'mean' for a demo subject"):
+        subjects.load_subject("demo", trials="mean")
+
+
+def test_a_first_look_reads_the_first_sessions_only(root):
+    found = nsd.examine(root / BETAS.format("subj01").split("/fsaverage")[0])
+    part, words = nsd.sample(found, "10k")
+    sessions = sorted({int(k) for k in part.session})
+    assert len(sessions) < 3 and words == f"in session {', '.join(map(str, sessions))}"
+    same = load_nsd(root, "subj01", sessions=sessions)
+    np.testing.assert_array_equal(part.responses, same.responses)
+    np.testing.assert_array_equal(part.image_index, same.image_index)
+    for i in (0, part.n_images - 1):
+        np.testing.assert_array_equal(part.image(i), same.image(i))

@@ -3,7 +3,8 @@
 import numpy as np
 
 from factortopy.analysis.order import picture_order
-from factortopy.subjects.subject import Subject
+from factortopy.subjects.movies import Film, Frames
+from factortopy.subjects.subject import Split, Subject
 
 
 def subject(shift=0, n=150, noise=0.5, images=True, seed=0):
@@ -29,6 +30,26 @@ def test_shifted_order_is_noticed():
     for shift in (1, -1, 3):
         found = picture_order(subject(shift))
         assert found.suspicious and "may be wrong" in found.sentence()
+
+
+def watched(delays, n=150, seed=0):
+    """A film of one frame a TR, to which the brain answers 3 TRs later."""
+    made = subject(n=n, noise=0.3, seed=seed)
+    rows = np.arange(n)
+    film = Film(rows[:, None], np.zeros(n, int), np.zeros(n, int), rows, rows * 2.0, 2.0, delays, Frames([np.stack(made.images)],
+                np.stack([np.zeros(n, int), rows], 1)))  # fmt: skip
+    answers = np.roll(made.responses, 3, 0)
+    return Subject(answers, film.images(), made.hemi, made.vertex, split=Split(rows[:100], rows[100:120], rows[120:]),
+                   image_index=film.image_index, film=film)  # fmt: skip
+
+
+def test_a_film_is_looked_at_after_its_delays():
+    found = picture_order(watched((3,)))
+    assert found.as_given > 0.3 > found.shifted and not found.suspicious and "3 TRs (6 s) later" in found.sentence()
+    several = picture_order(watched((2, 3, 4, 5), n=300))
+    assert several.as_given > 0.1 and not several.suspicious and "2 to 5 TRs (4 to 10 s)" in several.sentence()
+    early = picture_order(watched((0,)))
+    assert early.suspicious and "onsets or delays may be wrong" in early.sentence()
 
 
 def test_noise_says_that_nothing_can_be_told():

@@ -33,6 +33,21 @@ def test_normalised_score_is_the_share_of_the_ceiling():
     assert np.isnan(scores.normalised(np.zeros(3), None)).all()
 
 
+def test_challenge_metric_by_hand():
+    r = np.array([0.6, -0.5, 0.9, np.nan, 0.3, 0.3, 0.2], np.float32)
+    ceiling = np.array([0.72, 0.5, 0.5, 0.4, np.nan, 0.0, 0.16])
+    # 0.36 / 0.72; below 0; 0.81 / 0.5 clipped; a prediction that never changes; unknown; no ceiling; 0.04 / 0.16
+    np.testing.assert_allclose(scores.challenge(r, ceiling), [0.5, 0, 1, 0, np.nan, np.nan, 0.25], atol=1e-6)
+    assert np.isnan(scores.challenge(r, None)).all() and len(scores.challenge(None, ceiling)) == 0
+    assert np.isnan(scores.challenge(np.full(2, np.nan), np.ones(2))).all()  # scored before r was kept
+    encoder = made(np.full(N, 0.25))
+    encoder.scores["pearson"] = np.where(np.arange(N) < N // 4, 0.5, 0.1).astype(np.float32)
+    encoder.noise_ceiling = np.full(N, 0.5)
+    row = analysis.by_roi(encoder)[-1]
+    assert row["challenge"] == pytest.approx((0.5 * (N // 4) + 0.02 * (N - N // 4)) / N)
+    assert row["challenge_median"] == pytest.approx(0.02)
+
+
 def test_table_has_new_columns_and_old_runs_leave_them_empty():
     encoder = made(np.full(N, 0.25))
     rows = {row["roi"]: row for row in analysis.by_roi(encoder)}

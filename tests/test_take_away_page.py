@@ -44,6 +44,10 @@ def test_an_own_map_is_laid_over(explore):
     np.save(data, np.linspace(0, 1, 10242, dtype=np.float32))
     uploader(explore, "GIFTI").upload("lh.curvature.npy", data.getvalue(), "application/octet-stream").run()
     assert not explore.exception and not explore.error
+    assert "On the brain above, as lh" in words(explore)
+    maps, notices, error = explore.session_state["overlay maps"][1]
+    assert [one.group for one in maps] == ["lh.curvature.npy"] and not notices and error is None
+    assert explore.session_state["overlay shown"] == maps[0].stamp
 
 
 @pytest.mark.parametrize("content", [b"no map", np.lib.format.magic(1, 0) + b"cut"])

@@ -196,7 +196,7 @@ print("status", run.status, "finished before the kill", survived)
 
 @pytest.mark.parametrize(
     ("kills", "seed"),
-    [(10, 1), pytest.param(100, 2, marks=pytest.mark.slow), pytest.param(100, 3, marks=pytest.mark.slow)],
+    [pytest.param(100, seed, marks=pytest.mark.slow) for seed in (2, 3)],  # ten in the ordinary run: test_kills.py
 )
 def test_killed_at_any_moment(tmp_path, kills, seed):
     words = [sys.executable, "-c", KILLS, str(tmp_path / "a"), str(kills), str(seed)]

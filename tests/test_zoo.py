@@ -63,8 +63,18 @@ def test_the_docs_have_every_row():
     for entry in list_backbones():
         (line,) = [line for line in lines if line.startswith(f"| `{entry.name}` |")]
         for fact in (f"{entry.layers} × {entry.width}", f"{entry.input_size}, {entry.patch}", f"{entry.parameters / 1e6:,.1f}",
-                     entry.objective, entry.training_data, entry.licence, entry.model):  # fmt: skip
+                     entry.objective, entry.training_data, entry.licence, entry.model, entry.library,
+                     place(entry.source)):  # fmt: skip
             assert fact in line, (entry.name, fact)
+    listed = [line.split("`")[1] for line in lines if line.startswith("| `") and line.count(" | ") == 8]
+    assert listed == [entry.name for entry in list_backbones()]  # and no other, in this order
+
+
+def place(source):
+    """Where weights are published as the table has it: a repository of the hub, a server, a module of ours."""
+    if source.startswith("huggingface.co/"):
+        return "hub: " + source.removeprefix("huggingface.co/")
+    return source.split("/")[2] if "://" in source else source
 
 
 @pytest.mark.parametrize("entry", [e for e in ROWS if e.name not in MOCO], ids=ids)

@@ -77,6 +77,17 @@ def test_weights_that_cannot_be_fetched_are_said(networks):
     assert "model hub" in at.error[0].value and "Traceback" not in at.error[0].value
 
 
+def test_train_says_what_is_to_be_fetched_and_what_it_takes(networks):
+    at = networks.switch_page("pages/train.py").run()
+    box = next(box for box in at.selectbox if box.label == "Network")
+    at = box.set_value("clip-l").run()
+    said = words(at).replace("\\", "")
+    assert "Its weights, about 345 MB, are not on this machine" in said and "laion/CLIP-ViT-B-16" in said
+    assert "3.6 GB at most for 3,000 pictures" in said and "are free" in said and not at.exception
+    at = next(box for box in at.number_input if box.label.startswith("Principal components")).set_value(64).run()
+    assert "299.5 MB" in words(at) or "0.3 GB at most for 3,000 pictures" in words(at)
+
+
 # ---------------------------------------------------------------- the colours
 
 

@@ -212,6 +212,52 @@ def test_a_file_that_does_not_fit_says_why(tmp_path, write, words):
     said(caught, "my weights.safetensors", "tiny_vit_for_tests", *words)
 
 
+def torch_file(change=None, tail=None):
+    """A writer of a PyTorch file of good tensors, changed or cut."""
+
+    def write(path):
+        tensors = zoo.shaken(tiny_vit()).state_dict()
+        held = tensors if change is None else change(dict(tensors))
+        torch.save(held, path)
+        path.write_bytes(path.read_bytes()[:tail])
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "write, words",
+    [
+        (torch_file(tail=20_000), ("cannot be read",)),
+        (torch_file(tail=3), ("cannot be read",)),
+        (torch_file(lambda t: list(t.values())), ("no tensors",)),
+        (torch_file(lambda t: {"epoch": 3, "lr": 0.1}), ("no tensors",)),
+        (torch_file(lambda t: 7), ("no tensors",)),
+        (torch_file(lambda t: {k: v for k, v in t.items() if k != "class_token"}), ("1 missing (class_token)",)),
+        (
+            torch_file(lambda t: t | {"encoder.ln.weight": torch.full((32,), float("nan"))}),
+            ("encoder.ln.weight", "NaN"),
+        ),
+        (
+            torch_file(lambda t: t | {"encoder.ln.weight": torch.ones(32, dtype=torch.int8)}),
+            ("encoder.ln.weight is torch.int8",),
+        ),
+        (torch_file(lambda t: t | {"encoder.ln.weight": torch.ones(32, 32, 32)}), ("(32, 32, 32) instead of (32,)",)),
+        (torch_file(lambda t: {1: torch.ones(2), "class_token": torch.ones(2)}), ("missing",)),
+        (lambda path: path.write_text("<html>log in</html>"), ("web page",)),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\nsize 3\n"), ("git lfs pull",)),
+        (lambda path: path.write_bytes(b""), ("cannot be read",)),
+        (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(500)), ("cannot be read",)),
+        (lambda path: path.write_bytes(b"\x80\x02" + b"(" * 100_000), ("cannot be read",)),
+    ],
+)
+def test_a_pytorch_file_that_does_not_fit_says_why(tmp_path, write, words):
+    path = tmp_path / "vit.pth"
+    write(path)
+    with pytest.raises(InputError) as caught:
+        load_torchvision("tiny_vit_for_tests", path)
+    said(caught, "vit.pth", "tiny_vit_for_tests", *words)
+
+
 @pytest.mark.parametrize("network", ["torchvision", "open_clip", "timm", "sd"])
 @pytest.mark.parametrize("inside", ["alone", "state_dict"])
 def test_code_in_a_checkpoint_is_not_run(tmp_path, network, inside):

@@ -13,14 +13,17 @@ from factortopy.analysis.comparison import (
 from factortopy.analysis.gallery import Gallery, make_gallery, read_gallery
 from factortopy.analysis.hierarchy import hierarchy
 from factortopy.analysis.order import picture_order
-from factortopy.analysis.scores import brain_score, by_roi, held_out, predicted, score_run
+from factortopy.analysis.scores import brain_score, by_roi, challenge, held_out, predicted, score_run
+from factortopy.analysis.tuning import before_after, lost, score_against
 
 __all__ = [
     "Gallery",
     "agreement",
+    "before_after",
     "best_network",
     "brain_score",
     "by_roi",
+    "challenge",
     "channel_clusters",
     "channel_diversity",
     "channel_image",
@@ -31,10 +34,12 @@ __all__ = [
     "hierarchy",
     "layer_shares",
     "layer_shift",
+    "lost",
     "make_gallery",
     "picture_order",
     "predicted",
     "read_gallery",
+    "score_against",
     "score_run",
     "scores_by_roi",
 ]

@@ -33,7 +33,8 @@ def checklist(seen):
         What a report measured; a key that is missing was not. networks {name: {"trained": bool}}; scores (rows of
         ``scores_by_roi``); distance (rows of ``distance_to_best``); slopes (rows: network, slope, slope from, slope to);
         scale {name: (early, late)}; contralateral {name: share}; hemispheres, diversity {name: rows}; ablation (rows),
-        topology {"smooth", "score": (with, without)}, seeds {"layer_r"}, decay, data (rows), single {"equal", "chance", "r"}.
+        topology {"smooth", "score": (with, without)}, seeds {"layer_r"}, decay, data (rows), single {"equal", "chance", "r"}, tuning (rows
+        of ``lost``, r), accuracy (rows of ``score_against``), steps {words: (early, late)}.
 
     Returns
     -------
@@ -335,27 +336,58 @@ def clip_leads(seen):
 
 
 def tuning_forgets(seen):
+    rows, r = seen.get("tuning") or ((), float("nan"))
+    known = [row for row in rows if np.isfinite(row["slope"]) and np.isfinite(row["share lost"])]
+    outcome = f"needs three networks or more, each before and after fine-tuning; found {len(known)}"
+    if np.isfinite(r):
+        told = "; ".join(f"{row['network']} slope {row['slope']:.2f}, {row['share lost']:+.0%} lost" for row in known)
+        outcome = bool(r < 0), f"rank correlation {r:+.2f}; {told}"
     return _finding(
         "Networks ordered as the brain is forget less when they are fine-tuned",
         "abstract, Fig. 6, short paper",
-        (),
-        "rank correlation of slope with the score that is kept after fine-tuning is positive",
-        f"needs each network before and after fine-tuning with its accuracy: {NSD}",
+        ("slope-lost",),
+        "the rank correlation of slope with the share of the score that is lost is negative",
+        outcome,
+    )
+
+
+def score_follows_accuracy(seen):
+    rows = {row["roi"]: row for row in seen.get("accuracy") or () if np.isfinite(row["r"])}
+    known = [name for name in LEVELS if name in rows]
+    outcome = "needs the accuracy of three networks or more (fine-tuned here, or report --accuracy), V1 and EBA"
+    if "V1" in known and "EBA" in known:
+        outcome = (
+            bool(rows["EBA"]["r"] > rows["V1"]["r"]),
+            ", ".join(f"{name} r {rows[name]['r']:+.2f}" for name in known),
+        )
+    return _finding(
+        "Scores of late areas go along with accuracy on other tasks more than those of early ones (our reading of 4.1)",
+        "4.1",
+        ("score-accuracy",),
+        "over networks, accuracy correlates with the mean R² of EBA more than with that of V1",
+        outcome,
     )
 
 
 def diffusion_steps(seen):
+    known = seen.get("steps")
+    outcome = "needs sd-1.5 at several time steps, or one of its layers over time (sd-1.5:decoder-6)"
+    if known:
+        outcome = (
+            any(a != b for a, b in known.values()),
+            "; ".join(f"{k} {a:.4g} in early areas, {b:.4g} in late ones" for k, (a, b) in known.items()),
+        )
     return _finding(
-        "A diffusion network's time steps map like layers",
+        "A diffusion network's time steps map like layers: areas differ in the step that predicts them",
         "Fig. 5",
-        (),
-        "scores and layers change in order over time steps",
-        f"needs sd-1.5 at several time steps: {NSD}",
+        ("time-steps", "time-scores"),
+        "the step differs between the lowest and the highest area of the hierarchy",
+        outcome,
     )
 
 
 RULES = (
     factors_matter, topology_helps, hierarchy_aligns, objective_matters, objectives_lead_somewhere, training_helps, clip_leads,
     slope_scales,    space_is_retinotopic, scale_rises, weights_find_layers, seeds_agree, regulariser_prevents_collapse, data_scales,
-    hemispheres_share_channels, diversity_rises, diffusion_steps, tuning_forgets,
+    hemispheres_share_channels, diversity_rises, score_follows_accuracy, diffusion_steps, tuning_forgets,
 )  # fmt: skip

@@ -16,6 +16,7 @@ class Order:
 
     as_given : mean held-out correlation over vertices; shifted : the best of those with shifted pictures
     pictures, vertices : how many were looked at; areas : their names
+    delays : of a film, how much later its responses were taken, in words; else ""
     """
 
     as_given: float
@@ -23,15 +24,20 @@ class Order:
     pictures: int
     vertices: int
     areas: str
+    delays: str = ""
 
     @property
     def suspicious(self):
         """True when shifted pictures tell the responses better than the given order does."""
-        return self.shifted > self.as_given + 0.02
+        return self.shifted > max(self.as_given + 0.02, 0.05)  # below that neither order tells anything
 
     def sentence(self):
         """For people."""
         told = f"local contrast of the pictures foretells {self.areas} with r = {self.as_given:.2f}"
+        if self.delays:
+            told = f"{told}, {self.delays} later"
+        if self.suspicious and self.delays:
+            return f"{told}, shifted by a few TRs with {self.shifted:.2f}: onsets or delays may be wrong"
         if self.suspicious:
             return f"{told}, shifted pictures with {self.shifted:.2f}: the order of the pictures may be wrong"
         if self.as_given < 0.05:
@@ -43,7 +49,8 @@ def picture_order(subject, most=MOST):
     """Compare the order of the pictures with the responses of V1, V2 and V3 (all vertices where there are none).
 
     Local contrast (standard deviation of luminance in 8 × 8 cells) predicts the mean response to each picture by ridge
-    regression, held out in five parts; then the same with pictures shifted by one, two and three.
+    regression, held out in five parts; then the same with pictures shifted by one, two and three. Of a film the response
+    to a frame is the mean of the TRs that its delays name.
 
     Returns
     -------
@@ -51,9 +58,7 @@ def picture_order(subject, most=MOST):
     """
     if subject.images is None:
         return None
-    trials = np.arange(subject.n_trials)
-    image = trials if subject.image_index is None else np.asarray(subject.image_index)
-    shown = np.unique(image)
+    shown = shown_pictures(subject)
     # Neighbours of the data set stay neighbours, or a shift by one would mean another thing.
     start = max(0, (len(shown) - most) // 2)
     shown = shown[start : start + most]
@@ -64,10 +69,21 @@ def picture_order(subject, most=MOST):
     columns = np.flatnonzero(mask)[:: max(1, int(mask.sum()) // 400)]
     contrast = np.stack([_contrast(subject.image(int(i))) for i in shown])
     answers = np.stack(
-        [np.asarray(subject.responses[trials[image == i]][:, columns], np.float32).mean(0) for i in shown]
+        [np.asarray(subject.responses[subject.answers(i)][:, columns], np.float32).mean(0) for i in shown]
     )
-    scores = [_held_out(np.roll(contrast, shift, 0), answers) for shift in (0, *SHIFTS)]
-    return Order(scores[0], max(scores[1:]), len(shown), len(columns), ", ".join(names) or "all places")
+    # Neighbours within a film's delays share their responses: only shifts beyond them can tell.
+    step = 1 if subject.film is None else subject.film.delays[-1] - subject.film.delays[0] + 1
+    scores = [_held_out(np.roll(contrast, shift * step, 0), answers) for shift in (0, *SHIFTS)]
+    delays = "" if subject.film is None else subject.film.told_delays()
+    return Order(scores[0], max(scores[1:]), len(shown), len(columns), ", ".join(names) or "all places", delays)
+
+
+def shown_pictures(subject):
+    """(n,) pictures with responses, ascending; of a film, frames that were on the screen and have TRs after them."""
+    if subject.film is None:
+        return np.unique(subject.image_index)
+    shown = np.unique(subject.image_index[subject.film.clip >= 0])
+    return np.array([i for i in shown if len(subject.answers(i))], dtype=np.int64)
 
 
 def _contrast(pixels):

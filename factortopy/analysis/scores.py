@@ -1,5 +1,9 @@
 """How well an encoder predicts: brain score on test trials, vertices above chance, both by ROI."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from factortopy.analysis.clusters import channel_clusters
@@ -7,10 +11,15 @@ from factortopy.analysis.finite import mean
 from factortopy.encoder.delays import as_fitted, rows_of
 from factortopy.errors import InputError
 
+if TYPE_CHECKING:
+    from factortopy.encoder.encoder import Encoder
+    from factortopy.features import Features
+    from factortopy.subjects.subject import Subject
+
 LEAST_CEILING = 0.1  # below it a score divided by the ceiling is mostly noise
 
 
-def held_out(encoder, subject, features):
+def held_out(encoder: Encoder, subject: Subject, features: Features) -> tuple[np.ndarray, np.ndarray]:
     """Measured and predicted responses on the test trials.
 
     Returns
@@ -31,21 +40,21 @@ def _shown(subject):
     return trials if subject.image_index is None else np.asarray(subject.image_index)[trials]
 
 
-def r2(measured, predicted):
+def r2(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """(N,) 1 − SS_res / SS_tot over trials (axis 0); NaN where the measured response is constant."""
     total = ((measured - measured.mean(0)) ** 2).sum(0)
     residual = ((measured - predicted) ** 2).sum(0)
     return np.where(total > 1e-9, 1 - residual / np.maximum(total, 1e-9), np.nan).astype(np.float32)
 
 
-def pearson(measured, predicted):
+def pearson(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """(N,) correlation of measured and predicted responses over trials (axis 0); NaN where either is constant."""
     y, p = _standard(measured), _standard(predicted)
     varies = (np.abs(y).sum(0) > 0) & (np.abs(p).sum(0) > 0)
     return np.where(varies, np.einsum("tn,tn->n", y, p), np.nan).astype(np.float32)
 
 
-def normalised(score, ceiling):
+def normalised(score: np.ndarray, ceiling: np.ndarray | None) -> np.ndarray:
     """(N,) R² divided by the noise ceiling, the share of it that is reached; NaN below a ceiling of 0.1 or without one."""
     if ceiling is None:
         return np.full(len(score), np.nan)
@@ -53,12 +62,33 @@ def normalised(score, ceiling):
     return np.where(ceiling >= LEAST_CEILING, np.asarray(score, float) / np.maximum(ceiling, LEAST_CEILING), np.nan)
 
 
-def brain_score(encoder, subject, features):
+def challenge(r: np.ndarray | None, ceiling: np.ndarray | None) -> np.ndarray:
+    """(N,) float32 score of the Algonauts 2023 challenge: r² / noise ceiling, r below 0 counting 0, at most 1.
+
+    Mean and median over vertices are both reported in the field. A prediction that never changes (r NaN) earns 0. NaN where
+    the ceiling is unknown or 0, and everywhere without any r or ceiling.
+    """
+    if r is None or ceiling is None or not np.isfinite(r).any():
+        return np.full(0 if r is None else len(r), np.nan, np.float32)
+    ceiling = np.asarray(ceiling, dtype=float)
+    share = np.clip(np.nan_to_num(np.asarray(r, dtype=float)), 0, None) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(ceiling > 0, np.minimum(share / ceiling, 1), np.nan).astype(np.float32)
+
+
+def brain_score(encoder: Encoder, subject: Subject, features: Features) -> np.ndarray:
     """(N,) R² on the test split; not divided by the noise ceiling. NaN for a vertex whose response is constant."""
     return r2(*held_out(encoder, subject, features))
 
 
-def predicted(encoder, subject, features, q=0.05, permutations=1000, seed=0):
+def predicted(
+    encoder: Encoder,
+    subject: Subject,
+    features: Features,
+    q: float = 0.05,
+    permutations: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
     """(N,) bool: vertices predicted above chance on test trials.
 
     One-sided permutation test of the correlation between measured and predicted responses (pictures are shuffled, the
@@ -130,11 +160,11 @@ def _standard(x):
     return np.where(norm > 1e-6, x / np.maximum(norm, 1e-6), 0).astype(np.float32)
 
 
-def score_run(encoder, subject, features, q=0.05):
+def score_run(encoder: Encoder, subject: Subject, features: Features, q: float = 0.05) -> dict[str, np.ndarray]:
     """Fill ``encoder.scores`` from one prediction of the test trials.
 
-    score and pearson (N,) float32, predicted (N,) uint8, and, where the encoder has selectors, clusters (N,) int16 (20, fewer where
-    few vertices are predicted).
+    score and pearson (N,) float32, challenge (N,) float32 where there are noise ceilings, predicted (N,) uint8, and, where
+    the encoder has selectors, clusters (N,) int16 (20, fewer where few vertices are predicted).
     """
     measured, prediction = held_out(encoder, subject, features)
     encoder.scores = {
@@ -144,6 +174,8 @@ def score_run(encoder, subject, features, q=0.05):
             np.uint8
         ),
     }
+    if encoder.noise_ceiling is not None:
+        encoder.scores["challenge"] = challenge(encoder.scores["pearson"], encoder.noise_ceiling)
     if not encoder.has_selectors:
         return encoder.scores
     n = int(encoder.scores["predicted"].sum())
@@ -153,19 +185,20 @@ def score_run(encoder, subject, features, q=0.05):
     return encoder.scores
 
 
-def by_roi(encoder):
+def by_roi(encoder: Encoder) -> list[dict[str, Any]]:
     """Rows of a table, one a ROI and one for all vertices, from a scored encoder.
 
     Each row: roi, vertices, score (mean R²), ceiling (mean noise ceiling or NaN), share (predicted above chance),
     layer (mean layer, 1 … L), confidence, scale (mean g), these three NaN for a baseline; pearson (mean r, NaN for a run
-    scored before it was kept), normalised (mean of R² / noise ceiling where that is 0.1 or more). Vertices without a score
-    are not in the means.
+    scored before it was kept), normalised (mean of R² / noise ceiling where that is 0.1 or more), challenge and
+    challenge_median (mean and median of the Algonauts 2023 metric). Vertices without a score are not in them.
     """
     if not encoder.scores:
         raise InputError("encoder: expected scores, found none; run score on its run folder first")
     score, painted = encoder.scores["score"], encoder.scores["predicted"].astype(bool)
     factor = encoder.selectors() if encoder.has_selectors else None
     layer = None if factor is None else 1 + factor.layer_mean * (factor.layer.shape[1] - 1)
+    metric = challenge(encoder.scores.get("pearson"), encoder.noise_ceiling)
     rows = []
     for name, mask in {**encoder.rois, "all": np.ones(len(score), dtype=bool)}.items():
         use = mask & np.isfinite(score)
@@ -181,5 +214,7 @@ def by_roi(encoder):
             ("normalised", normalised(score, encoder.noise_ceiling)),
         ):
             row[key] = mean(value, use)
+        known = metric[use & np.isfinite(metric)] if len(metric) else metric
+        row["challenge"], row["challenge_median"] = mean(known), float(np.median(known)) if len(known) else float("nan")
         rows.append(row)
     return rows

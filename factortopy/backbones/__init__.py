@@ -1,11 +1,22 @@
 """The registry of networks: names in, networks in evaluation mode out."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from factortopy.errors import InputError
+from factortopy.folders import permitted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from factortopy.backbones.base import Backbone, Entry
 
 UNTRAINED = " untrained"
 
 
-def list_backbones():
+def list_backbones() -> list[Entry]:
     """All networks known by name, as ``Entry`` rows.
 
     Any timm network can be loaded as "timm/NAME" beside them, any OpenCLIP model as "open_clip/MODEL:TAG", a module of your
@@ -17,14 +28,18 @@ def list_backbones():
     return demo_entries() + entries()
 
 
-def load_backbone(name, weights=None, on_progress=None):
+def load_backbone(
+    name: str,
+    weights: str | Path | None = None,
+    on_progress: Callable[..., Any] | None = None,
+) -> Backbone:
     """Load a network.
 
     Parameters
     ----------
     name : str
         A registry name (see ``list_backbones``), "timm/NAME", "open_clip/MODEL:TAG", or a part of Stable Diffusion
-        ("sd-1.5:decoder@40": at step 40; "sd-1.5:decoder-6": one layer over time).
+        ("sd-1.5:decoder@40": at step 40; "sd-1.5:decoder-6": one layer over time), "finetuned/NAME" for one that the app tuned.
     weights : None, "untrained" or path
         None: as published (fetched once where needed). "untrained": random weights, and called so everywhere. A path: a
         .safetensors or PyTorch file, or a folder with one.
@@ -40,12 +55,23 @@ def load_backbone(name, weights=None, on_progress=None):
     InputError
         Unknown name; weights that cannot be fetched, are damaged or belong to another network.
     """
-    from factortopy.backbones.demo import OBJECTIVES, load_demo
-    from factortopy.backbones.registry import ENTRIES, load
-
     name = str(name).strip()
     if name.endswith(UNTRAINED):  # the name that an untrained network goes by
         name, weights = name.removesuffix(UNTRAINED), "untrained"
+    if weights not in (None, "untrained"):
+        permitted(weights, "weights")
+    if name.startswith("finetuned/"):
+        from factortopy.finetune.named import load_finetuned
+
+        return load_finetuned(name, weights, on_progress)
+    return of_name(name, weights, on_progress)
+
+
+def of_name(name, weights=None, on_progress=None):
+    """The network of a name without its endings; ``load_backbone`` without the look at where the weights lie."""
+    from factortopy.backbones.demo import OBJECTIVES, load_demo
+    from factortopy.backbones.registry import ENTRIES, load
+
     if name.startswith("timm/"):
         from factortopy.backbones.timm_adapter import load_timm
 
@@ -64,4 +90,8 @@ def load_backbone(name, weights=None, on_progress=None):
             f"network {name!r}: expected one of {known}, timm/NAME for any timm network, or open_clip/MODEL:TAG; found none of that name"
         )
     backbone.weights = None if weights is None else str(weights)
+    if backbone.weights and backbone.weights.endswith(".safetensors"):
+        from factortopy.finetune.named import describe
+
+        describe(backbone, weights)
     return backbone

@@ -1,6 +1,13 @@
 """What every network looks like to the rest: pictures in, local and global tokens of every layer out."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class Backbone:
         True for networks that were trained on rendered pictures alone.
     weights : str or None
         What ``load_backbone`` was given: None as published, "untrained", or a file.
+    finetuned : dict or None
+        How it was fine-tuned (base, data, classes, layer, recipe, accuracy before and after), where its weights say so.
     fingerprint : str
         Changes whenever weights, code version or preprocessing change; part of the feature cache's key.
     """
@@ -69,23 +78,24 @@ class Backbone:
     trained = True
     drawings_only = False
     weights = None
+    finetuned = None
     fingerprint = ""
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the network's weights are (torch device)."""
         import torch
 
         weight = next(self.model.parameters(), None) if self.model is not None else None
         return torch.device("cpu") if weight is None else weight.device
 
-    def to(self, device):
+    def to(self, device: Any) -> Backbone:
         """Move to a torch device; returns itself."""
         if self.model is not None:
             self.model.to(device)
         return self
 
-    def tokens(self, images):
+    def tokens(self, images: np.ndarray) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Tokens of every layer, without gradients.
 
         Parameters
@@ -103,15 +113,15 @@ class Backbone:
         with torch.no_grad():
             return self.pixel_tokens(torch.as_tensor(images).to(self.device).permute(0, 3, 1, 2).float() / 255)
 
-    def pixel_tokens(self, pixels):
+    def pixel_tokens(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Tokens as ``tokens`` gives them of (B, 3, H, W) float pixels in 0 … 1; gradients reach the pixels."""
         raise NotImplementedError
 
-    def sites(self):
+    def sites(self) -> list[Site] | None:
         """Where each layer's tokens leave the network: list of ``Site``, or None where that is not known."""
         return None
 
-    def channel_weights(self):
+    def channel_weights(self) -> list[np.ndarray] | None:
         """The weights that write each layer's channels; what a network tells about its layers without any picture.
 
         Returns

@@ -1,10 +1,18 @@
 """Any torch module as a network: tokens are read where its layers end, by hooks."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.base import Backbone, Site
 from factortopy.backbones.weights import digest
 from factortopy.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
 
 VERSION = 1  # of the preprocessing below: part of the fingerprint
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -13,20 +21,20 @@ ADDERS = (("attn.proj", "mlp.fc2"), ("attn.out_proj", "mlp.c_proj"), ("self_atte
 
 
 def from_module(
-    module,
-    layers,
-    name="own network",
-    input_size=224,
-    mean=IMAGENET[0],
-    std=IMAGENET[1],
-    prefix=None,
-    class_token=None,
-    form=None,
-    layer_names=None,
-    weights_of=None,
-    trained=True,
-    drawings_only=False,
-):
+    module: torch.nn.Module,
+    layers: Sequence[Any],
+    name: str = "own network",
+    input_size: int = 224,
+    mean: Sequence[float] = IMAGENET[0],
+    std: Sequence[float] = IMAGENET[1],
+    prefix: int | None = None,
+    class_token: bool | None = None,
+    form: str | None = None,
+    layer_names: Sequence[str] | None = None,
+    weights_of: str | None = None,
+    trained: bool = True,
+    drawings_only: bool = False,
+) -> Backbone:
     """Your own torch module as a network.
 
     Parameters

@@ -1,10 +1,19 @@
 """The networks that are known by name, and how each is loaded; facts as their authors state them."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.base import Entry
 from factortopy.backbones.diffusers_adapter import SOURCE as STABLE_DIFFUSION
 from factortopy.backbones.weights import Hub, Url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from factortopy.backbones.base import Backbone
 
 CONTRASTIVE, SIGMOID = "contrastive: pictures and captions", "sigmoid contrast: pictures and captions"
 DISTILLED, MASKED, VIEWS = (
@@ -26,7 +35,7 @@ MOCO = {
         "mocov3_vit-large-p16_64xb64-amp-coslr-300e_in1k-224_20220829-9b88a442.pth"
     ),
 }
-SOURCES = MOCO | {
+SOURCES: dict[str, Any] = MOCO | {
     "clip-xl": Hub("laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", CLIP),
     "clip-l": Hub("laion/CLIP-ViT-B-16-DataComp.L-s1B-b8K", CLIP),
     "clip-m": Hub("laion/CLIP-ViT-B-32-DataComp.M-s128M-b4K", CLIP),
@@ -37,7 +46,7 @@ SOURCES = MOCO | {
 }
 AT_224 = {"img_size": 224}  # as in the paper; published for 518
 # Beside the library's defaults; "layers" are patterns of module names, where blocks or stages would be too few.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "dinov2-s": AT_224, "dinov2-b": AT_224, "dinov2-l": AT_224, "dinov2-g": AT_224, "dinov2-reg-b": AT_224,
     "mocov3-s": {"num_heads": 12},  # timm's has 6: MoCo's weights would fit and be silently wrong
     "inception-v3": {"layers": ("Conv2d_*", "Pool?", "Mixed_*")},
@@ -94,12 +103,12 @@ def _entry(row):
 ENTRIES = {row[0]: _entry(row) for row in ROWS}
 
 
-def source_of(entry):
+def source_of(entry: Entry) -> Hub | Url:
     """Where the weights of an entry are published (``Hub`` or ``Url``), told without importing its library."""
     return SOURCES.get(entry.name) or Hub(f"timm/{entry.model}")
 
 
-def entries():
+def entries() -> list[Entry]:
     """The rows with what can change: whether the weights are on this machine, and where they come from."""
     found = []
     for entry in ENTRIES.values():
@@ -108,7 +117,7 @@ def entries():
     return found
 
 
-def load(name, weights=None, on_progress=None):
+def load(name: str, weights: str | Path | None = None, on_progress: Callable[..., Any] | None = None) -> Backbone:
     """A network of this registry by its name; see ``factortopy.load_backbone``."""
     entry = ENTRIES.get(name) or ENTRIES["sd-1.5"]
     how = {"weights": weights, "label": name, "on_progress": on_progress}

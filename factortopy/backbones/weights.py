@@ -9,10 +9,11 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, Stopped
 from factortopy.home import home
 
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 2.0  # of the hub, which is asked twice
+SERVER_SECONDS = 3.0
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "teacher")
 PREFIXES = ("module.", "_orig_mod.")  # of parallel training, of compiled networks
@@ -143,7 +144,7 @@ class Url:
         begun = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(self.url, headers={"Range": f"bytes={begun}-"} if begun else {})
         try:
-            answer = urllib.request.urlopen(request, timeout=PROBE_SECONDS)
+            answer = urllib.request.urlopen(request, timeout=SERVER_SECONDS)
         except urllib.error.HTTPError as error:
             if error.code == 416:  # it was whole already, or another file lies there now
                 part.unlink()
@@ -165,10 +166,6 @@ class Url:
                         raise Stopped
         if total > begun and done != total:
             raise ConnectionError(f"it broke off after {done / 1e6:.0f} of {total / 1e6:.0f} MB; they are kept")
-
-
-class Stopped(Exception):
-    """Somebody asked to stop."""
 
 
 def _bar(on_progress):
@@ -295,10 +292,12 @@ def read_weights(path, what):
         )
     except Exception as error:  # safetensors, pickle and zip raise many classes for one cause
         reason = first_words(error, 120)
-        if "weights_only" in str(error) or "Weights only" in str(error):
-            reason = "a pickle that holds more than tensors; nothing in it was run"
-        elif head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
             reason = "it is a web page"
+        elif "Unsupported" in str(error):
+            reason = "a pickle that holds more than tensors; nothing in it was run"
+        elif "weights_only" in str(error):  # torch says how to run what is in it: that is not passed on
+            reason = "it is no whole PyTorch file"
         raise InputError(
             f"{path}: expected weights of {what} as .safetensors, found a file that cannot be read ({reason}); "
             "copy or download it again"
@@ -306,7 +305,7 @@ def read_weights(path, what):
     for wrapper in WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]
-    tensors = {k: v for k, v in found.items() if torch.is_tensor(v)} if isinstance(found, dict) else {}
+    tensors = {str(k): v for k, v in found.items() if torch.is_tensor(v)} if isinstance(found, dict) else {}
     if not tensors:
         raise InputError(f"{path}: expected weights of {what}, found no tensors in it; give the file of this network")
     for prefix in PREFIXES:
@@ -330,8 +329,16 @@ def fit_weights(module, tensors, label, what):
         f"{key} is {tuple(tensors[key].shape)} instead of {tuple(wanted[key].shape)}"
         for key in wanted if key in tensors and tensors[key].shape != wanted[key].shape
     ]  # fmt: skip
-    said = [f"{len(keys)} {word} ({', '.join(keys[:5])}{', …' if len(keys) > 5 else ''})"
-            for word, keys in (("missing", absent), ("unknown", strange), ("of another shape", misshapen)) if keys]  # fmt: skip
+    integers = [  # of a quantised network: they would be taken for weights
+        f"{key} is {tensors[key].dtype}"
+        for key in wanted if key in tensors and wanted[key].is_floating_point() > tensors[key].is_floating_point()
+    ]  # fmt: skip
+    kinds = {"missing": absent, "unknown": strange, "of another shape": misshapen, "of another kind": integers}
+    said = [
+        f"{len(keys)} {word} ({', '.join(keys[:5])}{', …' if len(keys) > 5 else ''})"
+        for word, keys in kinds.items()
+        if keys
+    ]
     if said:
         raise InputError(
             f"{label}: expected the {len(wanted)} tensors that fit {what}, found {len(tensors)}, {'; '.join(said)}; "

@@ -38,7 +38,7 @@ class BaselineEncoder(Encoder):
         """
         tensors = {name: tensor.detach().cpu().numpy() for name, tensor in model.exported().items()}
         tensors |= {"weight": np.asarray(weight, np.float32), "bias": np.asarray(bias, np.float32)}
-        info = info | {"channels": [len(basis.matrix) for basis in problem.local_basis]}
+        info = info | {"channels": [len(basis.on_raw().matrix) for basis in problem.local_basis]}
         return cls(tensors, hemi, vertex, layer_names, grid, density, info, rois, noise_ceiling, maps)
 
     @property

@@ -89,8 +89,8 @@ class PatchToken(nn.Module):
     def exported(self):
         """matrix.LLL (C_l, k_l) or (C_l,), shift.LLL (k_l,) of the scores, and the MLPs' tensors."""
         return _numbered(
-            matrix=[b.matrix for b in self.bases], shift=[b.offset for b in self.bases], first=self.first,
-            first_bias=self.first_bias, second=self.second, second_bias=self.second_bias,
+            matrix=[b.on_raw().matrix for b in self.bases], shift=[b.on_raw().offset for b in self.bases],
+            first=self.first, first_bias=self.first_bias, second=self.second, second_bias=self.second_bias,
         )  # fmt: skip
 
 

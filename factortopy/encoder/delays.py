@@ -8,10 +8,11 @@ every model is fitted to it as to pictures, and since the weights sum to 1 a sti
 own tokens: ``encoder.predict(images)`` is the response that such a picture settles at.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.features import Features
 
 COMPONENTS = 100  # of the summary that the response is learnt from
 VERTICES = 2000  # at most, that it is learnt from
@@ -72,14 +73,13 @@ def of_trials(subject, features, response=None):
     if response is None:
         response = learn_response(subject, features)
     matrix = film.weights(response)
-    made = Features(
-        [OfTrials(layer, matrix) for layer in features.local],
-        [np.asarray(matrix @ np.asarray(token, dtype=np.float32)) for token in features.global_],
-        features.layer_names, features.backbone, features.weights, features.trained, features.drawings_only,
-    )  # fmt: skip
     weights = [round(float(weight), 4) for weight in response]
-    made.extra = {"fir": {"delays": list(film.delays), "weights": weights, "tr": film.tr}}
-    return made
+    return replace(
+        features,
+        local=[OfTrials(layer, matrix) for layer in features.local],
+        global_=[np.asarray(matrix @ np.asarray(token, dtype=np.float32)) for token in features.global_],
+        extra={"fir": {"delays": list(film.delays), "weights": weights, "tr": film.tr}},
+    )
 
 
 def as_fitted(encoder, subject, features):
@@ -93,6 +93,12 @@ def rows_of(subject, trials):
     if getattr(subject, "film", None) is not None or subject.image_index is None:
         return trials
     return np.asarray(subject.image_index)[trials]
+
+
+def training_pictures(subject):
+    """(k,) rows of ``subject.images`` behind its training trials, each once."""
+    film, train = getattr(subject, "film", None), np.asarray(subject.split.train)
+    return np.unique(film.frames[train] if film is not None else rows_of(subject, train))
 
 
 def kept_together(subject, trials):

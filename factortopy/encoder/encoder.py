@@ -1,16 +1,27 @@
 """A fitted encoder: predicts every vertex's response, gives its selectors, is saved and loaded."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factortopy.encoder.choices import FACTORS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_json, write_tensors
+from factortopy.files import holds, make_folder, pack_tensors, read_json, read_tensors, write_atomic, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from factortopy.backbones.base import Backbone
+    from factortopy.features import Features
 
 SCHEMA = 1  # of the run folder; a newer one is refused
 
@@ -38,33 +49,45 @@ class Encoder:
     has_selectors = True
 
     def __init__(
-        self, selectors, alignment, bias, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None,
-        noise_ceiling=None, maps=None,
-    ):  # fmt: skip
+        self,
+        selectors: Any,
+        alignment: Any,
+        bias: np.ndarray,
+        hemi: ArrayLike,
+        vertex: ArrayLike,
+        layer_names: Sequence[str],
+        grid: int,
+        density: str = "10k",
+        info: Mapping[str, Any] | None = None,
+        rois: Mapping[str, np.ndarray] | None = None,
+        noise_ceiling: np.ndarray | None = None,
+        maps: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self._selectors, self._alignment, self._bias = selectors, alignment, bias
         self.hemi, self.vertex, self.density = np.asarray(hemi), np.asarray(vertex), density
         self.layer_names, self.grid = list(layer_names), grid
         self.info, self.rois, self.noise_ceiling = dict(info or {}), dict(rois or {}), noise_ceiling
-        self.scores, self.maps = {}, dict(maps or {})
-        self._backbone = None
+        self.scores: dict[str, np.ndarray] = {}
+        self.maps = dict(maps or {})
+        self._backbone: Backbone | None = None
 
     @property
-    def n_vertices(self):
+    def n_vertices(self) -> int:
         return len(self.vertex)
 
     @property
-    def simulated(self):
+    def simulated(self) -> bool:
         return bool(self.info.get("simulated"))
 
     @property
-    def backbone_name(self):
+    def backbone_name(self) -> str:
         return self.info.get("backbone") or ""
 
-    def selectors(self):
+    def selectors(self) -> Selectors:
         """The learnt factors of every vertex (``Selectors``)."""
         return self._selectors
 
-    def backbone(self):
+    def backbone(self) -> Backbone:
         """The network that the encoder reads, loaded once.
 
         Raises
@@ -83,13 +106,13 @@ class Encoder:
             self._backbone = load_backbone(self.backbone_name, weights=self.info.get("weights"))
         return self._backbone
 
-    def predict(self, images):
+    def predict(self, images: Any) -> np.ndarray:
         """Predicted responses to pictures: arrays, PIL images or paths -> (n_images, N) float32."""
         from factortopy.features import compute
 
         return self.predict_features(compute(self.backbone(), images, grid=self.grid))
 
-    def predict_features(self, features):
+    def predict_features(self, features: Features) -> np.ndarray:
         """Predicted responses from features of the same layers -> (n, N) float32.
 
         Raises
@@ -101,7 +124,9 @@ class Encoder:
 
         from factortopy.encoder.reduce import as_tensor
 
-        found, expected = [tokens.shape[-1] for tokens in features.local], self.channels
+        reduction = features.reduction
+        found = [tokens.shape[-1] for tokens in features.local] if reduction is None else reduction.channels
+        expected = self.channels
         if found != expected:
             raise InputError(
                 f"features: expected layers of {expected} channels, as this encoder was fitted to, found {found}; "
@@ -110,18 +135,20 @@ class Encoder:
         out = []
         with torch.inference_mode():
             for i in range(0, len(features), 64):
-                layers = (
+                layers = [
                     [as_tensor(t[i : i + 64]).float() for t in kind] for kind in (features.local, features.global_)
-                )
+                ]
+                if reduction is not None:
+                    layers = reduction.back(*layers)
                 out.append(self.read(*layers).numpy())
         return np.concatenate(out) if out else np.zeros((0, self.n_vertices), dtype=np.float32)
 
     @property
-    def channels(self):
+    def channels(self) -> list[int]:
         """Channels of each layer that it was fitted to, list of int."""
         return [len(m) for m in self._alignment["local"]]
 
-    def read(self, local, global_, vertices=None):
+    def read(self, local: Any, global_: Any, vertices: Any = None) -> Any:
         """Predicted responses from raw tokens as tensors; gradients pass.
 
         Parameters
@@ -156,7 +183,7 @@ class Encoder:
             block.append(read_out(aligned, where, layer[k], scale[k], self.grid, dim, channel[k]) / dim)
         return torch.cat(block).T + bias
 
-    def aligned(self, local):
+    def aligned(self, local: Any) -> Any:
         """Local tokens of all layers in the common channels: list of (n, h, w, C_l) tensors -> list of (n, h, w, D)."""
         import torch
 
@@ -165,7 +192,7 @@ class Encoder:
         return [tokens @ m + o for tokens, (m, o) in zip(local, maps, strict=True)]
 
     @cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Changes whenever what it learnt or its network changes; part of the key of cached responses."""
         digest, (tensors, factors) = hashlib.blake2b(digest_size=12), self._learnt()
         for name, value in sorted((tensors | (factors or {}) | {"bias": self._bias}).items()):
@@ -175,10 +202,9 @@ class Encoder:
 
     # ------------------------------------------------------------ saving and loading
 
-    def save(self, folder, finished=True):
+    def save(self, folder: str | Path, finished: bool = True) -> None:
         """Write encoder.safetensors, selectors.safetensors and run.json; each file replaced as a whole."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(folder)
         tensors, factors = self._learnt()
         tensors |= {"bias": self._bias, "hemi": self.hemi.astype(np.uint8), "vertex": self.vertex.astype(np.int32)}
         tensors |= {f"roi.{name}": np.asarray(mask, dtype=np.uint8) for name, mask in self.rois.items()}
@@ -187,15 +213,24 @@ class Encoder:
         meta = {
             "layer_names": self.layer_names, "grid": self.grid, "density": self.density, "roi_names": list(self.rois),
         }  # fmt: skip
-        write_tensors(folder / "encoder.safetensors", tensors, {"factortopy": json.dumps(meta)})
-        if factors is not None:
-            write_tensors(folder / "selectors.safetensors", factors, {"simulated": str(self.simulated)})
-        if self.scores:
-            write_tensors(folder / "scores.safetensors", {k: np.asarray(v) for k, v in self.scores.items()})
-        if self.maps:
-            maps = {k: np.asarray(v, dtype=np.float32) for k, v in self.maps.items()}
-            write_tensors(folder / "maps.safetensors", maps, {"simulated": str(self.simulated)})
+        simulated = {"simulated": str(self.simulated)}
+        parts = {
+            "encoder.safetensors": pack_tensors(tensors, {"factortopy": json.dumps(meta)}),
+            "selectors.safetensors": factors and pack_tensors(factors, simulated),
+            "scores.safetensors": self.scores and pack_tensors(self.scores),
+            "maps.safetensors": self.maps
+            and pack_tensors({k: np.asarray(v, dtype=np.float32) for k, v in self.maps.items()}, simulated),
+        }
         described = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+        others = [name for name in list(parts)[:2] if parts[name] and not holds(folder / name, parts[name])]
+        if described.get("finished") and others:
+            # A kill between the files must not leave parts of two encoders that pass for one.
+            write_json(folder / "run.json", described | {"finished": False})
+        for name, data in parts.items():
+            if data:
+                write_atomic(folder / name, data)
+            else:
+                (folder / name).unlink(missing_ok=True)  # of the encoder that was here before
         write_json(folder / "run.json", described | self.info | meta | {"schema": SCHEMA, "finished": bool(finished)})
 
     def _learnt(self):
@@ -216,7 +251,7 @@ class Encoder:
         return cls(selectors, alignment, tensors["bias"], **place)
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder: str | Path) -> Encoder:
         """Read a finished run.
 
         Raises
@@ -236,10 +271,11 @@ class Encoder:
                 f"{folder}: expected a finished run, found one that was interrupted; resume it with train --resume"
             )
         tensors = read_tensors(folder / "encoder.safetensors")
+        kind = Encoder
         if info.get("model", "factorized") != "factorized":
-            from factortopy.encoder.baseline_encoder import BaselineEncoder as kind
-        else:
-            kind = Encoder
+            from factortopy.encoder.baseline_encoder import BaselineEncoder
+
+            kind = BaselineEncoder
         factors = read_tensors(folder / "selectors.safetensors") if kind.has_selectors else None
         scores, maps = folder / "scores.safetensors", folder / "maps.safetensors"
         try:

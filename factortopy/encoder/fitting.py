@@ -1,8 +1,11 @@
 """``fit``: subject and features in, fitted encoder out; progress, stop, checkpoint and resume around a recipe."""
 
+from __future__ import annotations
+
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +21,12 @@ from factortopy.encoder.selectors import Selectors
 from factortopy.encoder.state import Fit
 from factortopy.errors import InputError
 from factortopy.files import read_json, read_tensors, write_json, write_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from factortopy.features import Features
+    from factortopy.subjects.subject import Subject
 
 SOLVERS = {"fast": (FastFit, FastSettings), "paper": (PaperFit, PaperSettings)}
 
@@ -38,12 +47,12 @@ class Progress:
     _fit: Fit
 
     @property
-    def selectors(self):
+    def selectors(self) -> Selectors | None:
         return current_selectors(self._fit)
 
 
 @torch.no_grad()
-def current_selectors(fit, channel=None):
+def current_selectors(fit: Fit, channel: np.ndarray | None = None) -> Selectors | None:
     """``Selectors`` of every vertex as the fit stands; None for a baseline, which has none."""
     if not isinstance(fit.model, Factorized):
         return None
@@ -56,9 +65,23 @@ def current_selectors(fit, channel=None):
 
 
 def fit(
-    subject, features, recipe="fast", seed=0, steps=None, topology=True, select=FACTORS, space_samples=1,
-    model="factorized", grid=8, on_progress=None, device=None, out=None, resume=False, settings=None, **options,
-):  # fmt: skip
+    subject: Subject,
+    features: Features,
+    recipe: str = "fast",
+    seed: int = 0,
+    steps: int | None = None,
+    topology: bool = True,
+    select: Sequence[str] = FACTORS,
+    space_samples: int = 1,
+    model: str = "factorized",
+    grid: int = 8,
+    on_progress: Callable[[Any], Any] | None = None,
+    device: str | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    settings: FastSettings | PaperSettings | None = None,
+    **options: Any,
+) -> Encoder:
     """Fit the factorized, topological encoder, or a baseline.
 
     Parameters

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from factortopy.encoder.delays import rows_of
-from factortopy.encoder.reduce import gather, let_go, reduced, scaling
+from factortopy.encoder.reduce import earlier, gather, let_go, reduced, scaling
 from factortopy.errors import InputError
+from factortopy.finetune.named import told_of
 
 MIN_TRAIN_IMAGES = 8
 
@@ -94,7 +95,10 @@ def pose(subject, features, grid, device, raw=False):
     device, pictures = torch.device(device), np.unique(image[split.train])
     if raw:
         tokens = (features.local, features.global_)
-        bases = [[scaling(layer, pictures, device, grid) for layer in layers] for layers in tokens]
+        bases = [
+            [scaling(layer, pictures, device, grid, b) for layer, b in zip(layers, known, strict=True)]
+            for layers, known in zip(tokens, earlier(features, device), strict=True)
+        ]
     else:
         *tokens, local_basis, global_basis = reduced(features, pictures, grid, device)
         bases = local_basis, global_basis
@@ -145,5 +149,7 @@ def origin(subject, features):
         "weights": features.weights,
         "trained": features.trained,
         **({"fir": features.extra["fir"]} if "fir" in features.extra else {}),
+        **({"finetuned": told} if (told := told_of(features.backbone, features.weights)) else {}),
+        **({} if features.reduction is None else {"pca": features.reduction.most}),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }

@@ -8,12 +8,12 @@ import shutil
 import socket
 import time
 import zlib
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from factortopy.components import Basis, Moments, inverse_std, principal
 from factortopy.errors import InputError
 from factortopy.features import take_space, too_full
 from factortopy.files import read_json, read_tensors, write_json, write_tensors
@@ -24,75 +24,35 @@ KEEP = 0.99  # share of the variance of local tokens that is kept; docs/encoder.
 HALF = 6e4  # half precision ends at 65,504
 
 
-@dataclass(frozen=True)
-class Basis:
-    """A layer's coordinates: ``raw @ matrix + offset`` are its scores, of mean 0 over the training pictures.
+def scaling(layer, rows, device, grid=None, before=None):
+    """Basis that standardises each channel and turns nothing; ``layer`` (n, h, w, C) or (n, C).
 
-    matrix : (C, k) tensor, or (C,) for a scaling of each channel; offset : (k,); variance : (k,) of the scores
+    before : Basis that the layer was reduced by: its components keep their proportions
     """
-
-    matrix: torch.Tensor
-    offset: torch.Tensor
-    variance: torch.Tensor
-
-    def to_raw(self, weight):
-        """(k, D) linear map of scores -> (C, D) matrix and (D,) offset of the same map of raw tokens."""
-        matrix = self.matrix @ weight if self.matrix.ndim == 2 else self.matrix[:, None] * weight
-        return matrix, self.offset @ weight
-
-    def scores(self, raw):
-        """(…, C) raw tokens -> (…, k) scores."""
-        if self.matrix.ndim == 2:
-            return raw.float() @ self.matrix + self.offset
-        return (raw * self.matrix).add_(self.offset)  # half precision becomes single on the way
-
-
-def scaling(layer, rows, device, grid=None):
-    """Basis that standardises each channel and turns nothing; ``layer`` (n, h, w, C) or (n, C)."""
     mean, covariance = moments(layer, _enough(rows, layer, grid), device, grid)
-    scale = _inverse_std(covariance.diagonal())
-    return Basis(scale, -mean * scale, (scale > 0).float())
+    scale = inverse_std(covariance.diagonal(), together=before is not None)
+    return Basis(scale, -mean * scale, (scale > 0).float(), before=before)
 
 
-def components(layer, rows, device, grid=None, keep=KEEP):
+def components(layer, rows, device, grid=None, keep=KEEP, before=None):
     """Basis of the principal components of standardised channels that hold a share ``keep`` of the variance."""
     mean, covariance = moments(layer, _enough(rows, layer, grid), device, grid)
-    scale = _inverse_std(covariance.diagonal())
-    variance, axes = torch.linalg.eigh(covariance * scale[:, None] * scale)
-    variance, axes = variance.flip(0).clamp_min(0), axes.flip(1)
-    # What is beyond keep, or beyond the rank that so many tokens can have, is left out.
-    wanted = int((variance.cumsum(0) < keep * variance.sum()).sum()) + 1
-    k = max(1, min(wanted, int((variance > 1e-6 * variance[0]).sum())))
-    matrix = scale[:, None] * axes[:, :k]
-    return Basis(matrix, -(mean @ matrix), variance[:k])
-
-
-def _inverse_std(variance):
-    std = variance.clamp_min(0).sqrt()
-    # A channel that never varies carries nothing: leave it out instead of dividing by nothing.
-    return torch.where(std > 1e-6 * std.max().clamp_min(1e-12), 1 / std.clamp_min(1e-30), torch.zeros_like(std))
+    return principal(mean, covariance, keep, together=before is not None).after(before)
 
 
 def moments(layer, rows, device, grid=None, chunk=64):
     """Mean (C,) and covariance (C, C) of a layer's tokens over the pictures ``rows`` (and over positions)."""
-    c = layer.shape[-1]
-    total, square, count = torch.zeros(c, device=device), torch.zeros(c, c, device=device), 0
-    # Sums are taken around a first guess of the mean: large common offsets would eat float32's digits.
-    guess = gather(layer, rows[:16], device, grid).float().reshape(-1, c).mean(0)
+    sums = Moments()
     for i in range(0, len(rows), chunk):
-        block = gather(layer, rows[i : i + chunk], device, grid).float().reshape(-1, c) - guess
-        total += block.sum(0)
-        square += block.T @ block
-        count += len(block)
+        sums.add(gather(layer, rows[i : i + chunk], device, grid))
     let_go(layer)
-    if not torch.isfinite(square).all():
+    if not sums.finite():
         most = float(np.abs(layer[rows[:16]]).max())
         raise InputError(
             f"features: expected values whose squares float32 holds, found {most:.1e}; "
             "extract them again, or scale them down"
         )
-    mean = total / count
-    return mean + guess, square / count - mean[:, None] * mean
+    return sums.result()
 
 
 def gather(layer, rows, device, grid=None):
@@ -141,11 +101,16 @@ def reduced(features, train, grid, device, keep=KEEP):
     folder = _cache_folder(features, train, grid, keep)
     if folder is not None and folder.exists():
         try:
-            return _read(folder, len(features.local), device)
+            return _after(_read(folder, len(features.local), device), features, device)
         except _DAMAGED:
             shutil.rmtree(folder, ignore_errors=True)  # made again below
-    local_basis = [components(t, train, device, grid, keep) for t in features.local]
-    global_basis = [components(t, train, device, keep=1.0) for t in features.global_]
+    local_before, global_before = earlier(features, device)
+    local_basis = [
+        components(t, train, device, grid, keep, b) for t, b in zip(features.local, local_before, strict=True)
+    ]
+    global_basis = [
+        components(t, train, device, None, 1.0, b) for t, b in zip(features.global_, global_before, strict=True)
+    ]
     n, widths = len(features), [len(b.variance) for b in local_basis]
     out = _make(folder, [(n, grid * grid, k) for k in widths])
     for tokens, basis, scores in zip(features.local, local_basis, out, strict=True):
@@ -161,7 +126,28 @@ def reduced(features, train, grid, device, keep=KEEP):
     if folder is None:
         return out, heads, local_basis, global_basis
     _finish(folder, out, heads, local_basis, global_basis)
-    return _read(folder, len(heads), device)
+    return _after(_read(folder, len(heads), device), features, device)
+
+
+def earlier(features, device):
+    """Bases that features were reduced by when they were extracted, (local, global): lists over layers; None each if not."""
+    if features.reduction is None:
+        return [None] * len(features.local), [None] * len(features.global_)
+    reduction = features.reduction.to(device)
+    return reduction.local, reduction.global_
+
+
+def _after(read, features, device):
+    """What ``_read`` gave, its bases told what came before them."""
+    local, heads, *bases = read
+    return (
+        local,
+        heads,
+        *(
+            [basis.after(b) for basis, b in zip(kind, known, strict=True)]
+            for kind, known in zip(bases, earlier(features, device), strict=True)
+        ),
+    )
 
 
 def _enough(train, layer, grid):

@@ -5,17 +5,28 @@ that the network's own weights write most into: no picture is looked at), averag
 standardised; ridge regression with a penalty per vertex, chosen by cross-validation over pictures (himalaya).
 """
 
+from __future__ import annotations
+
 import contextlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from factortopy.components import eigh
 from factortopy.encoder.baseline_encoder import BaselineEncoder
 from factortopy.encoder.delays import kept_together, of_trials
 from factortopy.encoder.problem import check_finite, origin, picture_of_trial
 from factortopy.encoder.reduce import moments, on_grid
 from factortopy.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from factortopy.encoder.encoder import Encoder
+    from factortopy.features import Features
+    from factortopy.subjects.subject import Subject
 
 REDUCTIONS = ("weights", "data", None)
 COMPONENTS = 16  # on the demo subject 8 to 64 score within 0.01 of each other
@@ -38,8 +49,15 @@ class RidgeProgress:
 
 
 def fit_ridge(
-    subject, features, reduce="weights", layer=None, components=COMPONENTS, device=None, on_progress=None, grid=8
-):
+    subject: Subject,
+    features: Features,
+    reduce: str = "weights",
+    layer: int | Sequence[int] | None = None,
+    components: int = COMPONENTS,
+    device: str | None = None,
+    on_progress: Callable[..., Any] | None = None,
+    grid: int = 8,
+) -> Encoder:
     """Fit the pooled-ridge encoder.
 
     Parameters
@@ -184,6 +202,11 @@ def predict(tensors, info, local):
 
 
 def _check(features, reduce, components):
+    if features.reduction is not None:
+        raise InputError(
+            "model='ridge': expected features of all channels, which it reduces itself, found principal components; "
+            "extract them without reduce (--pca)"
+        )
     if reduce not in REDUCTIONS:
         raise InputError(f"reduce: expected weights, data or None, found {reduce!r}")
     if isinstance(components, bool) or not isinstance(components, int | np.integer) or components < 1:
@@ -268,7 +291,7 @@ def _main_directions(tokens, pictures, components, grid):
 
 def _top_eigenvectors(symmetric, components):
     """(C, c) float32 array."""
-    return torch.linalg.eigh(symmetric)[1].flip(1)[:, :components].float().contiguous().numpy()
+    return eigh(symmetric)[1].flip(1)[:, :components].float().contiguous().numpy()
 
 
 def _side(channels, grid):

@@ -1,5 +1,7 @@
 """What an encoder learnt about each vertex: where it looks, which layer, local or global, which channels."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +31,7 @@ class Selectors:
     channel: np.ndarray
     samples: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = len(self.layer)
         expected = {"space": (n, 2), "scale": (n,)}
         for name, shape in expected.items():
@@ -41,12 +43,12 @@ class Selectors:
             raise ValueError("selectors: layer and channel must be (N, L) and (N, D)")
 
     @property
-    def layer_argmax(self):
+    def layer_argmax(self) -> np.ndarray:
         """(N,) int, the layer with the largest weight, 0 the first."""
         return np.argmax(self.layer, axis=1)
 
     @property
-    def layer_confidence(self):
+    def layer_confidence(self) -> np.ndarray:
         """(N,) float: 1 + Σ ω log ω / log L; 1 one-hot, 0 uniform. 1 where there is one layer only."""
         n_layers = self.layer.shape[1]
         if n_layers == 1:
@@ -56,7 +58,7 @@ class Selectors:
         return np.clip(1 - entropy / np.log(n_layers), 0, 1).astype(np.float32)
 
     @property
-    def layer_mean(self):
+    def layer_mean(self) -> np.ndarray:
         """(N,) float: Σ ω_l · l / (L − 1), the place on the way through the network, 0 first … 1 last layer."""
         n_layers = self.layer.shape[1]
         return (self.layer @ np.linspace(0, 1, n_layers)).astype(np.float32)

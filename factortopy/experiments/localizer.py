@@ -8,13 +8,13 @@ q tell how many pictures were shown as much as how selective a vertex is. d′ d
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
+from factortopy.folders import typed
 
 DEFAULTS = {"category": "faces", "against": None, "pictures": "rendered", "n": 24, "seed": 0, "q": 0.05}
 ALSO = {"against": (str, list)}  # other types that a setting may have
@@ -188,11 +188,14 @@ def read_categories(folder, n=None, seed=0):
     """
     from factortopy.pictures.reading import read_pictures
 
-    folder, layout = Path(str(folder)), "expected one sub-folder of pictures a category (faces, scenes, …)"
+    folder, layout = typed(str(folder)), "expected one sub-folder of pictures a category (faces, scenes, …)"
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing there"
         raise InputError(f"folder {str(folder)!r}: {layout}, found {found}; check the path")
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    try:
+        inside = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    except OSError as error:
+        raise InputError(f"folder {str(folder)!r}: {layout}, found {error.strerror}; check its permissions") from None
     parts = [path for path in inside if path.is_dir()]
     if len(parts) < 2:
         names = ", ".join(path.name for path in parts) or "none"

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, Stopped
 from factortopy.features import content_key
 from factortopy.files import write_atomic
 from factortopy.home import cache_dir
@@ -13,10 +13,6 @@ from factortopy.home import cache_dir
 FORMAT = 1
 MOST_BYTES = 2_000_000_000  # of kept responses; the oldest go first
 BATCH, BLOCK = 32, 128
-
-
-class Stopped(Exception):
-    """``on_progress`` returned False: somebody does not want the rest."""
 
 
 def respond(encoder, images, on_progress=None, keep=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_atomic, write_json, write_tensors
+from factortopy.files import make_folder, read_json, read_tensors, write_atomic, write_json, write_tensors
 
 SCHEMA = 1
 
@@ -48,8 +48,7 @@ class Result:
 
     def save(self, folder):
         """Write protocol.json, result.json, result.safetensors and PICTURES/NN.png; result.json last: it says "whole"."""
-        folder = Path(folder)
-        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        folder = make_folder(Path(folder) / "pictures").parent
         (folder / "result.json").unlink(missing_ok=True)
         write_json(
             folder / "protocol.json", {"protocol": SCHEMA, "experiment": self.experiment, "settings": self.settings}
@@ -89,19 +88,28 @@ class Result:
         try:
             maps = {k: tensors[f"map.{k}"] for k in told["maps"]}
             arrays = {k: tensors[f"array.{k}"] for k in told["arrays"]}
-        except KeyError as error:
+            pictures = {
+                name: np.stack([read_image(folder / "pictures" / f"{_file_name(name)}-{i:03d}.png") for i in range(n)])
+                for name, n in told["pictures"].items()
+                if n
+            }
+            made = cls(
+                told["experiment"], protocol.get("settings", {}), maps, told["numbers"], arrays, pictures, told["notes"],
+                told["info"],
+            )  # fmt: skip
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                f"{folder}: expected the maps that result.json names, found no {error}; copy it again"
+                f"{folder}: expected a result whose files belong together, found a mismatch ({error}); copy it again"
             ) from None
-        pictures = {
-            name: np.stack([read_image(folder / "pictures" / f"{_file_name(name)}-{i:03d}.png") for i in range(n)])
-            for name, n in told["pictures"].items()
-            if n
-        }
-        return cls(
-            told["experiment"], protocol.get("settings", {}), maps, told["numbers"], arrays, pictures, told["notes"],
-            told["info"],
-        )  # fmt: skip
+        kinds = {"experiment": str, "settings": dict, "numbers": dict, "notes": list, "info": dict}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(made, name), kind):
+                raise InputError(
+                    f"{folder}: expected {name} of a result, found {getattr(made, name)!r:.60}; copy it again"
+                )
+        return made
 
 
 def plain(value):

@@ -17,6 +17,7 @@ from factortopy.errors import InputError
 from factortopy.experiments import agreement, fieldsign, phase, prf
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
+from factortopy.folders import typed
 from factortopy.pictures import apertures
 
 DEFAULTS = {
@@ -208,6 +209,8 @@ def _carriers(s, size):
     from factortopy.pictures.reading import read_pictures
 
     files = s.pictures
+    for one in [files] if isinstance(files, str) else files:
+        typed(one, "setting pictures:")
     if isinstance(files, str):
         if not Path(files).is_dir():
             raise InputError(f"setting pictures: expected a folder or a list of files, found {files!r}; check the path")

@@ -97,7 +97,15 @@ def _members(archive, members, label):
                 with archive.open(info) as file:
                     # Capped: stated sizes lie. Past the stated size the checksum does not fit, and zipfile raises.
                     data = file.read(min(info.file_size, MAX_BYTES) + 1)
-            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                OSError,
+                EOFError,
+                ValueError,
+                NotImplementedError,
+                RuntimeError,
+            ) as error:
                 raise InputError(
                     f"archive {label!r}: expected a whole file {shown!r}, found a damaged one ({error}); copy it again"
                 ) from None

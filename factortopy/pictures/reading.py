@@ -4,6 +4,8 @@ The content decides what a file is, never its name. Nothing here calls another p
 or trusts a size that a file states about itself before it is checked.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import os
@@ -12,6 +14,7 @@ import unicodedata
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -55,7 +58,7 @@ class Picture:
     name: str = "picture"
 
 
-def read_image(path_or_bytes):
+def read_image(path_or_bytes: Any) -> np.ndarray:
     """Pixels of a picture.
 
     Parameters

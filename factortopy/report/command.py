@@ -15,7 +15,7 @@ WORDS = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN
 CLASSES = {HOLDS: "holds", FAILS: "fails"}
 
 
-def report(runs, out, quick=False, steps=None, on_progress=None, say=None):
+def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accuracy=None):
     """Write the report of some finished runs.
 
     Parameters
@@ -27,6 +27,8 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None):
         Only what the run folders hold.
     steps : int, optional
         Optimiser steps of the new fits; the first run's own when None.
+    accuracy : path, optional
+        CSV table of networks' accuracy on another task (columns network, accuracy); None: what fine-tuned networks say.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None):
     InputError
         For runs that cannot be compared, or a folder that cannot be written.
     """
-    from factortopy.report import channels, mapping, scoring, studies
+    from factortopy.report import answers, channels, diffusion, mapping, scoring, studies, tuning
     from factortopy.report.flatmap import Flat
 
     begun, found = time.monotonic(), read_entries(runs)
@@ -52,13 +54,21 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None):
             "categories of its pictures have an advantage by construction."
         )
     doc.sentences(
-        'Figures and tables are named after those of "Brain Decodes Deep Nets" (Yang, Gee and Shi, CVPR 2024) that ask the same '
-        "question; which one asks what was written down from memory."
+        "An encoder predicts the response of every point (vertex) of the visual cortex to a picture from all layers of a network. Each "
+        "vertex learns which layer it reads, where in the picture, a detail or the whole, and which channels. This report reads those "
+        "choices: first how well each network predicts, then what the choices look like on the brain, what changes them, and in the end "
+        "which of the paper's findings hold here.",
+        'Figures and tables are named after those of "Brain Decodes Deep Nets" (Yang, Gee and Shi, CVPR 2024) that ask the same question. '
+        "The numbers of the paper's figures are given from memory and may be off by one.",
     )
+    doc.raw(_words())
     seen = {"networks": {e.name: {"trained": e.trained} for e in found}}
     flat = Flat(encoder.hemi, encoder.vertex, encoder.density)
     seen |= scoring.section(doc, found)
     seen |= mapping.section(doc, found, flat, quick)
+    answers.section(doc, found)
+    seen |= tuning.section(doc, found, flat, accuracy)
+    seen |= diffusion.section(doc, found)
     first = next((e for e in found if e.encoder.has_selectors and e.trained), None)
     given = any(e.others and e.encoder.has_selectors for e in found)
     if quick or first is None:
@@ -77,6 +87,26 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None):
     _checklist(doc, seen)
     doc.sentences(f"Made in {time.monotonic() - begun:.0f} s{' with --quick' if quick else ', new fits included'}.")
     return doc.write()
+
+
+WORDS_USED = {
+    "brain score R²": "share of a vertex's response to new pictures that the encoder predicts; 1 perfect, 0 no better than the mean",
+    "noise ceiling": "the best R² that any model could reach, given the noise of the measurement",
+    "predicted above chance": "vertices that maps paint: predictions beat shuffled pictures (false discovery rate 5 %)",
+    "ROI": "region of interest, an area of the cortex such as V1",
+    "mean layer": "the layers' depth weighted by what a vertex reads, 0 the first layer to 1 the last",
+    "confidence": "1 where one layer alone is read, 0 where all are alike",
+    "scale": "0 where a detail of the picture is read, 1 where the picture as a whole",
+    "hierarchy slope": "how much later the layers of late areas are than those of early ones: 1 wholly ordered, 0 not at all",
+    "untrained": "the same network with random weights: what the architecture alone predicts",
+    "linear probe": "a linear classifier on a frozen network: how often it is right tells what the network knows already",
+}
+
+
+def _words():
+    """The words of the report, folded away."""
+    lines = "".join(f"<li><b>{text(word)}</b>: {text(meaning)}</li>" for word, meaning in WORDS_USED.items())
+    return f"<details><summary>Words that are used</summary><ul>{lines}</ul></details>"
 
 
 def _subtitle(found, subjects):
@@ -128,7 +158,7 @@ def report_verb(options):
     runs = _runs(options.runs)
     ticker = Ticker()
     try:
-        path = report(runs, options.out, options.quick, options.steps, ticker, ticker.say)
+        path = report(runs, options.out, options.quick, options.steps, ticker, ticker.say, options.accuracy)
     finally:
         ticker.finish()
     print(f"written: {path}")

@@ -100,11 +100,9 @@ class Document:
         self.parts.append(markup)
 
     def link(self, name):
-        """Markup of a link to a figure that was drawn; "" where it was not."""
-        if name not in self.figures:
-            return ""
-        stem, title = self.figures[name]
-        return f'<a href="#{stem}">{text(title)}</a>'
+        """Markup of links to the figures of that name, one for each network where they have their own; "" where none was drawn."""
+        found = [name] if name in self.figures else [key for key in self.figures if key.startswith(f"{name}-")]
+        return ", ".join(f'<a href="#{stem}">{text(title)}</a>' for stem, title in map(self.figures.get, found))
 
     def write(self):
         """Write report.html; its path."""

@@ -11,6 +11,7 @@ from factortopy.analysis.gallery import read_gallery
 from factortopy.analysis.scores import normalised, pearson
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
+from factortopy.finetune.named import label
 from factortopy.records import DEFAULTS
 
 NO_NAME = ("subject", "subject_id", "density", "seed")  # settings that do not make another network of a run
@@ -125,7 +126,7 @@ def _what(info):
     """Everything that makes two runs ones of different networks or ways of fitting."""
     settings = {**DEFAULTS, **{k: info[k] for k in DEFAULTS if k in info}, **(info.get("settings") or {})}
     settings["select"] = sorted(settings["select"] or ())
-    return {"backbone": str(info.get("backbone") or "features")} | {
+    return {"backbone": label(info)} | {
         key: value for key, value in settings.items() if key not in (*NO_NAME, "backbone")
     }
 
@@ -148,4 +149,20 @@ def _word(key, value):
         return "factors " + "+".join(value) if value else "no factors"
     if key == "layers":
         return "" if value is None else "layers " + "+".join(str(k + 1) for k in value)
+    if key == "weights" and value:
+        value = "/".join(str(value).replace("\\", "/").split("/")[-2:])  # a whole path says too much
     return "" if value is None else WORDS.get(key, f"{key} {{}}").format(value)
+
+
+def pairs(found):
+    """{name: (Entry before, Entry after)} of networks that were fine-tuned, where the same network as it was is here too."""
+    out = {}
+    for after in found:
+        told = after.info.get("finetuned")
+        if not told:
+            continue
+        wanted = {**_what(after.info), "backbone": str(told.get("began_as") or told.get("base")), "weights": None}
+        before = next((e for e in found if e is not after and {**_what(e.info), "weights": None} == wanted), None)
+        if before is not None:
+            out[after.name] = before, after
+    return out

@@ -58,9 +58,11 @@ def plain(axes, xlabel="", ylabel="", title=""):
 
 
 def keyed(axes, n):
-    """A legend above the axes."""
-    shown = axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(n, 4), fontsize=SMALL, frameon=False, borderaxespad=0.3
+    """A legend above everything, in at most ``n`` columns; long names must not push the panels aside."""
+    handles, names = axes.get_legend_handles_labels()
+    n = max(1, min(n, 4, int(120 // (max(map(len, names), default=1) + 7))))
+    shown = axes.figure.legend(
+        handles, names, loc="outside upper left", ncols=n, fontsize=SMALL, frameon=False, borderaxespad=0.3
     )
     for word in shown.get_texts():
         word.set_parse_math(False)
@@ -116,6 +118,49 @@ def lines(panels, simulated, xlabel="", log=False, ticks=None, height=2.6, colum
         plain(one, xlabel, ylabel)
         if k == 0 and (len(series) > 1 or any(series)):
             keyed(one, 4 if columns == 1 else 2)
+    for one in axes[len(panels) :]:
+        one.remove()
+    return figure
+
+
+def points(panels, simulated, xlabel="", height=2.6):
+    """Panels of named points.
+
+    panels : list of (ylabel, {name: (x, y)}); what is not finite is left out
+    """
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = sheet(0.7 + height * rows, simulated, INCHES if columns > 1 else 5.5)
+    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    for k, (one, (ylabel, named)) in enumerate(zip(axes, panels, strict=False)):
+        for shade, (name, (x, y)) in zip(colours(len(named)), named.items(), strict=True):
+            if np.isfinite(x) and np.isfinite(y):
+                one.plot(x, y, "o", color=shade, ms=6, label=name)
+        low, high = one.get_ylim()
+        if high - low < LEAST_SPAN:
+            one.set_ylim((low + high - LEAST_SPAN) / 2, (low + high + LEAST_SPAN) / 2)
+        one.margins(x=0.15)
+        plain(one, xlabel, ylabel)
+        if k == 0 and one.lines:
+            keyed(one, 1 if columns == 1 else 2)
+    for one in axes[len(panels) :]:
+        one.remove()
+    return figure
+
+
+def scatters(panels, simulated, columns=4):
+    """Predicted against measured, a square panel each; panels : list of (title, (n,) measured, (n,) predicted)."""
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = sheet(0.5 + 2.3 * rows, simulated)
+    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    for k, (one, (title, measured, predicted)) in enumerate(zip(axes, panels, strict=False)):
+        one.plot(measured, predicted, ".", ms=3.5, color=NETWORKS[0], alpha=0.6)
+        both = np.concatenate([measured, predicted])
+        both = both[np.isfinite(both)]
+        low, high = (both.min(), both.max()) if len(both) else (0, 1)
+        one.plot([low, high], [low, high], ls="--", lw=0.8, color=GREY)
+        plain(one, "measured" if k >= len(panels) - columns else "", "predicted" if k % columns == 0 else "", title)
     for one in axes[len(panels) :]:
         one.remove()
     return figure

@@ -12,6 +12,7 @@ from factortopy.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.files import read_tensors, write_tensors
 from factortopy.records import DEFAULTS, check_settings
+from factortopy.subjects import subject_of
 from factortopy.training import train_run
 
 
@@ -86,8 +87,7 @@ class Refits:
     def subject(self):
         """The subject with all pictures, loaded once."""
         if self._subject is None:
-            density = {"density": self.base["density"]} if self.base.get("density") else {}
-            self._subject = factortopy.load_subject(self.base["subject"], self.base["subject_id"], **density)
+            self._subject = subject_of(self.base)
         return self._subject
 
     def _on_all_test_pictures(self, run, encoder, full):

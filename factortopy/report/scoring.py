@@ -3,7 +3,7 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.scores import LEAST_CEILING
+from factortopy.analysis.scores import LEAST_CEILING, challenge
 from factortopy.errors import InputError
 from factortopy.report import figures
 
@@ -11,7 +11,7 @@ BOOTSTRAP = 1000
 
 
 def tables(entries):
-    """{name: (title, rows, best)} of scores by ROI, r, normalised, distance to the best and hierarchy.
+    """{name: (title, rows, best)} of scores by ROI, r, normalised, the Algonauts 2023 metric, distance to the best and hierarchy.
 
     ``best`` is "max" or "min" where the best network of a row can be told.
     """
@@ -20,6 +20,10 @@ def tables(entries):
     out["pearson"] = ("Mean Pearson r", _by_roi(entries, {e.name: e.pearson[0] for e in entries}), "max")
     words = f"R² / noise ceiling, over vertices with a ceiling of {LEAST_CEILING} or more"
     out["normalised"] = (words, _by_roi(entries, {e.name: e.normalised for e in entries}), "max")
+    words = "Algonauts 2023 metric: r² / noise ceiling, r below 0 counting 0, at most 1"
+    metric = {e.name: challenge(e.pearson[0], e.encoder.noise_ceiling) for e in entries}
+    out["challenge"] = (f"{words}; mean over vertices", _by_roi(entries, metric), "max")
+    out["challenge-median"] = (f"{words}; median over vertices", _by_roi(entries, metric, np.median), "max")
     out["distance"] = ("Difference to the best network", analysis.distance_to_best(encoders), "min")
     slopes, told = hierarchy_rows(entries)
     out["hierarchy"] = ("Hierarchy slope", slopes, None)
@@ -53,18 +57,18 @@ def hierarchy_rows(entries, levels=None):
     return rows, told
 
 
-def _by_roi(entries, values):
+def _by_roi(entries, values, how=np.mean):
     encoder = entries[0].encoder
     rows = []
     for roi, mask in {**encoder.rois, "all": np.ones(encoder.n_vertices, bool)}.items():
         row = {"roi": roi, "vertices": int(mask.sum())}
-        rows.append(row | {name: _mean(np.asarray(value, float)[mask]) for name, value in values.items()})
+        rows.append(row | {name: _mean(np.asarray(value, float)[mask], how) for name, value in values.items()})
     return rows
 
 
-def _mean(values):
+def _mean(values, how):
     values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")
+    return float(how(values)) if len(values) else float("nan")
 
 
 def _known(rows, names):
@@ -129,15 +133,20 @@ def _scores(doc, entries, made, names):
     doc.table(
         "scores-table", "Mean R² by ROI", rows, shows, "Table 13; not divided by the ceiling", best=("max", names)
     )
-    for key in ("pearson", "normalised"):
+    further = {
+        "pearson": "Mean Pearson r by ROI",
+        "normalised": "Share of the noise ceiling that is reached, by ROI",
+        "challenge": "Algonauts 2023 metric by ROI, mean",
+        "challenge-median": "Algonauts 2023 metric by ROI, median",
+    }
+    for key, title in further.items():
         if key in made:
-            title = (
-                "Mean Pearson r by ROI" if key == "pearson" else "Share of the noise ceiling that is reached, by ROI"
-            )
             words = made[key][0] + "."
             if key == "pearson":
                 taken = dict.fromkeys(e.pearson[1] for e in entries)
                 words = f"Mean over vertices, taken on {'; '.join(taken)}."
+            elif key.startswith("challenge"):
+                words += f" Taken on {'; '.join(dict.fromkeys(e.pearson[1] for e in entries))}; high by chance with few pictures."
             doc.table(f"{key}-table", title, made[key][1], words, best=("max", names))
 
 

@@ -1,12 +1,22 @@
 """Subjects: who looked at which pictures and how the cortex answered; one module a source."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from factortopy.subjects.subject import Subject
 
 DEMO_SUBJECTS = ("demo-1", "demo-2", "demo-3")  # "demo" is the first
 DENSITY = "164k"  # at which measured data are drawn and trained: full resolution; "10k" is a quick look
 
 
-def load_subject(path, subject=None, density=DENSITY):
+def load_subject(
+    path: str | Path, subject: str | None = None, density: str = DENSITY, trials: str | None = None
+) -> Subject:
     """A subject by name or from a folder.
 
     Parameters
@@ -19,6 +29,9 @@ def load_subject(path, subject=None, density=DENSITY):
     density : str
         Surface density at which measured data are drawn and trained: "164k", "41k" or "10k" (the first vertices of each
         hemisphere, a quick look). Data that are coarser stay as they are.
+    trials : str, optional
+        What a row of NSD's responses is: "single" trials (default), the "mean" of a picture's repeats, or "paper": single
+        trials of all but the last three sessions, as the paper split them.
 
     Returns
     -------
@@ -33,14 +46,26 @@ def load_subject(path, subject=None, density=DENSITY):
     if number is not None:
         from factortopy.subjects.demo import load_demo
 
+        if trials not in (None, "single"):
+            from factortopy.subjects.findings import stop
+
+            raise stop("trials", "single", f"{str(trials)[:40]!r} for a demo subject", "leave it out")
         return load_demo(number)
     from factortopy.subjects.layouts import find
 
     layout, folder = find(path, subject)
-    return layout.to_subject(layout.examine(folder), density)
+    return layout.to_subject(layout.look(folder, trials), density)
 
 
-def demo_number(path):
+def subject_of(settings):
+    """The subject of a run's settings (``records.check_settings``)."""
+    import factortopy
+
+    how = {key: settings[key] for key in ("density", "trials") if settings.get(key)}
+    return factortopy.load_subject(settings["subject"], settings.get("subject_id"), **how)
+
+
+def demo_number(path: str | Path) -> int | None:
     """1, 2 or 3 for the name of a demo subject, None for anything else; InputError for "demo-4"."""
     match = re.fullmatch(r"demo(?:-(\w+))?", path) if isinstance(path, str) else None
     if not match:

@@ -28,7 +28,8 @@ from factortopy.pictures.reading import read_image, safe_label
 from factortopy.subjects.algonauts_pictures import list_images, looks_whole
 from factortopy.subjects.algonauts_rois import read_rois
 from factortopy.subjects.arrays import as_float32, copy_columns, read_whole_mesh, safe_npy
-from factortopy.subjects.findings import STOPS, DataError, Examined, Problem, first_few, shown_path
+from factortopy.subjects.findings import STOPS, DataError, Examined, Known, Problem, count, first_few, shown_path
+from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.split import default_split
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
@@ -74,6 +75,15 @@ class Examination(Examined):
     test_images: list = field(default_factory=list)
     test_nsd: list = field(default_factory=list)
     problems: list = field(default_factory=list)
+
+    def known(self):
+        """``Known``: what could be read."""
+        rows = max((len(array) for array in self.responses.values()), default=None)
+        vertices = [len(self.mask[hemi]) if hemi in self.mask else None for hemi in HEMISPHERES]
+        rois = {name: [masks[hemi] for hemi in HEMISPHERES] for name, masks in self.rois.items()}
+        return Known.of(
+            rows, len(self.images), vertices, rois, [self.ceiling[h] for h in HEMISPHERES if h in self.ceiling]
+        )
 
 
 # ---------------------------------------------------------------- looking
@@ -171,7 +181,7 @@ def _examine_images(found):
     if not found.images or n_rows is None:
         return
     if len(found.images) != n_rows:
-        text = f"{len(found.images):,} pictures but {n_rows:,} rows of responses"
+        text = f"{count(len(found.images), 'picture')} but {count(n_rows, 'row')} of responses"
         found.stop(folder, "one picture a row of training_fmri", text, "copy or download the missing ones")
     if any(b <= a for a, b in zip(found.nsd, found.nsd[1:], strict=False)):
         where = next(k for k in range(len(found.nsd) - 1) if found.nsd[k + 1] <= found.nsd[k])
@@ -238,7 +248,7 @@ def _examine_test(found):
         found.test_responses[hemi] = array
         _examine_values(found, path, array)
         if found.test_images and len(found.test_images) != len(array):
-            text = f"{len(found.test_images):,} pictures but {len(array):,} rows"
+            text = f"{count(len(found.test_images), 'picture')} but {count(len(array), 'row')}"
             found.stop(path, "one row a test picture", text, "copy or download them again, or remove test_fmri")
     both = sorted(set(found.nsd) & set(found.test_nsd))
     if both and found.test_responses:
@@ -311,6 +321,7 @@ def to_subject(found, density="10k"):
         density=density,
         image_degrees=IMAGE_DEGREES,
     )
+    add_surface(subject, found.folder, *list(found.folder.parents)[:2])
     total = sum(len(vertex) for vertex in found.mask.values())
     if sum(keep.values()) < total:
         subject.remark(f"drawn and trained at {density}: {sum(keep.values()):,} of {total:,} vertices")

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from factortopy.pictures.reading import safe_label
 from factortopy.subjects.findings import first_few, stop
 
 _NAME = re.compile(r"(train|test)-(\d{1,6})_nsd-(\d{1,6})\.(png|jpg|jpeg)", re.IGNORECASE)
@@ -16,10 +17,11 @@ def list_images(folder, kind):
     """
     if not folder.is_dir():
         raise stop(folder, f"pictures named {kind}-0001_nsd-00013.png", "no such folder", "copy or download it")
-    rows, doubles = {}, []
+    rows, doubles, others = {}, [], []
     for entry in os.scandir(folder):
         match = _NAME.fullmatch(entry.name)
         if not match or match.group(1).lower() != kind:
+            others += [entry.name] if len(others) < 5000 else []
             continue
         row = int(match.group(2))
         if row in rows:
@@ -31,7 +33,12 @@ def list_images(folder, kind):
         raise stop(folder, "one picture a row", f"two for row {first_few(doubles)}", "remove the wrong ones")
     missing = sorted(set(range(1, max(rows) + 1)) - set(rows)) if max(rows) < 10**6 else []
     if missing:
-        raise stop(folder, f"pictures 1 to {max(rows):,}", f"no picture {first_few(missing)}", "copy or download them")
+        renamed = [
+            name for name in sorted(others) if any(int(k) in missing[:1000] for k in re.findall(r"\d{1,6}", name)[:4])
+        ]
+        beside = f" (but {first_few(map(safe_label, renamed), 3)}: renamed?)" if renamed else ""
+        text = f"no picture {first_few(missing)}{beside}"
+        raise stop(folder, f"pictures 1 to {max(rows):,}", text, f"copy them, or name them {kind}-0001_nsd-00013.png")
     ordered = [rows[row] for row in sorted(rows)]
     return [path for path, _ in ordered], [number for _, number in ordered]
 

@@ -1,12 +1,12 @@
 """Reading NumPy files safely: the header is checked against the file first, and no pickle is ever run."""
 
+import os
 import tokenize
 from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import foreign_content
-from factortopy.subjects.findings import stop
+from factortopy.subjects.findings import close_to, foreign, stop
 from factortopy.surfaces import N_VERTICES
 
 _NAMES = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers", "b": "true/false"}
@@ -72,10 +72,20 @@ def file_size(path):
         return path.stat().st_size
     except FileNotFoundError:
         found = "a link to a file that is not here" if path.is_symlink() else "a folder" if path.is_dir() else "none"
+        found += close_to(path.name, _names_beside(path)) if found == "none" else ""
         remedy = "fetch it (git annex get, git lfs pull)" if path.is_symlink() else "copy it there"
         raise stop(path, "a .npy file", found, remedy) from None
     except OSError as error:
         raise stop(path, "a readable .npy file", error.strerror or str(error), "check its permissions") from None
+
+
+def _names_beside(path):
+    """Names in a file's folder, some thousands at most."""
+    try:
+        with os.scandir(path.parent) as entries:
+            return [entry.name for entry, _ in zip(entries, range(5000))]
+    except OSError:
+        return []
 
 
 def read_header(path):
@@ -84,7 +94,7 @@ def read_header(path):
         with open(path, "rb") as file:
             head = file.read(100)
             if not head.startswith(b"\x93NUMPY"):
-                raise stop(path, "a NumPy .npy file", foreign_content(head) or "a file of another kind", _COPY)
+                raise stop(path, "a NumPy .npy file", foreign(head), _COPY)
             file.seek(0)
             version = np.lib.format.read_magic(file)
             if version not in ((1, 0), (2, 0), (3, 0)):

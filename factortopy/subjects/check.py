@@ -6,12 +6,26 @@ import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.subjects import DENSITY, demo_number, load_subject
-from factortopy.subjects.findings import STOPS, WARNING, DataError, Problem, shown_path
+from factortopy.subjects.algonauts_rois import UNIONS
+from factortopy.subjects.findings import STOPS, WARNING, DataError, Problem, count, shown_path
 from factortopy.subjects.layouts import find
 
-__all__ = ["Findings", "Problem", "check", "memory_needed"]
+__all__ = ["Area", "Findings", "Problem", "check", "memory_needed"]
 
 _LAYERS, _WIDTH, _GRID = 12, 128, 8  # of the demo networks: what the memory figure is for
+_FIXED = 1_000_000_000  # bytes of Python, PyTorch and the meshes: what a training of a few pictures takes
+FEW = 100  # training pictures below which scores say little
+_WHOLE = {part: whole for whole, parts in UNIONS.items() for part in parts}
+
+
+@dataclass(frozen=True)
+class Area:
+    """One area: its name, vertices, mean noise ceiling (NaN unknown), and the area that it is a part of ("" none)."""
+
+    name: str
+    vertices: int
+    ceiling: float
+    part_of: str = ""
 
 
 @dataclass
@@ -20,18 +34,27 @@ class Findings:
 
     layout, subject : str
     facts : {label: text}, in the order to show them
+    areas : list of Area
+    sizes : {"trial", "picture", "vertex": number}, those that are known
     problems : list of Problem
     """
 
     layout: str = ""
     subject: str = ""
     facts: dict = field(default_factory=dict)
+    areas: list = field(default_factory=list)
+    sizes: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
 
     @property
     def stops(self):
         """True when training is impossible before something is mended."""
         return any(problem.severity == STOPS for problem in self.problems)
+
+    def sentence(self):
+        """The data set in one line, as far as it is known."""
+        sizes = [count(n, noun) for noun, n in self.sizes.items() if n]
+        return " · ".join(part for part in (self.subject, self.layout, *sizes) if part)
 
     def lines(self):
         """What the command line prints: facts, then problems, stops first, one line each."""
@@ -42,18 +65,18 @@ class Findings:
         n_stops = sum(problem.severity == STOPS for problem in self.problems)
         n_warnings = len(self.problems) - n_stops
         if n_stops:
-            out.append(f"Cannot be trained on: {_count(n_stops, 'problem')} to mend, {_count(n_warnings, 'warning')}.")
+            out.append(f"Cannot be trained on: {count(n_stops, 'problem')} to mend, {count(n_warnings, 'warning')}.")
         else:
-            out.append(f"Can be trained on; {_count(n_warnings, 'warning')}.")
+            out.append(f"Can be trained on; {count(n_warnings, 'warning')}.")
         return out
 
 
-def check(path, subject=None, density=DENSITY):
+def check(path, subject=None, density=DENSITY, trials=None):
     """Look at a data set without training.
 
     Parameters
     ----------
-    path, subject, density : as in ``load_subject``
+    path, subject, density, trials : as in ``load_subject``
 
     Returns
     -------
@@ -63,30 +86,74 @@ def check(path, subject=None, density=DENSITY):
     if isinstance(path, str) and path.startswith("demo"):
         try:
             if demo_number(path) is not None:
-                return _of_subject(Findings("simulated (demo)"), load_subject(path))
+                return _of_subject(Findings("simulated (demo)"), load_subject(path, trials=trials))
         except InputError as error:
             return _one_problem(path, error)
     try:
         layout, folder = find(path, subject)
+        examination = layout.look(folder, trials)
     except InputError as error:
         return _one_problem(path, error)
-    examination = layout.examine(folder)
     findings = Findings(layout.name, examination.name)
     findings.facts = {"layout": layout.name, "subject": examination.name, "folder": shown_path(folder)}
     if examination.first_stop():
         findings.problems = list(examination.problems)
-        return findings
+        return _partly(findings, examination.known())
     try:
         return _of_subject(findings, (layout.outline or layout.to_subject)(examination, density))
     except InputError as error:
         findings.problems = [*examination.problems, _problem(path, error)]
-        return findings
+        return _partly(findings, examination.known())
+
+
+def _partly(findings, known):
+    """What could be read of a data set that cannot be trained on."""
+    facts = {"trials": known.trials, "pictures": known.pictures}
+    findings.facts |= {label: f"{n:,}" for label, n in facts.items() if n}
+    sides = [f"{n:,} {side}" for n, side in ((known.left, "left"), (known.right, "right")) if n is not None]
+    if sides:
+        findings.facts["vertices"] = ", ".join(sides)
+    findings.sizes = {
+        "trial": known.trials,
+        "picture": known.pictures,
+        "vertex": (known.left or 0) + (known.right or 0),
+    }
+    findings.areas = _areas(known.rois, known.ceiling)
+    if findings.areas:
+        findings.facts["ROIs"] = _sizes(findings.areas)
+    if known.ceiling is not None:
+        findings.facts["noise ceiling"] = ceiling_by_roi(known.rois, known.ceiling)
+    return findings
+
+
+def _areas(rois, ceiling):
+    usable = None if ceiling is None else np.isfinite(ceiling)
+    areas = []
+    for name, mask in rois.items():
+        inside = None if usable is None else usable & mask
+        mean = float(ceiling[inside].mean()) if inside is not None and inside.any() else float("nan")
+        if mask.any():
+            areas.append(Area(name, int(mask.sum()), mean, _WHOLE.get(name, "") if _WHOLE.get(name) in rois else ""))
+    return areas
+
+
+def _sizes(areas):
+    return ", ".join(f"{area.name} {area.vertices:,}" for area in areas) or "none"
 
 
 def _of_subject(findings, subject):
     findings.subject = subject.name
     findings.facts |= subject_facts(findings.layout, subject)
+    findings.areas = _areas(subject.rois, subject.noise_ceiling)
+    findings.sizes = {"trial": subject.n_trials, "picture": subject.n_images, "vertex": subject.n_vertices}
     findings.problems = list(subject.warnings)
+    training = len(np.unique(subject.image_index[subject.split.train]))
+    if training < FEW and subject.film is None:
+        expected, remedy = (
+            f"{FEW} training pictures or more",
+            "it can be trained, but expect scores below 0: add pictures",
+        )
+        findings.problems.append(Problem(WARNING, "pictures", expected, f"{training}", remedy))
     needed, free = memory_needed(subject), free_memory()
     if free is not None and needed > free:
         found = f"{free / 1e9:.1f} GB free"
@@ -100,48 +167,44 @@ def subject_facts(layout, subject):
     repeats = subject.repeats()
     shown = ", ".join(f"{n:,} shown {_times(k)}" for k, n in repeats.items())
     left = int((subject.hemi == 0).sum())
-    sizes = [f"{name} {int(subject.rois[name].sum()):,}" for name in subject.roi_names()]
-    split = subject.split
+    split, film = subject.split, subject.film
+    left_out = film.left_out(split) if film is not None else ""
     facts = {
         "layout": layout,
         "subject": subject.name + (" (simulated)" if subject.simulated else ""),
         "trials": f"{subject.n_trials:,}",
         "pictures": f"{subject.n_images:,} ({shown}), {subject.image_degrees:g}° wide",
-        "split": f"{len(split.train):,} training, {len(split.val):,} validation, {len(split.test):,} test trials",
-        **({"film": subject.film.describe()} if subject.film is not None else {}),
+        "split": f"{len(split.train):,} training, {len(split.val):,} validation, {len(split.test):,} test trials"
+        + (f"; {left_out}" if left_out else ""),
+        **({"film": film.describe()} if film is not None else {}),
         "vertices": f"{left:,} left, {subject.n_vertices - left:,} right, on the {subject.density} mesh",
-        "ROIs": ", ".join(sizes) or "none",
-        "noise ceiling": ceiling_by_roi(subject),
-        "memory": f"{memory_needed(subject) / 1e9:.2f} GB to train a demo network ({_LAYERS} × {_WIDTH} channels)",
+        "ROIs": _sizes(_areas(subject.rois, None)),
+        "noise ceiling": ceiling_by_roi(subject.rois, subject.noise_ceiling),
+        "memory": f"{memory_needed(subject) / 1e9:.2f} GB to train a demo network ({_LAYERS} × {_WIDTH} channels), "
+        f"{_FIXED / 1e9:.1f} of it for Python and PyTorch alone",
     }
     if subject.remarks:
         facts["notes"] = "; ".join(subject.remarks)
     return facts
 
 
-def ceiling_by_roi(subject):
+def ceiling_by_roi(rois, ceiling):
     """Mean over vertices and by ROI as text, or that there is none."""
-    ceiling = subject.noise_ceiling
-    if ceiling is None:
+    if ceiling is None or not np.isfinite(ceiling).any():
         return "none: only raw R² can be shown"
-    usable = np.isfinite(ceiling)
-    parts = []
-    for name in subject.roi_names():
-        inside = usable & subject.rois[name]
-        if inside.any():
-            parts.append(f"{name} {ceiling[inside].mean():.2f}")
-    return f"mean {ceiling[usable].mean():.2f}" + (f" ({', '.join(parts)})" if parts else "")
+    parts = [f"{area.name} {area.ceiling:.2f}" for area in _areas(rois, ceiling) if np.isfinite(area.ceiling)]
+    return f"mean {ceiling[np.isfinite(ceiling)].mean():.2f}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def memory_needed(subject, layers=_LAYERS, width=_WIDTH, grid=_GRID):
-    """Bytes that training holds: responses, tokens of every picture (float16), and as much again to work with.
+    """Bytes that training holds: Python and PyTorch, responses, tokens of every picture (float16), and as much again to work with.
 
     Responses that stay on disk (NSD's) count as the rows of 2,000 trials, which is what training looks at in one go.
     """
     on_disk = isinstance(subject.responses, np.memmap) or 0 in subject.responses.strides  # or stand for such
     trials = min(subject.n_trials, 2000) if on_disk else subject.n_trials
     tokens = 2 * subject.n_images * layers * (grid * grid + 1) * width
-    return 2 * (4 * trials * subject.n_vertices + tokens)
+    return _FIXED + 2 * (4 * trials * subject.n_vertices + tokens)
 
 
 def free_memory():
@@ -164,10 +227,6 @@ def _problem(path, error):
     if isinstance(error, DataError):
         return error.problem
     return Problem(STOPS, shown_path(path), "", str(error), "")
-
-
-def _count(n, noun):
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _times(k):

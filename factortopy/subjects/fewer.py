@@ -53,5 +53,6 @@ def fewer_pictures(subject, n, seed=0):
         name=subject.name, simulated=subject.simulated, density=subject.density, image_degrees=subject.image_degrees,
         session=of_trials(subject.session), onset=of_trials(subject.onset), tr=subject.tr, maps=subject.maps,
     )  # fmt: skip
+    made.surface = subject.surface
     made.remark(f"{made.n_images:,} of {subject.n_images:,} pictures are used")
     return made

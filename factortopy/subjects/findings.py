@@ -1,9 +1,13 @@
 """What a loader finds wrong with a data set: one form for the error that stops it and for the list of ``check``."""
 
-from dataclasses import dataclass
+import difflib
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.pictures.reading import safe_label
+from factortopy.pictures.reading import foreign_content, safe_label
 
 STOPS = "stops"
 WARNING = "warning"
@@ -49,6 +53,31 @@ def warn(thing, expected, found, remedy):
     return Problem(WARNING, shown_path(thing), expected, found, remedy)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What could be read of a data set, whatever is wrong with the rest; None where nothing is known.
+
+    trials, pictures : int; left, right : int, vertices; rois : {name: (N,) bool}; ceiling : (N,)
+    """
+
+    trials: int | None = None
+    pictures: int | None = None
+    left: int | None = None
+    right: int | None = None
+    rois: dict = field(default_factory=dict)
+    ceiling: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, trials, pictures, vertices, rois, ceiling):
+        """From parts by hemisphere, left first: ``vertices`` [int or None] * 2, ``rois`` {name: [(n,), …]}, ``ceiling`` [(n,), …]."""
+        left, right = vertices
+        joined = {name: np.concatenate(masks) for name, masks in rois.items() if masks}
+        n = (left or 0) + (right or 0)
+        whole = np.concatenate(ceiling) if ceiling else None
+        return cls(trials or None, pictures or None, left, right, {k: v for k, v in joined.items() if len(v) == n},
+                   whole if whole is not None and len(whole) == n else None)  # fmt: skip
+
+
 class Examined:
     """What an examination of a data set shares: ``problems``, a list of Problem, and ways to add to it."""
 
@@ -57,7 +86,8 @@ class Examined:
         try:
             return step(*arguments, **options)
         except DataError as error:
-            self.problems.append(error.problem)
+            if error.problem not in self.problems:
+                self.problems.append(error.problem)
             return None
 
     def stop(self, *words):
@@ -76,6 +106,34 @@ def shown_path(path):
     text = str(path)
     start = "/" if text.startswith("/") else ""
     return start + "/".join(safe_label(part) if part.strip(".") else part for part in text.split("/") if part)
+
+
+def foreign(data, otherwise="a file of another kind"):
+    """What the first bytes of a file that is no picture are, with the way to fetch it where it is a pointer."""
+    words = foreign_content(data).replace("the picture", "the file")
+    kind, _, remedy = words.partition("; ")
+    return (words if "pointer" in kind else kind) or otherwise
+
+
+def close_to(name, names):
+    """ " (is it NAME?)" for the name among ``names`` that is probably meant; "" where none is.
+
+    Another hemisphere, session or row is no slip of the pen: names that differ in a number or a side are not proposed.
+    """
+
+    def sort(text):
+        return re.findall(r"\d+", text), re.findall(r"(?<![a-z])(?:lh|rh|l|r)(?![a-z])", text.lower())
+
+    told = sort(name)
+    same = {other.lower(): other for other in names if sort(other) == told or other.lower() == name.lower()}
+    best = difflib.get_close_matches(name.lower(), same, 1, 0.75)
+    return f" (is it {safe_label(same[best[0]])}?)" if best else ""
+
+
+def count(n, noun):
+    """1 picture, 2 pictures, 9,841 pictures, 3 vertices."""
+    several = "vertices" if noun == "vertex" else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else several}"
 
 
 def first_few(items, most=5):

@@ -22,7 +22,7 @@ import numpy as np
 from factortopy.pictures.reading import safe_label
 from factortopy.subjects import DENSITY, folder_trials, folder_vertices
 from factortopy.subjects.arrays import z_score
-from factortopy.subjects.findings import DataError, Examined, first_few, stop
+from factortopy.subjects.findings import DataError, Examined, Known, close_to, first_few, stop
 from factortopy.subjects.folder_responses import (
     CIFTI,
     ENDINGS,
@@ -35,6 +35,7 @@ from factortopy.subjects.folder_responses import (
 )
 from factortopy.subjects.folder_tables import COLUMNS, read_about, read_table
 from factortopy.subjects.folder_trials import SPLITS
+from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.split import Split, default_split
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
@@ -43,13 +44,21 @@ LAYOUT = "FactorTopy's folder layout"
 LOOKED_FOR = "dataset.json and responses/ (folder layout)"
 PARTS = ("images", "stimuli", "responses", "vertices", "roi", "noise", "maps")  # folders inside a subject
 HEMISPHERES = ("L", "R")
+SIDES = {"L": "left", "R": "right"}
+EXAMPLE = (
+    '{"subject": "anna", "space": "fsaverage", "density": "164k", "normalised": "session", "averaged": false} with your own '
+    "values (density 10k, 41k or 164k; normalised session, or none for responses that are not z-scored); docs/folder.md"
+)
 _TYPICAL = 20.0  # z-scores beyond this, on the median, are none
 
 
 def is_subject_folder(folder):
     """True where the folder holds one subject of this layout, complete or not."""
     folder = Path(folder)
-    return (folder / "dataset.json").is_file() and any((folder / part).is_dir() for part in ("responses", "images"))
+    if (folder / "dataset.json").is_file():
+        return any((folder / part).is_dir() for part in ("responses", "images"))
+    shown = any((folder / part).exists() for part in ("images", "stimuli", "trials.tsv"))
+    return shown and any(name.startswith("hemi-") and name.endswith(ENDINGS) for name in files_in(folder / "responses"))
 
 
 @dataclass
@@ -84,6 +93,17 @@ class Examination(Examined):
         """Those whose responses are here."""
         return [hemi for hemi in HEMISPHERES if hemi in self.rows]
 
+    def known(self):
+        """``Known``: what could be read."""
+        sides, there = [None, None], [hemi for hemi in HEMISPHERES if hemi in self.vertices]
+        for k, hemi in enumerate(HEMISPHERES):
+            if hemi in self.rows:
+                sides[k] = len(self.vertices[hemi]) if hemi in self.vertices else self.rows[hemi].shape[1]
+        pictures = None if self.film else len(self.images)
+        rois = {name: [masks[hemi] for hemi in there] for name, masks in self.rois.items()}
+        trials = max((rows.shape[0] for rows in self.rows.values()), default=None)
+        return Known.of(trials, pictures, sides, rois, [self.ceiling[hemi] for hemi in there if hemi in self.ceiling])
+
     @property
     def n_rows(self):
         """Rows of responses, or None where they are unknown or differ."""
@@ -109,6 +129,8 @@ def examine(folder):
     folder = Path(os.path.abspath(folder))
     about, problems = {}, []
     try:
+        if not os.path.lexists(folder / "dataset.json"):
+            raise stop(folder, "dataset.json, as this looks like the folder layout", "none", f"write it: {EXAMPLE}")
         about = read_about(folder / "dataset.json", problems)
     except DataError as error:
         problems.append(error.problem)
@@ -153,14 +175,32 @@ def _examine_responses(found):
             rows = found.try_to(open_rows, paths[0]) if paths else None
             if rows is not None:
                 found.rows[hemi] = rows
+        _examine_lost(found, sides, files)
     lengths = {hemi: rows.shape[0] for hemi, rows in found.rows.items()}
     if len(set(lengths.values())) > 1:
         text = f"{lengths['L']:,} rows left, {lengths['R']:,} right"
         found.stop(folder, "the same number of rows in both hemispheres", text, "copy or save both again")
     if len(found.hemispheres) == 1:
-        found.remarks.append(f"{'left' if found.hemispheres == ['L'] else 'right'} hemisphere alone")
+        found.remarks.append(f"{SIDES[found.hemispheres[0]]} hemisphere alone")
     for rows in found.rows.values():
         _examine_values(found, rows)
+
+
+def _examine_lost(found, sides, files):
+    """Warn of a hemisphere without responses for which there is something else."""
+    for hemi in (hemi for hemi in HEMISPHERES if not sides[hemi] and any(sides.values())):
+        parts = ("vertices", "roi", "noise", "maps")
+        others = [
+            f"{part}/{safe_label(n)}"
+            for part in parts
+            for n in files_in(found.folder / part)
+            if n.startswith(f"hemi-{hemi}")
+        ]
+        if others:
+            path = found.folder / "responses" / f"hemi-{hemi}.npy"
+            expected = f"responses of the {SIDES[hemi]} hemisphere, as there is {first_few(others, 3)}"
+            remedy = "the other hemisphere is used alone: copy it, or remove those files"
+            found.warn(path, expected, "none" + close_to(path.name, files), remedy)
 
 
 def _examine_values(found, rows):
@@ -238,6 +278,7 @@ def to_subject(found, density=DENSITY):
     n, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(v) for v in found.vertices.values())
     if n < total:
         subject.remark(f"drawn and trained at {density}: {n:,} of {total:,} vertices")
+    add_surface(subject, found.folder, found.folder.parent)
     if lost:
         subject.remark(f"too small to have a vertex at {density}: {first_few(lost, 20)}")
     for remark in found.remarks:

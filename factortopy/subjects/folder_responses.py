@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.pictures.reading import foreign_content, safe_label
+from factortopy.pictures.reading import safe_label
 from factortopy.subjects.arrays import as_float32, mapped_blocks, row_blocks, safe_npy
-from factortopy.subjects.findings import STOPS, DataError, Problem, shown_path, stop
+from factortopy.subjects.findings import STOPS, DataError, Problem, foreign, shown_path, stop
 from factortopy.subjects.mgh import Mgh, open_mgh
 from factortopy.surfaces import N_VERTICES
 
@@ -192,7 +192,7 @@ def _gifti(path):
     from factortopy.view.gifti import read_gifti
 
     size, data = _read(path, "a GIFTI file", MOST_XML, "save large responses as .npy, which is not read at once")
-    words = foreign_content(data[:1024])
+    words = foreign(data[:1024], "")
     if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") or words.startswith("a web page"):
         raise stop(path, "a GIFTI file", words or "a file of another kind", _COPY)
     try:
@@ -226,7 +226,7 @@ def _cifti(path):
             head = file.read(552)
             order = {540: "<", 469893120: ">"}.get(struct.unpack("<i", head[:4])[0] if len(head) >= 4 else 0)
             if len(head) < 552 or order is None or head[4:8] not in (b"n+2\0", b"n+1\0"):
-                raise stop(path, "a CIFTI-2 file", foreign_content(head[:100]) or "another kind, or cut off", _COPY)
+                raise stop(path, "a CIFTI-2 file", foreign(head[:100], "another kind, or cut off"), _COPY)
             kind = struct.unpack(order + "h", head[12:14])[0]
             shape = struct.unpack(order + "8q", head[16:80])
             offset = struct.unpack(order + "q", head[168:176])[0]

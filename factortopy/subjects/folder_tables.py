@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from factortopy.pictures.reading import foreign_content, safe_label
-from factortopy.subjects.findings import first_few, stop
+from factortopy.subjects.findings import first_few, foreign, stop
 from factortopy.surfaces import N_VERTICES
 
 KEYS = (
@@ -133,7 +133,7 @@ def read_table(path, needed=(), known=None):
     missing = [name for name in needed if name not in heading]
     if missing:
         have = first_few(map(safe_label, heading))
-        comma = " (comma-separated? save it with tabs)" if "," in heading[0] else ""
+        comma = " (comma-separated? save it with tabs)" if heading and "," in heading[0] else ""
         raise stop(path, f"a column {first_few(missing)}", f"{have}{comma}", "name the columns in the first line")
     unknown = [safe_label(name) for name in heading if known is not None and name not in known]
     if unknown:
@@ -195,7 +195,7 @@ def _text(path, what, most):
         raise stop(path, what, error.strerror or str(error), "check its permissions") from None
     words = foreign_content(data[:1024])
     if words and not words.startswith("plain text"):
-        raise stop(path, what, words.replace("the picture", "the file"), "copy or download it again")
+        raise stop(path, what, foreign(data[:1024]), "copy or download it again")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

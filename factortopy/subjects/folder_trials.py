@@ -8,7 +8,7 @@ from factortopy.errors import InputError
 from factortopy.pictures.reading import read_image, safe_label
 from factortopy.subjects import movies
 from factortopy.subjects.algonauts_pictures import looks_whole
-from factortopy.subjects.findings import STOPS, Problem, first_few, shown_path
+from factortopy.subjects.findings import STOPS, Problem, close_to, count, first_few, shown_path
 from factortopy.subjects.folder_responses import files_in
 from factortopy.subjects.folder_tables import codes, inside, numbers
 from factortopy.subjects.split import MIN_IMAGES
@@ -58,7 +58,7 @@ def _examine_images(found):
                 folder, f"rows in the order of the file names (no trials.tsv): {list(here)[k]}", natural[k], remedy
             )
         if found.n_rows is not None and len(here) != found.n_rows:
-            text = f"{len(here):,} pictures but {found.n_rows:,} rows of responses"
+            text = f"{count(len(here), 'picture')} but {count(found.n_rows, 'row')} of responses"
             found.stop(
                 folder, "one picture a row (there is no trials.tsv)", text, "copy the missing ones or write trials.tsv"
             )
@@ -71,9 +71,13 @@ def _examine_images(found):
         if outside:
             found.stop(path, "names of files in images/", first_few(outside), "give names below images/")
             return
-        missing = [safe_label(name) for name in names if not (folder / name).is_file()]
+        missing = [name for name in names if not (folder / name).is_file()]
         if missing:
-            text = f"{len(missing):,} pictures that do not exist: {first_few(missing)}"
+            told = [
+                safe_label(name) + (close_to(name, set(here) - set(names)) if k < 5 else "")
+                for k, name in enumerate(missing)
+            ]
+            text = f"{count(len(missing), 'picture')} that {'does' if len(missing) == 1 else 'do'} not exist: {first_few(told)}"
             found.stop(path, "names of files in images/", text, "copy the pictures, or correct the names")
             return
         row = {name: k for k, name in enumerate(names)}
@@ -82,23 +86,31 @@ def _examine_images(found):
     _examine_pictures(found, folder)
 
 
-def _examine_pictures(found, folder):
-    cut = [safe_label(path.name) for path in found.images if not looks_whole(path)]
+def examine_files(found, folder, paths, what="pictures"):
+    """True when all files are whole pictures: the ends of all, and some of them decoded; problems are noted."""
+    cut = [path for path in paths if not looks_whole(path)]
     if cut:
-        text = f"{len(cut):,} cut off or of another kind ({first_few(cut)})"
-        found.stop(folder, "whole PNG or JPEG pictures", text, "copy or save them again")
+        text = f"{len(cut):,} cut off or of another kind ({first_few(shown_path(path.relative_to(folder)) for path in cut)})"
+        found.stop(folder, f"whole PNG or JPEG {what}", text, "copy or save them again")
+        return False
+    before = len(found.problems)
+    for i in np.unique(np.linspace(0, max(len(paths) - 1, 0), _SAMPLE).astype(int)) if paths else ():
+        try:
+            read_image(paths[i])
+        except InputError as error:
+            where = shown_path(paths[i])
+            found.problems.append(Problem(STOPS, where, "", f"{where}: {error}", ""))
+    return len(found.problems) == before
+
+
+def _examine_pictures(found, folder):
+    if not examine_files(found, folder, found.images):
         return
     if 0 < len(found.images) < MIN_IMAGES:
         text = f"{len(found.images)}"
         found.stop(
             folder, f"at least {MIN_IMAGES} different pictures to train, validate and test on", text, "add pictures"
         )
-    for i in np.unique(np.linspace(0, max(len(found.images) - 1, 0), _SAMPLE).astype(int)) if found.images else ():
-        try:
-            read_image(found.images[i])
-        except InputError as error:
-            where = shown_path(found.images[i])
-            found.problems.append(Problem(STOPS, where, "", f"{where}: {error}", ""))
     split = np.array(found.table.get("split", ())) if found.table is not None else np.zeros(0)
     if len(split) == len(found.image_index) and set(split) <= set(SPLITS):
         for a, b in (("train", "test"), ("train", "val"), ("val", "test")):

@@ -149,6 +149,8 @@ def examine_rois(found):
         labels = {h: np.where(np.isfinite(v) & (np.abs(v) < 1e6), v, 0).astype(np.int64) for h, v in labels.items()}
         used = sorted({int(k) for label in labels.values() for k in np.unique(label) if k > 0})
         names = _names(found, kind, used)
+        if names is None:
+            continue
         unnamed = [k for k in used if k not in names]
         if unnamed:
             text = f"labels without one: {first_few(unnamed)}"
@@ -161,7 +163,7 @@ def examine_rois(found):
 
 
 def _names(found, kind, used):
-    """{label: name} from <set>.tsv; a mask without a table is called like its file."""
+    """{label: name} from <set>.tsv, None after a warning; a mask without a table is called like its file."""
     path = found.folder / "roi" / f"{kind}.tsv"
     if not path.exists() and not path.is_symlink() and used in ([], [1]):
         return {1: safe_label(kind)}
@@ -171,7 +173,7 @@ def _names(found, kind, used):
     except DataError as error:
         told = error.problem
         found.warn(path, told.expected, told.found, f"{told.remedy}; its ROIs are left out")
-        return {}
+        return None
     doubles = [k for k in np.unique(index) if (index == k).sum() > 1]
     if doubles:
         found.warn(path, "every index once", f"{first_few(doubles)} twice", "the last name is used")

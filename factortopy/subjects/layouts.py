@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from factortopy.folders import is_permitted, permitted
 from factortopy.pictures.reading import safe_label
 from factortopy.subjects import algonauts2023, nsd
 from factortopy.subjects import folder as folder_layout
@@ -24,20 +25,31 @@ class Layout:
     name, looked_for : for people
     is_here : callable(folder) -> bool, true for the folder of one subject (or a root whose subjects share files)
     parts : names of folders inside it, so that a path into one of them is recognised
-    examine : callable(folder) -> an object with ``.problems``; None where the layout is known but not read yet
+    examine : callable(folder) -> an object with ``.problems``
     to_subject : callable(examination, density) -> Subject
     subjects : callable(folder) -> {name: folder to examine}, where one folder holds several that share files
     outline : callable(examination, density) -> Subject as far as it is known without reading all responses, for check
+    trials : {what a row of responses may be: arguments of ``examine``}, the default first
+    sample : callable(examination, density) -> (Subject of a part, words for it), where reading all takes long
     """
 
     name: str
     looked_for: str
     is_here: Callable
     parts: tuple = ()
-    examine: Callable | None = None
-    to_subject: Callable | None = None
+    examine: Callable = None
+    to_subject: Callable = None
     subjects: Callable | None = None
     outline: Callable | None = None
+    trials: dict = field(default_factory=lambda: {"single": {}})
+    sample: Callable | None = None
+
+    def look(self, folder, trials=None):
+        """``examine`` for a choice of ``trials``; None is the default."""
+        if trials is not None and trials not in self.trials:
+            found = f"{str(trials)[:40]!r} for {self.name}"
+            raise stop("trials", " or ".join(self.trials), found, "choose one of these, or leave it out")
+        return self.examine(folder, **self.trials.get(trials, {}))
 
 
 LAYOUTS = (
@@ -49,7 +61,18 @@ LAYOUTS = (
         algonauts2023.examine,
         algonauts2023.to_subject,
     ),
-    Layout(nsd.LAYOUT, nsd.LOOKED_FOR, nsd.is_root, nsd.PARTS, nsd.examine, nsd.to_subject, nsd.subjects, nsd.outline),
+    Layout(
+        nsd.LAYOUT,
+        nsd.LOOKED_FOR,
+        nsd.is_root,
+        nsd.PARTS,
+        nsd.examine,
+        nsd.to_subject,
+        nsd.subjects,
+        nsd.outline,
+        {"single": {}, "mean": {"average": True}, "paper": {"paper": True}},
+        nsd.sample,
+    ),
     Layout(
         folder_layout.LAYOUT,
         folder_layout.LOOKED_FOR,
@@ -79,7 +102,7 @@ def find(path, subject=None):
     ------
     InputError
         When nothing is there, it is no data set (with what was looked for), it holds several subjects (with their
-        names), or it is of a layout that cannot be read yet.
+        names).
     """
     folder = _folder(path)
     here = _recognise(folder)
@@ -113,6 +136,7 @@ def subjects_in(path):
 
 
 def _folder(path):
+    permitted(path, "data set")
     try:
         folder = Path(path).expanduser()
         exists = folder.exists()
@@ -128,6 +152,8 @@ def _folder(path):
 
 
 def _recognise(folder):
+    if not is_permitted(folder):  # above a listed folder, or behind a link
+        return None
     try:
         return next((layout for layout in LAYOUTS if layout.is_here(folder)), None)
     except OSError:  # a folder that may not be opened
@@ -160,10 +186,6 @@ def _one_of(layout, root, subject, inside):
 
 
 def _readable(layout, folder, subject=None, inside=()):
-    if layout.examine is None:
-        readable = " and ".join(each.name for each in LAYOUTS if each.examine)
-        found = f"{layout.name}, which this version recognises but cannot read yet"
-        raise stop(folder, f"{readable} or a demo subject", found, "convert it, or wait for a later version")
     if layout.subjects:
         return layout, _one_of(layout, folder, subject, inside)
     if subject is not None and not same_subject(folder.name, subject):
@@ -195,8 +217,7 @@ def _subjects_below(folder, depth=_BELOW):
                 if name in found:
                     name = str(child.relative_to(folder) / (subject or ""))
                 found[name] = (layout, child, subject)
-        if found:
-            break
+        level = [child for child in level if _recognise(child) is None]
     return found
 
 
@@ -234,5 +255,5 @@ def _nothing_here(folder):
     volumes = volumes_in(folder)
     if volumes:
         return stop(folder, f"a data set ({looked})", f"volumes ({volumes})", f"{PROJECT}; then docs/folder.md")
-    remedy = "give the folder of a subject or the one that holds the subjects; demo, demo-2, demo-3 need no files"
+    remedy = "give the folder of a subject or the one that holds the subjects; demo-1, demo-2, demo-3 need no files"
     return stop(folder, f"a data set ({looked})", "none of these", remedy)

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import foreign_content
 from factortopy.subjects.arrays import as_float32
-from factortopy.subjects.findings import stop
+from factortopy.subjects.findings import foreign, stop
 from factortopy.surfaces import N_VERTICES
 
 HEADER = 284
@@ -110,7 +109,7 @@ def open_mgh(path, vertices=None, frames=None):
     version, *axes, n_frames, kind = struct.unpack(">6i", head[:24])
     if version != 1 or kind not in _TYPES or min(*axes, n_frames) < 1:
         swapped = struct.unpack("<i", head[:4])[0] == 1
-        found = "one with its bytes swapped" if swapped else foreign_content(head[:100]) or "a damaged one"
+        found = "one with its bytes swapped" if swapped else foreign(head[:100], "a damaged one")
         raise stop(path, "the header of an MGH file", found, _COPY)
     mgh = Mgh(path, tuple(axes), n_frames, np.dtype(_TYPES[kind]), packed)
     needed = HEADER + mgh.frames * mgh.vertices * mgh.dtype.itemsize
@@ -176,7 +175,7 @@ def _head(path):
     if packed:
         head = _inflate(path, HEADER, whole=False)
     if len(head) < HEADER:
-        found = foreign_content(head[:100]) or f"{size:,} bytes: truncated"
+        found = foreign(head[:100], f"{size:,} bytes: truncated")
         raise stop(path, f"an MGH file of more than {HEADER} bytes", found, _COPY)
     return size, packed, head
 

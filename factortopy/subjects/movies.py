@@ -16,7 +16,7 @@ from factortopy.files import write_atomic
 from factortopy.home import cache_dir
 from factortopy.pictures.reading import safe_label
 from factortopy.subjects.arrays import safe_npy
-from factortopy.subjects.findings import STOPS, DataError, Problem, shown_path, stop
+from factortopy.subjects.findings import STOPS, DataError, Problem, close_to, count, shown_path, stop
 from factortopy.subjects.folder_responses import files_in
 from factortopy.subjects.folder_tables import NOTHING, codes, inside, numbers
 from factortopy.subjects.split import Split
@@ -45,6 +45,12 @@ class Frames:
             return Frames(self.sources, self.where[i])
         source, number = self.where[i]
         return self.sources[source][number]
+
+    def label(self, i):
+        """The file of a frame, or the film's number and the frame's."""
+        source, number = (int(k) for k in self.where[i])
+        frame = self.sources[source][number] if isinstance(self.sources[source], list) else None
+        return f"film {source + 1}, frame {number + 1}" if frame is None else f"{frame.parent.name}/{frame.name}"
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -83,6 +89,30 @@ class Film:
         start = np.flatnonzero(np.r_[True, self.run[1:] != self.run[:-1]])
         first = np.repeat(start, np.diff(np.r_[start, len(self.run)]))
         return np.maximum(np.arange(len(self.run)) - delay, first)
+
+    def answers(self, rows):
+        """Rows in which the brain answers to what was shown in ``rows``: the chosen delays later, in the same run."""
+        later = (np.asarray(rows)[:, None] + np.array(self.delays)).ravel()
+        start = np.repeat(rows, len(self.delays))
+        inside = later < len(self.run)
+        later, start = later[inside], start[inside]
+        return np.unique(later[self.run[later] == self.run[start]])
+
+    def told_delays(self):
+        """Such as: 2 to 5 TRs (3 to 7.5 s)."""
+        first, last = self.delays[0], self.delays[-1]
+        spread = f"{first} to {last}" if len(self.delays) > 1 else f"{first}"
+        seconds = f"{first * self.tr:g} to {last * self.tr:g} s" if len(self.delays) > 1 else f"{first * self.tr:g} s"
+        return f"{spread} TR{'' if spread == '1' else 's'} ({seconds})"
+
+    def left_out(self, split):
+        """Why TRs are in no part of a split, one line; "" where all are."""
+        n = len(self.run) - sum(len(part) for part in (split.train, split.val, split.test))
+        if not n:
+            return ""
+        gap = count(self.delays[-1], "TR")
+        grey = f", {int((self.clip < 0).sum()):,} of a grey screen" if (self.clip < 0).any() else ""
+        return f"{count(n, 'TR')} left out: the first {gap} of each run, gaps of {gap} between the parts{grey}"
 
     def known(self):
         """(T,) bool: a film was on the screen, and the run is long enough for the longest delay."""
@@ -169,7 +199,7 @@ class Film:
         """One line for people."""
         n = len(np.unique(self.clip[self.clip >= 0]))
         return (
-            f"{len(self.frames):,} TRs of {self.tr:g} s in {len(np.unique(self.run))} run(s), {n} film(s), "
+            f"{len(self.frames):,} TRs of {self.tr:g} s in {count(len(np.unique(self.run)), 'run')}, {count(n, 'film')}, "
             f"{self.frames.shape[1]} frames a TR, delays {', '.join(map(str, self.delays))} TRs"
         )
 
@@ -197,7 +227,7 @@ def examine(folder, about, table, found):
         raise stop(path, "films in column 'stimulus'", "none", "name the files in stimuli/")
     onset = _onsets(path, table, run, clip, tr)
     per_tr = about.get("frames_per_tr") or int(np.clip(round(2 * tr), 2, 4))
-    sources = [found.try_to(_source, folder, name, per_tr / tr, about) for name in clips]
+    sources = [found.try_to(_source, folder, name, per_tr / tr, about, found) for name in clips]
     if len(found.problems) > before and any(source is None for source in sources):
         return None
     times = onset[:, None] + (np.arange(per_tr) + 0.5) * tr / per_tr
@@ -237,11 +267,14 @@ def _onsets(path, table, run, clip, tr):
     return onset
 
 
-def _source(folder, name, fps, about):
-    """Frames of a film at ``fps`` a second: (n, H, W, 3) memory map, or list of paths for a folder of frames."""
+def _source(folder, name, fps, about, found):
+    """Frames of a film at ``fps`` a second: (n, H, W, 3) memory map, or list of paths for a folder of frames; None after a
+    problem that is noted."""
     path = next((folder / part / name for part in ("stimuli", "images") if (folder / part / name).exists()), None)
     if not inside(name) or path is None:
-        raise stop(folder / "stimuli", f"a film or a folder of frames {safe_label(name)!r}", "none", "copy it there")
+        here = [entry.name for entry in sorted((folder / "stimuli").glob("*"))[:5000]]
+        expected = f"a film or a folder of frames {safe_label(name)!r}"
+        raise stop(folder / "stimuli", expected, "none" + close_to(name, here), "copy it there")
     if path.is_dir():
         files = [file for key, file in files_in(path).items() if key.lower().endswith(_ENDINGS)]
         rate = about.get("fps")
@@ -250,7 +283,11 @@ def _source(folder, name, fps, about):
         if rate is None:
             remedy = "add it (films know their own rate)"
             raise stop(folder / "dataset.json", "'fps': frames a second of the folders of frames", "none", remedy)
+        from factortopy.subjects.folder_trials import examine_files
+
         n = int(min(len(files) / rate * fps, MOST))
+        if not examine_files(found, path, files, "frames"):
+            return None
         return [files[min(int(k / fps * rate + 1e-6), len(files) - 1)] for k in range(max(n, 1))]
     return _decoded(path, fps)
 

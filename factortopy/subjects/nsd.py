@@ -6,6 +6,7 @@
     nsddata/ppdata/subjXX/transforms/{lh,rh}.white-to-fsaverage.mgz           for the subject's own regions
     nsddata/freesurfer/subjXX/label/{lh,rh}.{prf-visualrois,floc-…}.mgz, *.mgz.ctab
     nsddata/freesurfer/fsaverage/label/{lh,rh}.{nsdgeneral,streams,…}.mgz, *.mgz.ctab
+    nsddata/freesurfer/fsaverage/surf/{lh,rh}.{white,pial,inflated,sphere,sulc}     optional, drawn where they are
     nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5
 
 ``examine`` looks at everything and lists every problem; ``load_nsd`` is ``examine``, then the first problem that stops,
@@ -15,14 +16,14 @@ or the subject. Responses are z-scored within each session and kept in a file at
 import os
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from factortopy.home import cache_dir
 from factortopy.subjects import DENSITY
-from factortopy.subjects.findings import DataError, Examined, first_few, stop, warn
+from factortopy.subjects.findings import DataError, Examined, Known, first_few, stop, warn
 from factortopy.subjects.mgh import read_mgh, whole_labels
 from factortopy.subjects.nsd_betas import (
     FULL,
@@ -39,6 +40,7 @@ from factortopy.subjects.nsd_betas import (
 from factortopy.subjects.nsd_design import TRIALS, check_log, pictures_of_trials, read_expdesign
 from factortopy.subjects.nsd_images import NsdImages
 from factortopy.subjects.nsd_rois import ATLASES, read_rois
+from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.split import MIN_IMAGES
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
@@ -101,6 +103,18 @@ class Examination(Examined):
     def number(self):
         """1 … 8."""
         return int(self.name[4:])
+
+    def known(self):
+        """``Known``: what could be read."""
+        trials = sum(session.trials for session in self.sessions)
+        pictures = None if self.pictures is None else len(np.unique(self.pictures))
+        chosen = [self.vertices.get(hemi) for hemi in HEMISPHERES]
+        known = [part is not None for part in chosen]
+        sides = [hemi for hemi, there in zip(HEMISPHERES, known, strict=True) if there]
+        rois = {name: [masks[hemi][self.vertices[hemi]] for hemi in sides] for name, masks in self.rois.items()}
+        columns = {hemi: self.vertices[hemi] for hemi in HEMISPHERES} if all(known) else None
+        ceiling = [_ceiling(self, columns, np.ones(1))] if columns and self.ncsnr and not self.average else []
+        return Known.of(trials, pictures, [None if part is None else len(part) for part in chosen], rois, ceiling)
 
 
 # ---------------------------------------------------------------- looking
@@ -312,6 +326,25 @@ def outline(found, density=DENSITY):
     return subject
 
 
+def sample(found, density=DENSITY):
+    """The Subject of an Examination's first session (of more where that has few pictures): a look in seconds.
+
+    Returns
+    -------
+    (Subject, str)
+        With words for what it is a part of; empty when it is all there is.
+    """
+    ends = np.cumsum([session.trials for session in found.sessions])
+    enough = [len(np.unique(found.pictures[:end])) >= MIN_IMAGES for end in ends]
+    n = 1 + enough.index(True) if True in enough else len(ends)
+    pictures = found.pictures[: ends[n - 1]]
+    images = found.images[np.searchsorted(np.unique(found.pictures), np.unique(pictures))]
+    part = replace(found, sessions=found.sessions[:n], pictures=pictures, images=images, problems=[], remarks=[])
+    numbers = first_few([session.number for session in part.sessions], 5)
+    words = f"in session {numbers}" if n < len(ends) else ""
+    return to_subject(part, density), words
+
+
 def _columns(found, density):
     """{hemisphere: vertices to use}, none beyond the mesh of this density."""
     problem = found.first_stop()
@@ -344,6 +377,7 @@ def _subject(found, density, columns, responses, kept):
         image_degrees=IMAGE_DEGREES,
         session=None if found.average else session,
     )
+    add_surface(subject, found.root)
     total = sum(len(vertices) for vertices in found.vertices.values())
     if len(kept) < total:
         subject.remark(f"drawn and trained at {density}: {len(kept):,} of {total:,} vertices")

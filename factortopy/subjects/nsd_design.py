@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import foreign_content
-from factortopy.subjects.findings import DataError, stop
+from factortopy.subjects.findings import DataError, foreign, stop
 from factortopy.subjects.split import whole_numbers
 
 SUBJECTS, SESSIONS, TRIALS, PICTURES = 8, 40, 750, 73000
@@ -95,7 +94,7 @@ def _read_bytes(path):
     if data.startswith(b"\x89HDF") or data[512:516] == b"\x89HDF":
         raise stop(path, "a MATLAB file (version 5)", "one of version 7.3", "take NSD's own file, or save it with -v7")
     if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
-        found = foreign_content(data[:1024]) or "a file of another kind"
+        found = foreign(data[:1024])
         raise stop(path, "a MATLAB file (version 5)", found, _COPY)
     return data
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import foreign_content
-from factortopy.subjects.findings import stop
+from factortopy.subjects.findings import foreign, stop
 
 KEY = "imgBrick"
 SIDE = 425
@@ -63,6 +62,10 @@ class NsdImages:
     def __len__(self):
         return len(self.numbers)
 
+    def label(self, i):
+        """What a picture is called: its 0-based NSD number, as in Algonauts' file names."""
+        return f"nsd-{int(self.numbers[i]):05d}"
+
     def __getitem__(self, i):
         """One picture, or for a slice or an array of places another such sequence."""
         if isinstance(i, slice) or np.ndim(i):
@@ -111,7 +114,7 @@ def open_stimuli(path):
         found = found if missing else error.strerror or str(error)
         raise stop(path, "NSD's pictures", found, "copy, fetch or download it (39.6 GB, docs/nsd.md)") from None
     if b"\x89HDF\r\n\x1a\n" not in (head[:8], head[512:520]):
-        raise stop(path, "an HDF5 file", foreign_content(head) or "a file of another kind", _COPY)
+        raise stop(path, "an HDF5 file", foreign(head), _COPY)
     file = None
     try:
         try:

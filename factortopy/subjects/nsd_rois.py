@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import foreign_content, safe_label
+from factortopy.pictures.reading import safe_label
 from factortopy.subjects.algonauts_rois import NAMES, with_unions
-from factortopy.subjects.findings import DataError, first_few, shown_path, stop, warn
+from factortopy.subjects.findings import DataError, first_few, foreign, shown_path, stop, warn
 from factortopy.subjects.mgh import read_mgh, whole_labels
 from factortopy.surfaces import N_VERTICES
 
@@ -42,7 +42,7 @@ def read_ctab(path):
         if not words:
             continue
         if len(words) < 2 or not (words[0].isascii() and words[0].isdigit() and len(words[0]) < 10):
-            odd = foreign_content(data[:1024])
+            odd = foreign(data[:1024], "")
             found = odd if odd and "text" not in odd else f"the line {safe_label(line, 40)!r}"
             raise stop(path, wanted, found, "copy the data set's own")
         table[int(words[0])] = safe_label(words[1].replace("/", "∕"), _MOST_NAME)

@@ -1,10 +1,16 @@
 """Which trials train, which validate, which test: no picture stands on two sides."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factortopy.subjects.findings import first_few, stop
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 MIN_IMAGES = 10  # fewer cannot be split 8:1:1 with two pictures to validate and two to test on
 _PARTS = ("train", "val", "test")
@@ -27,7 +33,7 @@ class Split:
     val: np.ndarray
     test: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for part in _PARTS:
             rows = whole_numbers(getattr(self, part), f"split {part}")
             object.__setattr__(self, part, rows)
@@ -38,14 +44,14 @@ class Split:
         if len(unique) and unique[0] < 0:
             raise stop("split", "trial rows from 0 on", f"row {unique[0]}", "count trials from 0")
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Split) and all(np.array_equal(getattr(self, p), getattr(other, p)) for p in _PARTS)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, list[int]]:
         """{part: list of int}, for a JSON file."""
         return {part: getattr(self, part).tolist() for part in _PARTS}
 
-    def check(self, image_index):
+    def check(self, image_index: np.ndarray) -> None:
         """Raise where the parts do not fit the trials: ``image_index`` (T,) is the picture of each trial."""
         for part in _PARTS:
             rows = getattr(self, part)
@@ -74,7 +80,7 @@ class Split:
             )
 
 
-def default_split(image_index, seed=0, test=None):
+def default_split(image_index: ArrayLike, seed: int = 0, test: np.ndarray | None = None) -> Split:
     """The 8:1:1 split over unique pictures, from the pictures and the seed alone, so the same for every network.
 
     Parameters
@@ -114,7 +120,7 @@ def default_split(image_index, seed=0, test=None):
     return Split(train_rows, np.flatnonzero(np.isin(image_index, val_images)), test_rows)
 
 
-def whole_numbers(values, what, length=None):
+def whole_numbers(values: Any, what: str, length: int | None = None) -> np.ndarray:
     """A 1-dimensional int64 array of ``values``; DataError naming ``what`` when they are none."""
     try:
         array = np.asarray(values)

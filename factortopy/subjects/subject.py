@@ -1,7 +1,10 @@
 """A subject: responses of cortical vertices to pictures, where those vertices lie, and every check of both."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +13,11 @@ from factortopy.subjects.arrays import as_float32, mapped_blocks, row_blocks
 from factortopy.subjects.findings import first_few, stop, warn
 from factortopy.subjects.split import MIN_IMAGES, Split, default_split, whole_numbers
 from factortopy.surfaces import N_VERTICES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
 
 __all__ = ["MIN_IMAGES", "Split", "Subject", "default_split"]
 
@@ -46,6 +54,8 @@ class Subject:
     ---------------
     constant : (N,) bool
         Vertices that never change: grey on maps, left out of means.
+    surface : str or None
+        Folder of fsaverage's surfaces beside the data, from which ``coords`` are derived; None: fsaverage5 subdivided.
     kept : (N given,) bool
         False for columns that were dropped because values are missing or infinite.
     notes : list of str
@@ -59,28 +69,30 @@ class Subject:
 
     def __init__(
         self,
-        responses,
-        images,
-        hemi,
-        vertex,
-        coords=None,
-        rois=None,
-        noise_ceiling=None,
-        image_index=None,
-        split=None,
-        name="",
-        simulated=False,
-        density="10k",
-        image_degrees=8.4,
-        session=None,
-        onset=None,
-        tr=None,
-        maps=None,
-        film=None,
-    ):
+        responses: Any,
+        images: Sequence[Any] | np.ndarray | None,
+        hemi: ArrayLike,
+        vertex: ArrayLike,
+        coords: ArrayLike | None = None,
+        rois: Mapping[str, ArrayLike] | None = None,
+        noise_ceiling: ArrayLike | None = None,
+        image_index: ArrayLike | None = None,
+        split: Split | None = None,
+        name: str = "",
+        simulated: bool = False,
+        density: str = "10k",
+        image_degrees: float = 8.4,
+        session: ArrayLike | None = None,
+        onset: ArrayLike | None = None,
+        tr: float | None = None,
+        maps: Mapping[str, ArrayLike] | None = None,
+        film: Any = None,
+    ) -> None:
         self.name = safe_label(name) if str(name).strip() else ""
         self.simulated = bool(simulated)
-        self.warnings, self.remarks = [], []
+        self.warnings: list[Any] = []
+        self.remarks: list[str] = []
+        self.surface: str | None = None
         self.density = known_density(density)
         self.image_degrees = _positive(image_degrees, "image_degrees", "degrees of visual angle")
         self.tr = None if tr is None else _positive(tr, "tr", "seconds")
@@ -114,11 +126,11 @@ class Subject:
     # ------------------------------------------------------------ what was found
 
     @property
-    def notes(self):
+    def notes(self) -> list[str]:
         """What was noticed and done, one sentence each."""
         return [*self.remarks, *(problem.line() for problem in self.warnings)]
 
-    def remark(self, text):
+    def remark(self, text: object) -> None:
         """Add a sentence to ``notes``."""
         self.remarks.append(" ".join(str(text).split()))
 
@@ -128,37 +140,37 @@ class Subject:
     # ------------------------------------------------------------ sizes and parts
 
     @property
-    def n_trials(self):
+    def n_trials(self) -> int:
         return self.responses.shape[0]
 
     @property
-    def n_vertices(self):
+    def n_vertices(self) -> int:
         return self.responses.shape[1]
 
     @property
-    def n_images(self):
+    def n_images(self) -> int:
         """Different pictures that were seen."""
         return len(np.unique(self.image_index))
 
     @property
-    def coords(self):
+    def coords(self) -> np.ndarray:
         """(N, 3) float32 positions for the encoder, hemispheres apart, the whole mesh spanning 0…100."""
         if self._coords is None:
             from factortopy.surfaces import encoder_coords
 
-            self._coords = encoder_coords(self.hemi, self.vertex, self.density)
+            self._coords = encoder_coords(self.hemi, self.vertex, self.density, self.surface)
         return self._coords
 
-    def roi_names(self):
+    def roi_names(self) -> list[str]:
         """Names of the ROIs that hold at least one vertex, in order."""
         return [name for name, mask in self.rois.items() if mask.any()]
 
-    def repeats(self):
+    def repeats(self) -> dict[int, int]:
         """{times shown: number of pictures}, ascending."""
         times = np.unique(self.image_index, return_counts=True)[1]
         return {int(k): int(n) for k, n in zip(*np.unique(times, return_counts=True), strict=True)}
 
-    def image(self, i):
+    def image(self, i: int) -> np.ndarray:
         """Picture ``i`` of ``images`` as (H, W, 3) uint8."""
         if self.images is None:
             raise stop("subject", "pictures", "responses alone (images=None)", "load it with its pictures")
@@ -167,7 +179,19 @@ class Subject:
         picture = self.images[i]
         return picture if isinstance(picture, np.ndarray) else read_image(picture)
 
-    def describe(self):
+    def picture_name(self, i: int) -> str:
+        """What picture ``i`` is called: its file, its NSD number, else its number from 1."""
+        if hasattr(self.images, "label"):
+            return self.images.label(i)
+        picture = self.images[i] if isinstance(self.images, list) else None
+        return safe_label(picture) if isinstance(picture, str | os.PathLike) else f"picture {i + 1}"
+
+    def answers(self, i: int) -> np.ndarray:
+        """Trial rows that answer to picture ``i``; of a film, those its delays later."""
+        rows = np.flatnonzero(self.image_index == i)
+        return rows if self.film is None else self.film.answers(rows)
+
+    def describe(self) -> str:
         """One line: who, how many trials and pictures, how many vertices where."""
         left = int((self.hemi == 0).sum())
         parts = [
@@ -179,7 +203,7 @@ class Subject:
         ]
         return " · ".join(parts)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Subject {self.describe()}>"
 
     # ------------------------------------------------------------ checks that also repair
@@ -248,7 +272,7 @@ class Subject:
 # ---------------------------------------------------------------- checks of single arguments
 
 
-def known_density(density):
+def known_density(density: str) -> str:
     """The density itself; DataError when there is none of that name."""
     if density not in N_VERTICES:
         raise stop("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)", repr(density), "choose one of these")

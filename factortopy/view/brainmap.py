@@ -1,12 +1,18 @@
 """``BrainMap``: one map over the whole mesh as bytes, and the conversions between values, bytes and colours."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.surfaces import N_VERTICES, full_index
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 UNPAINTED = 255  # value byte of a vertex that stays grey
 TOP = 254  # largest value byte
@@ -49,13 +55,13 @@ class BrainMap:
     density: str = "10k"
 
     @property
-    def painted(self):
+    def painted(self) -> np.ndarray:
         """(V,) bool."""
         value = self.value if self.value.ndim == 1 else self.value[:, 0]
         return value != UNPAINTED
 
     @property
-    def stamp(self):
+    def stamp(self) -> str:
         """Short hash of all that the browser would paint."""
         digest = hashlib.blake2b(digest_size=8)
         for part in (self.value, self.alpha, self.palette):
@@ -63,7 +69,7 @@ class BrainMap:
         digest.update(repr((self.kind, self.fade)).encode())
         return digest.hexdigest()
 
-    def colours(self, ground):
+    def colours(self, ground: np.ndarray) -> np.ndarray:
         """(V, 3) uint8 colours over ``ground`` (V, 3) uint8; the browser's shader does the same."""
         paint = self.painted
         out = np.array(ground, dtype=float)
@@ -82,7 +88,7 @@ class BrainMap:
             out[paint] += (base - out[paint]) * alpha
         return np.round(out).astype(np.uint8)
 
-    def shown(self, score=None, threshold=None):
+    def shown(self, score: np.ndarray | None = None, threshold: float | None = None) -> np.ndarray:
         """(V,) bool painted vertices whose score (V,) reaches the threshold: what the view counts and shows."""
         if score is None or threshold is None:
             return self.painted
@@ -94,7 +100,13 @@ class BrainMap:
 # ---------------------------------------------------------------- from the subject's vertices to the mesh
 
 
-def whole(values, hemi, vertex, density="10k", fill=np.nan):
+def whole(
+    values: ArrayLike,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    density: str = "10k",
+    fill: Any = np.nan,
+) -> np.ndarray:
     """Values of a subject's vertices (N, …) on the whole mesh (V, …), ``fill`` elsewhere."""
     values = np.asarray(values)
     rows = _rows(hemi, vertex, density)
@@ -115,7 +127,7 @@ def _rows(hemi, vertex, density):
     return full_index(hemi, vertex, density)
 
 
-def score_bytes(score):
+def score_bytes(score: np.ndarray | None) -> Any:
     """(codes uint8 (V,), low, step) of a score; 255 where it is NaN. score ≈ low + step · code."""
     score = np.asarray(score, dtype=float)
     known = np.isfinite(score)
@@ -125,7 +137,7 @@ def score_bytes(score):
     return value_bytes(score, low, high), low, (high - low) / TOP
 
 
-def value_bytes(values, low, high):
+def value_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """uint8 codes 0…254 of values in low…high (clipped), 255 where not finite."""
     values = np.asarray(values, dtype=float)
     known = np.isfinite(values)

@@ -1,15 +1,23 @@
 """``brain_view``: the interactive brain as a Streamlit component. The browser's side is in ``assets/``."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factortopy.surfaces import N_VERTICES, full_index
 from factortopy.view import colour, geometry
-from factortopy.view.brainmap import UNPAINTED, score_bytes
+from factortopy.view.brainmap import UNPAINTED, BrainMap, score_bytes
 from factortopy.view.packing import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike
 
 NAME = "factortopy.brain"  # distribution and component, as in factortopy/pyproject.toml
 STATES = ("vertex", "map", "threshold", "roi", "camera")
@@ -35,10 +43,28 @@ class Seen:
 
 
 def brain_view(
-    maps, *, rois=None, key, height=560, group=None, selected=None, map=None, threshold=None, score=None,
-    score_label="R²", simulated=False, labels=True, layout="both", controls="full", report=("vertex", "threshold"),
-    on_change=None, density="10k", roi=None, swipe=None, camera=None,
-):  # fmt: skip
+    maps: BrainMap | Sequence[BrainMap],
+    *,
+    rois: Mapping[str, np.ndarray] | None = None,
+    key: str,
+    height: int = 560,
+    group: str | None = None,
+    selected: int | None = None,
+    map: str | None = None,
+    threshold: float | None = None,
+    score: np.ndarray | None = None,
+    score_label: str = "R²",
+    simulated: bool = False,
+    labels: bool = True,
+    layout: str = "both",
+    controls: str = "full",
+    report: Sequence[str] = ("vertex", "threshold"),
+    on_change: Callable[[], Any] | None = None,
+    density: str = "10k",
+    roi: str | None = None,
+    swipe: Any = None,
+    camera: str | None = None,
+) -> Seen:
     """Show the brain with one or several maps, on the surface and on the flat map.
 
     Parameters
@@ -85,7 +111,7 @@ def brain_view(
     -------
     Seen
     """
-    maps = list(maps) if isinstance(maps, (list, tuple)) else [maps]
+    maps = [maps] if isinstance(maps, BrainMap) else list(maps)
     data = message(
         maps, rois=rois, key=key, group=group, selected=selected, map=map, threshold=threshold, score=score,
         score_label=score_label, simulated=simulated, labels=labels, layout=layout, controls=controls, report=report,
@@ -118,7 +144,12 @@ def _nothing():
     """Streamlit reports only states that have a callback."""
 
 
-def whole_rois(rois, hemi, vertex, density="10k"):
+def whole_rois(
+    rois: Mapping[str, np.ndarray],
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    density: str = "10k",
+) -> dict[str, np.ndarray]:
     """{name: whole-mesh rows} of a subject's {name: (N,) bool}."""
     rows = full_index(hemi, vertex, density)
     return {name: rows[np.asarray(mask, dtype=bool)] for name, mask in (rois or {}).items()}

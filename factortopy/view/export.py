@@ -1,7 +1,10 @@
 """Everything of a run to take away: pictures, drawings, files for other programs, the viewer as a page, the run itself."""
 
+from __future__ import annotations
+
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,7 +12,7 @@ from factortopy.archive import pack_run
 from factortopy.errors import InputError
 from factortopy.records import explain_os_error
 from factortopy.surfaces import N_VERTICES, full_index
-from factortopy.view import charts, colour, maps
+from factortopy.view import charts, exchange, maps
 from factortopy.view.brainmap import whole
 from factortopy.view.flat_picture import flat_png, flat_svg
 from factortopy.view.gifti import SIDES, write_func_gii, write_label_gii
@@ -17,13 +20,32 @@ from factortopy.view.html import view_html
 from factortopy.view.outlines import name_places, segments
 from factortopy.view.surface_picture import surface_png, turntable
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from factortopy.encoder.encoder import Encoder
+    from factortopy.encoder.selectors import Selectors
+    from factortopy.experiments.result import Result
+    from factortopy.runs import Run
+
 __all__ = [
     "WHAT", "export_maps", "export_result", "export_run", "flat_png", "flat_svg", "name_places", "segments", "surface_png",
     "turntable", "view_html", "write_func_gii", "write_label_gii",
 ]  # fmt: skip
 
 
-def export_maps(out_dir, selectors, score, painted, hemi, vertex, density, simulated, title, rois=None):
+def export_maps(
+    out_dir: str | Path,
+    selectors: Selectors,
+    score: np.ndarray,
+    painted: np.ndarray,
+    hemi: np.ndarray,
+    vertex: np.ndarray,
+    density: str,
+    simulated: bool,
+    title: str,
+    rois: Mapping[str, np.ndarray] | None = None,
+) -> list[Path]:
     """Write a fitted encoder's maps into a folder.
 
     Parameters
@@ -46,11 +68,11 @@ def export_maps(out_dir, selectors, score, painted, hemi, vertex, density, simul
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     painted = np.asarray(painted, dtype=bool)
-    at = {"hemi": hemi, "vertex": vertex, "density": density}
-    paths = _gifti_of_run(out, selectors, score, painted, at, simulated)
+    at: dict[str, Any] = {"hemi": hemi, "vertex": vertex, "density": density}
+    paths = list(exchange.write_gifti(out, exchange.RunMaps(selectors, score, painted, **at, simulated=simulated)))
     word = "_simulated" if simulated else ""
     outlines = {name: full_index(hemi, vertex, density)[np.asarray(mask, bool)] for name, mask in (rois or {}).items()}
-    common = {**at, "painted": painted, "context": title}
+    common: dict[str, Any] = {**at, "painted": painted, "context": title}
     pictures = {
         "layer": maps.layer_map(selectors, **common),
         "space": maps.space_map(selectors, **common),
@@ -62,29 +84,7 @@ def export_maps(out_dir, selectors, score, painted, hemi, vertex, density, simul
     return paths
 
 
-def _gifti_of_run(out, selectors, score, painted, at, simulated):
-    n_layers = selectors.layer.shape[1]
-    colours = colour.layers(n_layers)
-    table = [(k + 1, f"layer {k + 1} of {n_layers}", colours[k]) for k in range(n_layers)]
-    keep = lambda values: np.where(painted.reshape(-1, *[1] * (np.ndim(values) - 1)), values, np.nan)  # noqa: E731
-    layer = whole(np.where(painted, selectors.layer_argmax + 1, 0), fill=0, **at)
-    functions = {
-        "confidence": (keep(selectors.layer_confidence), "layer confidence, 0 uniform to 1 one-hot"),
-        "scale": (keep(selectors.scale), "scale, 0 local to 1 global"),
-        "score": (np.asarray(score, dtype=float), "brain score R2 on test trials"),
-        "space": (keep(selectors.space), ("x, -1 left to 1 right", "y, -1 top to 1 bottom")),
-    }
-    paths, n = [], N_VERTICES[at["density"]]
-    for side, (letter, structure) in enumerate(SIDES):
-        rows = slice(side * n, (side + 1) * n)
-        paths.append(write_label_gii(out / f"hemi-{letter}_layer.label.gii", layer[rows], table, simulated, structure))
-        for kind, (values, name) in functions.items():
-            path = out / f"hemi-{letter}_{kind}.func.gii"
-            paths.append(write_func_gii(path, whole(values, **at)[rows], name, simulated, structure))
-    return paths
-
-
-def export_result(out_dir, result, encoder):
+def export_result(out_dir: str | Path, result: Result, encoder: Encoder) -> list[Path]:
     """Write an experiment's maps (``Result``) as GIFTI of the whole mesh and as PNG; returns the paths.
 
     ``hemi-{L,R}_{map}.func.gii`` and ``flat_{map}.png``; "simulated" is in the pictures' names when the subject is.
@@ -93,7 +93,7 @@ def export_result(out_dir, result, encoder):
 
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    at = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
+    at: dict[str, Any] = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
     n, paths, word = N_VERTICES[encoder.density], [], "_simulated" if encoder.simulated else ""
     for name, values in result.maps.items():
         mesh = whole(np.asarray(values, dtype=float), **at)
@@ -113,10 +113,19 @@ def export_result(out_dir, result, encoder):
 
 # ---------------------------------------------------------------- one verb for all
 
-WHAT = ("png", "svg", "gif", "mp4", "html", "gifti", "run")
+WHAT = ("png", "svg", "gif", "mp4", "html", "gifti", "mgh", "cifti", "bids", "csv", "run")
+USUAL = ("png", "svg", "gif", "html", "gifti", "csv", "run")
 
 
-def export_run(run, out_dir, what=WHAT[:3] + WHAT[4:], *, width=7.0, dpi=300, say=None):
+def export_run(
+    run: Run,
+    out_dir: str | Path,
+    what: Sequence[str] = USUAL,
+    *,
+    width: float = 7.0,
+    dpi: float = 300,
+    say: Callable[[Path], Any] | None = None,
+) -> list[Path]:
     """Write a finished run in the forms asked for.
 
     Parameters
@@ -124,7 +133,9 @@ def export_run(run, out_dir, what=WHAT[:3] + WHAT[4:], *, width=7.0, dpi=300, sa
     run : Run
     what : tuple of str
         png: each map flat, and on the surface in six views; svg: each map flat, and charts; gif, mp4: the layers turning;
-        html: the viewer with all maps as a page; gifti: values and labels for other programs; run: all of it as one file.
+        html: the viewer with all maps as a page; gifti: values and labels for other programs; mgh: the same for FreeSurfer
+        (annot, mgz); cifti: a dscalar file; bids: GIFTI by BIDS names, with a description; csv: tables; run: all of it as
+        one file.
     width, dpi : float, int
         Of pictures: inches, dots an inch.
     say : callable, optional
@@ -178,7 +189,7 @@ class _Pack:
         """All maps, the layers' own weights too."""
         return maps.selector_maps(
             self.selectors, **self.at, painted=self.painted, score=self.score, context=self.title,
-            image_degrees=self.info.get("image_degrees"),
+            clusters=self.encoder.scores.get("clusters"), image_degrees=self.info.get("image_degrees"),
         )  # fmt: skip
 
     def printed(self):
@@ -226,12 +237,28 @@ class _Pack:
             title=self.title,
         )  # fmt: skip
 
-    def gifti_files(self, out, width, dpi):
+    def _of(self, what):
+        """The maps of the run; InputError for a baseline."""
         if self.selectors is None:
             raise InputError(
-                f"{self.run.name}: expected layers, space and scale, found a baseline without; leave out gifti"
+                f"{self.run.name}: expected layers, space and scale, found a baseline without; leave out {what}"
             )
-        yield from _gifti_of_run(out, self.selectors, self.score, self.painted, self.at, self.simulated)
+        return exchange.RunMaps(self.selectors, self.score, self.painted, **self.at, simulated=self.simulated)
+
+    def gifti_files(self, out, width, dpi):
+        yield from exchange.write_gifti(out, self._of("gifti"))
+
+    def mgh_files(self, out, width, dpi):
+        yield from exchange.write_freesurfer(out, self._of("mgh"))
+
+    def cifti_files(self, out, width, dpi):
+        yield from exchange.write_cifti(out, self._of("cifti"))
+
+    def bids_files(self, out, width, dpi):
+        yield from exchange.write_bids(out, self._of("bids"), self.info)
+
+    def csv_files(self, out, width, dpi):
+        yield from exchange.write_tables(out, self.encoder, self.info.get("scores"))
 
     def run_files(self, out, width, dpi):
         yield pack_run(self.run, out, experiments=True)

@@ -1,6 +1,9 @@
 """A map on the flattened hemispheres, as PNG or as SVG, with regions, legend and the sentence that says what it is."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +15,24 @@ from factortopy.view.legend_picture import LEAST_WIDTH, print_figure, sheet
 from factortopy.view.names import write_names
 from factortopy.view.outlines import name_places, segments
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from factortopy.view.brainmap import BrainMap
+
 GREYS = 8  # shades of the ground in a drawing: neighbours of one shade become one shape
 
 
-def flat_png(brain_map, path, *, rois=None, simulated=False, part="visual", width=7.0, dpi=200):
+def flat_png(
+    brain_map: BrainMap,
+    path: str | Path,
+    *,
+    rois: Mapping[str, np.ndarray] | None = None,
+    simulated: bool = False,
+    part: str = "visual",
+    width: float = 7.0,
+    dpi: float = 200,
+) -> Path:
     """Draw a map on the flattened hemispheres.
 
     Parameters
@@ -37,7 +54,15 @@ def flat_png(brain_map, path, *, rois=None, simulated=False, part="visual", widt
     return _write(brain_map, path, "png", rois, simulated, part, width, dpi)
 
 
-def flat_svg(brain_map, path, *, rois=None, simulated=False, part="visual", width=7.0):
+def flat_svg(
+    brain_map: BrainMap,
+    path: str | Path,
+    *,
+    rois: Mapping[str, np.ndarray] | None = None,
+    simulated: bool = False,
+    part: str = "visual",
+    width: float = 7.0,
+) -> Path:
     """The same as a drawing: shapes merged by colour, outlines as paths, names as text. Arguments as ``flat_png``."""
     return _write(brain_map, path, "svg", rois, simulated, part, width, 72)
 

@@ -1,10 +1,13 @@
 """GIFTI files: written with names and colours for other programs, and read strictly (``read_gifti``)."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 import numpy as np
@@ -12,6 +15,11 @@ import numpy as np
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
 from factortopy.view.legend_picture import PROGRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 SIDES = (("L", "CortexLeft"), ("R", "CortexRight"))
 MOST_VALUES = 40_000_000  # of one file: 122 maps of both hemispheres at full density
@@ -25,7 +33,14 @@ GEOMETRY = ("NIFTI_INTENT_POINTSET", "NIFTI_INTENT_TRIANGLE", "1008", "1009")
 # ---------------------------------------------------------------- writing
 
 
-def write_label_gii(path, labels, table, simulated, structure="CortexLeft", name="layer"):
+def write_label_gii(
+    path: str | Path,
+    labels: ArrayLike,
+    table: Sequence[Any],
+    simulated: bool,
+    structure: str = "CortexLeft",
+    name: str = "layer",
+) -> Path:
     """One hemisphere's labels, with their colours and names.
 
     Parameters
@@ -44,14 +59,20 @@ def write_label_gii(path, labels, table, simulated, structure="CortexLeft", name
     for key, label, rgb in table:
         red, green, blue = (float(v) / 255 for v in (rgb if rgb is not None else (0, 0, 0)))
         entry = gifti.GiftiLabel(key=int(key), red=red, green=green, blue=blue, alpha=0.0 if rgb is None else 1.0)
-        entry.label = str(label)
+        entry.label = str(label)  # type: ignore[attr-defined]  # nibabel's own way
         image.labeltable.labels.append(entry)
     _add(image, labels, "NIFTI_INTENT_LABEL", "NIFTI_TYPE_INT32", name)
     write_atomic(path, image.to_bytes())
     return Path(path)
 
 
-def write_func_gii(path, values, name, simulated, structure="CortexLeft"):
+def write_func_gii(
+    path: str | Path,
+    values: ArrayLike,
+    name: str | Sequence[str],
+    simulated: bool,
+    structure: str = "CortexLeft",
+) -> Path:
     """One hemisphere's values: (n,), or (n, k) as k data arrays; NaN where there is none. ``name``: one or k names."""
     values = np.asarray(values, dtype=np.float32)
     columns = values[:, None] if values.ndim == 1 else values
@@ -98,7 +119,7 @@ class Gifti:
     is_label: bool = False
 
 
-def read_gifti(data, name="file"):
+def read_gifti(data: bytes, name: str = "file") -> Gifti:
     """Read values or labels of a surface.
 
     nibabel unpacks whatever a file's header promises; here sizes are checked before anything is unpacked, and a file

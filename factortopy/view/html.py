@@ -1,15 +1,22 @@
 """The viewer as one HTML file that opens from disk, without Python and without network."""
 
+from __future__ import annotations
+
 import base64
 import html
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
+from factortopy.view.brainmap import BrainMap
 from factortopy.view.component import message
 from factortopy.view.geometry import ASSETS, SERVED, asset_name, built
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ENTRY = "brain.js"
 INSIDE = "https://inside.invalid/"  # where modules believe they lie; fetch finds the file's own data there
@@ -60,7 +67,14 @@ component({{ ...host, data: bytes(files.message), setStateValue() {{}}, setTrigg
 """
 
 
-def view_html(maps, path, *, title=None, note=None, **options):
+def view_html(
+    maps: BrainMap | Sequence[BrainMap],
+    path: str | Path,
+    *,
+    title: str | None = None,
+    note: str | None = None,
+    **options: Any,
+) -> Path:
     """Write the brain view with its maps as a page of its own.
 
     It turns, unfolds, picks, switches and thresholds as in the app; the assets are read when this is called.
@@ -80,7 +94,7 @@ def view_html(maps, path, *, title=None, note=None, **options):
     -------
     Path
     """
-    maps = list(maps) if isinstance(maps, (list, tuple)) else [maps]
+    maps = [maps] if isinstance(maps, BrainMap) else list(maps)
     if not maps:
         raise InputError("page of the viewer: expected at least one map, found none")
     simulated = bool(options.get("simulated"))

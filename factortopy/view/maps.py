@@ -4,7 +4,10 @@ All functions take the subject's ``hemi`` (N,) 0/1 and ``vertex`` (N,) and give 
 Vertices outside the subject, outside ``painted`` and with a NaN stay grey.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +15,23 @@ from factortopy.errors import InputError
 from factortopy.view import colour
 from factortopy.view.brainmap import TOP, UNPAINTED, BrainMap, value_bytes, whole
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+    from factortopy.encoder.selectors import Selectors
+
 GREY = "grey: not predicted above chance, or no data"
 
 
-def sentence(what, context="", painted=None, total=0, verb="predicted"):
+def sentence(
+    what: str,
+    context: str = "",
+    painted: ArrayLike | None = None,
+    total: int = 0,
+    verb: str = "predicted",
+) -> str:
     """The generated title: what · of which network on whom · how many vertices."""
     if painted is None:
         count = f"{total:,} vertices"
@@ -69,9 +85,26 @@ def _build(name, what, kind, code, hemi, vertex, painted, context, density, *, a
 
 
 def value_map(
-    values, hemi, vertex, *, name, label=None, what=None, unit="", palette="viridis", low=None, high=None,
-    symmetric=False, painted=None, context="", density="10k", ends=("", ""), group="", note="", verb="predicted",
-):  # fmt: skip
+    values: ArrayLike,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    name: str,
+    label: str | None = None,
+    what: str | None = None,
+    unit: str = "",
+    palette: str | np.ndarray = "viridis",
+    low: float | None = None,
+    high: float | None = None,
+    symmetric: bool = False,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+    ends: tuple[str, str] = ("", ""),
+    group: str = "",
+    note: str = "",
+    verb: str = "predicted",
+) -> BrainMap:
     """A map of one number a vertex.
 
     Parameters
@@ -119,8 +152,16 @@ def value_map(
 
 
 def layer_map(
-    selectors, hemi, vertex, *, painted=None, context="", density="10k", safe=False, confidence_top=None
-):  # fmt: skip
+    selectors: Selectors,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+    safe: bool = False,
+    confidence_top: float | None = None,
+) -> BrainMap:
     """Layer with the largest weight as hue, confidence as brightness.
 
     ``confidence_top`` is the confidence of full brightness; None takes the map's 98th percentile, at least 0.2, so that
@@ -154,7 +195,16 @@ def layer_map(
     )  # fmt: skip
 
 
-def layer_weight_map(selectors, layer, hemi, vertex, *, painted=None, context="", density="10k"):
+def layer_weight_map(
+    selectors: Selectors,
+    layer: int,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+) -> BrainMap:
     """Weight of one layer (0-based) at every vertex, from 0 to the largest weight of any layer."""
     weight = np.asarray(selectors.layer)
     used = weight if painted is None else weight[np.asarray(painted, dtype=bool)]
@@ -167,7 +217,16 @@ def layer_weight_map(selectors, layer, hemi, vertex, *, painted=None, context=""
     )  # fmt: skip
 
 
-def space_map(selectors, hemi, vertex, *, painted=None, context="", density="10k", image_degrees=None):
+def space_map(
+    selectors: Selectors,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+    image_degrees: float | None = None,
+) -> BrainMap:
     """Where in the picture each vertex looks; fades to grey where it reads the whole picture (scale → 1).
 
     ``image_degrees`` (width of a picture in degrees of visual angle) makes hovering speak in degrees.
@@ -198,7 +257,15 @@ def space_map(selectors, hemi, vertex, *, painted=None, context="", density="10k
     )  # fmt: skip
 
 
-def scale_map(selectors, hemi, vertex, *, painted=None, context="", density="10k"):
+def scale_map(
+    selectors: Selectors,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+) -> BrainMap:
     """0 reads one place of the picture, 1 the whole of it."""
     return value_map(
         selectors.scale, hemi, vertex, name="Scale", label="scale", what="Whether each place reads a detail or the "
@@ -210,7 +277,15 @@ def scale_map(selectors, hemi, vertex, *, painted=None, context="", density="10k
 # ---------------------------------------------------------------- scores, clusters, areas, responses
 
 
-def score_map(score, hemi, vertex, *, painted=None, context="", density="10k"):
+def score_map(
+    score: ArrayLike,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+) -> BrainMap:
     """Brain score, R² on test pictures, from 0 up."""
     score = np.asarray(score, dtype=float)
     known = score[np.isfinite(score)]
@@ -221,7 +296,15 @@ def score_map(score, hemi, vertex, *, painted=None, context="", density="10k"):
     )  # fmt: skip
 
 
-def cluster_map(labels, hemi, vertex, *, painted=None, context="", density="10k"):
+def cluster_map(
+    labels: ArrayLike,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+) -> BrainMap:
     """Channel clusters; −1 stays grey. A cluster keeps its colour."""
     labels = np.asarray(labels)
     n = int(labels.max()) + 1 if len(labels) else 0
@@ -240,7 +323,14 @@ def cluster_map(labels, hemi, vertex, *, painted=None, context="", density="10k"
     )  # fmt: skip
 
 
-def roi_map(rois, hemi, vertex, *, context="", density="10k"):
+def roi_map(
+    rois: Mapping[str, np.ndarray],
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    context: str = "",
+    density: str = "10k",
+) -> BrainMap:
     """Regions of interest {name: (N,) bool}; where they overlap, the smallest is shown."""
     names = list(rois)
     if len(names) > TOP:
@@ -257,9 +347,18 @@ def roi_map(rois, hemi, vertex, *, context="", density="10k"):
 
 
 def response_map(
-    response, hemi, vertex, *, painted=None, context="", density="10k", limit=None, name="Response",
-    what="Predicted response to this picture", verb="predicted",
-):  # fmt: skip
+    response: ArrayLike,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+    limit: float | None = None,
+    name: str = "Response",
+    what: str = "Predicted response to this picture",
+    verb: str = "predicted",
+) -> BrainMap:
     """Predicted or measured response (z-scored over pictures), blue below and red above the mean."""
     return value_map(
         response, hemi, vertex, name=name, label="response", what=what, palette="blue-red", high=limit, symmetric=True,
@@ -268,9 +367,19 @@ def response_map(
 
 
 def difference_map(
-    first, second, hemi, vertex, *, painted=None, context="", density="10k", limit=None, name="Difference",
-    names=("first", "second"), label="difference",
-):  # fmt: skip
+    first: ArrayLike,
+    second: ArrayLike,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+    limit: float | None = None,
+    name: str = "Difference",
+    names: tuple[str, str] = ("first", "second"),
+    label: str = "difference",
+) -> BrainMap:
     """``first − second``, symmetric about 0."""
     return value_map(
         np.asarray(first, dtype=float) - np.asarray(second, dtype=float), hemi, vertex, name=name, label=label,
@@ -280,8 +389,16 @@ def difference_map(
 
 
 def angle_map(
-    angle, hemi, vertex, *, painted=None, context="", density="10k", name="Polar angle", verb="predicted"
-):  # fmt: skip
+    angle: ArrayLike,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+    name: str = "Polar angle",
+    verb: str = "predicted",
+) -> BrainMap:
     """Angles in degrees, counter-clockwise from the right horizontal, on a colour wheel."""
     angle = np.mod(_keep(angle, painted), 360.0)
     wheel = colour.cyclic()
@@ -295,13 +412,22 @@ def angle_map(
 
 
 def selector_maps(
-    selectors, hemi, vertex, *, painted=None, score=None, clusters=None, context="", density="10k", safe=False,
-    image_degrees=None,
-):  # fmt: skip
+    selectors: Selectors | None,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    painted: ArrayLike | None = None,
+    score: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    context: str = "",
+    density: str = "10k",
+    safe: bool = False,
+    image_degrees: float | None = None,
+) -> list[BrainMap]:
     """All maps of a fitted encoder in the order of the view's switch: layer, each layer's weight, space, scale, and
     brain score and clusters where given. ``selectors`` None (a baseline) leaves those two; ``score`` is (N,), ``clusters``
     (N,) int."""
-    common = {"painted": painted, "context": context, "density": density}
+    common: dict[str, Any] = {"painted": painted, "context": context, "density": density}
     maps = []
     if selectors is not None:
         maps.append(layer_map(selectors, hemi, vertex, safe=safe, **common))

@@ -1,10 +1,13 @@
 """A user's own map as one more overlay: GIFTI, MGH/MGZ or .npy on an fsaverage mesh, read strictly."""
 
+from __future__ import annotations
+
 import os
 import re
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +15,13 @@ from factortopy.errors import InputError
 from factortopy.pictures.reading import foreign_content, safe_label
 from factortopy.subjects.arrays import safe_npy
 from factortopy.subjects.mgh import open_mgh
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces import N_VERTICES, load_mesh
 from factortopy.view.brainmap import TOP, UNPAINTED
 from factortopy.view.gifti import MOST_VALUES, read_gifti
 from factortopy.view.maps import _build, value_map
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MOST_BYTES = 512 * 2**20
 MOST_MAPS = 24  # of one overlay that are shown
@@ -53,31 +59,40 @@ class Overlay:
     hemi: np.ndarray
     vertex: np.ndarray
     density: str
-    labels: dict = None
+    labels: dict | None = None
     notices: list = field(default_factory=list)
 
     def at(self, density):
-        """The same at a lower density: the vertices that both meshes share, which come first in each hemisphere.
+        """The same at another density.
 
-        Raises
-        ------
-        InputError
-            When the file's own density is lower.
+        At a lower one the vertices that both meshes share, which come first in each hemisphere; at a higher one each
+        vertex takes the value of the nearest of them on the sphere.
         """
         if density == self.density:
             return self
-        n = N_VERTICES[density]
-        if n > N_VERTICES[self.density]:
-            raise InputError(
-                f"{self.name}: expected {n:,} vertices a hemisphere ({density}), found {N_VERTICES[self.density]:,}; "
-                "show it on the coarser surface, or resample it (mri_surf2surf, wb_command -metric-resample)"
-            )
-        kept = self.vertex < n
-        said = f"shown at the first {n:,} of {N_VERTICES[self.density]:,} vertices a hemisphere: the coarser mesh's own"
+        n, own = N_VERTICES[density], N_VERTICES[self.density]
+        if n > own:
+            rows, hemi, vertex = self._nearest(density)
+            said = f"drawn on a finer surface: each of its {n:,} vertices a hemisphere shows the nearest of the file's {own:,}"
+        else:
+            rows = np.flatnonzero(self.vertex < n)
+            hemi, vertex = self.hemi[rows], self.vertex[rows]
+            said = f"shown at the first {n:,} of {own:,} vertices a hemisphere: the coarser mesh's own"
         return replace(
-            self, values=self.values[kept], hemi=self.hemi[kept], vertex=self.vertex[kept], density=density,
-            notices=[*self.notices, said],
-        )  # fmt: skip
+            self, values=self.values[rows], hemi=hemi, vertex=vertex, density=density, notices=[*self.notices, said]
+        )
+
+    def _nearest(self, density):
+        """(row of ``values``, hemi, vertex) of every vertex of a finer mesh, each (M,)."""
+        from scipy.spatial import cKDTree
+
+        mesh, parts = load_mesh(density), []
+        for side in np.unique(self.hemi):
+            rows = np.flatnonzero(self.hemi == side)
+            sphere = mesh.coords["sphere"][side * mesh.n : (side + 1) * mesh.n]
+            nearest = cKDTree(sphere[self.vertex[rows]]).query(sphere)[1]
+            parts.append((rows[nearest], np.full(mesh.n, side), np.arange(mesh.n)))
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     def maps(self, density="10k", **options):
         """BrainMaps of the first 24 columns; ``options`` as for ``value_map`` (palette, low, high, symmetric, …).
@@ -134,7 +149,7 @@ def _is_none(name, rgba):
 # ---------------------------------------------------------------- reading
 
 
-def read_overlay(path_or_bytes, name=None, hemi=None):
+def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None = None) -> Overlay:
     """Read a map on an fsaverage mesh.
 
     Parameters
@@ -186,7 +201,7 @@ def read_overlay(path_or_bytes, name=None, hemi=None):
     return Overlay(label, values, names, np.full(n, side), np.arange(n), DENSITIES[n], labels, notices)
 
 
-def read_overlays(files):
+def read_overlays(files: Iterable[Any]) -> list[Overlay]:
     """Overlays of several files, hemispheres of one map joined.
 
     Parameters

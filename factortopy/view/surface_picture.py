@@ -1,11 +1,14 @@
 """A map on the folded or inflated surface: pictures at print size, and films in which it turns."""
 
+from __future__ import annotations
+
 import io
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +21,11 @@ from factortopy.view.geometry import arranged
 from factortopy.view.legend_picture import FOOT, LEAST_WIDTH, print_figure, sheet
 from factortopy.view.names import write_names
 from factortopy.view.outlines import name_places, segments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from factortopy.view.brainmap import BrainMap
 
 # side (0 left, 1 right, 2 both), yaw and pitch of the viewer and how far the hemispheres open, in degrees; yaw and pitch 0
 # look from behind, pitch 90 from below
@@ -40,8 +48,17 @@ REMEDY = "install Mesa's software renderer (Debian, Ubuntu: apt install libegl1 
 
 
 def surface_png(
-    brain_map, path, *, rois=None, simulated=False, views=STANDARD, shape="inflated", width=7.0, dpi=300, names=True
-):
+    brain_map: BrainMap,
+    path: str | Path,
+    *,
+    rois: Mapping[str, np.ndarray] | None = None,
+    simulated: bool = False,
+    views: Sequence[str] = STANDARD,
+    shape: str = "inflated",
+    width: float = 7.0,
+    dpi: float = 300,
+    names: bool = True,
+) -> Path:
     """Draw a map on the surface, seen from several sides.
 
     Parameters
@@ -110,8 +127,17 @@ def surface_png(
 
 
 def turntable(
-    brain_map, path, *, rois=None, simulated=False, shape="inflated", width=480, frames=48, seconds=6.0, pitch=12.0
-):
+    brain_map: BrainMap,
+    path: str | Path,
+    *,
+    rois: Mapping[str, np.ndarray] | None = None,
+    simulated: bool = False,
+    shape: str = "inflated",
+    width: int = 480,
+    frames: int = 48,
+    seconds: float = 6.0,
+    pitch: float = 12.0,
+) -> Path:
     """A film of the surface turning once, over and over: GIF, or MP4 (H.264) by the ending of ``path``.
 
     Parameters

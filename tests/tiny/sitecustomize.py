@@ -6,22 +6,23 @@ Tests of runs, jobs and the command line start real processes; this gives them t
 import factortopy
 
 SUBJECT, BACKBONE = "tiny", "tiny-net"
+MANY, HELD = "tiny-many", "tiny-held"  # more pictures; a network that takes its time while the file $TINY_HOLD is there
 IMAGES, VERTICES = 60, 24
 
 
 def load_subject(path, subject=None):
-    """Sixty pictures of noise, 24 vertices that answer to what TinyNet sees."""
-    if path != SUBJECT:
+    """Sixty pictures of noise (or 1,500), 24 vertices that answer to what TinyNet sees."""
+    if path not in (SUBJECT, MANY):
         return _load_subject(path, subject)
     import numpy as np
 
     from factortopy.subjects.subject import Subject
 
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, 16, 16, 3), dtype=np.uint8)
-    seen = images.reshape(IMAGES, 4, 4, 4, 4, 3).mean((2, 4, 5))[:, :, :, None] / 255
-    drive = seen.reshape(IMAGES, 16) @ rng.standard_normal((16, VERTICES))
-    responses = (drive - drive.mean(0)) / drive.std(0) + 0.3 * rng.standard_normal((IMAGES, VERTICES))
+    rng, n = np.random.default_rng(0), 1500 if path == MANY else IMAGES
+    images = rng.integers(0, 256, (n, 16, 16, 3), dtype=np.uint8)
+    seen = images.reshape(n, 4, 4, 4, 4, 3).mean((2, 4, 5))[:, :, :, None] / 255
+    drive = seen.reshape(n, 16) @ rng.standard_normal((16, VERTICES))
+    responses = (drive - drive.mean(0)) / drive.std(0) + 0.3 * rng.standard_normal((n, VERTICES))
     half = VERTICES // 2
     return Subject(
         responses.astype(np.float32),
@@ -36,25 +37,32 @@ def load_subject(path, subject=None):
     )
 
 
-def load_backbone(name, weights=None):
+def load_backbone(name, weights=None, on_progress=None):
     """Three layers of block means."""
-    if name != BACKBONE:
-        return _load_backbone(name, weights)
+    if name not in (BACKBONE, HELD):
+        return _load_backbone(name, weights, on_progress)
+    import os
+    import time
+
     import torch
 
     from factortopy.backbones.base import Backbone
 
     class TinyNet(Backbone):
-        name, layer_names, width, fingerprint = BACKBONE, ("one", "two", "three"), 4, "tiny-1"
+        layer_names, width, fingerprint = ("one", "two", "three"), 4, "tiny-1"
 
         def tokens(self, images):
+            if self.name == HELD and os.path.exists(os.environ["TINY_HOLD"]):
+                time.sleep(0.1)
             pixels = torch.from_numpy(images).float().permute(0, 3, 1, 2) / 255
             maps = torch.nn.functional.avg_pool2d(pixels, 4)
             maps = torch.cat([maps, maps.mean(1, keepdim=True)], 1).permute(0, 2, 3, 1)
             local = [maps, maps**2, maps.sqrt()]
             return local, [layer.mean((1, 2)) for layer in local]
 
-    return TinyNet()
+    net = TinyNet()
+    net.name = name
+    return net
 
 
 def _load_subject(path, subject):
@@ -63,10 +71,10 @@ def _load_subject(path, subject):
     return load_subject(path, subject)
 
 
-def _load_backbone(name, weights):
+def _load_backbone(name, weights, on_progress):
     from factortopy.backbones import load_backbone
 
-    return load_backbone(name, weights)
+    return load_backbone(name, weights, on_progress)
 
 
 factortopy.load_subject, factortopy.load_backbone = load_subject, load_backbone

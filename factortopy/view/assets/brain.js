@@ -6,7 +6,7 @@ import { Compare } from "./compare.js";
 import { buildControls } from "./controls.js";
 import { coarser, loadGeometry } from "./geometry.js";
 import { Labels } from "./labels.js";
-import { flatFocus, legendZoom, panelsOf, steady } from "./layout.js";
+import { flatFocus, legendZoom, panelsOf, stackZoom, steady } from "./layout.js";
 import { cameraOf, choicesOf, join, leave, tellOthers } from "./link.js";
 import { UNPAINTED, isShown, readMaps, swipeTitle, vertexColours } from "./maps.js";
 import { Regions } from "./outlines.js";
@@ -403,7 +403,8 @@ class View {
 
   panels() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    return panelsOf({ layout: this.layout, width, height, compact: this.compact, focus: this.focus });
+    const legends = this.other ? 2 : 1; // one above the other where the flat map is beside the surface
+    return panelsOf({ layout: this.layout, width, height, compact: this.compact, focus: this.focus, legends });
   }
 
   poses() {
@@ -414,7 +415,11 @@ class View {
   lay() {
     const panel = this.panels().at(-1);
     const legends = [this.part("legend"), this.part("second")].filter((one) => !one.hidden);
-    const zoom = legendZoom(panel.w, legends.map((one) => parseFloat(one.style.width) || 0), this.compact); // prettier-ignore
+    const widths = legends.map((one) => parseFloat(one.style.width) || 0);
+    const zoom =
+      this.layout === "both"
+        ? stackZoom(panel, legends.length, this.compact)
+        : legendZoom(panel.w, widths, this.compact);
     for (const one of legends) one.style.zoom = String(zoom);
     this.compare.place();
     this.request();

@@ -234,7 +234,8 @@ export function buildControls(view) {
       const value = (score.low + score.step * least).toFixed(2).replace("-", "−");
       threshold.querySelector(".what").textContent = least ? `${score.label} ≥ ${value}` : `${score.label}: all`;
       slider.setAttribute("aria-label", `Show vertices whose ${score.label} is at least`);
-      threshold.querySelector(".count").textContent = `${number(shown)} of ${number(total)} vertices shown`;
+      threshold.querySelector(".count").innerHTML =
+        total ? `${number(shown)} of ${number(total)}<span class="wide"> vertices shown</span>` : "";
     },
   };
   return controls;

@@ -6,20 +6,32 @@ export const SPLIT = 0.64; // share of the width that the surface has beside the
 const LEGEND = [226, 130]; // CSS pixels of the largest legend with its margin
 const NARROW = 600;
 
-// How much smaller legends are drawn: they must fit into `width` beside each other.
+// How much smaller legends are drawn: those of these widths must fit into `width` beside each other.
 export function legendZoom(width, widths, compact) {
   const all = widths.reduce((sum, w) => sum + w + 6, 12);
   return Math.max(0.5, Math.min(compact ? 0.66 : width < 420 ? 0.82 : 1, width / all));
 }
 
+// The same for legends one above the other in the foot of the flat panel.
+export function stackZoom(panel, legends, compact) {
+  return Math.max(0.5, Math.min(legendZoom(panel.w, [LEGEND[0]], compact), panel.foot / (legends * LEGEND[1])));
+}
+
+// A second legend takes the room that the map leaves at its size, and no more.
+function footOf(w, h, focus, legends, compact) {
+  const one = LEGEND[1] * legendZoom(w, [LEGEND[0]], compact),
+    free = focus && legends > 1 ? h - (w / focus.w) * focus.h : 0;
+  return Math.max(one, Math.min(legends * one, free));
+}
+
 // [{kind, x, y, w, h, foot, indent}] in CSS pixels; foot and indent: what is left free below and at the left.
-export function panelsOf({ layout, width: w, height: h, compact, focus }) {
+export function panelsOf({ layout, width: w, height: h, compact, focus, legends = 1 }) {
   const zoom = legendZoom(w, [], compact);
   if (layout === "both") {
     const first = Math.round(w * SPLIT);
     return [
       { kind: "surface", x: 0, y: 0, w: first, h, foot: 0, indent: 0 },
-      { kind: "flat", x: first, y: 0, w: w - first, h, foot: LEGEND[1] * legendZoom(w - first, [LEGEND[0]], compact), indent: 0 },
+      { kind: "flat", x: first, y: 0, w: w - first, h, foot: footOf(w - first, h, focus, legends, compact), indent: 0 },
     ];
   }
   const below = { kind: layout, x: 0, y: 0, w, h, foot: Math.min(LEGEND[1] * zoom, h / 2), indent: 0 },

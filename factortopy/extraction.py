@@ -1,0 +1,39 @@
+"""Extracting a network's features of a subject's pictures as a job of the queue; a training then finds them."""
+
+import factortopy
+from factortopy.encoder.delays import training_pictures
+from factortopy.errors import InputError, Stopped
+from factortopy.records import check_settings as check_training
+
+KEYS = ("subject", "subject_id", "backbone", "weights", "pca")
+
+
+def check_settings(settings):
+    """Complete settings: subject, subject_id, backbone, weights, pca, as ``records.check_settings`` takes them."""
+    unknown = sorted(set(settings) - set(KEYS))
+    if unknown:
+        raise InputError(f"settings: {unknown[0]!r} is not one of {', '.join(KEYS)}")
+    full = check_training(settings)
+    return {key: full[key] for key in KEYS}
+
+
+def extract_job(job, on_progress):
+    """Extract, from wherever the cache has got to."""
+    s = job.settings
+
+    def shown(stage):
+        return lambda done, total: on_progress({"stage": stage, "step": done, "total": total})
+
+    subject = factortopy.load_subject(s["subject"], s["subject_id"])
+    job.update(simulated=bool(subject.simulated))
+    if on_progress({"stage": "network"}) is False:
+        raise Stopped
+    backbone = factortopy.load_backbone(s["backbone"], s["weights"], shown("weights"))
+    job.log(f"{backbone.name} on {subject.name}: {len(subject.images)} pictures")
+
+    some = {"reduce": s["pca"], "train": training_pictures(subject)} if s.get("pca") else {}
+    features = factortopy.extract(backbone, subject.images, on_progress=shown("features"), **some)
+    if features is None:
+        raise Stopped
+    job.log(f"{len(features)} pictures, {len(features.local)} layers, on disk")
+    return {"pictures": len(features), "layers": len(features.local), "simulated": bool(subject.simulated)}

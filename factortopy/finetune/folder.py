@@ -1,0 +1,214 @@
+"""Labelled pictures: a folder of class folders, or a table of labels beside its pictures; which are trained on, which held out."""
+
+import csv
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.errors import InputError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif")
+TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+NAME_COLUMNS = ("image", "image_id", "isic_id", "image_name", "filename", "file", "id")
+LABEL_COLUMNS = ("label", "class", "diagnosis", "dx", "category", "target", "benign_malignant")
+FEWEST_CLASSES, DEEPEST = 2, 4
+MOST_ROWS = 5_000_000
+RENDERED = "factortopy-rendered.txt"  # beside pictures that FactorTopy drew
+
+
+@dataclass
+class ClassFolder:
+    """Labelled pictures as they lie in a folder; no picture has been opened yet.
+
+    classes : {class: list of Path}, by name; held_out : the same for a test part that comes with the data, {} without
+    problems : sentences on what was left out; form : how labels are given, in words
+    simulated : the pictures are drawings of FactorTopy's own
+    """
+
+    path: Path
+    classes: dict
+    held_out: dict = field(default_factory=dict)
+    problems: list = field(default_factory=list)
+    form: str = "class folders"
+    simulated: bool = False
+
+    @property
+    def name(self):
+        """What the data set is called."""
+        return self.path.resolve().name
+
+    def counts(self):
+        """{class: pictures}, those of a test part included."""
+        return {name: len(files) + len(self.held_out.get(name, ())) for name, files in self.classes.items()}
+
+
+def read_folder(path):
+    """Look through a folder of labelled pictures.
+
+    Known forms: folders named after their class; the same one or more folders deeper (``EuroSAT/2750/Forest/*.jpg``); class
+    folders under ``train`` and ``test`` (or ``val``); a CSV table that names pictures lying in the folder, with a column of
+    labels (``dx``, ``diagnosis``, ``label`` …) or one column a class that holds 0 and 1 (ISIC's ``…_GroundTruth.csv``).
+
+    Returns
+    -------
+    ClassFolder
+
+    Raises
+    ------
+    InputError
+        No such folder, pictures without labels, fewer than two classes.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        found = "a file" if path.exists() else "nothing"
+        raise InputError(f"{path}: expected a folder of pictures by class, found {found}; check the path")
+    simulated = (path / RENDERED).is_file()
+    try:
+        found = _tabled(path) or _nested(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a folder that can be read, found: {error.strerror}; check its permissions"
+        ) from None
+    if found is None:
+        raise InputError(
+            f"{path}: expected a folder for each class with pictures in it, or a CSV table of labels beside the pictures, found "
+            f"neither; put the pictures of each class into a folder of its name"
+        )
+    found.path, found.simulated = path, simulated
+    empty = [name for name, files in found.classes.items() if not files]
+    for name in empty:
+        found.problems.append(f"class {name}: expected pictures, found none; left out")
+        del found.classes[name]
+    if len(found.classes) < FEWEST_CLASSES:
+        said = ", ".join(found.classes) or "none"
+        raise InputError(
+            f"{path}: expected {FEWEST_CLASSES} classes or more, found {len(found.classes)} ({said}); add another class's folder"
+        )
+    return found
+
+
+# ---------------------------------------------------------------- folders
+
+
+def _nested(path):
+    """Class folders at this level or below single folders that lead to them."""
+    for _ in range(DEEPEST):
+        folders = _folders(path)
+        if not folders:
+            return None
+        parts = {folder.name.lower(): folder for folder in folders}
+        train = next((parts[word] for word in TRAIN if word in parts), None)
+        test = next((parts[word] for word in TEST if word in parts), None)
+        if train is not None and _classes(train)[0]:
+            classes, problems = _classes(train)
+            held, more = _classes(test) if test is not None else ({}, [])
+            strange = sorted(set(held) - set(classes))
+            if strange:
+                more.append(
+                    f"class {strange[0]}: expected it in {train.name} too, found it in {test.name} alone; left out"
+                )
+            held = {name: files for name, files in held.items() if name in classes}
+            return ClassFolder(
+                path,
+                classes,
+                held,
+                problems + more,
+                f"class folders under {train.name}" + (f" and {test.name}" if held else ""),
+            )
+        classes, problems = _classes(path)
+        if len(folders) > 1 or not _folders(folders[0]):
+            return ClassFolder(path, classes, {}, problems) if any(classes.values()) else None
+        path = folders[0]
+    return None
+
+
+def _folders(path):
+    return sorted(
+        (p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))), key=lambda p: p.name
+    )
+
+
+def _classes(path):
+    """({class: files}, problems) of the folders in a folder; pictures may lie deeper in a class's folder."""
+    classes, problems = {}, []
+    for folder in _folders(path):
+        files, others = [], 0
+        for place, names, inside in os.walk(folder):
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            for name in sorted(inside):
+                if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini"):
+                    continue
+                if name.lower().endswith(SUFFIXES):
+                    files.append(Path(place) / name)
+                else:
+                    others += 1
+        if others:
+            problems.append(f"class {folder.name}: {others:,} files are no pictures by their names; left out")
+        classes[folder.name] = files
+    return classes, problems
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _tabled(path):
+    """Labels of the CSV table that names most of the pictures in the folder; None where there is none."""
+    tables = {
+        table: found for table in sorted([*path.glob("*.csv"), *path.glob("*/*.csv")]) if (found := _labels(table))
+    }
+    if not tables:
+        return None
+    files = {}
+    for place, names, inside in os.walk(path):
+        names.sort()
+        for name in sorted(inside):
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                files.setdefault(Path(name).stem, Path(place) / name)
+    table = max(tables, key=lambda one: len(tables[one][0].keys() & files.keys()))
+    told, form = tables[table]
+    labels = {name: label for name, label in told.items() if name in files}
+    if not labels:
+        return None
+    classes = {label: [] for label in sorted(set(labels.values()))}
+    for name in sorted(labels):
+        classes[labels[name]].append(files[name])
+    problems = []
+    if len(told) > len(labels):
+        problems.append(
+            f"{table.name}: {len(told) - len(labels):,} of its {len(told):,} pictures are not in the folder; left out"
+        )
+    if len(files) > len(labels):
+        problems.append(f"{len(files) - len(labels):,} pictures have no label in {table.name}; left out")
+    return ClassFolder(path, classes, {}, problems, f"labels of {table.name} ({form})")
+
+
+def _labels(table):
+    """({picture's name without ending: class}, form) of a CSV file; None where it is no table of labels."""
+    try:
+        with open(table, newline="", encoding="utf-8-sig", errors="replace") as file:
+            reader = csv.DictReader(file)
+            columns = {str(c).strip().lower(): c for c in reader.fieldnames or ()}
+            name = next((columns[c] for c in NAME_COLUMNS if c in columns), None)
+            label = next((columns[c] for c in LABEL_COLUMNS if c in columns), None)
+            if name is None:
+                return None
+            rest = [c for c in reader.fieldnames if c != name]
+            rows = [row for row, _ in zip(reader, range(MOST_ROWS), strict=False) if row.get(name)]
+    except (OSError, csv.Error, UnicodeError):
+        return None
+    if not rows:
+        return None
+    if label is not None:
+        made = {Path(row[name]).stem: str(row[label]).strip() for row in rows}
+        return {key: value for key, value in made.items() if value}, f"column {label}"
+    try:
+        hot = np.array([[float(row[c] or "nan") for c in rest] for row in rows])
+    except (ValueError, TypeError):
+        return None
+    if not len(rest) or not np.isin(hot, (0.0, 1.0)).all() or (hot.sum(1) > 1).any():
+        return None
+    # ISIC 2017 has a column for two of its three classes: neither is the third.
+    words = [rest[k] if row.any() else "none of them" for row, k in zip(hot, hot.argmax(1), strict=True)]
+    return {Path(row[name]).stem: word for row, word in zip(rows, words, strict=True)}, "one column a class"

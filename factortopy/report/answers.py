@@ -1,0 +1,74 @@
+"""Predicted against measured responses in the report: the best vertex of each ROI (point by point, for any vertex: Explore)."""
+
+import numpy as np
+
+from factortopy.analysis.curves import painted
+from factortopy.analysis.finite import correlation
+from factortopy.report import figures
+from factortopy.report.mapping import _safe
+
+MOST = 12  # ROIs
+
+
+def section(doc, found):
+    """One figure a network."""
+    doc.section(
+        "Predicted against measured",
+        "Each point is a test picture that the run keeps, at the vertex of an area that is predicted best; repeats of a picture are "
+        "averaged.",
+    )
+    for entry in found:
+        _figure(doc, entry)
+
+
+def best_vertices(encoder):
+    """{ROI: row of its vertex with the largest R²} among predicted vertices; {"all": row} where there are no ROIs."""
+    score, use = np.asarray(encoder.scores["score"], float), painted(encoder)
+    areas = encoder.rois or {"all": np.ones(encoder.n_vertices, bool)}
+    out = {}
+    for name, mask in areas.items():
+        rows = np.flatnonzero(np.asarray(mask, bool) & use & np.isfinite(score))
+        if len(rows):
+            out[name] = int(rows[score[rows].argmax()])
+    return out
+
+
+def _figure(doc, entry):
+    gallery, encoder = entry.gallery, entry.first
+    if gallery is None:
+        doc.note(
+            f"{entry.name}: the run keeps no test pictures (its subject had none), so their responses cannot be drawn."
+        )
+        return
+    chosen = dict(list(best_vertices(encoder).items())[:MOST])
+    if not chosen:
+        doc.note(f"{entry.name}: no vertex is predicted above chance.")
+        return
+    measured, predicted = (
+        np.asarray(values[:, list(chosen.values())], float) for values in (gallery.measured, gallery.predicted)
+    )
+    panels = [
+        (f"{roi}: r = {correlation(m, p):.2f}".replace("-", "−"), m, p)
+        for roi, m, p in zip(chosen, measured.T, predicted.T, strict=True)
+    ]
+    rows = [
+        {"network": entry.name, "roi": roi, "hemisphere": ("left", "right")[int(encoder.hemi[v])], "vertex": int(encoder.vertex[v]),
+         "picture": int(i), "measured": float(m), "predicted": float(p)}
+        for k, (roi, v) in enumerate(chosen.items()) for i, m, p in zip(gallery.image, measured[:, k], predicted[:, k], strict=True)
+    ]  # fmt: skip
+    r = {roi: correlation(m, p) for roi, m, p in zip(chosen, measured.T, predicted.T, strict=True)}
+    known = {roi: value for roi, value in r.items() if np.isfinite(value)}
+    shows = f"{len(gallery.image)} test pictures"
+    if known:
+        top, low = max(known, key=known.get), min(known, key=known.get)
+        shows += f"; the best vertex of {top} is predicted most closely (r = {known[top]:.2f}), that of {low} least (r = {known[low]:.2f})"
+    subject = (
+        f" Those of {entry.first.info.get('subject')}, the first of {len(entry.encoders)} subjects."
+        if len(entry.encoders) > 1
+        else ""
+    )
+    doc.figure(
+        f"answers-{_safe(entry.name)}", f"Predicted against measured: {entry.name}", figures.scatters(panels, doc.simulated), rows,
+        f"{shows}.{subject}",
+        "Best vertex of each area; dashed: equal",
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""A diffusion network's time steps in the report: scores by step, and steps as layers (paper, Fig. 5, Table 13)."""
+
+from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
+from factortopy.report import figures
+from factortopy.report.mapping import _safe
+
+
+def section(doc, found):
+    """Draw what there is of time steps; returns {"steps": …} for the checklist. Says nothing where no diffusion network is here."""
+    parts, over_time = {}, []
+    for e in found:
+        seen = step_of(e.info.get("backbone"))
+        if seen is None or e.info.get("finetuned"):
+            continue
+        if seen[1] is None:
+            over_time.append(e)
+        else:
+            parts.setdefault(seen[0] or "all layers", {})[seen[1]] = e
+    if not parts and not over_time:
+        return {}
+    doc.section(
+        "Time steps of a diffusion network",
+        "The picture is turned into noise step by step: T = 50 is the clean picture, T = 0 noise. Scores of runs at several T, and maps of "
+        "one layer followed over time, whose layers are the steps.",
+    )
+    told = {"steps": {}}
+    for part, of in parts.items():
+        told["steps"] |= _scores(doc, part, of)
+    for e in over_time:
+        told["steps"] |= _chosen(doc, e)
+    return told
+
+
+def _scores(doc, part, of):
+    """Scores by ROI of runs at several steps."""
+    if len(of) < 2:
+        doc.note(
+            f"sd-1.5, {part}: one time step alone (T = {next(iter(of))}); scores by step need runs at two or more."
+        )
+        return {}
+    rows = by_step({step: e.encoder for step, e in of.items()})
+    steps = sorted(of)
+    shown = rows if len(rows) <= 8 else [row for row in rows if row["roi"] in (*LEVELS, "all")] or rows[-8:]
+    series = {row["roi"]: (steps, [row[f"T {t}"] for t in steps]) for row in shown}
+    whole = rows[-1]
+    early, late = _ends(rows)
+    shows = f"Over all vertices T = {whole['best']} predicts best"
+    shows += (
+        f"; {early['roi']} is predicted best at T = {early['best']}, {late['roi']} at T = {late['best']}."
+        if early
+        else "."
+    )
+    title = f"Brain score by time step: sd-1.5, {part}"
+    drawn = figures.lines(
+        [("mean R²", series)],
+        doc.simulated,
+        "T (0 noise, 50 the clean picture)",
+        ticks=(steps, [str(t) for t in steps]),
+        height=3.4,
+        columns=1,
+    )
+    doc.figure(f"time-scores-{_safe(part)}", title, drawn, rows, shows, "After Table 13 and Fig. 5")
+    return {f"{part}: best T": (early["best"], late["best"])} if early else {}
+
+
+def _chosen(doc, entry):
+    """Which steps each ROI reads, of one layer followed over time."""
+    rows = chosen_steps(entry.encoder)
+    steps = [key for key in rows[0] if key.startswith("T ")] if rows else []
+    if not rows:
+        doc.note(f"{entry.name}: no vertex is predicted above chance, so no step is chosen.")
+        return {}
+    early, late = _ends(rows)
+    shows = f"Mean step over predicted vertices: {rows[-1]['mean step']:.1f}"
+    shows += f"; {early['roi']} {early['mean step']:.1f}, {late['roi']} {late['mean step']:.1f}." if early else "."
+    drawn = figures.heat(
+        [[row[s] for s in steps] for row in rows],
+        [row["roi"] for row in rows],
+        steps,
+        "mean weight",
+        doc.simulated,
+        0,
+        palette="inferno",
+    )
+    doc.figure(
+        f"time-steps-{_safe(entry.name)}",
+        f"Time steps chosen like layers: {entry.name}",
+        drawn,
+        rows,
+        shows,
+        "After Fig. 5; its layer map stands among the maps",
+    )
+    return {f"{entry.name}: mean T": (early["mean step"], late["mean step"])} if early else {}
+
+
+def _ends(rows):
+    """The rows of the lowest and the highest area of the hierarchy; (None, None) where fewer than two are here."""
+    known = sorted((row for row in rows if row["roi"] in LEVELS), key=lambda row: LEVELS[row["roi"]])
+    return (
+        (known[0], known[-1]) if len(known) > 1 and LEVELS[known[0]["roi"]] < LEVELS[known[-1]["roi"]] else (None, None)
+    )

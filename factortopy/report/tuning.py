@@ -1,0 +1,271 @@
+"""Fine-tuning in the report: before and after, slope against what was lost, accuracy (short paper, Fig. 6, Tables 1 and 14, 4.1)."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from factortopy import analysis
+from factortopy.analysis.curves import painted
+from factortopy.errors import InputError
+from factortopy.report import figures
+from factortopy.report.entries import pairs
+from factortopy.report.mapping import _rows, _safe, common
+from factortopy.view import layer_map, value_map
+
+MISSING = (
+    "No network is here before and after fine-tuning. Fine-tune one (factortopy finetune --backbone demo-vit --images DIR --out TUNED), "
+    "fit it (factortopy train --weights TUNED/finetuned.safetensors …), and give the report both runs."
+)
+NO_ACCURACY = (
+    "No network's accuracy is known. It comes with a network that was fine-tuned, or from a table: report --accuracy FILE.csv with the "
+    "columns network and accuracy."
+)
+
+
+def section(doc, found, flat, table=None):
+    """Draw everything about fine-tuning; returns {"tuning": (rows, r), "accuracy": rows} for the checklist, what there is of it."""
+    both, known = pairs(found), accuracies(found, table)
+    doc.section(
+        "Fine-tuning and accuracy",
+        "Fine-tuning trains the whole network, with a linear head on one of its layers, to name the classes of other pictures.",
+    )
+    told = {}
+    if not both:
+        doc.note(MISSING)
+    for name, (before, after) in both.items():
+        _before_after(doc, name, before, after, flat)
+    if both:
+        told["tuning"] = _lost(doc, both)
+    _table(doc, found)
+    _head_layers(doc, found)
+    if known:
+        told["accuracy"] = _against(doc, found, known)
+    else:
+        doc.note(NO_ACCURACY)
+    return told
+
+
+def accuracies(found, table=None):
+    """({network: accuracy}, where it is from) of the entries; {} where none is known.
+
+    From ``table`` (CSV with network and accuracy) where one is given. Else the linear probe of each network, as it was, on the data that
+    a network here was fine-tuned on (the data of most networks); where only fine-tuned ones are here, theirs.
+    """
+    if table is not None:
+        return _read(table, {e.name for e in found}), f"accuracy as {Path(table).name} tells it"
+    told, of = {}, {}
+    for e in found:
+        tuned = e.info.get("finetuned")
+        if tuned and tuned.get("accuracy"):
+            told.setdefault(tuned["data"], {})[str(tuned.get("began_as") or tuned["base"])] = tuned["accuracy"][
+                "before"
+            ]["all"]
+            of.setdefault(tuned["data"], {})[e.name] = tuned["accuracy"]["after"]["all"]
+    if not told:
+        return {}
+    data = max(told, key=lambda name: len(told[name]))
+    names = {e.name: str(e.info.get("backbone")) for e in found if not e.info.get("finetuned")}
+    known = {name: told[data][backbone] for name, backbone in names.items() if backbone in told[data]}
+    if known:
+        return known, f"accuracy is that of a linear probe of the networks as they were, on {data}"
+    return of[data], f"accuracy is that of the fine-tuned networks on {data}"
+
+
+def _read(path, names):
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        known = {row["network"].strip(): float(row["accuracy"]) for row in rows if row["network"].strip() in names}
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise InputError(
+            f"{path}: expected a table that can be read, found: {getattr(error, 'strerror', None) or error}; check the path"
+        ) from None
+    except (KeyError, ValueError, AttributeError, TypeError):
+        raise InputError(
+            f"{path}: expected the columns network and accuracy, with a number in each row; write it so"
+        ) from None
+    if not known:
+        raise InputError(
+            f"{path}: expected a row for one of {', '.join(sorted(names))}, found none; name networks as the report does"
+        )
+    return known
+
+
+# ---------------------------------------------------------------- before and after
+
+
+def _before_after(doc, name, before, after, flat):
+    """Fig. 6 and the short paper's Table 1 for one network."""
+    a, b, key = before.encoder, after.encoder, _safe(name)
+    rows = analysis.before_after(a, b)
+    whole, areas = rows[-1], [row for row in rows if row["roi"] != "all"]
+    told = after.info["finetuned"]
+    right = told.get("accuracy") or {}
+    shows = f"Mean R² over all {whole['vertices']:,} vertices {whole['before']:.3f} before, {whole['after']:.3f} after"
+    if areas:
+        most = min(areas, key=lambda row: row["change"])
+        shows += f"; the largest loss of an area is in {most['roi']}" if most["change"] < 0 else "; no area lost"
+        shows += f" ({most['change']:+.3f})".replace("-", "−") if most["change"] < 0 else ""
+    if right:
+        shows += f". Accuracy on {told['data']} {right['before']['all']:.0%} (linear probe) before, {right['after']['all']:.0%} after"
+    paper = "After the short paper's Table 1 and Fig. 6"
+    drawn = figures.bars(
+        [row["roi"] for row in rows],
+        ["before", "after"],
+        [("mean R²", {w: [row[w] for row in rows] for w in ("before", "after")})],
+        doc.simulated,
+    )
+    doc.figure(f"tuning-{key}", f"Score before and after: {name}", drawn, rows, f"{shows}.", paper)
+    doc.table(
+        f"tuning-table-{key}",
+        f"Before and after by ROI: {name}",
+        rows,
+        f"{shows}. Layers run from 0, the first, to 1.",
+        paper,
+    )
+    if not (a.has_selectors and b.has_selectors):
+        return
+    at, same = common(before)
+    both = painted(a) & painted(b)
+    tops = [np.percentile(e.selectors().layer_confidence[painted(e)], 98) for e in (a, b) if painted(e).any()]
+    top = float(np.clip(max(tops, default=0.2), 0.2, 1))
+    made = {
+        word: layer_map(e.encoder.selectors(), *common(e)[0], confidence_top=top, **common(e)[1])
+        for word, e in (("before", before), ("after", after))
+    }
+    shift = analysis.layer_shift(a, b)
+    values = {"layer before": a.selectors().layer_mean, "layer after": b.selectors().layer_mean, "shift": shift}
+    moved = float(np.nanmean(np.abs(shift))) if both.any() else float("nan")
+    shows = f"The mean layer moved by {moved:.1%} of the depth on average over the {int(both.sum()):,} vertices that both predict"
+    known = [row for row in areas if np.isfinite(row.get("moved", np.nan))]
+    if known:
+        far = max(known, key=lambda row: row["moved"])
+        shows += f", most in {far['roi']} ({far['moved']:.1%})"
+    shows = f"{shows}." if both.any() else "No vertex is predicted both before and after."
+    doc.figure(
+        f"tuning-maps-{key}",
+        f"Layers before and after: {name}",
+        figures.brains(flat, made, doc.simulated, None, a.rois),
+        _rows(a, values),
+        shows,
+        "After Fig. 6",
+    )
+    one = value_map(
+        shift,
+        *at,
+        name="Layer shift",
+        label="shift of the mean layer, share of the depth",
+        palette="blue-red",
+        symmetric=True,
+        **(same | {"painted": both}),
+    )
+    drawn = figures.brains(flat, {"later (red) or earlier (blue) layers after": one}, doc.simulated, None, a.rois)
+    doc.figure(
+        f"tuning-shift-{key}",
+        f"Which layers moved, and where: {name}",
+        drawn,
+        _rows(a, {"shift": shift}),
+        shows,
+        "After Fig. 6",
+    )
+
+
+def _lost(doc, both):
+    rows, r = analysis.lost({name: (before.encoder, after.encoder) for name, (before, after) in both.items()})
+    for row, (_, after) in zip(rows, both.values(), strict=True):
+        right = after.info["finetuned"].get("accuracy") or {}
+        row |= {f"accuracy {w}": right[w]["all"] if w in right else None for w in ("before", "after")}
+    points = {row["network"]: (row["slope"], row["share lost"]) for row in rows}
+    n = len({id(before) for before, _ in both.values()})
+    said = f"Rank correlation of slope and loss over {n} networks: {r:.2f}.".replace("-", "−")
+    said = said if np.isfinite(r) else f"{n} network{'s' * (n > 1)}: a correlation needs three."
+    drawn = figures.points([("share of the score that was lost", points)], doc.simulated, "hierarchy slope before")
+    doc.figure(
+        "slope-lost",
+        "Do networks ordered as the brain is forget less?",
+        drawn,
+        rows,
+        said,
+        "After the short paper (slope against the score lost by fine-tuning)",
+    )
+    return rows, r
+
+
+# ---------------------------------------------------------------- accuracy
+
+
+def _table(doc, found):
+    """Table 14."""
+    rows = []
+    for e in found:
+        told = e.info.get("finetuned") or {}
+        if told.get("accuracy"):
+            before, after = (told["accuracy"][w] for w in ("before", "after"))
+            rows.append(
+                {"network": e.name, "data": told["data"], "classes": len(told.get("classes", ())),
+                 "training pictures": told.get("train_pictures"),
+                 "held-out pictures": told.get("held_out_pictures"), "chance": told.get("chance"), "linear probe before": before["all"],
+                 "fine-tuned": after["all"], "mean of classes": after["mean of classes"], "rendered pictures": bool(told.get("simulated"))}
+            )  # fmt: skip
+    if rows:
+        best = max(rows, key=lambda row: row["fine-tuned"])
+        shows = f"Share of held-out pictures that are named rightly; the most by {best['network']}, {best['fine-tuned']:.1%} "
+        shows += f"(chance {best['chance']:.0%})."
+        doc.table("accuracy", "Accuracy of fine-tuned networks", rows, shows, "After Table 14")
+
+
+def _head_layers(doc, found):
+    """Fig. 23: one network, one data set, heads on several layers."""
+    groups = {}
+    for e in found:
+        told = e.info.get("finetuned") or {}
+        if told.get("accuracy"):
+            groups.setdefault((told["base"], told["data"]), {})[told["layer"]] = e
+    for (base, data), of in groups.items():
+        if len(of) < 2:
+            continue
+        layers = sorted(of)
+        rows = [
+            {
+                "layer": k,
+                "accuracy": of[k].info["finetuned"]["accuracy"]["after"]["all"],
+                "mean R²": float(np.nanmean(of[k].encoder.scores["score"])),
+            }
+            for k in layers
+        ]
+        panels = [
+            (w, {base: (layers, [row[c] for row in rows])})
+            for w, c in ((f"accuracy on {data}", "accuracy"), ("mean R²", "mean R²"))
+        ]
+        best = max(rows, key=lambda row: row["accuracy"])
+        shows = f"A head on layer {best['layer']} names most held-out pictures, {best['accuracy']:.1%}."
+        doc.figure(
+            f"head-layers-{_safe(base)}-{_safe(data)}", f"Which layer the head reads: {base} on {data}",
+            figures.lines(panels, doc.simulated, "layer of the head"), rows, shows, "After Fig. 23",
+        )  # fmt: skip
+
+
+def _against(doc, found, known):
+    """4.1: an area's score against networks' accuracy."""
+    values, origin = known
+    encoders = {e.name: e.encoder for e in found if e.name in values}
+    rows = analysis.score_against(values, encoders)
+    names = list(encoders)
+    shown = sorted(rows, key=lambda row: row["roi"] == "all")
+    panels = [(f"mean R² of {row['roi']}", {n: (values[n], row[n]) for n in names}) for row in shown]
+    rated = [row for row in rows if np.isfinite(row["r"])]
+    if rated:
+        top, low = max(rated, key=lambda row: row["r"]), min(rated, key=lambda row: row["r"])
+        shows = (
+            f"Over {len(names)} networks the score of {top['roi']} goes along with accuracy most (r = {top['r']:.2f})"
+        )
+        shows += f", that of {low['roi']} least (r = {low['r']:.2f})"
+    else:
+        shows = f"{len(names)} network{'s' * (len(names) > 1)} with a known accuracy: a correlation needs three"
+    table = [{"network": n, "accuracy": values[n]} for n in names]
+    doc.figure(
+        "score-accuracy", "Does an area's score go along with accuracy on another task?", figures.points(panels, doc.simulated, "accuracy"),
+        [("", rows), ("accuracy", table)], f"{shows}. {origin[0].upper()}{origin[1:]}.".replace("= -", "= −"), "After section 4.1",
+    )  # fmt: skip
+    return rows

@@ -1,0 +1,237 @@
+"""The verb ``sweep``: start, watch, stop and go on with many trainings at once."""
+
+import json
+import re
+import sys
+import time
+
+from factortopy import jobs, slurm, sweeps
+from factortopy.errors import InputError
+from factortopy.records import DEFAULTS, duration
+from factortopy.runs import ACTIVE
+
+LISTS = ("select", "layers")  # settings whose one value is a list: written with +
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS_AT_SLURM = 5.0
+LINES = 40  # of a table that renews itself
+
+
+def sweep_verb(options):
+    """What the verb does; the exit code."""
+    asked = None if options.slurm is None else slurm.options(options.slurm)
+    known = options.folder is not None
+    making = [f"--{name}" for name in ("subjects", "backbones", "seeds", "set", "out") if getattr(options, name)]
+    if known and making:
+        raise InputError(f"sweep: {making[0]} makes a new sweep; leave out {options.folder}, or give --out instead")
+    if known and not (options.resume or options.cancel or options.status):
+        raise InputError(f"sweep {options.folder}: expected --status, --resume or --cancel; see sweep --help")
+    if not known:
+        if options.resume or options.cancel or options.status:
+            raise InputError("sweep: --status, --resume and --cancel need the sweep's folder; see sweep --help")
+        return _new(options, asked)
+    sweep = sweeps.read(options.folder)
+    if options.status:
+        table = sweeps.rows(sweep)
+        print("\n".join(table_lines(sweep, table)))
+        return _end(options, table)
+    if options.cancel:
+        names = sweeps.cancel(sweep)
+        print(f"{sweep.path}: {_runs(len(names))} stopped or told to stop; go on with sweep {options.folder} --resume")
+        return _end(options, sweeps.rows(sweep))
+    names = sweeps.resume(sweep, engine=None if asked is None else "slurm", options=asked)
+    print(f"{sweep.path}: {_runs(len(names))} started again")
+    return _watch(sweep, options)
+
+
+def _new(options, asked):
+    axes = {"subject": options.subjects or [], "backbone": options.backbones or []}
+    axes["seed"] = [whole("seeds", word) for word in options.seeds or ["0"]]
+    for name, values in settings(options.set).items():
+        if name in axes:
+            raise InputError(f"--set {name}: give it with --{name}s")
+        axes[name] = values
+    planned = sweeps.settings_of(axes)
+    if options.plan:
+        for chosen in planned:
+            print("  ".join(f"{name}={chosen[name]}" for name in axes))
+        print(_runs(len(planned)))
+        return 0
+    sweep = sweeps.make(axes, options.out, engine="local" if asked is None else "slurm", options=asked)
+    try:
+        sweeps.start(sweep)
+    except InputError:
+        if not any(trial["job"] for trial in sweep.runs) and sweep.info["engine"] == "slurm":
+            sweeps.withdraw(sweep)  # the corrected command finds nothing in its way
+        raise
+    print(f"{sweep.path}: {_runs(len(planned))}", flush=True)
+    return _watch(sweep, options)
+
+
+def settings(assignments):
+    """{name: values} of NAME=V,V words.
+
+    Raises
+    ------
+    InputError
+        Naming the word.
+    """
+    found = {}
+    for text in assignments:
+        name, equals, values = text.partition("=")
+        if name not in DEFAULTS or not equals or not values:
+            raise InputError(
+                f"--set {text[:60]!r}: expected NAME=VALUE or NAME=VALUE,VALUE with NAME one of {', '.join(DEFAULTS)}"
+            )
+        if name in found:
+            raise InputError(f"--set {name}: stands twice; give all its values at once, {name}=A,B")
+        found[name] = [_value(name, word) for word in values.split(",")]
+    return found
+
+
+def _value(name, word):
+    if name in LISTS:
+        return [_plain(part) for part in word.split("+")]
+    return word if name in ("subject_id", "density", "weights") else _plain(word)
+
+
+def _plain(word):
+    try:
+        value = json.loads(word)
+    except ValueError:
+        return word
+    return word if isinstance(value, (list, dict, str)) else value
+
+
+def whole(name, word):
+    """The whole number that a word says, or InputError naming what it is for."""
+    if not re.fullmatch(r"\d{1,9}", word):
+        raise InputError(f"--{name} {word[:60]!r}: expected whole numbers, as in 0,1,2")
+    return int(word)
+
+
+def _runs(count):
+    return f"{count} run" if count == 1 else f"{count} runs"
+
+
+# ---- the table
+
+
+def _watch(sweep, options):
+    """Show the table until nothing waits or runs; the exit code."""
+    if options.no_wait:
+        print(f"see: sweep {sweep.path} --status")
+        return _end(options, sweeps.rows(sweep))
+    screen = Screen()
+    pause = SECONDS_BETWEEN_LOOKS_AT_SLURM if sweep.info["engine"] == "slurm" else SECONDS_BETWEEN_LOOKS
+    try:
+        while True:
+            table = sweeps.rows(sweep)
+            screen.show(sweep, table)
+            if not any(_goes_on(sweep, row["status"]) for row in table):
+                break
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        print(
+            f"\nthe runs go on without this window; see them with: sweep {sweep.path} --status, stop them with: "
+            f"sweep {sweep.path} --cancel",
+            flush=True,
+        )
+        return 130
+    screen.last(sweep, table)
+    return _end(options, table)
+
+
+def _goes_on(sweep, status):
+    """Something will still happen; the queue's worker starts a run that was killed again by itself."""
+    return status in ACTIVE or (status == "interrupted" and sweep.info["engine"] == "local" and jobs.worker_alive())
+
+
+def _end(options, table):
+    if options.csv:
+        sweeps.write_csv(options.csv, table)
+    failed = [row for row in table if row["status"] == "failed"]
+    if failed and not options.cancel:
+        print(f"{_runs(len(failed))} failed; the first: {failed[0]['run']}: {failed[0]['reason']}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class Screen:
+    """The table that renews itself on a terminal; elsewhere a line whenever a run changes."""
+
+    def __init__(self, out=None):
+        self.out = out or sys.stdout
+        self.live = self.out.isatty()
+        self._height, self._before = 0, {}
+
+    def show(self, sweep, table):
+        """Draw it anew."""
+        if not self.live:
+            self._changes(table)
+            return
+        lines = table_lines(sweep, table)
+        if len(lines) > LINES:  # what moves is what one looks for
+            lines = table_lines(
+                sweep, [row for row in table if row["status"] in ("running", "stopping", "failed")], table
+            )
+        self.out.write(
+            f"\x1b[{self._height}F" * bool(self._height) + "\x1b[J" + "\n".join(line[:160] for line in lines) + "\n"
+        )
+        self.out.flush()
+        self._height = len(lines)
+
+    def last(self, sweep, table):
+        """The whole table, once, where it did not stand on a terminal already."""
+        if not self.live or self._height < len(table) + 2:
+            print("\n".join(table_lines(sweep, table)), file=self.out, flush=True)
+
+    def _changes(self, table):
+        for row in table:
+            if self._before.get(row["run"]) != row["status"]:
+                score = (
+                    f", mean R² {row['mean_r2']:.3f}"
+                    if row["status"] == "finished" and row["mean_r2"] is not None
+                    else ""
+                )
+                print(f"{row['run']}: {row['status']}{score}", file=self.out, flush=True)
+                self._before[row["run"]] = row["status"]
+
+
+def table_lines(sweep, table, whole_table=None):
+    """The table as aligned lines, the last of them a summary of ``whole_table`` (default: the table)."""
+    names = ["run", "status", "subject", "backbone", "seed", *sweep.varied, "at", "left", "mean R²", "seconds"]
+    told = [dict.fromkeys(names) | row | _cells(row) for row in table]
+    cells = [names, *([_cell(row[name]) for name in names] for row in told)]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(names))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return [*lines, summary(whole_table or table)]
+
+
+def summary(table, words=None):
+    """1 of 4 finished · 1 running · 2 queued · about 3 min left · simulated; ``words``: {status: how it is called}."""
+    found = {(words or {}).get(status, status): count for status, count in sweeps.counts(table).items()}
+    parts = [
+        f"{found.pop('finished', 0)} of {len(table)} finished",
+        *(f"{count} {status}" for status, count in found.items()),
+    ]
+    left = sweeps.remaining(table)
+    parts += [f"about {duration(left)} left"] if left else []
+    parts += ["simulated"] if any(row["simulated"] for row in table) else []
+    return " · ".join(parts)
+
+
+def _cells(row):
+    at = row["stage"]
+    if at and row["total"]:
+        at = f"{at} {row['step']}/{row['total']}"
+    return {
+        "subject": str(row["subject"]).rstrip("/").split("/")[-1],
+        "at": at,
+        "left": None if row["remaining"] is None else duration(row["remaining"]),
+        "mean R²": None if row["mean_r2"] is None else f"{row['mean_r2']:.3f}",
+        "seconds": None if row["seconds"] is None else f"{row['seconds']:.0f}",
+    }
+
+
+def _cell(value):
+    return "" if value is None else str(value)

@@ -1,0 +1,267 @@
+"""A sweep: subjects × networks × seeds × settings; each is an ordinary run, trained by this machine's queue or by SLURM.
+
+make(axes, out=None) -> Sweep      read(path)      start(sweep)      resume(sweep)      cancel(sweep)      rows(sweep)
+"""
+
+import contextlib
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from factortopy import jobs, slurm
+from factortopy.errors import InputError
+from factortopy.files import write_atomic
+from factortopy.home import home
+from factortopy.runs import ACTIVE, RESUMABLE, RunBusy
+from factortopy.sweepfolder import (  # noqa: F401  (names that others import from here)
+    ENGINES,
+    EXTRACTION,
+    NAMED,
+    Sweep,
+    list_sweeps,
+    make,
+    read,
+    run_of,
+    settings_of,
+)
+
+COLUMNS = ("run", "status", *NAMED)
+RESULTS = (
+    "stage", "step", "total", "remaining", "mean_r2", "noise_ceiling", "vertices", "seconds", "simulated", "reason",
+)  # fmt: skip
+STATUSES = (
+    "planned", "queued", "running", "stopping", "stopped", "interrupted", "finished", "failed", "unreadable", "deleted",
+)  # fmt: skip
+
+
+# ---- how far
+
+
+def states(sweep):
+    """{run name: (status, reason)}; one of ``STATUSES`` each."""
+    runs = [run_of(trial) if trial["path"] else None for trial in sweep.runs]
+    unsettled = any(
+        t["job"] and run.status not in ("finished", "failed") for t, run in zip(sweep.runs, runs, strict=True)
+    )
+    asked = slurm.jobs() if unsettled else None
+    return {t["name"]: _state(run, t["job"], asked) for t, run in zip(sweep.runs, runs, strict=True)}
+
+
+def _state(run, job, asked):
+    if run is None:
+        return "planned", None
+    with contextlib.suppress(InputError):
+        if run.info.get("engine") == "slurm":
+            return slurm.state(run, job, asked)
+    return run.state()
+
+
+def rows(sweep):
+    """The table: one dict a run with ``COLUMNS``, the settings that are varied, and ``RESULTS``; None where unknown.
+
+    step and total of the present stage, remaining and seconds in seconds, mean_r2 and noise_ceiling over all vertices on test
+    trials.
+    """
+    told = []
+    for trial, (status, reason) in zip(sweep.runs, states(sweep).values(), strict=True):
+        settings = trial["settings"]
+        row = {"run": trial["name"], "status": status, **{name: settings[name] for name in NAMED}}
+        row |= {name: _word(settings[name]) for name in sweep.varied} | dict.fromkeys(RESULTS)
+        row["reason"] = reason
+        run = run_of(trial)
+        if status in ("running", "stopping"):
+            progress = run.progress() or {}
+            row |= {name: progress.get(name) for name in ("stage", "step", "total", "remaining")}
+        if status not in ("planned", "unreadable", "deleted"):
+            with contextlib.suppress(InputError):
+                info = run.info
+                whole = next((r for r in info.get("scores") or [] if r["roi"] == "all"), {})
+                row |= {
+                    "mean_r2": whole.get("score"),
+                    "noise_ceiling": whole.get("ceiling"),
+                    "vertices": info.get("vertices"),
+                }
+                row |= {"seconds": info.get("seconds"), "simulated": info.get("simulated")}
+        told.append(row)
+    return told
+
+
+def _word(value):
+    return "+".join(str(part) for part in value) if isinstance(value, (list, tuple)) else value
+
+
+def counts(table):
+    """{status: how many}, in the order of ``STATUSES``, of the table's rows."""
+    found = [row["status"] for row in table]
+    return {status: found.count(status) for status in STATUSES if status in found}
+
+
+def remaining(table):
+    """Seconds until all is done, guessed from the finished runs and those under way; None where nothing is known yet."""
+    took = [row["seconds"] for row in table if row["status"] == "finished" and row["seconds"]]
+    running = [row for row in table if row["status"] in ("running", "stopping")]
+    waiting = [row for row in table if row["status"] in ("planned", "queued")]
+    if not running and not waiting:
+        return 0.0
+    if not took:
+        return None
+    mean = sum(took) / len(took)
+    left = [row["remaining"] if row["stage"] == "fit" and row["remaining"] is not None else mean / 2 for row in running]
+    return (sum(left) + mean * len(waiting)) / max(1, len(running))
+
+
+def as_csv(table):
+    """The table as tidy CSV: one line a run, one column a setting or figure."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return out.getvalue()
+
+
+def write_csv(path, table):
+    """Write ``as_csv``, atomically."""
+    write_atomic(path, as_csv(table))
+
+
+# ---- start, stop, go on
+
+
+def start(sweep, engine=None, options=None):
+    """Start what was never started; the names of those runs."""
+    return _go(sweep, ("planned",), engine, options)
+
+
+def resume(sweep, engine=None, options=None):
+    """Start what was never started and go on with what died, failed or was stopped; the names of those runs.
+
+    engine, options : where they go on; None: where the sweep was begun. Runs that wait, run or are finished are left alone.
+    """
+    return _go(sweep, ("planned", *RESUMABLE), engine, options)
+
+
+def _go(sweep, statuses, engine, options):
+    with sweep.lock():
+        engine = engine or sweep.info["engine"]
+        if engine == "slurm":
+            slurm.check_here()
+        told = states(sweep)
+        todo = [trial for trial in sweep.runs if told[trial["name"]][0] in statuses]
+        if options is not None:
+            sweep.info["slurm"] = options
+        sweep.info["engine"] = engine
+        if todo:
+            (_to_slurm if engine == "slurm" else _to_queue)(sweep, todo, told)
+        sweep.save()
+    for trial in todo:
+        _link(sweep, trial)
+    return [trial["name"] for trial in todo]
+
+
+def withdraw(sweep):
+    """Take back a sweep whose start was refused before any run began; nothing of it stays."""
+    for trial in sweep.runs:
+        with contextlib.suppress(InputError):
+            if trial["path"] and trial["job"] is None:
+                run_of(trial).delete()
+        with contextlib.suppress(OSError):
+            (sweep.path / trial["name"]).unlink(missing_ok=True)
+    shutil.rmtree(sweep.path / "slurm", ignore_errors=True)
+    for name in ("sweep.json", "lock"):
+        (sweep.path / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the user's own files stay
+        sweep.path.rmdir()
+
+
+def _to_queue(sweep, todo, told):
+    """Give runs to this machine's queue."""
+    for trial in todo:
+        run = run_of(trial)
+        if run.path.is_dir():
+            with contextlib.suppress(RunBusy):  # somebody trains it by hand
+                jobs.resume(run, start=False)
+        else:  # a run with the same settings that waits or runs already is this sweep's too
+            run = jobs.submit(trial["settings"], name=trial["name"], start=False)
+        trial |= {"name": run.name, "path": str(run.path.absolute()), "job": None}
+        sweep.save()
+    jobs.ensure_worker()
+
+
+def _to_slurm(sweep, todo, told):
+    """Give runs to SLURM: one of each (subject, network), which extracts, first; those that read its features after it."""
+    first, others, wait_for = waves(sweep.runs, todo, told)
+    for trial in todo:
+        run = slurm.claim(run_of(trial).path, trial["settings"])
+        trial |= {"path": str(run.path.absolute()), "job": None}
+    sweep.save()
+    for wave in (first, others):
+        if wave:
+            paths = [Path(trial["path"]).resolve() for trial in wave]
+            before = sorted({job.split("_")[0] for job in wait_for}) if wave is others else []
+            made = slurm.submit(sweep.path / "slurm", paths, home().resolve(), sweep.info["slurm"], after=before)
+            for trial, job in zip(wave, made, strict=True):
+                trial["job"] = job
+            wait_for += made
+            sweep.save()
+
+
+def waves(trials, todo, told):
+    """Who extracts and who waits for it, so that no two runs compute the same features at once.
+
+    Parameters
+    ----------
+    trials : all of the sweep; todo : those to start; told : ``states``
+
+    Returns
+    -------
+    first : trials that extract, or whose features are there
+    others : trials that begin when those have ended
+    wait_for : jobs of runs under way that ``others`` have to wait for as well
+    """
+    ready, under_way = set(), {}
+    for trial in trials:
+        key = _features_of(trial)
+        status = told[trial["name"]][0]
+        stage = (run_of(trial).progress() or {}).get("stage") if trial["path"] else None
+        if status == "finished" or stage in ("fit", "score"):
+            ready.add(key)
+        elif status in ACTIVE:
+            under_way[key] = trial["job"]
+    first, others = [], []
+    for trial in todo:
+        key = _features_of(trial)
+        alone = key in ready or key not in under_way
+        (first if alone else others).append(trial)
+        under_way.setdefault(key, None)
+    needed = {_features_of(trial) for trial in others}
+    return first, others, [job for key, job in under_way.items() if job and key in needed]
+
+
+def _features_of(trial):
+    return tuple(trial["settings"][name] for name in EXTRACTION)
+
+
+def cancel(sweep):
+    """Stop all that waits or runs; what was learnt is kept. Returns the names of those runs."""
+    stopped = []
+    with sweep.lock():
+        for trial, (status, _) in zip(sweep.runs, states(sweep).values(), strict=True):
+            if status not in ACTIVE:
+                continue
+            run = run_of(trial)
+            with contextlib.suppress(InputError):  # deleted meanwhile
+                jobs.cancel(run)
+                if trial["job"] and run.status == "interrupted":  # alive on a machine whose lock is not seen here
+                    run.request_stop()
+            stopped.append(trial)
+        slurm.cancel([trial["job"] for trial in stopped if trial["job"]])
+    return [trial["name"] for trial in stopped]
+
+
+def _link(sweep, trial):
+    """Make SWEEP/NAME lead to the run."""
+    link = sweep.path / trial["name"]
+    with contextlib.suppress(OSError, NotImplementedError):  # a convenience; Windows asks for a privilege
+        if not link.is_symlink() and not link.exists():
+            link.symlink_to(trial["path"], target_is_directory=True)

@@ -1,0 +1,260 @@
+"""Maps and tables for other programs: GIFTI, FreeSurfer's MGZ and annot, CIFTI, BIDS names, tidy CSV."""
+
+import gzip
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from factortopy import __version__
+from factortopy.analysis.hierarchy import hierarchy
+from factortopy.encoder.selectors import Selectors
+from factortopy.errors import InputError
+from factortopy.files import write_atomic, write_json
+from factortopy.surfaces import N_VERTICES
+from factortopy.view import colour
+from factortopy.view.brainmap import whole
+from factortopy.view.gifti import SIDES, write_func_gii, write_label_gii
+
+PAPER = "Yang, Gee and Shi: Brain Decodes Deep Nets, CVPR 2024, arXiv:2312.01280"
+BIDS_VERSION = "1.10.0"
+FUNCTIONS = {  # what stands in each file's own metadata
+    "confidence": "layer confidence, 0 uniform to 1 one-hot",
+    "scale": "scale, 0 local to 1 global",
+    "score": "brain score R2 on test trials",
+    "space": ("x, -1 left to 1 right", "y, -1 top to 1 bottom"),
+}
+
+
+@dataclass(frozen=True)
+class RunMaps:
+    """What of a fitted encoder goes into files.
+
+    selectors : Selectors; score : (N,), brain score; painted : (N,) bool, vertices predicted above chance: the selectors'
+    maps hold these alone, the score holds all; hemi, vertex : (N,); density : str; simulated : bool
+    """
+
+    selectors: Selectors
+    score: np.ndarray
+    painted: np.ndarray
+    hemi: np.ndarray
+    vertex: np.ndarray
+    density: str
+    simulated: bool
+
+    @property
+    def at(self) -> dict:
+        """Where the vertices lie."""
+        return {"hemi": self.hemi, "vertex": self.vertex, "density": self.density}
+
+    @property
+    def layer(self) -> np.ndarray:
+        """(2n,) int of both whole hemispheres: 0 unpainted, l + 1 for layer l."""
+        return whole(np.where(self.painted, self.selectors.layer_argmax + 1, 0), fill=0, **self.at)
+
+    @property
+    def table(self) -> list:
+        """(key, name, colour) of each layer."""
+        n_layers = self.selectors.layer.shape[1]
+        colours = colour.layers(n_layers)
+        return [(k + 1, f"layer {k + 1} of {n_layers}", colours[k]) for k in range(n_layers)]
+
+    def functions(self) -> dict:
+        """{name: (2n,) or (2n, 2) float of both whole hemispheres}, NaN where there is nothing."""
+        chosen = self.selectors
+        values = {"confidence": chosen.layer_confidence, "scale": chosen.scale, "space": chosen.space}
+        kept = {
+            name: np.where(self.painted.reshape(-1, *[1] * (np.ndim(v) - 1)), v, np.nan) for name, v in values.items()
+        }
+        kept["score"] = np.asarray(self.score, dtype=float)
+        return {name: whole(kept[name], **self.at) for name in FUNCTIONS}
+
+    def halves(self) -> Iterator[tuple[str, str, slice]]:
+        """(letter, structure, rows) of each hemisphere."""
+        n = N_VERTICES[self.density]
+        for side, (letter, structure) in enumerate(SIDES):
+            yield letter, structure, slice(side * n, (side + 1) * n)
+
+
+def plain_name(letter: str, name: str, ending: str) -> str:
+    """``hemi-L_score.func.gii``."""
+    return f"hemi-{letter}_{name}.{ending}"
+
+
+def write_gifti(out: Path, of: RunMaps, name: Callable[[str, str, str], str] = plain_name) -> Iterator[Path]:
+    """A label file of the best layer and a file a function, for each hemisphere; ``name`` gives the files' names."""
+    layer, functions, table = of.layer, of.functions(), of.table
+    for letter, structure, rows in of.halves():
+        path = out / name(letter, "layer", "label.gii")
+        yield write_label_gii(path, layer[rows], table, of.simulated, structure)
+        for kind, values in functions.items():
+            path = out / name(letter, kind, "func.gii")
+            yield write_func_gii(path, values[rows], FUNCTIONS[kind], of.simulated, structure)
+
+
+# ---------------------------------------------------------------- FreeSurfer
+
+
+def write_freesurfer(out: Path, of: RunMaps) -> Iterator[Path]:
+    """``lh.layer.annot`` with names and colours, ``lh.{confidence,scale,score,space}.mgz``, and the same for rh.
+
+    MGZ has no place for words, so that "simulated" stands in the names. NaN where there is no value.
+    """
+    import nibabel
+
+    word = "_simulated" if of.simulated else ""
+    layer, functions = of.layer, of.functions()
+    names = [name for _, name, _ in of.table]
+    colours = np.array([(*rgb, 0) for _, _, rgb in of.table])  # the last is transparency
+    for letter, _, rows in of.halves():
+        side = f"{letter.lower()}h"
+        # Unpainted ones are in no region (−1): FreeView leaves them uncoloured.
+        write = partial(
+            nibabel.freesurfer.write_annot, labels=layer[rows] - 1, ctab=colours, names=names, fill_ctab=True
+        )
+        write_atomic(out / f"{side}.layer{word}.annot", _made_by(write, "annot"))
+        yield out / f"{side}.layer{word}.annot"
+        for kind, values in functions.items():
+            frames = np.asarray(values[rows], dtype=np.float32).reshape(len(values[rows]), 1, 1, -1)
+            frames = frames[..., 0] if frames.shape[-1] == 1 else frames
+            path = out / f"{side}.{kind}{word}.mgz"  # packed: nilearn reads no plain .mgh
+            write_atomic(path, gzip.compress(nibabel.MGHImage(frames, np.eye(4)).to_bytes(), mtime=0))
+            yield path
+
+
+def _made_by(write: Callable[[str], None], ending: str) -> bytes:
+    """The bytes of a file that a library writes by name only."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"file.{ending}"
+        write(str(path))
+        return path.read_bytes()
+
+
+# ---------------------------------------------------------------- CIFTI
+
+
+def write_cifti(out: Path, of: RunMaps) -> Iterator[Path]:
+    """``maps.dscalar.nii``: layer (1 … L), confidence, scale, score and space of the encoder's vertices alone."""
+    import nibabel
+    from nibabel import cifti2
+
+    n, rows = N_VERTICES[of.density], {}
+    for name, values in {"layer": np.where(of.layer > 0, of.layer, np.nan), **of.functions()}.items():
+        for column, label in zip(np.reshape(values, (2 * n, -1)).T, ("x", "y")):
+            rows[f"space {label}" if name == "space" else name] = column
+    axis = None
+    for side, (_, structure) in enumerate(SIDES):
+        vertices = np.sort(np.asarray(of.vertex)[np.asarray(of.hemi) == side])
+        if len(vertices):
+            part = cifti2.BrainModelAxis.from_surface(vertices, n, name=structure)
+            axis = part if axis is None else axis + part
+    index = np.concatenate([np.sort(of.vertex[of.hemi == side]) + side * n for side in (0, 1)])
+    said = {"Data": "simulated" if of.simulated else "measured", "Program": f"FactorTopy {__version__}"}
+    scalars = cifti2.ScalarAxis(list(rows), meta=[said] * len(rows))
+    data = np.stack([values[index] for values in rows.values()]).astype(np.float32)
+    image = cifti2.Cifti2Image(data, (scalars, axis))
+    image.nifti_header.set_intent("NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS")
+    path = out / f"maps{'_simulated' if of.simulated else ''}.dscalar.nii"
+    write_atomic(path, _made_by(lambda name: nibabel.save(image, name), "dscalar.nii"))
+    yield path
+
+
+# ---------------------------------------------------------------- BIDS
+
+
+def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
+    """A BIDS derivative of the maps: ``bids/sub-ID/func/sub-ID_hemi-L_space-fsaverage_den-10k_desc-score_statmap.func.gii``.
+
+    The best layer is a ``dseg.label.gii``. One JSON file a map, for both hemispheres, says what it holds and whether the
+    data are simulated, and so do ``dataset_description.json``, ``README`` and the folder's name.
+    """
+    said = " (simulated)" if of.simulated else ""
+    subject = re.sub("[^A-Za-z0-9]", "", str(info.get("subject") or "")) or "unnamed"
+    root = out / ("bids_simulated" if of.simulated else "bids")
+    folder = root / f"sub-{subject}" / "func"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: could not be made ({error.strerror or error}); choose another folder with --out"
+        ) from None
+    title = f"{info.get('backbone') or 'network'} on {info.get('subject') or 'subject'}{said}"
+    data = "Simulated: no person was measured." if of.simulated else "Fitted to measured responses."
+    facts = {
+        "Name": f"FactorTopy maps: {title}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "FactorTopy", "Version": __version__, "Description": f"{title}. {data}"}],
+        "ReferencesAndLinks": [PAPER],
+    }
+    write_json(root / "dataset_description.json", facts)
+    write_atomic(root / "README", f"Maps of an encoder: {title}. {data}\nMethod: {PAPER}\n")
+    yield from (root / "dataset_description.json", root / "README")
+    place = f"space-fsaverage_den-{of.density}"
+    suffix = {"label.gii": "dseg", "func.gii": "statmap"}
+    words = {"layer": "Layer with the largest weight, 1 first; 0 unpainted (not predicted above chance)", **FUNCTIONS}
+    for name, text in words.items():
+        path = folder / f"sub-{subject}_{place}_desc-{name}_{'dseg' if name == 'layer' else 'statmap'}.json"
+        told = {"Description": text if isinstance(text, str) else "; ".join(text), "Simulated": of.simulated}
+        network = {key: info.get(key) for key in ("backbone", "recipe", "seed")}
+        write_atomic(path, json.dumps(told | {"Encoder": network}, indent=1))
+        yield path
+    yield from write_gifti(
+        folder,
+        of,
+        lambda letter, name, ending: f"sub-{subject}_hemi-{letter}_{place}_desc-{name}_{suffix[ending]}.{ending}",
+    )
+
+
+# ---------------------------------------------------------------- tidy tables
+
+
+def write_tables(out: Path, encoder, rows: list | None) -> Iterator[Path]:
+    """A row an observation: ``scores.csv`` (a row an area), ``vertices.csv``, ``layer_weights.csv``, ``hierarchy.csv``.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Scored. A baseline, which has no selectors, gives the scores alone.
+    rows : list of dict
+        The score table of run.json.
+    """
+    import pandas as pd
+
+    word, known = "_simulated" if encoder.simulated else "", {"simulated": encoder.simulated}
+
+    def keep(name, frame):
+        path = out / f"{name}{word}.csv"
+        write_atomic(path, frame.assign(**known).to_csv(index=False, float_format="%.6g"))
+        return path
+
+    if rows:
+        yield keep("scores", pd.DataFrame(rows))
+    place = {"hemisphere": np.array(["L", "R"])[np.asarray(encoder.hemi, int)], "vertex": encoder.vertex}
+    members = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
+    columns = {**place, "rois": members} | {name: encoder.scores[name] for name in encoder.scores}
+    if encoder.noise_ceiling is not None:
+        columns["noise_ceiling"] = encoder.noise_ceiling
+    if encoder.has_selectors:
+        chosen = encoder.selectors()
+        columns |= {
+            "layer": chosen.layer_argmax + 1, "layer_mean": chosen.layer_mean, "confidence": chosen.layer_confidence,
+            "scale": chosen.scale, "x": chosen.space[:, 0], "y": chosen.space[:, 1],
+        }  # fmt: skip
+    yield keep("vertices", pd.DataFrame(columns))
+    if not encoder.has_selectors:
+        return
+    n, n_layers = chosen.layer.shape
+    long = {name: np.repeat(values, n_layers) for name, values in place.items()}
+    long |= {"layer": np.tile(np.arange(1, n_layers + 1), n), "weight": chosen.layer.ravel()}
+    yield keep("layer_weights", pd.DataFrame(long))
+    try:
+        found = hierarchy(chosen, encoder.rois)
+    except InputError:  # fewer than two levels of the hierarchy are among the areas
+        return
+    yield keep("hierarchy", pd.DataFrame([{"b0": found.b0, "b1": found.b1, "slope": found.slope}]))

@@ -1,0 +1,255 @@
+"""Work of the queue other than trainings: its kinds, its folders under ``jobs/``, and what a child of the worker does.
+
+A kind is a function ``work(job, on_progress)`` that is safe to call twice: what it did before it was killed or stopped is
+kept where it belongs (tokens and responses in the cache, a checkpoint in the folder), so the next call goes on from there.
+``on_progress`` takes a dict (stage, step, total, …) and returns False when the work shall stop; the function then raises
+``Stopped``. It returns a small dict of JSON values, which run.json keeps as ``result``.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from factortopy.errors import InputError
+from factortopy.files import read_tensors, write_tensors
+from factortopy.home import jobs_dir, runs_dir
+from factortopy.jobfolder import NAME_PATTERN, JobFolder, RunGone
+from factortopy.runs import Run, find_run, list_runs
+
+KEPT = 50  # descriptions of finished work whose results lie elsewhere
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the queue knows of a kind of work.
+
+    place : "module:function"; the module's ``check_settings`` completes settings or raises InputError
+    words : what pages call it
+    title : what one is about, from its settings
+    again : True when the result lies elsewhere: a finished one may be done again, and its folder go
+    """
+
+    place: str
+    words: str
+    title: Callable
+    again: bool = True
+
+    def module(self):
+        """The module that does it, imported here so that listing jobs stays quick."""
+        return import_module(self.place.partition(":")[0])
+
+    def function(self):
+        return getattr(self.module(), self.place.partition(":")[2])
+
+
+KINDS = {
+    "extract": Kind(
+        "factortopy.extraction:extract_job", "Features", lambda s: f"{s['backbone']} on the pictures of {subject_of(s)}"
+    ),
+    "simulate": Kind(
+        "factortopy.experiments.job:simulate_job", "Experiment", lambda s: f"{s['protocol']['experiment']} on {s['run']}"
+    ),
+    "finetune": Kind(
+        "factortopy.finetune.job:finetune_job", "Fine-tuning",
+        lambda s: f"{s['backbone']} on {s.get('name') or last_part(s['images'])}", again=False,
+    ),
+}  # fmt: skip
+
+
+def kind_of(name):
+    """The Kind of a name; InputError when there is none."""
+    if name not in KINDS:
+        raise InputError(f"job: expected one of {', '.join(KINDS)}, found {name!r}; update FactorTopy to do it")
+    return KINDS[name]
+
+
+def subject_of(settings):
+    """A subject in a word."""
+    return settings.get("subject_id") or last_part(settings["subject"])
+
+
+def last_part(path):
+    return str(path).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+# ---- the folder
+
+
+class Job(JobFolder):
+    """One folder of work under ``jobs/``: what every folder of work holds, with kind, title, settings and result in run.json."""
+
+    @classmethod
+    def create(cls, path, kind, settings, state="queued"):
+        """Make the folder, new or empty before, and its run.json; ``settings`` as the kind's ``check_settings`` gives them."""
+        job = cls(path)
+        job.make_folder()
+        with job.lock():
+            job.write_first(kind, settings, state, title=kind_of(kind).title(settings), result=None)
+        return job
+
+    @property
+    def key(self):
+        """What the queue calls it; no run's name holds a slash."""
+        return f"jobs/{self.name}"
+
+    def command(self):
+        """Words after ``python -m factortopy`` that go on with it, in a child of the queue's worker."""
+        return ["work", str(self.path), "--queued"]
+
+    @property
+    def settings(self):
+        """What was asked."""
+        return self.info.get("settings") or {}
+
+    def show(self, pictures):
+        """Keep pictures, (n, H, W, 3) uint8, that a page may show meanwhile."""
+        self.check_there()
+        with contextlib.suppress(InputError):  # a full disk stops the work only when the work itself needs it
+            write_tensors(self.path / "partial.safetensors", {"pictures": pictures})
+
+    def shown(self):
+        """The pictures last shown, or None."""
+        with contextlib.suppress(InputError, KeyError):
+            if (self.path / "partial.safetensors").is_file():
+                return read_tensors(self.path / "partial.safetensors", "job")["pictures"]
+        return None
+
+
+# ---- the store
+
+
+def list_jobs():
+    """All jobs that are no trainings, newest first."""
+    found = [Job(p) for p in jobs_dir().iterdir() if NAME_PATTERN.fullmatch(p.name) and (p / "run.json").is_file()]
+    return sorted(found, key=lambda job: _created(job), reverse=True)
+
+
+def list_all():
+    """Everything that the queue does: trainings and jobs."""
+    return [*list_runs(shipped=False), *list_jobs()]
+
+
+def of_key(key):
+    """The folder of a queue's key, which may be gone."""
+    return Job(jobs_dir() / key[5:]) if key.startswith("jobs/") else Run(runs_dir() / key)
+
+
+def find(key):
+    """The folder of a key that is there; InputError where there is none or the key leads elsewhere."""
+    if not isinstance(key, str) or not key.startswith("jobs/"):
+        return find_run(key)
+    job = of_key(key)
+    if not NAME_PATTERN.fullmatch(key[5:]) or not (job.path / "run.json").is_file():
+        raise InputError(f"job {key[5:65]!r}: there is none of that name; choose one from the list")
+    if job.path.resolve().parent != jobs_dir().resolve():
+        raise InputError(f"job {key[5:65]!r}: expected a folder, found a link that leads elsewhere; remove it")
+    return job
+
+
+def job_of(kind, settings):
+    """The job of these settings (complete ones), which may not exist: the same work has the same folder."""
+    title = re.sub(r"[^A-Za-z0-9]+", "-", kind_of(kind).title(settings)).strip("-")[:80]
+    told = json.dumps([kind, settings], sort_keys=True)
+    return Job(jobs_dir() / f"{title}-{hashlib.blake2b(told.encode(), digest_size=4).hexdigest()}")
+
+
+def forget_oldest():
+    """Delete the oldest descriptions of finished work whose results lie elsewhere, beyond ``KEPT``."""
+    done = [
+        job for job in list_jobs() if job.status == "finished" and getattr(KINDS.get(job.info["kind"]), "again", False)
+    ]
+    for job in done[KEPT:]:
+        with contextlib.suppress(InputError):  # somebody uses it
+            job.delete()
+
+
+def _created(job):
+    try:
+        return str(job.info.get("created") or "")
+    except InputError:
+        return ""
+
+
+# ---- doing it
+
+
+def work_job(path, queued=False, on_progress=None, say=None):
+    """Do a job from wherever it is to the end.
+
+    Parameters
+    ----------
+    path : path-like
+        Its folder.
+    queued : bool
+        Started by the queue: go on only when the job still waits there.
+    on_progress : callable, optional
+        Gets what progress.json gets; returning False stops.
+    say : callable, optional
+        Gets one line for each thing that happens.
+
+    Returns
+    -------
+    Job
+        Its ``status`` is "finished", or "stopped" when somebody asked for that.
+
+    Raises
+    ------
+    RunBusy
+        When another process holds it.
+    InputError
+        For everything else that the user can mend.
+    """
+    from factortopy.attempt import attempt, signals
+    from factortopy.recorder import Recorder
+
+    job = Job(path)
+    if not (job.path / "run.json").exists():
+        raise RunGone(f"{job.path}: expected the folder of a job, found none; it was deleted before its turn came")
+    recorder = Recorder(job, on_progress)
+
+    def do(seconds):
+        recorder.begin("begin")
+        result = kind_of(job.info["kind"]).function()(job, recorder.on_job)
+        job.check_there()
+        job.update(
+            state="finished",
+            finished=True,
+            reason=None,
+            holder=None,
+            result=result,
+            seconds=seconds + recorder.seconds(),
+        )
+        (job.path / "partial.safetensors").unlink(missing_ok=True)
+        job.clear_stop()
+
+    with job.lock(), signals(recorder):
+        info = job.info
+        if info["finished"] or (queued and info["state"] != "queued"):
+            return job
+        if not queued:
+            job.clear_stop()  # an old wish; the queue keeps one that came while the job waited
+        done = attempt(job, recorder, queued, do)
+        if say is not None:
+            say("finished" if done else "stopped; what was done is kept")
+    return job
+
+
+def work_verb(options):
+    """``python -m factortopy work PATH``; 0, or 128 + n after signal n."""
+    import signal
+
+    from factortopy.commands import Ticker
+
+    ticker = Ticker()
+    try:
+        job = work_job(options.path, options.queued, ticker, ticker.say)
+    finally:
+        ticker.finish()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if number.name in (job.reason or ""):
+            return 128 + number
+    return 0

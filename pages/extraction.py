@@ -1,0 +1,81 @@
+"""Extracting a network's features from a subject's pictures ahead of a training, as a job of the queue."""
+
+import contextlib
+import shutil
+
+import streamlit as st
+
+from factortopy import jobs, work
+from factortopy.errors import InputError
+from factortopy.home import home
+from factortopy.jobfolder import ACTIVE
+from factortopy.tokens import disk_size, size_text
+from pages import job_panel, shared, subjects
+
+
+def under_way(name):
+    """True when features of this network wait or are being extracted."""
+    for job in work.list_jobs():
+        with contextlib.suppress(InputError):
+            if job.info["kind"] == "extract" and job.settings["backbone"] == name and job.status in ACTIVE:
+                return True
+    return False
+
+
+def offer(name, weights, layers, width):
+    """Choose a subject, start, see how far; ``name`` and ``weights`` as ``load_backbone`` takes them, layers of up to ``width``."""
+    jobs.wake()
+    with st.expander("Extract its features of a subject's pictures", expanded=under_way(name)):
+        st.caption(
+            "Every picture of the subject is shown to the network and its tokens are kept on disk, so that trainings on them begin at "
+            "once. A training does it by itself; here it can be done ahead. It goes on when you leave."
+        )
+        subject, subject_id = subjects.choose()
+        if not subject:
+            return
+        pca = st.number_input(
+            "Principal components a layer", 0, 10_000, 0, step=32, key="components",
+            help="Keeps so many numbers of each token in place of all channels, learnt from training pictures; 0 keeps all.",
+        )  # fmt: skip
+        n = 3000 if subject.startswith("demo") else 10_000
+        size = size_text(disk_size(layers, width, n, int(pca) or None))
+        st.caption(
+            f"{size} of disk at most for {n:,} pictures; {size_text(shutil.disk_usage(home()).free)} are free. How long it takes here: "
+            "“Show its layers” below measures it."
+        )
+        try:
+            asked = (
+                work.kind_of("extract")
+                .module()
+                .check_settings(
+                    {
+                        "subject": subject,
+                        "subject_id": subject_id,
+                        "backbone": name,
+                        "weights": weights,
+                        "pca": int(pca) or None,
+                    }
+                )
+            )
+        except InputError as error:
+            st.error(shared.plain(error))
+            return
+        job = work.job_of("extract", asked)
+        status, reason = job.state()
+        if status in ACTIVE:
+            job_panel.watch(job.key, job.info["title"])
+            return
+        if status == "finished":
+            done = job.info.get("result") or {}
+            simulated = " (simulated)" if done.get("simulated") else ""
+            st.success(
+                f"{done.get('pictures', 0):,} pictures{simulated}, {done.get('layers', 0)} layers, kept on disk."
+            )
+        elif status == "failed":
+            st.error(shared.plain(reason))
+        elif status in ("stopped", "interrupted"):
+            st.caption("Stopped. What was extracted is kept; it goes on from there.")
+        words = {"deleted": "Extract features", "finished": "Extract again what is missing"}.get(status, "Resume")
+        if st.button(words, icon=":material/play_arrow:", width="stretch", key="extract features"):
+            jobs.submit_job("extract", asked)
+            st.rerun()

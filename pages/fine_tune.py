@@ -1,0 +1,393 @@
+"""Fine-tune: train a network on labelled pictures, to see what that does to it on the brain."""
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from factortopy import jobs
+from factortopy.errors import InputError
+from factortopy.finetune.named import PREFIX, TOLD, WEIGHTS, list_finetuned
+from factortopy.finetune.recipe import DEFAULTS
+from factortopy.folders import typed
+from factortopy.jobfolder import ACTIVE
+from factortopy.work import Job, list_jobs
+from pages import job_panel, shared
+
+DRAWN, OWN = "Drawings by FactorTopy: a first try", "A folder on this machine"
+
+
+def page():
+    jobs.wake()
+    with st.sidebar:
+        settings = form()
+    found = [job for job in list_jobs() if kind_of(job) == "finetune"]
+    if not found:
+        welcome(settings)
+        return
+    pictures(settings)
+    names = [job.name for job in found]
+    wanted = st.session_state.get("tuned")
+    name = st.selectbox(
+        "Fine-tuning", names, index=names.index(wanted) if wanted in names else 0, key=f"tuning {wanted}",
+        format_func=lambda n: f"{title_of(found[names.index(n)])} · {shared.SAID[found[names.index(n)].status]}",
+        label_visibility="collapsed" if len(names) == 1 else "visible", help="All that were fine-tuned here, the newest first.",
+    )  # fmt: skip
+    panel(name)
+
+
+def kind_of(job):
+    try:
+        return job.info.get("kind")
+    except InputError:
+        return None
+
+
+def title_of(job):
+    try:
+        return str(job.info.get("title") or job.name)
+    except InputError:
+        return job.name
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+def form():
+    """Network, pictures, head; the settings that the button would send."""
+    st.subheader("Fine-tune a network")
+    backbone, layers = network()
+    source = st.radio(
+        "Pictures", (DRAWN, OWN), help="Labelled pictures, held out in part to measure how often it is right."
+    )
+    images = "drawings"
+    if source == OWN:
+        images = st.text_input(
+            "Folder of pictures by class", placeholder="/data/EuroSAT",
+            help="A folder for each class, as EuroSAT is released; or pictures with a CSV table of labels, as ISIC is.",
+        ).strip()  # fmt: skip
+    last = f"the last ({layers})" if layers else "the last"
+    layer = st.selectbox(
+        "Layer that the head reads", [None, *range(1, (layers or 0) + 1)], format_func=lambda k: last if k is None else f"layer {k}",
+        help="A linear classifier on this layer's class token, or on the mean of its tokens. Later layers are not trained.",
+    )  # fmt: skip
+    with st.expander("Recipe"):
+        steps = st.number_input(
+            "Steps", 1, 100_000, DEFAULTS["steps"], help="The paper's recipe: 3,000 steps of 4 pictures, AdamW."
+        )
+        per_class = st.number_input(
+            "Pictures a class", 1, 10_000, DEFAULTS["per_class"], help="To train on; others are held out."
+        )
+        rate = st.number_input(
+            "Learning rate", 1e-7, 1.0, DEFAULTS["lr"], format="%.1e", help="Of AdamW; weight decay is 0.01."
+        )
+        seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
+    settings = {
+        "backbone": backbone, "images": images or None, "layer": layer, "steps": int(steps), "per_class": int(per_class), "lr": float(rate),
+        "seed": int(seed), "name": "drawings" if source == DRAWN else None,
+    }  # fmt: skip
+    cost(backbone, int(steps))
+    if st.button(
+        "Fine-tune", type="primary", width="stretch", disabled=not (backbone and images), icon=":material/play_arrow:"
+    ):
+        start(settings)
+    return settings
+
+
+def start(settings):
+    """Send it to the queue."""
+    try:
+        if settings["images"] != "drawings":
+            looked(str(typed(settings["images"], "pictures")))
+        job = jobs.submit_job("finetune", {key: value for key, value in settings.items() if value is not None})
+    except InputError as error:
+        st.error(shared.plain(error))
+        return
+    st.session_state["tuned"] = job.name
+    st.rerun()
+
+
+def network():
+    """(name, number of layers or None) of the network to begin with."""
+    from factortopy.backbones import list_backbones
+    from factortopy.finetune.network import why_not
+
+    entries = {e.name: e for e in list_backbones() if not why_not(e)}
+    here = [e.name for e in entries.values() if e.available]
+    own = [PREFIX + name for name in list_finetuned()]
+    away = [name for name in entries if name not in here]
+    name = st.selectbox(
+        "Network", [*here, *own, "timm/…", *away], format_func=lambda n: {"timm/…": "any of timm or OpenCLIP, by name"}.get(
+            n, f"{n} (weights to fetch)" if n in away else n),
+        help="Its whole weights are trained; what it was stays as it is. Stable Diffusion cannot be fine-tuned this way.",
+    )  # fmt: skip
+    if name == "timm/…":
+        name = st.text_input(
+            "Name in timm", placeholder="vit_small_patch16_224.augreg_in1k", help="Or open_clip/MODEL:TAG."
+        ).strip()
+        name = name if not name or name.startswith(("timm/", "open_clip/")) else f"timm/{name}"
+        return name or None, None
+    base = (list_finetuned().get(name.removeprefix(PREFIX)) or {}).get("base", name)
+    return name, entries[base].layers if base in entries else None
+
+
+def cost(backbone, steps):
+    """What it will take, where that was measured (docs/finetune.md)."""
+    if backbone and backbone.startswith("demo"):
+        st.caption(
+            f"About {max(1, round(steps * SECONDS_A_STEP / 60)):,} min on two quiet cores without a GPU. It goes on when you leave "
+            "the page."
+        )
+    elif backbone:
+        st.caption(
+            "Without a GPU a network of the size of ViT-B takes seconds a step. It goes on when you leave the page."
+        )
+
+
+SECONDS_A_STEP = 0.35
+BOTH = "Needs an encoder of this network and one of the network as it was, of the same subject: train them first."
+
+
+# ---------------------------------------------------------------- what is in the folder
+
+
+@st.cache_data(ttl=60, show_spinner="Looking through the folder")
+def looked(path):
+    """(counts, problems, form, name) of a folder of labelled pictures."""
+    from factortopy.finetune.folder import read_folder
+
+    found = read_folder(path)
+    return found.counts(), found.problems, found.form, found.name, found.simulated
+
+
+def pictures(settings):
+    """What lies in the folder that was typed."""
+    if settings["images"] in (None, "drawings"):
+        return
+    with st.expander("What is in the folder", expanded=True):
+        try:
+            counts, problems, form, name, simulated = looked(str(typed(settings["images"], "pictures")))
+        except InputError as error:
+            st.error(shared.plain(error))
+            return
+        drawn = ", rendered by FactorTopy" if simulated else ""
+        st.markdown(
+            f"**{shared.plain(name)}**: {len(counts)} classes, {sum(counts.values()):,} pictures{drawn}; {shared.plain(form)}."
+        )
+        few = [n for n, k in counts.items() if k <= settings["per_class"]]
+        if few:
+            st.warning(
+                f"{len(few)} classes have {settings['per_class']} pictures or fewer ({shared.plain(', '.join(few[:4]))}): a fifth of them "
+                "is held out, the rest trained on.", icon=":material/info:",
+            )  # fmt: skip
+        shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:40])
+        figure = go.Figure(go.Bar(x=list(shown), y=list(shown.values())))
+        figure.update_layout(height=190, margin={"l": 0, "r": 0, "t": 8, "b": 0}, yaxis_title="pictures")
+        st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key="counts")
+        for line in problems[:10]:
+            st.caption(shared.plain(line))
+
+
+def welcome(settings):
+    """Nothing was fine-tuned yet: what it is for, and the first click."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Does a network that learns a new task still look like a brain?")
+        st.markdown(
+            "1. Choose a network and labelled pictures on the left, and click **Fine-tune**. The drawings need nothing else.\n"
+            "2. The whole network is trained to name the classes; how often it is right is measured on pictures it was not trained on, "
+            "before and after.\n"
+            "3. Fit an encoder with the new network, and compare the two brains: which layers moved, where, and what score was lost.\n\n"
+            "You can leave this page, or stop and resume: nothing that was learnt is lost."
+        )
+    with right:
+        pictures(settings)
+
+
+# ---------------------------------------------------------------- one fine-tuning
+
+
+@st.fragment(run_every=2.0)
+def panel(name):
+    """One of them, drawn anew every two seconds while the rest of the page stays."""
+    shared.guard(lambda: one(name))
+
+
+def one(name):
+    from factortopy.home import jobs_dir
+
+    job = Job(jobs_dir() / name)
+    status, reason = job.state()
+    before = st.session_state.get(f"tuning status {name}")
+    st.session_state[f"tuning status {name}"] = status
+    if before in ACTIVE and status == "finished":
+        st.rerun()
+    headline(job, status, reason)
+    buttons(job, status)
+    if status in ("deleted", "unreadable"):
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        curve(job)
+    with right:
+        result(job, status)
+    if log := job.log_tail(60):
+        with st.expander("Log, with what was left out"):
+            st.code(log, language=None, height=200)
+
+
+def headline(job, status, reason):
+    """What it is doing, how far, how long still."""
+    if status in ACTIVE:
+        share, text = job_panel.told(job, status)
+        st.progress(share, text=text[:1].upper() + text[1:])
+        if status == "running" and job.hung:
+            st.warning(job_panel.HUNG, icon=":material/heart_broken:")
+    elif status == "finished":
+        told = job.info.get("result") or {}
+        drawn = " Rendered drawings, not photographs." if told.get("simulated") else ""
+        right = (
+            f": {told['accuracy']:.0%} of the held-out pictures are named rightly, {told['chance']:.0%} by chance"
+            if "accuracy" in told
+            else ""
+        )
+        st.success(f"Finished{right}.{drawn}")
+    else:
+        (st.error if status in ("failed", "unreadable") else st.warning)(
+            f"{shared.SAID[status].capitalize()}. {shared.plain(reason or '')}"
+        )
+
+
+def buttons(job, status):
+    """Stop, resume, train, compare, delete: what makes sense now."""
+    a, b, c = st.columns(3)
+    try:
+        if status in ("queued", "running"):
+            if a.button(
+                "Stop",
+                key=f"stop {job.name}",
+                icon=":material/stop:",
+                width="stretch",
+                help="Keeps what was learnt; it can be resumed.",
+            ):
+                jobs.cancel(job)
+                st.rerun()
+        elif job.resumable and a.button(
+            "Resume", key=f"resume {job.name}", icon=":material/play_arrow:", width="stretch"
+        ):
+            jobs.resume(job)
+            st.rerun()
+        if status == "finished":
+            if a.button(
+                "Train an encoder with it",
+                key=f"train {job.name}",
+                type="primary",
+                width="stretch",
+                icon=":material/model_training:",
+            ):
+                st.session_state["network"] = (PREFIX + job.name, None)
+                st.switch_page("pages/train.py")
+            both = before_and_after(job)
+            if b.button("Compare before and after", key=f"compare {job.name}", width="stretch", icon=":material/compare:",
+                        disabled=not both, help=BOTH):  # fmt: skip
+                st.switch_page("pages/compare.py", query_params={"runs": ",".join(both)})
+        if status not in (*ACTIVE, "deleted"):
+            with c.popover("Delete", icon=":material/delete:", width="stretch"):
+                st.write(
+                    "Delete this network? Encoders that were fitted with it stay, but can no longer look at new pictures."
+                )
+                if st.button("Yes, delete it", key=f"delete {job.name}", type="primary"):
+                    job.delete()
+                    st.rerun()
+    except InputError as error:
+        st.error(shared.plain(error))
+
+
+def before_and_after(job):
+    """Names of a finished run of the network as it was and one of the new network, of one subject; () without."""
+    from factortopy.finetune.named import described
+
+    told = described(job.path / WEIGHTS) or {}
+    runs = shared.finished_runs()
+    after = {
+        run.info.get("subject"): name for name, run in runs.items() if run.info.get("backbone") == PREFIX + job.name
+    }
+    for name, run in runs.items():
+        info = run.info
+        if info.get("backbone") == told.get("began_as") and not info.get("weights") and info.get("subject") in after:
+            return name, after[info["subject"]]
+    return ()
+
+
+def curve(job):
+    """Loss and accuracy by step."""
+    from factortopy.finetune.checkpoint import History
+
+    rows = History(job.path / "history.csv").read()
+    if not rows["step"]:
+        with st.container(height=300, border=True):
+            st.caption("Loss and accuracy appear here with the first steps.")
+        return
+    figure, width = go.Figure(), max(1, len(rows["step"]) // 20)
+    smooth = {
+        key: np.convolve(rows[key], np.ones(width) / width, "valid") for key in ("loss", "accuracy")
+    }  # four pictures a step are noisy
+    at = rows["step"][width - 1 :]
+    figure.add_scatter(x=at, y=smooth["loss"], name="loss", line={"width": 1.5})
+    figure.add_scatter(x=at, y=smooth["accuracy"], name="accuracy on its own pictures", yaxis="y2", line={"width": 1.5})
+    held = [(s, v) for s, v in zip(rows["step"], rows["held_out"], strict=True) if v is not None]
+    figure.add_scatter(
+        x=[s for s, _ in held],
+        y=[v for _, v in held],
+        name="on held-out pictures (a part)",
+        yaxis="y2",
+        mode="lines+markers",
+    )
+    figure.update_layout(
+        height=340, margin={"l": 0, "r": 0, "t": 70, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "rangemode": "tozero"},
+        yaxis2={"overlaying": "y", "side": "right", "title": "accuracy", "tickformat": ".0%", "range": [0, 1.02], "dtick": 0.2, "tick0": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    )  # fmt: skip
+    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=f"tuning curve {job.name}")
+
+
+def result(job, status):
+    """Accuracy before and after, by class."""
+    import pandas as pd
+
+    from factortopy.files import read_json
+
+    if status != "finished" or not (job.path / TOLD).is_file():
+        if (job.path / "before.json").is_file():
+            found = read_json(job.path / "before.json", "fine-tuning")
+            st.markdown(
+                f"**Before** a linear classifier on the frozen network names {found['all']:.0%} of the held-out pictures rightly."
+            )
+        return
+    told = read_json(job.path / TOLD, "fine-tuning")
+    before, after = told["accuracy"]["before"], told["accuracy"]["after"]
+    st.markdown(
+        f"**{before['all']:.1%} → {after['all']:.1%}** of {told['held_out_pictures']:,} held-out pictures",
+        help="Before: a linear classifier on the frozen network. After: the network with its own head.",
+    )
+    rows = [{"class": "all", "before": before["all"], "after": after["all"]}]
+    rows += [
+        {"class": name, "before": before["classes"][name], "after": share} for name, share in after["classes"].items()
+    ]
+    column = st.column_config.NumberColumn(format="percent")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        height=250,
+        column_config={"before": column, "after": column},
+    )
+    st.caption(
+        f"{shared.plain(told['base'])} on {shared.plain(told['data'])}, head on layer {told['layer']} of {told['layers']}. Everywhere by "
+        f"name: `{PREFIX}{job.name}`"
+    )
+    with open(job.path / WEIGHTS, "rb") as file:
+        st.download_button("Save the weights", file, f"{job.name}.safetensors", key=f"save {job.name}", icon=":material/download:",
+                           help="Load them with load_backbone(…, weights=…) or in Networks.")  # fmt: skip
+
+
+shared.guard(page)

@@ -1,0 +1,60 @@
+"""A piece of work of the queue as pages show it: how far, how long still, its place in the queue, Stop."""
+
+import streamlit as st
+
+from factortopy import jobs, work
+from factortopy.errors import InputError
+from factortopy.jobfolder import ACTIVE
+from factortopy.records import duration
+from pages import shared
+
+STAGES = {
+    "begin": "starting", "pictures": "preparing pictures", "weights": "fetching the network's weights", "network": "loading the network",
+    "features": "showing the pictures to the network", "fit": "fitting the encoder",
+    "score": "scoring it", "before": "looking at the network before", "training": "training the network",
+    "after": "looking at the network after", "maximize": "growing pictures",
+}  # fmt: skip
+HUNG = "No sign of life for ten minutes. Stop it and resume it."
+EVERY = 1.0  # seconds between looks
+
+
+def told(job, status):
+    """(share done from 0 to 1, a sentence) of work that waits or runs."""
+    if status == "queued":
+        place = jobs.queue_position(job)
+        before = f"number {place} in the queue" if place and place > 1 else "next in the queue"
+        return 0.0, f"waiting, {before}" if place else "starting"
+    if status == "stopping":
+        return 0.0, "stopping; what was done is kept"
+    progress = job.progress() or {}
+    step, total = progress.get("step") or 0, progress.get("total")
+    share = min(1.0, step / total) if total else 0.0
+    text = STAGES.get(progress.get("stage"), "at work") + (f": {share:.0%}" if total else "")
+    remaining = progress.get("remaining")
+    return share, text + (f" · about {duration(remaining)} left" if remaining is not None and total else "")
+
+
+def stop(job, words="Stop", **options):
+    """A button that stops it."""
+    if st.button(words, key=f"stop {job.key}", icon=":material/stop:", width="stretch", **options):
+        try:
+            jobs.cancel(job)
+        except InputError as error:
+            st.error(shared.plain(error))
+
+
+@st.fragment(run_every=EVERY)
+def watch(key, label):
+    """Progress and Stop of the job of a key, drawn anew every second; the whole page when it has ended."""
+    job = work.of_key(key)
+    status = job.status
+    if status not in ACTIVE:
+        st.rerun()
+    share, text = told(job, status)
+    st.progress(share, text=f"{shared.plain(label)}: {text}")
+    if status == "running" and job.hung:
+        st.warning(HUNG, icon=":material/heart_broken:")
+    stop(job, disabled=status == "stopping")
+    shown = job.shown() if status == "running" else None
+    if shown is not None:
+        st.image(list(shown), width=76)

@@ -1,0 +1,175 @@
+"""Jobs: everything that waits, runs or ended lately, and what can be done with it."""
+
+import datetime
+
+import streamlit as st
+
+from factortopy import jobs, work
+from factortopy.errors import InputError
+from factortopy.jobfolder import ACTIVE, RESUMABLE
+from factortopy.records import duration
+from factortopy.runs import Run, find_run
+from pages import job_panel, shared
+
+LATELY, LINES = 20, 15  # of what has ended; of a log
+GOES = {  # what deleting takes away
+    "train": "Delete this training with everything that was learnt?",
+    "finetune": "Delete this fine-tuning with its network?",
+    "extract": "Delete this from the list? The tokens that were extracted stay on disk.",
+    "simulate": "Delete this from the list? A result in the Lab stays.",
+}
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def page():
+    jobs.wake()
+    st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
+    everything()
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+def everything():
+    """The lists, drawn anew every two seconds."""
+    shared.guard(lists)
+
+
+def lists():
+    """What runs, what waits in its order, what has ended."""
+    known = {job.key: (job, *job.state()) for job in work.list_all()}
+    order = {key: place for place, key in enumerate(jobs.queued_names())}
+    active = [key for key, (_, status, _) in known.items() if status in ACTIVE]
+    # What runs stands first, then the queue in its order.
+    active.sort(key=lambda key: (known[key][1] == "queued", order.get(key, len(order))))
+    ended = sorted((key for key in known if key not in active), key=lambda key: -ended_at(known[key][0]))
+    if not known:
+        nothing()
+        return
+    if not active:
+        st.caption("Nothing waits or runs.")
+    for key in active:
+        row(*known[key])
+    if ended:
+        st.markdown("**Ended lately**")
+    for key in ended[:LATELY]:
+        row(*known[key])
+    if len(ended) > LATELY:
+        st.caption(f"and {len(ended) - LATELY} earlier ones; trainings are all listed on the page Train.")
+
+
+def nothing():
+    """The empty state."""
+    st.markdown(
+        "Nothing has been started yet. Trainings, experiments of the Lab, extractions and fine-tunings stand here with how far they "
+        "are; they go on when the browser is closed."
+    )
+    st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
+    st.page_link("pages/lab.py", label="Run an experiment", icon=":material/science:")
+
+
+def ended_at(job):
+    """When it was last written, seconds of the wall clock; 0 where it is gone."""
+    try:
+        return (job.path / "run.json").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def about(job):
+    """(kind, what kind it is in words, what it is about, info) of a job."""
+    try:
+        info = job.info
+    except InputError:
+        return None, "Job", job.name, {}
+    simulated = " (simulated)" if info.get("simulated") else ""
+    if isinstance(job, Run):
+        return "train", "Training", f"{job.name}{simulated}", info
+    kind = info.get("kind")
+    words = work.KINDS[kind].words if kind in work.KINDS else "Job"
+    return kind, words, f"{info.get('title') or job.name}{simulated}", info
+
+
+def row(job, status, reason):
+    """One job."""
+    kind, words, title, info = about(job)
+    with st.container(border=True):
+        what, far, left, middle, right = st.columns([3, 3.5, 1.3, 1.3, 1.1], vertical_alignment="center")
+        what.markdown(f"**{words}**  \n{shared.plain(title)}")
+        with far:
+            if status in ACTIVE:
+                share, text = job_panel.told(job, status)
+                st.progress(share, text=text[:1].upper() + text[1:])
+                if status == "running" and job.hung:
+                    st.warning(job_panel.HUNG, icon=":material/heart_broken:")
+            else:
+                st.markdown(ending(job, status, reason, info))
+        try:
+            with left:
+                main_button(job, status, kind, info)
+            if status not in ACTIVE:
+                with middle.popover("Delete", icon=":material/delete:", width="stretch"):
+                    delete(job, kind)
+        except InputError as error:
+            st.error(shared.plain(error))
+        opened = right.toggle("Log", key=f"log {job.key}", help="The last lines that it wrote.")
+        if opened:
+            st.code(job.log_tail(LINES) or "Nothing was written yet.", language=None, wrap_lines=True)
+            st.caption(f"The last lines of {shared.plain(job.path / 'log.txt')}")
+
+
+def ending(job, status, reason, info):
+    """How it ended, in a line."""
+    at = datetime.datetime.fromtimestamp(ended_at(job)).strftime("%d %b %H:%M")
+    seconds = info.get("seconds")
+    took = f", took {duration(seconds)}" if status == "finished" and seconds else ""
+    if status == "stopped":
+        return f"{shared.plain((reason or 'stopped').capitalize())}, {at}"
+    return f"{shared.SAID[status].capitalize()} {at}{took}" + (f": {shared.plain(reason)}" if reason else "")
+
+
+def main_button(job, status, kind, info):
+    """Stop, Resume or Open: what makes sense now."""
+    if status in ACTIVE:
+        job_panel.stop(job, disabled=status == "stopping")
+    elif status in RESUMABLE:
+        if st.button("Resume", key=f"resume {job.key}", icon=":material/play_arrow:", width="stretch",
+                     help="Goes on from what is kept."):  # fmt: skip
+            jobs.resume(job)
+            st.rerun()
+    elif status == "finished" and kind in OPENS:
+        if st.button("Open", key=f"open {job.key}", icon=":material/open_in_new:", width="stretch"):
+            OPENS[kind](job, info)
+
+
+def delete(job, kind):
+    """Delete, once it is confirmed."""
+    st.write(GOES.get(kind, "Delete this with everything in its folder?"))
+    if st.button("Yes, delete it", key=f"delete {job.key}", type="primary"):
+        job.delete()
+        st.rerun()
+
+
+# ---------------------------------------------------------------- Open
+
+
+def open_run(job, info):
+    """A training in Explore."""
+    st.session_state["run"] = job.name
+    st.switch_page("pages/explore.py", query_params={"run": job.name})
+
+
+def open_experiment(job, info):
+    """An experiment in the Lab, with its settings."""
+    run = find_run(info["settings"]["run"])
+    st.session_state["run"], st.session_state["opened protocol"] = run.name, info["settings"]["protocol"]
+    st.switch_page("pages/lab.py", query_params={"run": run.name})
+
+
+def open_training(job, info):
+    """Train on features that were extracted."""
+    st.session_state["network"] = (info["settings"]["backbone"], info["settings"]["weights"])
+    st.switch_page("pages/train.py")
+
+
+OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training}
+
+shared.guard(page)

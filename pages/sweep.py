@@ -1,0 +1,272 @@
+"""Sweep: many trainings at once, subjects × networks × seeds × settings, as one table."""
+
+import shutil
+
+import pandas as pd
+import streamlit as st
+
+from factortopy import costs, jobs, slurm, sweeps
+from factortopy.backbones import list_backbones
+from factortopy.commands import duration
+from factortopy.encoder.choices import RECIPES
+from factortopy.errors import InputError
+from factortopy.runs import ACTIVE
+from factortopy.sweep_command import settings, summary, whole
+from factortopy.tokens import size_text
+from pages import shared
+
+DEMO = ("demo-1", "demo-2", "demo-3")
+MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
+SAID = shared.SAID | {"planned": "not started"}
+MOST_COMPARED = 6
+EMPTY = (
+    "A sweep trains every combination of what you choose on the left: several subjects, networks, seeds, numbers of pictures "
+    "…\n\n"
+    "1. choose, and read here how many runs that makes and what they cost,\n"
+    "2. start; they go through the queue, one at a time on each GPU, and on when you leave this page,\n"
+    "3. compare what is finished, or save the table."
+)
+
+
+def page():
+    jobs.wake()
+    with st.sidebar:
+        form()
+    watch()
+
+
+# ---------------------------------------------------------------- what to train
+
+
+def form():
+    """Axes, the number of runs, what they cost, the button."""
+    st.subheader("Train many encoders")
+    try:
+        axes = {**whose_brains(), **which_networks()}
+        words = st.text_input(
+            "Seeds", "0", help="Seeds with commas between, as in 0,1,2: the same training with other chance."
+        )
+        axes["seed"] = [whole("seeds", word.strip()) for word in words.split(",")]
+        with st.expander("More settings"):
+            name = st.text_input("Name (optional)", help="What the runs' names begin with.").strip()
+            axes |= more()
+        engine, options = where()
+        if not axes.get("subject") or not axes.get("backbone"):
+            st.caption("Choose at least one subject and one network.")
+            planned = []
+        else:
+            planned = sweeps.settings_of(axes)
+            st.caption(cost(planned, axes))
+    except InputError as error:
+        st.error(shared.plain(error))
+        return
+    label = f"Start {len(planned)} run{'s' * (len(planned) != 1)}" if planned else "Start"
+    if st.button(label, type="primary", width="stretch", disabled=not planned, icon=":material/play_arrow:"):
+        try:
+            sweep = sweeps.make(axes, name=name or None, engine=engine, options=options)
+            st.session_state["sweep"] = sweep.name
+            sweeps.start(sweep)
+        except InputError as error:
+            st.error(shared.plain(error))
+            return
+        st.rerun()
+
+
+def whose_brains():
+    """Demo subjects, or those of a folder."""
+    path = st.session_state.get("sweep folder", "").strip()
+    if not path:
+        chosen = st.multiselect(
+            "Subjects", DEMO, ["demo-1"], help="Simulated. Each one's 3,000 pictures are rendered at the first use."
+        )
+    st.text_input(
+        "Folder of mine", key="sweep folder", placeholder="path of a data set, in place of the demo",
+        help="A folder on this machine: NSD, Algonauts 2023 or FactorTopy's folder layout.",
+    )  # fmt: skip
+    if not path:
+        return {"subject": chosen}
+    from factortopy.subjects.layouts import subjects_in
+
+    several = subjects_in(path)
+    if len(several) < 2:
+        return {"subject": [path]}
+    ids = st.multiselect("Subjects", several, several[:1], help="The folder holds several.")
+    return {"subject": [path] if ids else [], "subject_id": ids or [None]}
+
+
+def which_networks():
+    entries = list_backbones()
+    here = [entry.name for entry in entries if entry.available]
+    fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}
+    options = [*here, *(f"{name} untrained" for name in here), *fetched]
+    chosen = st.multiselect(
+        "Networks", options, here[:2], format_func=lambda name: fetched.get(name, name),
+        help="Whose layers are painted. Untrained: with random weights, to see what learning adds.",
+    )  # fmt: skip
+    return {"backbone": chosen}
+
+
+def more():
+    """Settings; several values are one more axis."""
+    found = {}
+    for name, help in (
+        ("steps", "Steps of the optimiser; empty takes the recipe's own number. Several with commas: 90,180"),
+        ("pictures", "How many of the subject's pictures are used; empty takes all. Several: 300,1000,3000"),
+    ):
+        words = st.text_input(name.capitalize(), help=help).replace(" ", "")
+        if words:
+            found |= settings([f"{name}={words}"])
+    found["recipe"] = st.multiselect(
+        "Recipes", RECIPES, ["fast"], help="fast, or the published one: up to 60,000 steps."
+    )
+    found["model"] = st.multiselect(
+        "Models", MODELS, ["factorized"], help="The factorized encoder, and the papers' baselines."
+    )
+    alike = st.multiselect(
+        "Neighbours choose alike", ["yes", "no"], ["yes"], help="No: every point of the cortex learns by itself."
+    )
+    return found | {"topology": [word == "yes" for word in alike]}
+
+
+def where():
+    """(engine, SLURM's options): asked for only where SLURM's commands are."""
+    if not shutil.which("sbatch"):
+        return "local", None
+    if (
+        st.selectbox("Where", ["this machine", "SLURM"], help="SLURM: this machine can hand runs to a cluster.")
+        != "SLURM"
+    ):
+        return "local", None
+    words = st.text_input(
+        "SLURM", placeholder="partition=gpu,time=4:00:00,gpus=1,mem=32G,array=8",
+        help="Of each run: partition, time, gpus, mem, cpus; array: how many at once. Other names are sbatch's own.",
+    )  # fmt: skip
+    return "slurm", slurm.options(words)
+
+
+def cost(planned, axes):
+    """How many runs, how much time and disk."""
+    many = [(name, len(values)) for name, values in axes.items() if len(values) > 1]
+    words = {"subject": "subjects", "subject_id": "subjects", "backbone": "networks", "seed": "seeds", "model": "models",
+             "recipe": "recipes", "topology": "ways of topology"}  # fmt: skip
+    product = " × ".join(f"{count} {words.get(name, name)}" for name, count in many)
+    found = costs.estimate(planned)
+    told = f"**{len(planned)} run{'s' * (len(planned) != 1)}**" + (f": {product}" if product else "")
+    if found["extractions"] < found["runs"]:
+        told += f"; features are extracted for {found['extractions']} of them, the others read those"
+    told += ".  \n"
+    if found["seconds"] is not None:
+        told += f"About {duration(found['seconds'])} in all on two cores without a GPU"
+        return told + f", and {size_text(found['bytes'])} of disk. What is on disk already is not computed again."
+    disk = f"About {size_text(found['bytes'])} of disk. " if found["bytes"] is not None else ""
+    return told + disk + "How long it takes depends on the subject's size; the first run tells."
+
+
+# ---------------------------------------------------------------- what is training
+
+
+def watch():
+    """The list of sweeps and the one that is watched."""
+    found = {sweep.name: sweep for sweep in sweeps.list_sweeps()}
+    if not found:
+        st.subheader("No sweep yet")
+        st.markdown(EMPTY)
+        st.page_link("pages/train.py", label="Train a single encoder", icon=":material/model_training:")
+        return
+    names = list(found)
+    wanted = st.session_state.get("sweep")
+    name = st.selectbox(
+        "Sweep", names, index=names.index(wanted) if wanted in found else 0, label_visibility="collapsed",
+        key=f"watched sweep {wanted}",
+    )  # fmt: skip
+    active = any(status in ACTIVE for status, _ in sweeps.states(found[name]).values())
+    st.fragment(lambda: shared.guard(lambda: one_sweep(name, active)), run_every=2.0 if active else None)()
+
+
+def one_sweep(name, was_active):
+    """Progress, table, what can be done; drawn anew while the rest of the page stays."""
+    from factortopy.home import home
+
+    sweep = sweeps.read(home() / "sweeps" / name)
+    table = sweeps.rows(sweep)
+    active = [row for row in table if row["status"] in ACTIVE]
+    if bool(active) != was_active:
+        st.rerun()
+    counts = sweeps.counts(table)
+    st.progress(counts.get("finished", 0) / len(table), text=shared.plain(summary(table, SAID)))
+    buttons(sweep, table, active)
+    frame = pd.DataFrame([told(row, sweep.varied) for row in table])
+    st.dataframe(
+        frame, hide_index=True, width="stretch", height=min(600, 38 + 35 * len(frame)), placeholder="",
+        column_config={
+            "mean R²": st.column_config.NumberColumn(format="%.3f", help=shared.WORDS["R²"]),
+            "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width="small"),
+        },
+    )  # fmt: skip
+    reasons = [row for row in table if row["status"] == "failed"]
+    for row in reasons[:3]:
+        st.error(f"{shared.plain(row['run'])}: {shared.plain(row['reason'])}")
+    if any(row["simulated"] for row in table):
+        st.caption("Simulated subjects: no person was measured.")
+    go_to(table)
+
+
+def told(row, varied):
+    """One line of the table, for people."""
+    step, total = row["step"], row["total"]
+    share = 1.0 if row["status"] == "finished" else step / total if step and total else 0.0
+    stage = row["stage"] if row["status"] in ("running", "stopping") else None
+    left = None if row["remaining"] is None else duration(row["remaining"])
+    return {
+        "status": SAID.get(row["status"], row["status"]), "subject": str(row["subject"]).rstrip("/").split("/")[-1],
+        "network": row["backbone"], "seed": row["seed"], **{name: row[name] for name in varied}, "stage": stage,
+        "progress": share, "left": left, "mean R²": row["mean_r2"],
+        "minutes": None if row["seconds"] is None else round(row["seconds"] / 60, 1), "run": row["run"],
+    }  # fmt: skip
+
+
+def buttons(sweep, table, active):
+    """Cancel, resume, save: what makes sense now."""
+    a, b, c = st.columns(3)
+    dead = [row for row in table if row["status"] in ("planned", *sweeps.RESUMABLE)]
+    if active and a.button(
+        "Cancel",
+        icon=":material/stop:",
+        width="stretch",
+        help="Stops all that waits or trains; what was learnt is kept.",
+    ):
+        sweeps.cancel(sweep)
+        st.rerun()
+    if dead and b.button(
+        f"Resume {len(dead)}", icon=":material/play_arrow:", width="stretch",
+        help="Goes on with what died, failed, was stopped or never started, each from its last checkpoint.",
+    ):  # fmt: skip
+        sweeps.resume(sweep)
+        st.rerun()
+    simulated = "_simulated" if any(row["simulated"] for row in table) else ""
+    c.download_button(
+        "Save the table (CSV)", sweeps.as_csv(table), f"{sweep.name}{simulated}.csv", "text/csv", width="stretch",
+        icon=":material/download:", on_click="ignore",
+    )  # fmt: skip
+
+
+def go_to(table):
+    """Open one run, or compare the finished ones."""
+    finished = [row for row in table if row["status"] == "finished"]
+    names = [row["run"] for row in table if row["status"] != "planned"]
+    if not names:
+        return
+    a, b, c = st.columns([2, 1, 1], vertical_alignment="bottom")
+    chosen = a.selectbox("Run", names, help="Open one of them: in Explore when it is finished, else in Train.")
+    done = chosen in [row["run"] for row in finished]
+    if b.button("Open in Explore" if done else "Open in Train", width="stretch"):
+        st.session_state["run" if done else "watched"] = chosen
+        st.switch_page("pages/explore.py" if done else "pages/train.py", query_params={"run": chosen} if done else None)
+    if len(finished) > 1:
+        compared = [row["run"] for row in finished[:MOST_COMPARED]]
+        label = "Compare all" if len(compared) == len(finished) else f"Compare the first {len(compared)}"
+        if c.button(label, width="stretch", icon=":material/compare:"):
+            st.switch_page("pages/compare.py", query_params={"runs": ",".join(compared)})
+
+
+shared.guard(page)

@@ -1,0 +1,18 @@
+"""Does the queue's work in a thread of the test's process: a page's test then needs no worker (which has tests of its own)."""
+
+import threading
+
+from factortopy import jobs, work
+
+_one = threading.Lock()
+
+
+def serve(monkeypatch):
+    """From now on what is submitted is done here, in its order."""
+
+    def drain():
+        with _one:
+            while (task := jobs.queue().dequeue()) is not None:
+                work.work_job(work.find(task.args[0]).path, queued=True)
+
+    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: threading.Thread(target=drain, daemon=True).start())
