@@ -69,7 +69,10 @@ def _out_of_memory(error):
 
 @contextlib.contextmanager
 def signals(recorder):
-    """TERM and the first Ctrl-C ask for a stop; the second Ctrl-C interrupts at once. Only in a main thread."""
+    """TERM and the first Ctrl-C ask for a stop, in ``recorder.signal``; the second Ctrl-C interrupts at once.
+
+    Only in a main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -51,6 +51,7 @@ def _new(options, asked):
             raise InputError(f"--set {name}: give it with --{name}s")
         axes[name] = values
     planned = sweeps.settings_of(axes)
+    sweeps.look_up(planned)
     if options.plan:
         for chosen in planned:
             print("  ".join(f"{name}={chosen[name]}" for name in axes))

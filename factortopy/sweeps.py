@@ -9,7 +9,7 @@ import io
 import shutil
 from pathlib import Path
 
-from factortopy import jobs, slurm
+from factortopy import backbones, jobs, slurm, subjects
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
 from factortopy.home import home
@@ -33,6 +33,14 @@ RESULTS = (
 STATUSES = (
     "planned", "queued", "running", "stopping", "stopped", "interrupted", "finished", "failed", "unreadable", "deleted",
 )  # fmt: skip
+
+
+def look_up(planned):
+    """Raise InputError for the first subject or network that does not exist, of all runs' settings."""
+    for path, subject in dict.fromkeys((chosen["subject"], chosen["subject_id"]) for chosen in planned):
+        subjects.check_name(path, subject)
+    for name in dict.fromkeys(chosen["backbone"] for chosen in planned):
+        backbones.check_name(name)
 
 
 # ---- how far

@@ -81,6 +81,7 @@ def train_run(
     run = Run(path)
     say = say or (lambda line: None)
     if run.path.is_dir() and run.status == "finished":
+        _same_wish(run, run.settings, {key: value for key, value in asked.items() if value is not None}, "look at it")
         factortopy.Encoder.load(run.path)  # a damaged one is said, not passed as good
         say("finished already; left alone")
         return run
@@ -133,14 +134,19 @@ def _open(run, asked, resume):
             f"{run.path}: holds an unfinished run ({run.state(locked=False)[0]}); go on with --resume or choose "
             "another folder"
         )
+    _same_wish(run, settings, given, "resume")
+    return settings
+
+
+def _same_wish(run, settings, given, verb):
+    """Refuse settings that are not the run's own."""
     wanted = check_settings({**settings, **given})
     for key in given:
         if wanted[key] != settings[key]:
             raise InputError(
-                f"{run.path}: {key} of this run is {settings[key]!r}, asked for was {wanted[key]!r}; resume without it "
+                f"{run.path}: {key} of this run is {settings[key]!r}, asked for was {wanted[key]!r}; {verb} without it "
                 "or choose another folder"
             )
-    return settings
 
 
 def _train(run, settings, recorder, say, seconds_before):

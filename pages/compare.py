@@ -16,7 +16,6 @@ from pages import shared
 
 HEIGHT = 360
 MAPS = ("Layer", "Space", "Scale", "Brain score")
-SIDE = {"displayModeBar": False}
 MOST = 12
 
 
@@ -196,7 +195,7 @@ def tuning(encoders, pairs):
             yaxis_title="mean R²",
             legend={"orientation": "h", "y": 1.15},
         )
-        st.plotly_chart(figure, width="stretch", config=SIDE, key="before and after")
+        shared.chart(figure, "before and after", next(iter(encoders.values())).simulated)
     with right:
         right_ = told.get("accuracy") or {}
         if right_:
@@ -231,7 +230,7 @@ def tuning(encoders, pairs):
         )
         figure.update_layout(height=260, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="hierarchy slope before",
                              yaxis={"title": "share of the score lost", "tickformat": ".0%"})  # fmt: skip
-        st.plotly_chart(figure, width="stretch", config=SIDE, key="slope and loss")
+        shared.chart(figure, "slope and loss", next(iter(encoders.values())).simulated)
         st.caption(f"Rank correlation {r:.2f}." if np.isfinite(r) else "A correlation needs three networks.")
         table(kept, "slope_lost")
 
@@ -262,7 +261,7 @@ def time_steps(encoders):
             figure.update_layout(
                 height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="T", yaxis_title="mean R²"
             )
-            st.plotly_chart(figure, width="stretch", config=SIDE, key=f"steps {part}")
+            shared.chart(figure, f"steps {part}", next(iter(encoders.values())).simulated)
             table(rows, f"time_steps_{part or 'all'}")
     for name in over_time:
         st.markdown(f"**Steps that each area reads: {shared.plain(name)}**")
@@ -295,7 +294,7 @@ def scores(encoders):
         yaxis_title="mean R²",
         legend={"orientation": "h", "y": 1.15},
     )
-    st.plotly_chart(figure, width="stretch", config=SIDE, key="scores")
+    shared.chart(figure, "scores", next(iter(encoders.values())).simulated)
     if next(iter(encoders.values())).simulated:
         st.caption("This subject is simulated: its high-level areas answer to categories by construction; networks trained on them have an "
                    "advantage.")  # fmt: skip
@@ -337,7 +336,7 @@ def hierarchy(encoders):
         if rows:
             figure.update_layout(height=260, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="level of the area",
                                  yaxis_title="mean layer (0 first, 1 last)")  # fmt: skip
-            st.plotly_chart(figure, width="stretch", config=SIDE, key="slopes")
+            shared.chart(figure, "slopes", next(iter(encoders.values())).simulated)
             table(rows, "hierarchy")
             st.caption(
                 "From and to: 95 % of bootstrap samples of vertices within areas. Neighbours are alike: subjects would vary more."
@@ -354,7 +353,7 @@ def layers(encoders):
                            customdata=encoder.layer_names, hovertemplate="%{customdata}: %{y:.0%}<extra>" + name + "</extra>")  # fmt: skip
     figure.update_layout(height=240, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="depth (0 first layer, 1 last)",
                          yaxis={"title": "share of places", "tickformat": ".0%"})  # fmt: skip
-    st.plotly_chart(figure, width="stretch", config=SIDE, key="shares")
+    shared.chart(figure, "shares", next(iter(encoders.values())).simulated)
 
 
 def table(rows, name):

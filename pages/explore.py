@@ -119,7 +119,7 @@ def vertex_panel(encoder, rois, gallery, index):
         if factor is not None:
             st.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"], width="content")
     if factor is not None:
-        st.plotly_chart(layer_bars(encoder, index), width="stretch", config={"displayModeBar": False}, key="bars")
+        shared.chart(layer_bars(encoder, index), "layer weights", encoder.simulated)
         st.markdown(f"**Where it looks.** {where_it_looks(factor, index, float(info.get('image_degrees', 8.4)))}.")
     if gallery is None:
         st.caption("This run has no held-out pictures to show.")
@@ -133,10 +133,10 @@ def vertex_panel(encoder, rois, gallery, index):
     columns = st.columns(3)
     for k, i in enumerate(order[1:]):
         columns[k % 3].image(gallery.pictures[i], width="stretch")
-    measured_and_predicted(gallery, index)
+    measured_and_predicted(encoder, gallery, index)
 
 
-def measured_and_predicted(gallery, index):
+def measured_and_predicted(encoder, gallery, index):
     """Predicted against measured responses of a vertex, a point a held-out picture."""
     measured, predicted = (np.asarray(kind[:, index], float) for kind in (gallery.measured, gallery.predicted))
     st.markdown(f"**Predicted against measured** r = {correlation(measured, predicted):.2f}",
@@ -155,7 +155,7 @@ def measured_and_predicted(gallery, index):
     figure.update_layout(
         height=240, margin={"l": 0, "r": 0, "t": 6, "b": 0}, xaxis_title="measured", yaxis_title="predicted"
     )
-    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key="measured and predicted")
+    shared.chart(figure, "measured and predicted", encoder.simulated)
 
 
 def area_panel(encoder, name, mask, gallery):
@@ -176,7 +176,7 @@ def area_panel(encoder, name, mask, gallery):
                 "Scale", f"{encoder.selectors().scale[rows].mean():.2f}", help=shared.WORDS["scale"], width="content"
             )
     if encoder.has_selectors:
-        st.plotly_chart(layer_bars(encoder, rows), width="stretch", config={"displayModeBar": False}, key="bars")
+        shared.chart(layer_bars(encoder, rows), "layer weights", encoder.simulated)
     if gallery is None:
         st.caption("This run has no held-out pictures to show.")
         return

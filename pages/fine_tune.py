@@ -78,7 +78,7 @@ def form():
             "Pictures a class", 1, 10_000, DEFAULTS["per_class"], help="To train on; others are held out."
         )
         rate = st.number_input(
-            "Learning rate", 1e-7, 1.0, DEFAULTS["lr"], format="%.1e", help="Of AdamW; weight decay is 0.01."
+            "Learning rate", 1e-7, 1.0, DEFAULTS["lr"], step=1e-5, format="%.1e", help="Of AdamW; weight decay is 0.01."
         )
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
     settings = {

@@ -8,7 +8,6 @@ import streamlit as st
 from pages import shared
 
 REFERENCES = {"measured": "measured", "atlas": "atlas", "selectors": "own selector"}
-SIDE = {"displayModeBar": False}
 SCORES = {
     "circular_r": "polar angle, circular r", "angle_error": "polar angle, median error °",
     "eccentricity_r": "eccentricity, Spearman", "size_r": "size, Spearman", "same_sign": "field sign, share equal",
@@ -187,7 +186,7 @@ def course(result, encoder):
         figure.add_scatter(y=model, name="fitted field", line={"dash": "dot"})
     figure.update_layout(height=220, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="frame",
                          title={"text": shared.where(encoder, index), "font": {"size": 14}})  # fmt: skip
-    st.plotly_chart(figure, width="stretch", config=SIDE, key="course")
+    shared.chart(figure, "course", simulated=True)
 
 
 def localizer(result, encoder):
@@ -199,7 +198,7 @@ def localizer(result, encoder):
                 f"more, {one['less']:,} less (q ≤ {one['q']}).")  # fmt: skip
     a, b = st.columns(2, gap="medium")
     with a:
-        st.plotly_chart(profile(told["profile"]), width="stretch", config=SIDE, key="profile")
+        shared.chart(profile(told["profile"]), "profile", simulated=True)
     with b:
         st.markdown(
             "**Are the areas found?**", help="AUC: chance that a place of the area has a larger d′ than one outside; 0.5 is chance. "
@@ -271,7 +270,7 @@ def lesion(result, encoder):
                 margin={"l": 0, "r": 0, "t": 10, "b": 0},
                 xaxis={"title": "what is left", "autorange": "reversed"},
             )
-            st.plotly_chart(figure, width="stretch", config=SIDE, key="doses")
+            shared.chart(figure, "doses", simulated=True)
 
 
 def lesioned_area(result):
@@ -304,7 +303,7 @@ def maximize(result, encoder):
         figure.update_layout(
             height=200, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis_title="target"
         )
-        st.plotly_chart(figure, width="stretch", config=SIDE, key="history")
+        shared.chart(figure, "history", simulated=True)
     with b:
         st.markdown("**What else it drives**", help="z: in standard deviations over rendered pictures. A selective picture drives its "
                     "target far more than any other area.")  # fmt: skip
@@ -324,7 +323,7 @@ def motion(result, encoder):
     st.markdown(
         f"**The order of the frames {same}** (largest change {told['shuffled frames']:.1e} of a response's spread)."
     )
-    st.plotly_chart(profile(told["profile"]), width="stretch", config=SIDE, key="motion profile")
+    shared.chart(profile(told["profile"]), "motion profile", simulated=True)
     if "coherent" in told:
         table(
             [{"area": name, "d′ coherent against random": value} for name, value in told["coherent"]["dprime"].items()]

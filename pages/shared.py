@@ -312,6 +312,20 @@ def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "roi")
             st.query_params[name] = str(value)
 
 
+def chart(figure, key, simulated):
+    """A chart, with a button that saves it as a drawing (SVG); one of simulated data says so in the drawing too."""
+    if simulated:
+        figure.add_annotation(
+            text="simulated", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False,
+            font={"size": 10, "color": "#a07000"},
+        )  # fmt: skip
+    name = f"{'simulated ' if simulated else ''}{key}".replace(" ", "-")
+    config = {
+        "displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"format": "svg", "filename": name},
+    }  # fmt: skip
+    st.plotly_chart(figure, width="stretch", config=config, key=key)
+
+
 def zipped(write):
     """Bytes of a zip of what ``write(folder)`` writes into a folder."""
     buffer = io.BytesIO()

@@ -63,6 +63,7 @@ def form():
     label = f"Start {len(planned)} run{'s' * (len(planned) != 1)}" if planned else "Start"
     if st.button(label, type="primary", width="stretch", disabled=not planned, icon=":material/play_arrow:"):
         try:
+            sweeps.look_up(planned)
             sweep = sweeps.make(axes, name=name or None, engine=engine, options=options)
             st.session_state["sweep"] = sweep.name
             sweeps.start(sweep)

@@ -257,7 +257,7 @@ def details(encoder, pictures, response, first, second):
         st.markdown(f"**{shared.plain(shared.where(encoder, index))}**")
         for name, values in response.items():
             st.markdown(f"{shared.plain(name)}: **{values[index]:+.2f}**")
-    st.plotly_chart(area_bars(encoder, response), width="stretch", config={"displayModeBar": False}, key="areas")
+    shared.chart(area_bars(encoder, response), "areas", encoder.simulated)
     if encoder.simulated:
         st.caption("Responses of a simulated subject, in standard deviations.")
 

@@ -123,7 +123,7 @@ def test_an_untrained_encoder_says_so_and_finds_its_network(images):
     [
         ("demo-clip", ("demo-clip", "demo-vit", "timm/NAME")),
         ("", ("demo-vit",)),
-        ("resnet34", ("demo-vit", "timm/NAME")),
+        ("resnet34", ("timm/NAME",)),
         ("timm/test_vi", ("timm/test_vi", "did you mean", "test_vit")),
         ("timm/zzz", ("timm/zzz", "list_models")),
         ("timm/", ("timm/",)),

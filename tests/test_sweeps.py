@@ -5,11 +5,13 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,12 +19,13 @@ from hypothesis import strategies as st
 from trials import SETTINGS, TRAIN, command, environment, run_command, start_holder, told_in_one_line
 
 from factortopy import jobs, slurm, sweep_command, sweepfolder, sweeps, worker
-from factortopy.__main__ import parser
+from factortopy.__main__ import main, parser
 from factortopy.errors import InputError
-from factortopy.home import home, runs_dir
+from factortopy.home import assets_dir, home, runs_dir
 from factortopy.runs import Run
 
 AXES = {"subject": ["tiny", "tiny2"], "backbone": ["tiny-net"], "seed": [0, 1], "steps": [20, 30]}
+DEMO = ("sweep", "--subjects", "demo-1", "--backbones", "demo-vit", "--set", "steps=5")
 WORDS = ("sweep", "--subjects", "tiny", "--backbones", "tiny-net", "--set", "steps=5")
 
 
@@ -377,9 +380,9 @@ def test_no_wait_status_cancel_and_plan(tmp_path, capsys):
         code = sweep_command.sweep_verb(parser().parse_args(["sweep", *map(str, words)]))
         return code, capsys.readouterr().out
 
-    code, told = say(*WORDS[1:], "--seeds", "0,1", "--plan")
+    code, told = say(*DEMO[1:], "--seeds", "0,1", "--plan")
     assert code == 0 and told.splitlines()[-1] == "2 runs" and not list(runs_dir().iterdir())
-    code, told = say(*WORDS[1:], "--seeds", "0,1", "--out", tmp_path / "s", "--no-wait")
+    code, told = say(*DEMO[1:], "--seeds", "0,1", "--out", tmp_path / "s", "--no-wait")
     assert code == 0 and "2 runs" in told and len(jobs.queued_names()) == 2
     code, told = say(tmp_path / "s", "--status", "--csv", tmp_path / "t.csv")
     assert code == 0 and "0 of 2 finished · 2 queued" in told and (tmp_path / "t.csv").read_text().count("queued") == 2
@@ -396,7 +399,7 @@ def test_ctrl_c_leaves_the_runs_working(tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep_command.time, "sleep", interrupted)
-    code = sweep_command.sweep_verb(parser().parse_args([*WORDS, "--out", str(tmp_path / "s")]))
+    code = sweep_command.sweep_verb(parser().parse_args([*DEMO, "--out", str(tmp_path / "s")]))
     told = capsys.readouterr().out
     assert code == 130 and "the runs go on" in told and "--cancel" in told
     assert states(sweeps.read(tmp_path / "s")) == ["queued"]
@@ -448,3 +451,25 @@ def test_whole_sweep_in_the_queue_equals_single_trainings(tmp_path, worker_ends)
     assert Run(tmp_path / "alone").info["scores"] == sweeps.run_of(sweep.runs[1]).info["scores"]
     assert len(list(csv.DictReader((tmp_path / "t.csv").open()))) == 2
     assert "holds a sweep" in told_in_one_line(run_command(*WORDS, "--out", tmp_path / "s"))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "subject", "match"),
+    [("dinov2b", "demo-1", "did you mean dinov2-b"), ("demo-vit", "demo-9", "demo-1"), ("finetuned/x", "demo-1", "finetuned/x"),
+     ("demo-vit", "/no/such/folder", "nothing at this path")],
+)  # fmt: skip
+def test_names_that_do_not_exist_are_refused_before_anything_is_made(tmp_path, backbone, subject, match, capsys):
+    out = tmp_path / "sweep"
+    assert main(["sweep", "--subjects", subject, "--backbones", backbone, "--out", str(out), "--no-wait"]) == 2
+    assert re.search(match, capsys.readouterr().err)
+    assert not out.exists() and not list(runs_dir().iterdir())
+
+
+def test_a_finished_run_is_left_alone_for_the_same_wish_only(tmp_path, capsys):
+    out = tmp_path / "run"
+    copytree(assets_dir() / "runs" / "demo-vit_demo-1", out)
+    assert main(["train", "--out", str(out)]) == 0
+    assert main(["train", "--subject", "demo-1", "--backbone", "demo-vit", "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["train", "--subject", "demo-2", "--backbone", "demo-vit", "--out", str(out)]) == 2
+    assert "subject of this run is 'demo-1', asked for was 'demo-2'" in capsys.readouterr().err

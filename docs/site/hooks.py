@@ -1,30 +1,11 @@
-"""What the documentation's build adds to mkdocs: equations as MathML, the command line from its parser, late pages."""
+"""What the documentation's build adds to mkdocs: equations as MathML, the command line from its parser."""
 
 import html
 import re
-from pathlib import Path
 
 from latex2mathml.converter import convert
 
-# Pages that are put into the menu where they exist; the menu of mkdocs.yml stays short of them until then.
-LATE = {
-    "How to": {"finetune.md": "Fine-tuning", "jobs.md": "Work in the background", "cluster.md": "A cluster"},
-    "Explanation": {"faults.md": "When something fails", "security.md": "Security"},
-}
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
-
-
-def on_config(config):
-    """Put pages that were written into the menu."""
-    docs = Path(config["docs_dir"])
-    for section in config["nav"]:
-        for name, pages in LATE.items():
-            if isinstance(section, dict) and name in section:
-                known = {page for entry in section[name] for page in entry.values()}
-                section[name] += [
-                    {title: page} for page, title in pages.items() if (docs / page).exists() and page not in known
-                ]
-    return config
 
 
 def on_page_markdown(markdown, page, **_):

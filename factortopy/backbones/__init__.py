@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from factortopy.backbones.base import Backbone, Entry
 
 UNTRAINED = " untrained"
+ELSEWHERE = ("timm/", "open_clip/", "sd-1.5:", "sd-1.5@")  # how names begin that their library knows
 
 
 def list_backbones() -> list[Entry]:
@@ -67,6 +68,35 @@ def load_backbone(
     return of_name(name, weights, on_progress)
 
 
+def check_name(name):
+    """Raise InputError when no network has this name; those of timm and OpenCLIP are looked up when they are loaded."""
+    from factortopy.backbones.demo import OBJECTIVES
+    from factortopy.backbones.registry import ENTRIES
+
+    plain = str(name).strip().removesuffix(UNTRAINED)
+    if plain.startswith("finetuned/"):
+        from factortopy.finetune.named import find_finetuned
+
+        find_finetuned(plain)
+    elif not plain.startswith(ELSEWHERE) and plain not in OBJECTIVES and plain not in ENTRIES:
+        raise _unknown(plain)
+
+
+def _unknown(name):
+    from difflib import get_close_matches
+
+    from factortopy.backbones.demo import OBJECTIVES
+    from factortopy.backbones.registry import ENTRIES
+
+    known = [*OBJECTIVES, *ENTRIES]
+    near = get_close_matches(name, known, 3)
+    expected = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
+    return InputError(
+        f"network {str(name)[:60]!r}: expected a name of the registry (docs/networks.md), timm/NAME or open_clip/MODEL:TAG, "
+        f"found none of that name; {expected}"
+    )
+
+
 def of_name(name, weights=None, on_progress=None):
     """The network of a name without its endings; ``load_backbone`` without the look at where the weights lie."""
     from factortopy.backbones.demo import OBJECTIVES, load_demo
@@ -85,10 +115,7 @@ def of_name(name, weights=None, on_progress=None):
     elif name in ENTRIES or name.startswith(("sd-1.5:", "sd-1.5@")):
         backbone = load(name, weights, on_progress)
     else:
-        known = ", ".join([*OBJECTIVES, *ENTRIES])
-        raise InputError(
-            f"network {name!r}: expected one of {known}, timm/NAME for any timm network, or open_clip/MODEL:TAG; found none of that name"
-        )
+        raise _unknown(name)
     backbone.weights = None if weights is None else str(weights)
     if backbone.weights and backbone.weights.endswith(".safetensors"):
         from factortopy.finetune.named import describe

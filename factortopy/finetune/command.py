@@ -1,6 +1,6 @@
 """``python -m factortopy finetune``."""
 
-import signal
+from types import SimpleNamespace
 
 from factortopy.errors import InputError
 
@@ -42,32 +42,29 @@ def add_verb(verbs):
 
 def finetune_verb(options):
     """Fine-tune; progress on standard output. 0, or 128 + n after signal n."""
+    from factortopy.attempt import signals
     from factortopy.commands import Ticker
     from factortopy.finetune.recipe import DEFAULTS
     from factortopy.finetune.training import finetune
 
     asked = {key: getattr(options, key) for key in DEFAULTS if getattr(options, key, None) is not None}
     images = asked.pop("images", None)
-    ticker, caught = Ticker(), []
-    before = {n: signal.signal(n, lambda number, frame: caught.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    ticker, wish = Ticker(), SimpleNamespace(signal=None)
 
     def on_progress(progress):
         ticker(progress)
-        if len(caught) > 1:
-            raise KeyboardInterrupt
-        return not caught
+        return wish.signal is None
 
     try:
-        result = finetune(
-            asked.pop("backbone", None), images, options.out, asked, on_progress, options.resume, ticker.say
-        )
+        with signals(wish):
+            result = finetune(
+                asked.pop("backbone", None), images, options.out, asked, on_progress, options.resume, ticker.say
+            )
     finally:
         ticker.finish()
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if not result.finished:
         print(f"{result.path}: stopped; go on with finetune --out {result.path} --resume")
-        return 128 + caught[0] if caught else 0
+        return 128 + wish.signal if wish.signal else 0
     if not result.info:
         raise InputError(
             f"{result.path}: expected finetuned.json to say what was done, found nothing; begin again in another folder"

@@ -39,21 +39,27 @@ def load_finetuned(name, weights=None, on_progress=None):
         raise InputError(
             f"network {name}: expected no weights beside it, found {weights}; load the network that it was made of with them"
         )
-    folder, own = jobs_dir(), name.removeprefix(PREFIX)
-    path = folder / own / TOLD
-    if Path(own).name != own or not path.is_file():
-        known = ", ".join(PREFIX + one for one in list(list_finetuned())[:5]) or "none yet"
-        raise InputError(
-            f"network {name}: expected a fine-tuned network of this machine ({known}), found none of that name; fine-tune one"
-        )
+    path = find_finetuned(name)
     told = read_json(path, "fine-tuned network")
     if not isinstance(told.get("base"), str):
         raise InputError(
             f"{path}: expected the name of the network that was fine-tuned (base), found none; copy the folder again"
         )
     backbone = of_name(told["base"], path.parent / WEIGHTS, on_progress)
-    backbone.name, backbone.weights = PREFIX + own, None
+    backbone.name, backbone.weights = name, None
     return backbone
+
+
+def find_finetuned(name):
+    """Where it is told what "finetuned/NAME" is; InputError when there is no such network."""
+    own = name.removeprefix(PREFIX)
+    path = jobs_dir() / own / TOLD
+    if Path(own).name != own or not path.is_file():
+        known = ", ".join(PREFIX + one for one in list(list_finetuned())[:5]) or "none yet"
+        raise InputError(
+            f"network {name}: expected a fine-tuned network of this machine ({known}), found none of that name; fine-tune one"
+        )
+    return path
 
 
 def described(path):

@@ -57,6 +57,14 @@ def load_subject(
     return layout.to_subject(layout.look(folder, trials), density)
 
 
+def check_name(path, subject=None):
+    """Raise InputError when there is no such subject; of a folder only its layout is looked at."""
+    if demo_number(path) is None:
+        from factortopy.subjects.layouts import find
+
+        find(path, subject)
+
+
 def subject_of(settings):
     """The subject of a run's settings (``records.check_settings``)."""
     import factortopy

@@ -4,6 +4,8 @@ Tests of runs, jobs and the command line start real processes; this gives them t
 """
 
 import factortopy
+import factortopy.backbones
+import factortopy.subjects
 
 SUBJECT, BACKBONE = "tiny", "tiny-net"
 MANY, HELD = "tiny-many", "tiny-held"  # more pictures; a network that takes its time while the file $TINY_HOLD is there
@@ -78,3 +80,11 @@ def _load_backbone(name, weights, on_progress):
 
 
 factortopy.load_subject, factortopy.load_backbone = load_subject, load_backbone
+
+
+def _known(check):
+    return lambda name, *more: None if str(name).startswith("tiny") else check(name, *more)
+
+
+for module in (factortopy.backbones, factortopy.subjects):
+    module.check_name = _known(module.check_name)
