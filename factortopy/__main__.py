@@ -172,7 +172,11 @@ def _trials(verb):
 
 def _backbone(verb, required=False):
     verb.add_argument("--backbone", required=required, metavar="B", help="network: demo-vit, demo-mae, …, timm/NAME")
-    verb.add_argument("--weights", metavar="FILE", help="its weights as safetensors, or the word untrained")
+    verb.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="its weights: a .safetensors or PyTorch file, a folder with one, or the word untrained",
+    )
 
 
 def _pca(verb):

@@ -29,6 +29,10 @@ def write_atomic(path, data):
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+        if isinstance(error, FileNotFoundError):
+            raise InputError(
+                f"{path}: could not be written, its folder is not there; make it or choose another"
+            ) from None
         raise InputError(
             f"{path}: could not be written ({error.strerror or error}); {len(data) / 1e6:.1f} MB are needed: "
             "free space or choose another folder"

@@ -149,7 +149,9 @@ def find_run(name):
         # A link that leads elsewhere is not taken.
         if (path / "run.json").is_file() and path.resolve().parent == folder.resolve():
             return Run(path, shipped=shipped)
-    raise InputError(f"run {name!r}: there is none of that name; choose one from the list or train one")
+    known = [run.name for run in list_runs()]
+    words = ", ".join(known[:6]) + (f" and {len(known) - 6} more" if len(known) > 6 else "")
+    raise InputError(f"run {name!r}: there is none of that name; choose one of {words}, or train one")
 
 
 def new_run_name(

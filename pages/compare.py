@@ -60,7 +60,11 @@ def page():
 
 def linked(runs):
     """What the address asks for, once: ?runs=A,B&map=Layer."""
-    asked = [name for name in (st.query_params.get("runs") or "").split(",") if name in runs]
+    wanted = [name for name in (st.query_params.get("runs") or "").split(",") if name]
+    asked = [name for name in wanted if name in runs]
+    if len(asked) < len(wanted):
+        gone = ", ".join(shared.plain(name[:60]) for name in wanted if name not in runs)
+        st.warning(f"The address asks for runs that are not here, or not finished: {gone}.")
     if asked and st.session_state.get("compared link") != asked:
         st.session_state["compared link"] = st.session_state["compared"] = asked
     st.session_state.setdefault("compared", list(runs)[:3])
@@ -303,8 +307,8 @@ def scores(encoders):
         st.markdown("**Mean R²**", help=shared.WORDS["R²"])
         table(rows, "scores")
     with right:
-        st.markdown("**Distance to the best**", help="Root mean square over the area's places of the best R² of all chosen networks minus "
-                    "this one's (paper, Table 1). 0: always the best one.")  # fmt: skip
+        st.markdown("**Difference to the best**", help="Root mean square over the area's places of the best R² of all chosen networks "
+                    "minus this one's (paper, Table 1). 0: always the best one.")  # fmt: skip
         table(analysis.distance_to_best(encoders), "distance_to_best")
 
 

@@ -13,6 +13,7 @@ from factortopy.jobfolder import ACTIVE
 from factortopy.work import Job, list_jobs
 from pages import job_panel, shared
 
+TRY = 300  # steps of a first try
 DRAWN, OWN = "Drawings by FactorTopy: a first try", "A folder on this machine"
 
 
@@ -72,7 +73,11 @@ def form():
     )  # fmt: skip
     with st.expander("Recipe"):
         steps = st.number_input(
-            "Steps", 1, 100_000, DEFAULTS["steps"], help="The paper's recipe: 3,000 steps of 4 pictures, AdamW."
+            "Steps",
+            1,
+            100_000,
+            TRY if source == DRAWN else DEFAULTS["steps"],
+            help="The paper's recipe: 3,000 steps of 4 pictures, AdamW. A first try on drawings needs fewer.",
         )
         per_class = st.number_input(
             "Pictures a class", 1, 10_000, DEFAULTS["per_class"], help="To train on; others are held out."

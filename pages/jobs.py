@@ -59,11 +59,14 @@ def lists():
 def nothing():
     """The empty state."""
     st.markdown(
-        "Nothing has been started yet. Trainings, experiments of the Lab, extractions and fine-tunings stand here with how far they "
-        "are; they go on when the browser is closed."
+        "Nothing has been started yet. Trainings, sweeps, experiments of the Lab, extractions and fine-tunings stand here with how "
+        "far they are; they go on when the browser is closed."
     )
     st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
     st.page_link("pages/lab.py", label="Run an experiment", icon=":material/science:")
+    st.page_link("pages/sweep.py", label="Train many at once", icon=":material/grid_view:")
+    st.page_link("pages/fine_tune.py", label="Fine-tune a network", icon=":material/tune:")
+    st.page_link("pages/networks.py", label="Extract features ahead", icon=":material/hub:")
 
 
 def ended_at(job):

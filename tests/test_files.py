@@ -73,7 +73,7 @@ def test_a_full_disk_keeps_the_old_file_and_says_how_much_is_needed(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError) as caught:
         write_atomic(tmp_path / "none" / "a", "x")
-    one_line(caught, tmp_path / "none" / "a", "No such file")
+    one_line(caught, tmp_path / "none" / "a", "its folder is not there")
 
 
 def test_two_threads_writing_one_file_never_mix(tmp_path):

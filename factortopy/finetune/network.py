@@ -4,6 +4,8 @@ import numpy as np
 
 from factortopy.errors import InputError
 
+CAN = "choose a network of timm, OpenCLIP or torchvision, or a demo network"
+
 
 def trainable(backbone):
     """The torch module that holds a backbone's weights.
@@ -17,18 +19,28 @@ def trainable(backbone):
     from factortopy.backbones.demo import DemoBackbone
     from factortopy.backbones.modules import TorchBackbone
 
-    can = "choose a network of timm, OpenCLIP or torchvision, or a demo network"
     if isinstance(backbone, DemoBackbone):
         return backbone.module
     if type(backbone).__module__.endswith("diffusers_adapter"):
         raise InputError(
-            f"network {backbone.name}: expected one that sees a picture in one pass, found a diffusion network; {can}"
+            f"network {backbone.name}: expected one that sees a picture in one pass, found a diffusion network; {CAN}"
         )
     if not isinstance(backbone, TorchBackbone) or backbone.model is None:
         raise InputError(
-            f"network {backbone.name}: expected one whose weights can be trained, found {type(backbone).__name__}; {can}"
+            f"network {backbone.name}: expected one whose weights can be trained, found {type(backbone).__name__}; {CAN}"
         )
     return backbone.model
+
+
+def refuse(name):
+    """Raise InputError for a name of the registry whose network cannot be fine-tuned."""
+    from factortopy.backbones import list_backbones
+
+    reason = next(
+        (why_not(entry) for entry in list_backbones() if entry.name == name.partition(":")[0].partition("@")[0]), ""
+    )
+    if reason:
+        raise InputError(f"network {name}: expected one that sees a picture in one pass, found {reason}; {CAN}")
 
 
 def why_not(entry):

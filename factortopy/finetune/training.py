@@ -16,7 +16,7 @@ from factortopy.finetune import named
 from factortopy.finetune.checkpoint import History, read_checkpoint, write_checkpoint
 from factortopy.finetune.drawings import write_drawings
 from factortopy.finetune.folder import read_folder
-from factortopy.finetune.network import accuracy, head_of, mode, moments, probe, token, tokens, trainable
+from factortopy.finetune.network import accuracy, head_of, mode, moments, probe, refuse, token, tokens, trainable
 from factortopy.finetune.recipe import check_settings, needed
 from factortopy.finetune.split import Pixels, kept_split
 from factortopy.folders import permitted
@@ -162,6 +162,7 @@ class _Tuning:
 
         s = self.settings
         if self.backbone is None:
+            refuse(s["backbone"])  # before its weights are fetched
             self.backbone = load_backbone(s["backbone"], weights=s["weights"])
         self.module = trainable(self.backbone)
         self._begin("pictures")

@@ -44,6 +44,7 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accur
     from factortopy.report.flatmap import Flat
 
     begun, found = time.monotonic(), read_entries(runs)
+    tuning.accuracies(found, accuracy)  # a table that cannot be read is said before anything is drawn
     encoder, simulated = found[0].encoder, any(e.simulated for e in found)
     subjects = ", ".join(dict.fromkeys(str(e.info.get("subject")) for e in found))
     doc = Document(out, TITLE, _subtitle(found, subjects), simulated, say)

@@ -24,7 +24,11 @@ def tables(entries):
     metric = {e.name: challenge(e.pearson[0], e.encoder.noise_ceiling) for e in entries}
     out["challenge"] = (f"{words}; mean over vertices", _by_roi(entries, metric), "max")
     out["challenge-median"] = (f"{words}; median over vertices", _by_roi(entries, metric, np.median), "max")
-    out["distance"] = ("Difference to the best network", analysis.distance_to_best(encoders), "min")
+    out["distance"] = (
+        "Difference to the best network (root mean square over the area's vertices)",
+        analysis.distance_to_best(encoders),
+        "min",
+    )
     slopes, told = hierarchy_rows(entries)
     out["hierarchy"] = ("Hierarchy slope", slopes, None)
     return {
