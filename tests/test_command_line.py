@@ -119,8 +119,10 @@ def test_finished_run_is_left_alone(trained, capsys):
     run, _ = trained
     before = {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()}
     assert main(["train", "--out", str(run.path), "--resume"]) == 0
-    assert main(["train", "--subject", "demo-1", "--backbone", "demo-vit", "--out", str(run.path)]) == 0
+    same = ["--subject", run.settings["subject"], "--backbone", run.settings["backbone"]]
+    assert main(["train", *same, "--out", str(run.path)]) == 0
     assert "left alone" in capsys.readouterr().out
+    assert main(["train", *same, "--seed", "77", "--out", str(run.path)]) == 2  # another wish is no wish for this run
     assert {p.name: p.stat().st_mtime_ns for p in run.path.iterdir()} == before
 
 
