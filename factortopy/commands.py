@@ -103,9 +103,9 @@ def extract(options):
     backbone = factortopy.load_backbone(options.backbone, options.weights, progress("weights"))
     told = factortopy.plan(backbone, len(subject.images), reduce=options.pca).sentence()
     ticker.say(f"before it starts: {told} at most")
-    from factortopy.encoder.delays import training_pictures
+    from factortopy.encoder.delays import reducing
 
-    some = {"reduce": options.pca, "train": training_pictures(subject)} if options.pca else {}
+    some = reducing(subject, options.pca)
     features = factortopy.extract(backbone, subject.images, on_progress=progress("features"), **some)
     kept = f" of {options.pca} components at most" if options.pca else ""
     ticker.say(

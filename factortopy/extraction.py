@@ -1,7 +1,7 @@
 """Extracting a network's features of a subject's pictures as a job of the queue; a training then finds them."""
 
 import factortopy
-from factortopy.encoder.delays import training_pictures
+from factortopy.encoder.delays import reducing
 from factortopy.errors import InputError, Stopped
 from factortopy.records import check_settings as check_training
 
@@ -31,7 +31,7 @@ def extract_job(job, on_progress):
     backbone = factortopy.load_backbone(s["backbone"], s["weights"], shown("weights"))
     job.log(f"{backbone.name} on {subject.name}: {len(subject.images)} pictures")
 
-    some = {"reduce": s["pca"], "train": training_pictures(subject)} if s.get("pca") else {}
+    some = reducing(subject, s.get("pca"))
     features = factortopy.extract(backbone, subject.images, on_progress=shown("features"), **some)
     if features is None:
         raise Stopped

@@ -10,7 +10,7 @@ import numpy as np
 import factortopy
 from factortopy.analysis.gallery import make_gallery
 from factortopy.attempt import attempt, signals
-from factortopy.encoder.delays import training_pictures
+from factortopy.encoder.delays import reducing
 from factortopy.errors import InputError
 from factortopy.files import read_json, write_json
 from factortopy.recorder import Recorder
@@ -181,7 +181,7 @@ def _train(run, settings, recorder, say, seconds_before):
 
     write_json(run.path / "split.json", subject.split.as_dict())  # rows of the subject's trials
     recorder.begin("features", len(subject.images))
-    some = {"reduce": settings["pca"], "train": training_pictures(subject)} if settings["pca"] else {}
+    some = reducing(subject, settings["pca"])
     features = factortopy.extract(backbone, subject.images, on_progress=recorder.on_features, **some)
     recorder.check()  # None when stopped
     if settings["layers"]:

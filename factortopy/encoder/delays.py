@@ -95,6 +95,11 @@ def rows_of(subject, trials):
     return np.asarray(subject.image_index)[trials]
 
 
+def reducing(subject, most):
+    """How ``extract`` is asked for ``most`` components a layer, learnt from training pictures; {} for all channels."""
+    return {"reduce": most, "train": training_pictures(subject)} if most else {}
+
+
 def training_pictures(subject):
     """(k,) rows of ``subject.images`` behind its training trials, each once."""
     film, train = getattr(subject, "film", None), np.asarray(subject.split.train)
