@@ -64,17 +64,32 @@ def queue():
     path = home() / "queue.db"
     known = _queues.get(path)
     if known is not None and identity(path) == known.identity:
-        return known
-    try:
-        made = _open_queue(path)
-    except sqlite3.DatabaseError:
-        # A damaged hint: what waits is known from the run folders.
+        with contextlib.suppress(sqlite3.DatabaseError):
+            known.pending_count()
+            return known
+    for tries_left in range(9, -1, -1):
+        try:
+            made = _open_queue(path)
+            if identity(path) == made.identity:
+                _queues[path] = made
+                return made
+        except sqlite3.DatabaseError as error:
+            # An operational error is another process that makes or deletes it at this very moment; else, or when it
+            # stays, the file is a damaged hint: what waits is known from the run folders.
+            if tries_left < 5 or not isinstance(error, sqlite3.OperationalError):
+                _put_aside(path)
+        time.sleep(0.1)
+    raise InputError(
+        f"{path.name}: expected a file that stays, found it deleted or damaged again and again; "
+        f"see what else uses {path.parent}"
+    )
+
+
+def _put_aside(path):
+    with contextlib.suppress(FileNotFoundError):
         os.replace(path, path.with_name(f"queue.db.damaged-{int(time.time())}"))
-        for extra in ("-wal", "-shm"):
-            path.with_name(path.name + extra).unlink(missing_ok=True)
-        made = _open_queue(path)
-    _queues[path] = made
-    return made
+    for extra in ("-wal", "-shm"):
+        path.with_name(path.name + extra).unlink(missing_ok=True)
 
 
 def _open_queue(path):
@@ -83,12 +98,13 @@ def _open_queue(path):
         file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         opened = os.fstat(file)
         os.close(file)
-        os.chmod(path, 0o600)
     except OSError as error:
         raise explain_os_error(error, path) from None
     made = SqliteHuey("factortopy", filename=str(path), serializer=JsonSerializer(), results=False, strict_fifo=True)
     made.task(name="work")(work)
     made.pending()
+    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile: found by its identity
+        os.chmod(path, 0o600)
     made.identity = opened.st_dev, opened.st_ino  # the name may lead to another file later
     return made
 

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -260,7 +261,10 @@ def run_worker():
     except Timeout:
         return
     served = queue()
-    reconcile()
+    try:
+        reconcile()
+    except Exception:  # others count on this worker now: it looks again while it runs
+        log.exception("looking for what waits")
     _gpus[:] = gpus()
     consumer = Consumer(served, workers=len(_gpus) or 1, periodic=False, max_delay=0.5, backoff=1.0, initial_delay=0.2)
     threading.Thread(target=_watch, args=(consumer, served, lock), daemon=True).start()
@@ -274,10 +278,14 @@ def _watch(consumer, served, lock):
     while True:
         time.sleep(1.0)
         try:
-            if _working or served.pending_count() or served.scheduled_count():
-                idle_since = time.monotonic()
-            # Nobody can submit while the guard is held: no run is left between a last look and the end.
             gone = identity(path) != served.identity
+            try:
+                if _working or served.pending_count() or served.scheduled_count():
+                    idle_since = time.monotonic()
+            except sqlite3.DatabaseError as error:  # its files were deleted in part, or are damaged
+                log.warning("the queue cannot be read (%s): a new one is made", error)
+                gone = True
+            # Nobody can submit while the guard is held: no run is left between a last look and the end.
             if not _working and (gone or time.monotonic() - idle_since > IDLE_SECONDS):
                 with guard():
                     time.sleep(0.5)  # a task that was taken this moment shows in ``_working`` by then

@@ -1,9 +1,11 @@
 """The queue and its worker: real processes, killed, stopped, resumed, found again."""
 
+import contextlib
 import datetime
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -254,6 +256,38 @@ def test_queue_deleted_under_the_worker_is_replaced(children):
     assert "nowhere" in run.reason and "Traceback" not in run.log_tail()
     wait_for(lambda: not os.path.exists(f"/proc/{first}") or "zombie" in open(f"/proc/{first}/status").read())
     assert jobs.wait_for_worker()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_queue_deleted_while_it_is_opened(monkeypatch, when):
+    path, opened = home() / "queue.db", []
+    real = jobs.SqliteHuey
+
+    def disturbed(*args, **options):
+        made = real(*args, **options) if when == "after" else None
+        if not opened:
+            path.unlink()
+        opened.append(when)
+        return made or real(*args, **options)
+
+    monkeypatch.setattr(jobs, "SqliteHuey", disturbed)
+    queue = jobs.queue()
+    assert jobs.identity(path) == queue.identity and path.stat().st_mode & 0o777 == 0o600
+    jobs.enqueue("first")
+    assert jobs.queued_names() == ["first"]
+
+
+def test_worker_outlives_a_queue_that_cannot_be_read(monkeypatch, children):
+    """Its tables are dropped under it: a new worker takes over, and what waits in the folders is done."""
+    jobs.ensure_worker()
+    assert jobs.wait_for_worker()
+    first = worker_number()
+    jobs.queue()
+    with contextlib.closing(sqlite3.connect(home() / "queue.db")) as base:
+        base.execute("drop table task")
+    wait_for(lambda: not os.path.exists(f"/proc/{first}") or "zombie" in open(f"/proc/{first}/status").read())
+    run = jobs.submit({**SETTINGS, "subject": "nowhere"})
+    wait_for(lambda: run.status == "failed")
 
 
 def test_two_workers_are_one(children):
