@@ -1,6 +1,8 @@
 """Maps: known values at known vertices, what stays grey, bytes, words."""
 
+import gzip
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from synthetic import planted_layers, synthetic_brain
 from factortopy import surfaces, view
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from factortopy.view import colour, geometry
+from factortopy.view import bundle, colour, geometry
 from factortopy.view.brainmap import DARKEST, UNPAINTED
 from factortopy.view.component import message
 from factortopy.view.maps import GREY
@@ -210,6 +212,32 @@ def test_pack_and_unpack():
         pack({"x": float("nan")}, {})
 
 
+# ---------------------------------------------------------------- the browser's script
+
+
+def test_the_script_holds_every_module_once():
+    text = bundle.script()
+    names = {path.name for path in geometry.ASSETS.glob("*.js")}
+    assert names == set(re.findall(r'^modules\["([\w.]+)"\] = ', text, re.MULTILINE)) and len(names) > 10
+    assert re.findall(r"^(?:import|export)\b.*", text, re.MULTILINE) == ['export default modules["brain.js"].default;']
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('import "./brain.js";\n', "cannot be put into one script"),
+        ('import { a } from "elsewhere";\n', "cannot be put into one script"),
+        ("let a = 1;\nexport { a };\n", "cannot be put into one script"),
+        ('import { a } from "./brain.js";\nexport const b = a;\n', "imports itself"),
+    ],
+)
+def test_a_module_that_cannot_be_joined_is_refused(tmp_path, monkeypatch, text, said):
+    (tmp_path / "brain.js").write_text(text)
+    monkeypatch.setattr(bundle, "ASSETS", tmp_path)
+    with pytest.raises(ValueError, match=said):
+        bundle.script.__wrapped__()
+
+
 # ---------------------------------------------------------------- geometry
 
 
@@ -217,7 +245,7 @@ def test_shipped_geometry_is_that_of_the_mesh():
     mesh = surfaces.load_mesh()
     data = (geometry.ASSETS / geometry.asset_name()).read_bytes()
     assert data == geometry.build(mesh)
-    assert len(data) < 2_000_000
+    assert len(data) < 2_000_000 and gzip.decompress(geometry.built("10k").read_bytes()) == data
     header, arrays = unpack(data)
     codes = arrays["positions"].reshape(4, 2 * mesh.n, 3)
     places = geometry.arranged(mesh)

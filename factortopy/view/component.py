@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from factortopy.files import write_atomic
 from factortopy.surfaces import N_VERTICES, full_index
 from factortopy.view import colour, geometry
 from factortopy.view.brainmap import UNPAINTED, BrainMap, score_bytes
+from factortopy.view.bundle import script
 from factortopy.view.packing import pack
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-NAME = "factortopy.brain"  # distribution and component, as in factortopy/pyproject.toml
+NAME = "factortopy.brain"
 STATES = ("vertex", "map", "threshold", "roi", "camera")
 
 
@@ -118,7 +120,7 @@ def brain_view(
         density=density, roi=roi, swipe=swipe, camera=camera,
     )  # fmt: skip
     chosen = {"vertex": selected, "map": map, "threshold": threshold, "roi": roi, "camera": camera}
-    result = _component(density)(
+    result = _component()(
         key=key,
         data=data,
         height=int(height),
@@ -182,7 +184,8 @@ def message(
     header = {
         "key": key,
         "group": group,
-        "geometry": geometry.address(density),
+        "geometry": geometry.built(density).name,
+        "coarse": None if density == "10k" else geometry.built("10k").name,  # drawn while a large mesh moves
         "selected": -1 if selected is None else int(selected),
         "map": map,
         "threshold": None if threshold is None else float(threshold),
@@ -239,33 +242,40 @@ def _stamp(*parts):
     return digest.hexdigest()
 
 
-def _component(density):
-    _serve(NAME, geometry.ASSETS, geometry.ASSETS.parent.parent)
-    if density != "10k":
-        _serve(geometry.SERVED, geometry.folder(), geometry.folder().parent)
-    return _registered()
+def _component():
+    folder, files = geometry.folder(), _files()
+    for name, content in files.items():
+        if not (folder / name).is_file():
+            write_atomic(folder / name, content)
+    _serve(folder)
+    return _registered(*files)
 
 
 @cache
-def _registered():
+def _files():
+    """{name: text} of style and script; the name changes with the text, so that no browser shows an old one."""
+    texts = {"css": (geometry.ASSETS / "brain.css").read_text(encoding="utf-8"), "js": script()}
+    return {f"brain-{_stamp(text)}.{kind}": text for kind, text in texts.items()}
+
+
+@cache
+def _registered(css, js):
     import streamlit as st
 
-    return st.components.v2.component(
-        NAME, html=(geometry.ASSETS / "brain.html").read_text(encoding="utf-8"), css="brain.css", js="brain.js"
-    )
+    html = (geometry.ASSETS / "brain.html").read_text(encoding="utf-8")
+    return st.components.v2.component(NAME, html=html, css=css, js=js)
 
 
-def _serve(name, folder, root):
-    """Let Streamlit serve a folder below ``root`` under a component's name.
+def _serve(folder):
+    """Let Streamlit serve the folder under the component's name.
 
-    It finds our assets by factortopy/pyproject.toml in an installed package, but not in a mere checkout; and geometries
-    that were built on this machine lie outside the package.
+    By itself it would look for a declaration in an installed package; what we serve is made on this machine.
     """
     from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
     from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
     manager = get_bidi_component_manager()
-    if manager.get_component_asset_root(name) != folder.resolve():
-        distribution, component = name.split(".")
-        config = ComponentConfig(name=component, asset_dir=folder.relative_to(root).as_posix())
-        manager.register_from_manifest(ComponentManifest(distribution, "0", [config]), root)
+    if manager.get_component_asset_root(NAME) != folder.resolve():
+        distribution, component = NAME.split(".")
+        config = ComponentConfig(name=component, asset_dir=folder.name)
+        manager.register_from_manifest(ComponentManifest(distribution, "0", [config]), folder.parent)

@@ -1,14 +1,14 @@
 """The static geometry that the browser view draws: built once from the meshes.
 
 That of 10k is shipped in ``assets/`` (``python -m factortopy.view.geometry`` writes it again); those of 41k and 164k
-are built on first use and kept in the home's cache, packed, because Streamlit would pack 23 MB anew at every request.
+are built on first use. All are kept packed in the home's cache, because Streamlit would pack them anew at every request.
 The hemispheres are set side by side, positions quantised to 16 bits (4 to 10 micrometres). Sizes: 1.0 MB at 10k,
 3.3 MB packed (5.8 MB) at 41k, 12.9 MB packed (23.3 MB) at 164k.
 """
 
 import gzip
 import hashlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,6 @@ from factortopy.surfaces import load_mesh
 from factortopy.view.packing import pack
 
 FORMAT = 1  # of the files in the cache; raise it when ``build`` changes
-SERVED = "factortopy.geometry"  # the name by which Streamlit serves the cache's folder
 
 ASSETS = Path(__file__).parent / "assets"
 KINDS = ("pial", "white", "inflated", "flat")  # the order of the unfolding slider
@@ -94,17 +93,26 @@ def asset_name():
 
 
 def folder():
-    """Where built geometries are kept; nothing else lies there, so all of it may be served."""
-    return cache_dir("geometry")
+    """What the view's files are served from; nothing else lies there, so all of it may be served."""
+    return cache_dir("view")
 
 
 def built(density):
     """Path of the packed geometry of a density, built when it is not in the cache or another mesh has been found."""
-    mesh = load_mesh(density)
-    path = folder() / f"geometry-{density}-{_stamp(mesh)}.bin.gz"
+    if density == "10k":
+        stamp, build_it = _stamp_of_shipped(), (ASSETS / asset_name()).read_bytes
+    else:
+        mesh = load_mesh(density)
+        stamp, build_it = _stamp(mesh), partial(build, mesh)
+    path = folder() / f"geometry-{density}-{stamp}.bin.gz"
     if not path.is_file():
-        write_atomic(path, gzip.compress(build(mesh), compresslevel=3, mtime=0))
+        write_atomic(path, gzip.compress(build_it(), compresslevel=3, mtime=0))
     return path
+
+
+@cache
+def _stamp_of_shipped():
+    return hashlib.blake2b((ASSETS / asset_name()).read_bytes(), digest_size=8).hexdigest()
 
 
 @cache
@@ -113,11 +121,6 @@ def _stamp(mesh):
     for part in (*(mesh.coords[kind] for kind in KINDS), mesh.sulc, mesh.flat_faces):
         digest.update(np.ascontiguousarray(part))
     return digest.hexdigest()
-
-
-def address(density="10k"):
-    """Where the browser finds a density's geometry, relative to the view's own files."""
-    return asset_name() if density == "10k" else f"../{SERVED}/{built(density).name}"
 
 
 def write():

@@ -5,22 +5,20 @@ from __future__ import annotations
 import base64
 import html
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factortopy.errors import InputError
 from factortopy.files import write_atomic
 from factortopy.view.brainmap import BrainMap
+from factortopy.view.bundle import script
 from factortopy.view.component import message
-from factortopy.view.geometry import ASSETS, SERVED, asset_name, built
+from factortopy.view.geometry import ASSETS, built
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ENTRY = "brain.js"
-INSIDE = "https://inside.invalid/"  # where modules believe they lie; fetch finds the file's own data there
-_IMPORT = re.compile(r"""((?:\bfrom|\bimport)\s*\(?\s*)(["'])\./([\w.-]+\.js)\2""")
+INSIDE = "https://inside.invalid/"  # where the script believes it lies; fetch finds the file's own data there
 # Nothing may be loaded from anywhere: a page that was sent by mail stays what it is.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -44,7 +42,6 @@ footer {{ padding: 6px 12px; color: #9aa3b2; font-size: 12px; }}
 <main id="view">{body}</main>
 <footer>{note}</footer>
 <noscript>This page draws a brain with JavaScript: allow it for this file.</noscript>
-<script type="importmap">{modules}</script>
 <script type="application/json" id="files">{files}</script>
 <script type="module">
 const files = JSON.parse(document.getElementById("files").textContent);
@@ -59,7 +56,7 @@ globalThis.fetch = async (address, ...rest) => {{
   const file = url.startsWith("{inside}") ? files[url.slice({inside_length}).split(/[?#]/)[0]] : undefined;
   return file === undefined ? elsewhere(address, ...rest) : new Response(bytes(file));
 }};
-const {{ default: component }} = await import("factortopy/{entry}");
+const {{ default: component }} = await import({script});
 const host = {{ parentElement: document.getElementById("view"), key: "page" }};
 component({{ ...host, data: bytes(files.message), setStateValue() {{}}, setTriggerValue() {{}} }});
 </script>
@@ -107,35 +104,23 @@ def view_html(
         css=(ASSETS / "brain.css").read_text(encoding="utf-8").replace("</", "<\\/"),
         body=(ASSETS / "brain.html").read_text(encoding="utf-8"),
         note=html.escape(note or words),
-        modules=_json({"imports": modules()}),
+        script=_json(f"data:text/javascript;base64,{_text(_script().encode())}"),
         files=_json(files),
         inside=INSIDE,
         inside_length=len(INSIDE),
-        entry=ENTRY,
     )
     write_atomic(path, page)
     return Path(path)
 
 
-def modules():
-    """{specifier: data URL} of the component's JavaScript modules, for an import map."""
-    out = {}
-    for file in sorted(ASSETS.glob("*.js")):
-        source = file.read_text(encoding="utf-8").replace("import.meta.url", f'"{INSIDE}{file.name}"')
-        # A data URL has no folder, so that "./name.js" must become a name of the import map.
-        source = _IMPORT.sub(lambda found: f"{found[1]}{found[2]}factortopy/{found[3]}{found[2]}", source)
-        source += f"\n//# sourceURL=factortopy/{file.name}\n"  # errors name the module, not its whole text
-        out[f"factortopy/{file.name}"] = f"data:text/javascript;base64,{_text(source.encode())}"
-    return out
+def _script():
+    """The component's script; its files lie where the page's own fetch finds them."""
+    return script().replace("import.meta.url", f'"{INSIDE}"') + "\n//# sourceURL=factortopy.js\n"
 
 
 def _geometries(density):
-    """{name below ``INSIDE`` where the viewer asks for it: bytes} of a density's shapes, and of 10k's, drawn in motion."""
-    out = {asset_name(): (ASSETS / asset_name()).read_bytes()}
-    if density != "10k":
-        path = built(density)
-        out[f"{SERVED}/{path.name}"] = path.read_bytes()
-    return out
+    """{name below ``INSIDE``: bytes} of a density's shapes, and of 10k's, which are drawn in motion."""
+    return {path.name: path.read_bytes() for path in {built(density), built("10k")}}
 
 
 def _text(data):

@@ -17,7 +17,6 @@ import { Scene } from "./scene.js";
 import { Selection } from "./selection.js";
 import { drawLegend } from "./words.js";
 
-loadGeometry("geometry-10k.bin").catch(() => {}); // on its way before the first data come
 const SLOW = 45, // milliseconds a frame, above which a moving brain is drawn coarser
   FAST = 10; // and below which edges are smoothed by drawing at twice the resolution
 const ECHO = 5000; // milliseconds within which a state that we sent may come back from Python
@@ -84,7 +83,7 @@ class View {
     if (this.message && header.stamp === this.message.stamp) return;
     try {
       const geometry = await loadGeometry(header.geometry),
-        coarse = await coarser(geometry);
+        coarse = await coarser(geometry, header.coarse);
       if (this.gone || this.latest !== header.stamp) return; // newer data came meanwhile
       this.stats.payloadBytes = bytes.length;
       this.apply(header, arrays, geometry, coarse);

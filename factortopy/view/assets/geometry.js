@@ -22,8 +22,8 @@ export function loadGeometry(name) {
 
 // A large mesh as it is drawn while it moves: the triangles of 10k, whose vertices are the first ones of every denser
 // fsaverage. Null where there is no need of it, or it is not at hand.
-export async function coarser(geometry) {
-  const small = await loadGeometry("geometry-10k.bin").catch(() => null);
+export async function coarser(geometry, name) {
+  const small = name && (await loadGeometry(name).catch(() => null));
   if (!small || geometry.n <= small.n) return null;
   const triangles = Uint32Array.from(small.triangles, (v) => (v < small.n ? v : v - small.n + geometry.n));
   return { triangles, nFaces: small.nFaces, nFlat: small.nFlat };
