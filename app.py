@@ -16,7 +16,7 @@ st.set_page_config(
 shared.say_who_can_reach_it()
 # Less empty space around a page: the brain gets it.
 st.html("<style>[data-testid=stMainBlockContainer] {padding: 4.2rem 1.8rem 3rem}</style>")
-st.navigation(
+chosen = st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),
         st.Page("pages/your_pictures.py", title="Your pictures", icon=":material/image:"),
@@ -32,7 +32,13 @@ st.navigation(
         st.Page("pages/fine_tune.py", title="Fine-tune", icon=":material/tune:", visibility="hidden"),
     ],
     position="top",
-).run()
+)
+if "lesson open" in st.session_state and chosen.url_path != "learn":  # a lesson sent one here
+    lesson = str(st.session_state["lesson open"])
+    st.sidebar.page_link(
+        "pages/learn.py", label=f"Back to lesson {lesson}", icon=":material/school:", query_params={"lesson": lesson}
+    )
+chosen.run()
 if st.session_state.setdefault("asleep", True):  # what an ended app left waiting goes on, whichever page is opened
     from factortopy import jobs
 

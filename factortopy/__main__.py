@@ -36,6 +36,7 @@ def parser():
     _subject_id(verb)
     verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
     _trials(verb)
+    verb.add_argument("--all", action="store_true", help="decode every picture and frame, not some (takes minutes)")
 
     verb = verbs.add_parser(
         "extract", help="compute a network's features of a subject's pictures and keep them on disk"
@@ -124,29 +125,10 @@ def parser():
     )
     verb.add_argument("--dpi", type=_size(50, 1200), default=300, metavar="N", help="dots an inch (default 300)")
 
-    verb = verbs.add_parser("compare", help="print networks side by side: scores, distance to the best, hierarchy")
-    verb.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of runs, of the same vertices")
-    verb.add_argument("--csv", metavar="FILE", help="write the tables to FILE as well")
-
-    verb = verbs.add_parser(
-        "report",
-        help="every figure and table of fitted networks as one HTML page",
-        description="Write report.html, figures/ (PNG, SVG, CSV) and maps/ (GIFTI) of fitted networks. Without --quick new "
-        "fits are made and kept under DIR/runs (about 30); the same command goes on where it was stopped.",
-    )
-    verb.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of runs, of the same vertices")
-    verb.add_argument("--out", required=True, metavar="DIR", help="folder for the report")
-    verb.add_argument("--quick", action="store_true", help="only what the run folders hold: no new fits, no subject")
-    verb.add_argument(
-        "--steps", type=_whole(1), metavar="N", help="optimiser steps of the new fits (default: those of the first run)"
-    )
-    verb.add_argument(
-        "--accuracy", metavar="FILE",
-        help="CSV table (network, accuracy) of networks' accuracy on another task (default: what fine-tuned networks say)",
-    )  # fmt: skip
-    from factortopy import sweep_verb
+    from factortopy import report_verb, sweep_verb
     from factortopy.finetune import command
 
+    report_verb.add_verbs(verbs, _whole(1))
     command.add_verb(verbs)
     sweep_verb.add_verb(verbs)
     return root

@@ -18,18 +18,24 @@ class Task:
     state : "waiting", "running", "finished", "stopped" or "failed"
     done, total : int, as far as it has come
     partial : what the work has shown of itself so far (``show``), or None
+    step : what the work says that it is doing, for work of many steps; set by the work
     result : what it returned; error : a sentence for the user, when it failed
     """
 
     def __init__(self, work, label=""):
         self.state, self.done, self.total, self.label = "waiting", 0, 0, label
-        self.partial = self.result = self.error = None
+        self.partial = self.step = self.result = self.error = None
         self._wish, self._work, self._begun = threading.Event(), work, None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
     def active(self):
         return self.state in ("waiting", "running")
+
+    @property
+    def stopping(self):
+        """True once it was asked to stop."""
+        return self._wish.is_set()
 
     @property
     def remaining(self):
@@ -41,6 +47,10 @@ class Task:
     def stop(self):
         """Ask it to stop; it does at its next report."""
         self._wish.set()
+
+    def wait(self, seconds):
+        """Return when it has ended, at the latest after so long."""
+        self._thread.join(seconds)
 
     def report(self, done, total):
         """``on_progress`` of the work: False once it is to stop."""

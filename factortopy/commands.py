@@ -79,8 +79,18 @@ def check(options):
     """Print every finding; 2 when one of them stops a training."""
     from factortopy.subjects import DENSITY
     from factortopy.subjects.check import check as look_through
+    from factortopy.subjects.progress import listening
 
-    findings = look_through(options.path, options.subject_id, options.density or DENSITY, options.trials)
+    ticker = Ticker(sys.stderr)  # standard output holds the findings alone
+
+    def told(step):
+        ticker({"stage": step.words, "step": step.done, "total": step.total, "remaining": step.remaining})
+
+    with listening(told if ticker.live else None):
+        findings = look_through(
+            options.path, options.subject_id, options.density or DENSITY, options.trials, options.all
+        )
+    ticker.finish()
     for line in findings.lines():
         print(line)
     return 2 if findings.stops else 0

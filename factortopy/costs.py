@@ -1,10 +1,20 @@
 """What trainings cost, before they start: formulas whose constants were measured on two cores without a GPU.
 
 Sources: benchmarks/results/encoder.json ("full": 3,000 pictures, 12 layers of 768 channels, 37,984 vertices, 180 steps; "linear")
-and extraction.json; how well they hold elsewhere is told in docs/cluster.md.
+and extraction.json; how well they hold elsewhere is told in docs/cluster.md. A network that was extracted on this machine takes
+its own pace (pace.py) in place of the formula's.
 """
 
+import shutil
 from dataclasses import dataclass
+from functools import lru_cache
+
+from factortopy import pace
+from factortopy.errors import InputError
+from factortopy.home import home
+from factortopy.records import duration
+from factortopy.surfaces import N_VERTICES
+from factortopy.tokens import rate_text, size_text
 
 GRID_TOKENS = 8 * 8 + 1  # local tokens kept a layer, and the global one
 BYTES = 2  # float16
@@ -18,7 +28,26 @@ STEP = (0.09, 6.5e-5)  # seconds, and seconds a channel
 SOLVE = 41.2 / (3000 * 37984)  # seconds a picture and vertex, the last solve
 STEPS = 180
 RUN = (1.7e6, 560)  # bytes of a run's folder, and bytes a vertex
-DEMO = {"pictures": 3000, "vertices": 2154}
+# Of the time of a fast fit of the factorized encoder: docs/ablations.md.
+MODELS = {"factorized": 1.0, "classtoken": 0.2, "patchtoken": 0.4, "gnetvit": 1.25, "ridge": 0.4}
+PAPER_STEP, PAPER_STEPS = (
+    0.091,
+    60_000,
+)  # seconds a step, on a demo subject with a demo network alone: docs/ablations.md
+PAPER_CHANNELS = 1536
+TWO_CORES = "two cores, no GPU"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A subject's pictures, trials and vertices."""
+
+    pictures: int
+    trials: int
+    vertices: int
+
+
+DEMO = {"pictures": 3000, "trials": 3000, "vertices": 2154}
 
 
 @dataclass(frozen=True)
@@ -33,6 +62,9 @@ class Network:
     def bytes(self, pca=None):
         """Of one picture's features on disk, with ``pca`` principal components a layer where that is asked for."""
         return GRID_TOKENS * BYTES * min(self.channels, self.layers * (pca or self.channels))
+
+
+VIT_B = Network("", 35.1e9, 12, 12 * 768)
 
 
 def network(entry):
@@ -66,46 +98,142 @@ def run_bytes(vertices, channels):
     return RUN[0] + RUN[1] * vertices + 4 * 2 * 64 * channels
 
 
-def estimate(settings):
-    """What a sweep costs on this kind of machine, one run after the other.
+def sizes_of(subject, subject_id=None, trials=None):
+    """Sizes of a demo subject or of a data set's folder, whose files are looked at and not read; None where it does not tell."""
+    if subject.startswith("demo"):
+        return Sizes(**DEMO)
+    from factortopy.subjects.layouts import find
+
+    try:
+        layout, folder = find(subject, subject_id)
+        known = layout.look(folder, trials).known()
+    except InputError:
+        return None
+    vertices = (known.left or 0) + (known.right or 0)
+    return Sizes(known.pictures, known.trials, vertices) if known.pictures and known.trials and vertices else None
+
+
+def networks():
+    """{name: Network} of all that are known by name."""
+    from factortopy.backbones import list_backbones
+
+    return {entry.name: network(entry) for entry in list_backbones()}
+
+
+def network_of(name, known=None):
+    """The Network of a name, its random weights or a part of Stable Diffusion; None for one that its library alone knows."""
+    known = networks() if known is None else known
+    name = name.removesuffix(pace.UNTRAINED)
+    if name.startswith("finetuned/"):
+        from factortopy.finetune.named import told_of
+
+        name = (told_of(name) or {}).get("base") or name
+    return known.get(name.split(":")[0].split("@")[0])
+
+
+def measured(name, known=None):
+    """(pictures a second, whose) as last extracted on this machine, or (None, "").
+
+    A network that was not is judged by the one of those measured that is nearest to it in operations.
+    """
+    found, name = pace.known(), name.removesuffix(pace.UNTRAINED)
+    if name in found:
+        return found[name]["pictures_per_second"], name
+    known = networks() if known is None else known
+    net = network_of(name, known)
+    others = [known[other] for other in found if other in known]
+    if net is None or not others:
+        return None, ""
+    nearest = min(others, key=lambda other: abs(other.operations / net.operations - 1))
+    return found[nearest.name]["pictures_per_second"] * nearest.operations / net.operations, nearest.name
+
+
+def extraction_told(name, pictures):
+    """How long showing pictures to a network takes here, in words, from what was measured on this machine."""
+    rate, whose = measured(name)
+    if rate is None:
+        return "how long it takes here is unknown until the first batch; from then on the time that is left is told"
+    judged = f"as measured here on {pace.known()[whose].get('date', 'an earlier day')}" if whose == name.removesuffix(pace.UNTRAINED) else (
+        f"judging by {whose}, which was measured here"
+    )  # fmt: skip
+    return f"about {duration(pictures / rate)} at {rate_text(rate)} pictures a second, {judged}"
+
+
+def _fit(one, net, pictures, size):
+    """Seconds of a run's fit, None where that was never measured."""
+    trials = round(size.trials * pictures / size.pictures)
+    vertices = min(size.vertices, 2 * N_VERTICES[one["density"] or "164k"])
+    steps = one["steps"]
+    if one["recipe"] == "fast" or one["model"] == "ridge":
+        return MODELS[one["model"]] * sum(fit_seconds(net.channels, trials, vertices, steps or STEPS))
+    if net.channels != PAPER_CHANNELS or size != Sizes(**DEMO):
+        return None
+    return MODELS[one["model"]] * PAPER_STEP * (steps or PAPER_STEPS)
+
+
+def extractions(settings):
+    """How many different features runs need; those that agree read the same."""
+    from factortopy.sweepfolder import EXTRACTION
+
+    return len({tuple(one[name] for name in EXTRACTION) for one in settings})
+
+
+def estimate(settings, sizes=sizes_of):
+    """What runs cost, one after the other.
 
     Parameters
     ----------
     settings : list of dict, as ``sweepfolder.settings_of`` makes them
+    sizes : callable(subject, subject_id, trials) -> Sizes or None
 
     Returns
     -------
     dict
-        runs, extractions (different features), seconds and bytes; the last two None where a subject's size or a network
-        is not known before it is opened.
+        runs; extractions (different features); seconds and bytes, None where a subject's size, a network or the recipe's pace is
+        not known; here: True when the networks' pace was measured on this machine; like: True when a network that is not known by
+        name is taken to be of the size of ViT-B.
     """
-    from factortopy.backbones import list_backbones
     from factortopy.sweepfolder import EXTRACTION
 
-    known = {entry.name: network(entry) for entry in list_backbones()}
-    seen, seconds, size = set(), 0.0, 0.0
+    known, looked_up = networks(), lru_cache(None)(sizes)
+    seen, seconds, size, here, like = set(), 0.0, 0.0, True, False
     for one in settings:
-        net = known.get(one["backbone"].removesuffix(" untrained"))
-        demo = one["subject"].startswith("demo-")
-        pictures = one["pictures"] and (min(one["pictures"], DEMO["pictures"]) if demo else one["pictures"])
-        pictures = pictures or (DEMO["pictures"] if demo else None)
+        net, subject = network_of(one["backbone"], known), looked_up(one["subject"], one["subject_id"], one["trials"])
         key = tuple(one[name] for name in EXTRACTION)
-        new, vertices = key not in seen, DEMO["vertices"] if demo else None
+        new = key not in seen
         seen.add(key)
-        if net is None or pictures is None or size is None:
+        like, net = like or net is None, net or VIT_B
+        if subject is None:
             seconds = size = None
+        if size is None:
             continue
-        size += new * pictures * net.bytes(one["pca"])
-        if (
-            vertices is None
-            or seconds is None
-            or one["recipe"] != "fast"
-            or one["model"] not in ("factorized", "ridge")
-        ):
+        pictures = min(one["pictures"] or subject.pictures, subject.pictures)
+        rate, _ = measured(one["backbone"], known)
+        here = here and rate is not None
+        size += new * pictures * net.bytes(one["pca"]) + run_bytes(subject.vertices, net.channels)
+        fit = _fit(one, net, pictures, subject)
+        if seconds is None or fit is None:
             seconds = None
             continue
-        seconds += new * extraction_seconds(net, pictures) + sum(
-            fit_seconds(net.channels, pictures, vertices, one["steps"] or STEPS)
-        )
-        size += run_bytes(vertices, net.channels)
-    return {"runs": len(settings), "extractions": len(seen), "seconds": seconds, "bytes": size}
+        seconds += new * (pictures / rate if rate else extraction_seconds(net, pictures)) + fit
+    return {
+        "runs": len(settings),
+        "extractions": len(seen),
+        "seconds": seconds,
+        "bytes": size,
+        "here": here,
+        "like": like,
+    }
+
+
+def told(found):
+    """An estimate in a sentence: time, disk, and what is free of it."""
+    free = f"{size_text(shutil.disk_usage(home()).free)} are free"
+    if found["bytes"] is None:
+        return f"Time and disk are not known before the subject is looked at; {free}."
+    like = ", taking networks not in the table for one like ViT-B" if found["like"] else ""
+    disk = f"{size_text(found['bytes'])} of disk at most{like}; {free}"
+    if found["seconds"] is None:
+        return f"{disk}. How long the fit takes was not measured for this recipe and size; it is told while it runs."
+    source = f"pictures at this machine's pace, the fit as on {TWO_CORES}" if found["here"] else f"on {TWO_CORES}"
+    return f"About {duration(found['seconds'])} ({source}) and {disk}. Less where features are on disk already."

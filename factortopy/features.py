@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from factortopy import pace
 from factortopy.errors import InputError
 from factortopy.feature_files import Rows, done_before, files_of, mark, open_all
 from factortopy.files import read_tensors, take_space, write_json, write_tensors
@@ -336,18 +337,21 @@ def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, r
         # Written, not mapped: pages of a map would count as this process's memory until the system wants them back.
         paths = [path for kind in files_of(folder, len(first[0])) for path in kind]
         writers = [stack.enter_context(Rows(path)) for path in paths]
-        kept, marked = done, time.monotonic()
+        kept, begun = done, time.monotonic()
+        marked, start = begun, done
         for local, token in token_batches(backbone, images[done:], grid, precision, reduction):
             for writer, rows in zip(writers, (*local, *token), strict=True):
                 writer.put(done, rows)
             n = len(local[0])
             done += n
             if on_progress is not None and on_progress(before + done, before + total) is False and done < total:
+                pace.keep(backbone, done - start, time.monotonic() - begun)
                 return mark(folder, writers, done)
             if done - kept >= PICTURES_BETWEEN_MARKS or time.monotonic() - marked > SECONDS_BETWEEN_MARKS:
                 mark(folder, writers, done)  # a killed extraction goes on from here
                 kept, marked = done, time.monotonic()
         mark(folder, writers, done)
+    pace.keep(backbone, done - start, time.monotonic() - begun)
     write_json(folder / "done.json", {"pictures": total, "backbone": backbone.name, "grid": grid})
     return _described(backbone, *open_all(folder, len(first[0])), reduction)
 

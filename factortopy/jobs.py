@@ -201,7 +201,7 @@ def submit_job(kind, settings, name=None, start=True):
     Parameters
     ----------
     kind : str
-        One of ``work.KINDS``: extract, simulate, finetune.
+        One of ``work.KINDS``: extract, simulate, finetune, report.
     settings : dict
         As the kind's ``check_settings`` takes them.
     name : str, optional

@@ -18,15 +18,12 @@ import numpy as np
 from factortopy import meshfiles
 from factortopy.errors import InputError
 from factortopy.icosphere import smooth, straight, subdivide
+from factortopy.meshplaces import DENSITY, N_VERTICES, SUBJECT, find, remembered, surfaces_in, version
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-N_VERTICES = {"10k": 10242, "41k": 40962, "164k": 163842}  # per hemisphere; nested: each a prefix of the next
-SUBJECT = {"10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}  # FreeSurfer's names
-MOST_REMEMBERED = 8  # folders of surfaces
 KINDS = ("white", "pial", "inflated", "sphere", "flat")
-_DENSITY = {n: density for density, n in N_VERTICES.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,48 +104,10 @@ def load_mesh(density: str = "10k", folder: str | Path | None = None) -> Mesh:
                     return load_mesh(density, place)
             except InputError:  # damaged since it was remembered: the next place, or a preview
                 continue
-    files, n, where = _find(density, folder)
+    files, n, where = find(density, folder)
     if files is None:
         return _preview(density)
-    return _real(density, n, where, tuple((kind, *paths, *map(_version, paths)) for kind, paths in files.items()))
-
-
-def surfaces_in(folder: str | Path, density: str) -> Path | None:
-    """The ``surf`` folder of fsaverage at ``folder`` or where FreeSurfer and NSD put it below; None where there is none."""
-    from factortopy.folders import is_permitted
-
-    folder = Path(folder)
-    places = ([folder] if folder.parent.name in _subjects(density) else []) + _below(folder, density)[2:]
-    return next(
-        (p for p in places if is_permitted(p) and ((p / "lh.white").is_file() or (p / "lh.inflated").is_file())), None
-    )
-
-
-def remember(folder: str | Path) -> None:
-    """Draw on fsaverage's surfaces of this folder from now on, in later sessions too; the last one remembered comes first."""
-    from factortopy.files import write_json
-
-    known = remembered()
-    wanted = [str(folder), *(place for place in known if place != str(folder))][:MOST_REMEMBERED]
-    if wanted != known:
-        write_json(_registry(), {"surf": wanted})
-
-
-def remembered() -> list[str]:
-    """Folders of fsaverage's surfaces that were found beside data sets, the latest first; they may be gone."""
-    from factortopy.files import read_json
-
-    try:
-        listed = read_json(_registry()).get("surf") if _registry().is_file() else []
-    except (InputError, AttributeError):
-        return []  # damaged: it is written anew by the next data set that is loaded
-    return [place for place in listed if isinstance(place, str)] if isinstance(listed, list) else []
-
-
-def _registry():
-    from factortopy.home import home
-
-    return home() / "fsaverage.json"
+    return _real(density, n, where, tuple((kind, *paths, *map(version, paths)) for kind, paths in files.items()))
 
 
 def download_mesh(density: str) -> Mesh:
@@ -207,68 +166,6 @@ def _shipped():
     faces, flat = (np.concatenate([read[kind][0][1], read[kind][1][1] + n]) for kind in ("inflated", "flat"))
     sulc = np.concatenate([meshfiles.read_depth(path, n) for path in files["sulc"]])
     return Mesh("10k", n, coords, faces, flat, sulc, "fsaverage5, shipped with nilearn")
-
-
-def _find(density, folder):
-    """(files by kind, vertices of those files, place), or (None, 0, "") where there is no mesh of that density."""
-    named = folder or os.environ.get("FACTORTOPY_FSAVERAGE")
-    if named:
-        named = Path(named).expanduser().absolute()
-        for place in _below(named, density):
-            if (place / "lh.white").is_file() or (place / "lh.inflated").is_file():
-                return _enough(meshfiles.freesurfer_files(place), density, place)
-        control = "the mesh folder" if folder else "$FACTORTOPY_FSAVERAGE"
-        raise InputError(
-            f"{named}: expected {SUBJECT[density]}'s surfaces here or in surf/ ({control}), found none; "
-            "give the folder that holds lh.white, or leave it out to get a preview"
-        )
-    places = []
-    if os.environ.get("SUBJECTS_DIR"):
-        places += [(p, meshfiles.freesurfer_files) for p in _below(Path(os.environ["SUBJECTS_DIR"]), density)]
-    for root in meshfiles.nilearn_folders():
-        places += [(root / name, meshfiles.nilearn_files) for name in _subjects(density)]
-    for place, listed in places:
-        files = listed(place)
-        if all(path.is_file() for paths in files.values() for path in paths):
-            return _enough(files, density, place)
-    return None, 0, ""
-
-
-def _subjects(density):
-    return ("fsaverage6", "fsaverage", "fsaverage7") if density == "41k" else ("fsaverage", "fsaverage7")
-
-
-def _below(root, density):
-    """Folders in which a mesh may lie: the one given, and FreeSurfer's and NSD's ways from there."""
-    found = [root, root / "surf"]
-    for base in (root, root / "freesurfer", root / "nsddata" / "freesurfer"):
-        found += [base / name / "surf" for name in _subjects(density)]
-    return found
-
-
-def _enough(files, density, place):
-    """The files found, with their number of vertices: that of the density, or more."""
-    n = _count(files["white"][0], _version(files["white"][0]))
-    if n not in _DENSITY or n < N_VERTICES[density]:
-        raise InputError(
-            f"{files['white'][0]}: expected {N_VERTICES[density]:,} vertices ({SUBJECT[density]}), found {n:,}; "
-            f"give the folder of {SUBJECT[density]}"
-        )
-    return files, n, str(place)
-
-
-@cache
-def _count(path, version):
-    return meshfiles.count_vertices(path)
-
-
-def _version(path):
-    """What tells that a file has changed since it was read; None where it is missing."""
-    try:
-        stat = path.stat()
-        return stat.st_size, stat.st_mtime_ns
-    except OSError:
-        return None
 
 
 # ---------------------------------------------------------------- building
@@ -344,7 +241,7 @@ def _interpolated_flat(density):
 def _real(density, n_file, where, files):
     """A mesh read from files; those of a finer mesh are cut to their first vertices."""
     n, paths = N_VERTICES[density], {kind: (left, right) for kind, left, right, *_ in files}
-    expected = triangles(_DENSITY[n_file])[: 2 * n_file - 4]
+    expected = triangles(DENSITY[n_file])[: 2 * n_file - 4]
     coords = {}
     for kind in meshfiles.SURFACES:
         read = []
@@ -352,7 +249,7 @@ def _real(density, n_file, where, files):
             xyz, faces = meshfiles.read_surface(path, n_file)
             if not _same_triangles(faces, expected):
                 raise InputError(
-                    f"{path}: expected the triangles of {SUBJECT[_DENSITY[n_file]]}, found others for as many vertices; "
+                    f"{path}: expected the triangles of {SUBJECT[DENSITY[n_file]]}, found others for as many vertices; "
                     "is it a subject's own surface, or were its vertices sorted anew? take FreeSurfer's fsaverage"
                 )
             read.append(xyz[:n])
@@ -360,7 +257,7 @@ def _real(density, n_file, where, files):
     sulc = np.concatenate([meshfiles.read_depth(path, n_file)[:n] for path in paths["sulc"]])
     coords["flat"], flat_faces, words = _flat(density, n_file, paths.get("flat"))
     cut = "" if n == n_file else f", first {n:,} vertices"
-    source = f"{SUBJECT[_DENSITY[n_file]]} of {where}{cut}{words}"
+    source = f"{SUBJECT[DENSITY[n_file]]} of {where}{cut}{words}"
     return Mesh(density, n, coords, triangles(density), flat_faces, sulc, source)
 
 
@@ -382,7 +279,7 @@ def _flat(density, n_file, paths):
         return *_interpolated_flat(density), "; flat map interpolated from fsaverage5's"
     n = N_VERTICES[density]
     half, flat, used = 2 * n_file - 4, [], []
-    faces = triangles(_DENSITY[n_file])[:half]
+    faces = triangles(DENSITY[n_file])[:half]
     for path in paths:
         if path.name.endswith(".gii.gz"):
             xyz, listed = meshfiles.read_surface(path, n_file)

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 
-from factortopy import jobs, slurm, sweeps
+from factortopy import costs, jobs, slurm, sweeps
 from factortopy.errors import InputError
 from factortopy.records import DEFAULTS, duration
 from factortopy.runs import ACTIVE
@@ -55,7 +55,9 @@ def _new(options, asked):
     if options.plan:
         for chosen in planned:
             print("  ".join(f"{name}={chosen[name]}" for name in axes))
-        print(_runs(len(planned)))
+        found = costs.estimate(planned)
+        extracted = f", features extracted for {found['extractions']}" if found["extractions"] < len(planned) else ""
+        print(f"{_runs(len(planned))}{extracted}. {costs.told(found)}")
         return 0
     sweep = sweeps.make(axes, options.out, engine="local" if asked is None else "slurm", options=asked)
     try:

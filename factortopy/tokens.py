@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from factortopy import pace
 from factortopy.errors import InputError
 from factortopy.home import cache_dir
 
@@ -248,7 +249,7 @@ class Plan:
             else f"{minutes / 60:.1f} h"
         )
         enough = "" if self.bytes < 0.95 * self.free else f", more than the {size_text(self.free)} that are free"
-        pace = f"about {time} at {self.pictures_per_second:.1f} a second"
+        pace = f"about {time} at {rate_text(self.pictures_per_second)} a second"
         return f"{self.pictures:,} pictures: {pace}, {size_text(self.bytes)} of disk{enough}"
 
 
@@ -281,6 +282,7 @@ def plan(
             if taken > seconds / 2 or shown >= reader.batch:
                 break
             size = min(4 * size, reader.batch)
+    pace.keep(backbone, shown, taken, probe=True)
     widths = [a.shape[-1] for a in (*local, *token)]
     kept = [min(c, reduce or c) for c in widths]
     needed = n_images * sum(a.nbytes // c * k for a, c, k in zip((*local, *token), widths, kept, strict=True))
@@ -291,6 +293,10 @@ def plan(
 def disk_size(layers: int, width: int, n_images: int, reduce: int | None = None, grid: int = 8) -> int:
     """Bytes that tokens of so many pictures take at most: ``layers`` layers of up to ``width`` channels, float16."""
     return 2 * layers * min(width, reduce or width) * (grid * grid + 1) * n_images
+
+
+def rate_text(rate: float) -> str:
+    return f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"
 
 
 def size_text(count: float) -> str:

@@ -57,6 +57,7 @@ KINDS = {
         "factortopy.finetune.job:finetune_job", "Fine-tuning",
         lambda s: f"{s['backbone']} on {s.get('name') or last_part(s['images'])}", again=False,
     ),
+    "report": Kind("factortopy.report.job:report_job", "Report", lambda s: runs_of(s), again=False),
 }  # fmt: skip
 
 
@@ -70,6 +71,14 @@ def kind_of(name):
 def subject_of(settings):
     """A subject in a word."""
     return settings.get("subject_id") or last_part(settings["subject"])
+
+
+def runs_of(settings):
+    """What a report is about: its first runs and how it is made."""
+    names = settings["runs"]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    kind = ", quick" if settings["quick"] else f", {settings['steps']} steps" if settings["steps"] else ""
+    return f"{', '.join(names[:3])}{more}{kind}"
 
 
 def last_part(path):

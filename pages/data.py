@@ -1,10 +1,10 @@
 """Data: what is in my folder, what is missing, and do pictures and responses belong together?"""
 
-import numpy as np
 import streamlit as st
 
 from factortopy import background
-from pages import shared, subjects
+from pages import data_start, shared, subjects
+from pages.data_brain import brain, choose_outlines, one_picture
 
 HEIGHT = 600
 
@@ -13,118 +13,75 @@ def page():
     left, right = st.columns([2, 1], gap="medium")
     with right, st.container(height=HEIGHT, border=False):
         path, subject_id = subjects.choose(check=False)
-        if path is None:
-            invitation(left)
-            return
-        key = f"data {path} {subject_id}"
-        task = background.find(key)
-        if task is None or task.state == "stopped":
-            task = background.start(key, lambda task: look(path, subject_id))
-        if st.button(
-            "Look again",
-            icon=":material/refresh:",
-            help="After you have changed something in the folder.",
-            width="stretch",
-        ):
-            background.forget(key)
-            st.rerun()
         beside = st.container()
-    if task.active:
+    if path is None:
+        data_start.invitation(left, beside)
+        return
+    key = f"data {path} {subject_id}"
+    before = background.find(st.session_state.get("data looked at"))
+    if before is not None and before.active and st.session_state["data looked at"] != key:
+        before.stop()  # the visitor has gone on to another folder, which would wait for it
+    st.session_state["data looked at"] = key
+    task = subjects.look(key, path, subject_id, pictures=True, thorough=st.session_state.get(f"all {key}", False))
+    active = task.active  # asked once, before what it has found
+    found = task.result or task.partial
+    if found is None and active and path == "demo-1":  # a run that ships holds enough of it to be shown at once
+        found = data_start.example()
+    if active and found is None:
         with left:
-            waiting(key)
+            subjects.waiting(key)
         return
-    if task.state == "failed":
-        left.error(shared.plain(task.error))
+    if found is None:
+        with left:
+            if task.state == "failed":
+                st.error(shared.plain(task.error))
+            else:
+                st.info("Stopped. Nothing was changed.", icon=":material/stop_circle:")
+            again(key)
         return
-    found = task.result
-    with left:
-        if found.responses is None:
+    if found.responses is None:
+        with left:
             st.error("This data set cannot be trained on yet. What has to be mended, and what could be read:")
+            again(key)
             subjects.render(found.findings)
-        else:
-            chosen = brain(found, key)
-    if found.responses is not None:
-        with beside:
-            one_picture(found, chosen)
-        st.subheader("What was found")
-        subjects.render(found.findings)
-        if st.button("Train an encoder on it", icon=":material/model_training:"):
+        return
+    with beside:
+        rois = choose_outlines(found)
+    with left:
+        chosen = brain(found, f"data-{abs(hash(key))}", rois, HEIGHT)
+    with beside:
+        if active:
+            subjects.waiting(key)
+        elif task.state != "finished":
+            st.caption(f"The order of the pictures was not tested: {shared.plain(task.error or 'stopped')}.")
+        one_picture(found, chosen)
+    if not found.findings.facts:
+        return
+    st.subheader("What was found")
+    subjects.render(found.findings)
+    with st.container(horizontal=True):
+        if st.button("Train an encoder on it", icon=":material/model_training:", type="primary"):
             subjects.hand_over(path, subject_id)
+        if not active:
+            again(key, found.findings.sampled)
 
 
-def look(path, subject_id):
-    """The work behind the page."""
-    from factortopy.subjects.preview import preview
+def again(key, sampled=False):
+    """Look once more, or, where some pictures were looked at, at all of them."""
 
-    return preview(path, subject_id)
+    def forget(thorough):
+        background.forget(key)
+        st.session_state[f"all {key}"] = thorough
 
-
-def invitation(place):
-    with place:
-        st.subheader("What is in my folder?")
-        st.markdown(
-            "Give the path of a folder on this machine on the right. What is found there is shown here: which data set it is, what "
-            "is missing, and the first pictures beside the brain's responses to them, so that a shifted order is seen by eye.\n\n"
-            "Known are **Algonauts 2023** subjects, the **Natural Scenes Dataset** and a **plain folder** of pictures and responses "
-            "(docs/subjects.md, docs/nsd.md, docs/folder.md say which files are needed). Or look at a demo subject first."
-        )
-
-
-@st.fragment(run_every=0.7)
-def waiting(key):
-    task = background.find(key)
-    if task is None or not task.active:
-        st.rerun()
-    st.progress(0.0, text="Looking through the files; a demo subject is rendered at its first use (about a minute)")
-
-
-def brain(found, key):
-    """Maps of the first pictures in one series, measured maps and the noise ceiling; returns the picture that is shown."""
-    from factortopy.view import brain_view, response_map, score_map, whole_rois
-    from factortopy.view.lab_maps import result_maps
-
-    at, common = (found.hemi, found.vertex), {"context": f"{found.findings.subject}", "density": found.density}
-    limit = max(0.5, float(np.percentile(np.abs(found.responses), 99)))
-    later = f", {found.delays} later" if found.delays else ""
-    maps = [
-        response_map(
-            row, *at, limit=limit, name=name, what=f"Mean response to {name}{later}", verb="of the data set", **common
-        )
-        for name, row in zip(found.names, found.responses, strict=True)
-    ]
-    from dataclasses import replace
-
-    maps = [replace(one, group="Responses") for one in maps]
-    if found.ceiling is not None:
-        known = np.isfinite(found.ceiling)
-        maps.append(replace(score_map(found.ceiling, *at, painted=known, **common), name="Noise ceiling", group="Noise ceiling",
-                            title=f"Noise ceiling: the best R² that any model can reach · {found.findings.subject}"))  # fmt: skip
-    maps += result_maps(found.maps or {}, *at, **common)
-    seen = brain_view(
-        maps, rois=whole_rois(found.rois, *at, found.density), key=f"data-{abs(hash(key))}", height=HEIGHT, group="data",
-        simulated=found.simulated, density=found.density, report=("map",),
+    st.button(
+        "Look again", icon=":material/refresh:", on_click=forget, args=(False,),
+        help="After you have changed something in the folder.",
     )  # fmt: skip
-    return found.names.index(seen.map) if seen.map in found.names else 0
-
-
-def one_picture(found, chosen):
-    """The picture whose responses are on the brain."""
-    name, first = (
-        shared.plain(found.names[chosen]),
-        f"The slider on the brain goes through the first {len(found.names)}.",
-    )
-    if found.delays:
-        st.caption(
-            f"**{name}** of a film; the brain shows the mean response {found.delays} later, as blood answers slowly. {first}"
-        )
-    else:
-        times = "once" if found.repeats[chosen] == 1 else f"{found.repeats[chosen]} times"
-        where = f" {found.part}" if found.part else ""
-        st.caption(f"**{name}**, shown {times}{where}; the brain shows the mean response to it. {first}")
-    if found.order is not None:
-        (st.warning if found.order.suspicious else st.caption)(f"Order: {shared.plain(found.order.sentence())}.")
-    if found.pictures is not None:
-        st.image(found.pictures[chosen], width="stretch")
+    if sampled:
+        st.button(
+            "Look at every picture", icon=":material/manage_search:", on_click=forget, args=(True,),
+            help="Some pictures were decoded. All of them, which finds damage anywhere, take minutes for thousands.",
+        )  # fmt: skip
 
 
 shared.guard(page)

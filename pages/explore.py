@@ -6,21 +6,22 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from factortopy.analysis.finite import correlation
-from pages import shared, take_away
+from pages import explore_clusters, shared, take_away
 
-HEIGHT = 640
+HEIGHT = 680
+CLUSTERS = "Clusters"  # the view's map of that name
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def maps_of(path, stamp, safe):
-    """All maps of a run, made once."""
+    """All maps of a run but the clusters, made once."""
     from factortopy.view import selector_maps
 
     encoder = shared.encoder_at(path, stamp)
     return selector_maps(
         encoder.selectors() if encoder.has_selectors else None, encoder.hemi, encoder.vertex,
         painted=shared.painted(encoder),
-        score=encoder.scores.get("score"), clusters=encoder.scores.get("clusters"),
+        score=encoder.scores.get("score"),
         context=shared.context_of(encoder), density=encoder.density, safe=safe,
         image_degrees=encoder.info.get("image_degrees"),
     )  # fmt: skip
@@ -37,7 +38,10 @@ def page():
         )
     rois = shared.choose_areas(encoder)
     maps = maps_of(*shared.version(run), safe)
-    own = take_away.overlays(encoder.density)[0]
+    clusters = explore_clusters.found(run, encoder) if encoder.has_selectors else None
+    if clusters is not None:
+        maps = [*maps, explore_clusters.brain_map(encoder, clusters)]
+    own = take_away.titled(take_away.overlays(encoder.density)[0], encoder.simulated)
     new = bool(own) and st.session_state.get("overlay shown") != own[0].stamp
     st.session_state["overlay shown"] = own[0].stamp if own else None
     if not maps:
@@ -61,15 +65,35 @@ def page():
             )
     index = shared.vertex_at(encoder, shared.chosen_vertex())
     area = shared.chosen_roi()
-    with right, st.container(height=HEIGHT, border=False):
-        if area in rois and rois[area].any():
-            area_panel(encoder, area, rois[area], shared.load_gallery(run))
+    gallery = shared.load_gallery(run)
+    grouped = clusters is not None and st.query_params.get("map") == CLUSTERS
+    with right, st.container(height=HEIGHT, border=False, gap="xsmall"):
+        if grouped and beside() == "Cluster":
+            explore_clusters.panel(run, encoder, rois, gallery, clusters)
+        elif area in rois and rois[area].any():
+            area_panel(encoder, area, rois[area], gallery)
         elif index is None:
             invitation(encoder)
         else:
-            vertex_panel(encoder, rois, shared.load_gallery(run), index)
+            vertex_panel(encoder, rois, gallery, index)
+    if grouped:
+        explore_clusters.numbers(encoder, rois, clusters)
     by_area(encoder)
     take_away.panel(run, encoder)
+
+
+def beside():
+    """What the panel speaks of while the brain shows clusters."""
+    kinds = ["Cluster", "Place"]
+    return st.segmented_control(
+        "Beside the brain",
+        kinds,
+        default=kinds[0],
+        key="beside",
+        required=True,
+        label_visibility="collapsed",
+        width="stretch",
+    )
 
 
 def invitation(encoder):
@@ -104,57 +128,62 @@ def invitation(encoder):
 
 
 def vertex_panel(encoder, rois, gallery, index):
-    """Everything known about one vertex."""
+    """Everything known about one vertex, the most telling first and at once."""
     factor, info = encoder.selectors() if encoder.has_selectors else None, encoder.info
     st.subheader(shared.plain(", ".join(shared.rois_at(rois, index))) or "Between areas")
     st.caption(f"{shared.HEMISPHERE[int(encoder.hemi[index])]} hemisphere · vertex {int(encoder.vertex[index])}",
                help=shared.WORDS["vertex"])  # fmt: skip
     score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling
-    known = ceiling is not None and np.isfinite(ceiling[index])
-    with st.container(horizontal=True):  # wraps where the page is narrow
-        st.metric("R²", "–" if score is None else figure(score[index]), help=shared.WORDS["R²"], width="content")
-        st.metric(
-            "Ceiling", f"{ceiling[index]:.2f}" if known else "–", help=shared.WORDS["noise ceiling"], width="content"
-        )
-        if factor is not None:
-            st.metric("Scale", f"{factor.scale[index]:.2f}", help=shared.WORDS["scale"], width="content")
+    metrics(None if score is None else score[index], None if ceiling is None else ceiling[index],
+            None if factor is None else factor.scale[index])  # fmt: skip
+    if gallery is not None:
+        looking(gallery, factor, index, float(info.get("image_degrees") or 8.4))
     if factor is not None:
         shared.chart(layer_bars(encoder, index), "layer weights", encoder.simulated)
-        st.markdown(f"**Where it looks.** {where_it_looks(factor, index, float(info.get('image_degrees', 8.4)))}.")
     if gallery is None:
         st.caption("This run has no held-out pictures to show.")
         return
-    order = gallery.top(index, 7)
-    first = gallery.pictures[order[0]]
-    st.image(first if factor is None else marked(first, factor.space[index], factor.scale[index]), width="stretch")
-    st.markdown(
-        "**Pictures that drive it most**", help="Of up to 120 test pictures, those with the largest predicted response."
-    )
-    columns = st.columns(3)
-    for k, i in enumerate(order[1:]):
-        columns[k % 3].image(gallery.pictures[i], width="stretch")
     measured_and_predicted(encoder, gallery, index)
+
+
+def metrics(score, ceiling, scale):
+    """R², noise ceiling and scale of a place or an area; None where there is none."""
+    with st.container(horizontal=True):  # wraps where the page is narrow
+        st.metric("R²", "–" if score is None else figure(score), help=shared.WORDS["R²"], width="content")
+        known = ceiling is not None and np.isfinite(ceiling)
+        st.metric("Ceiling", f"{ceiling:.2f}" if known else "–", help=shared.WORDS["noise ceiling"], width="content")
+        if scale is not None:
+            st.metric("Scale", f"{scale:.2f}", help=shared.WORDS["scale"], width="content")
+
+
+def looking(gallery, factor, index, image_degrees):
+    """The picture that drives a vertex most, with the place where it looks, and the next four."""
+    order = gallery.top(index, 5)
+    first = gallery.pictures[order[0]]
+    left, right = st.columns(2, gap="xsmall")
+    with left:
+        words = "" if factor is None else where_it_looks(factor, index, image_degrees)
+        st.markdown("**Where it looks**" if words else "**Drives it most**", help=words or None)
+        st.image(first if factor is None else marked(first, factor.space[index], factor.scale[index]), width="stretch")
+    with right:
+        st.markdown("**What drives it**", help="Of up to 120 test pictures, those with the largest predicted response; the first "
+                    "one is on the left.")  # fmt: skip
+        shared.picture_rows(gallery.pictures[order[1:]], 2)
 
 
 def measured_and_predicted(encoder, gallery, index):
     """Predicted against measured responses of a vertex, a point a held-out picture."""
     measured, predicted = (np.asarray(kind[:, index], float) for kind in (gallery.measured, gallery.predicted))
-    st.markdown(f"**Predicted against measured** r = {correlation(measured, predicted):.2f}",
-                help="A point a test picture that the run keeps; repeats are averaged. On the dashed line both are equal.")  # fmt: skip
     ends = [float(np.nanmin([measured, predicted])), float(np.nanmax([measured, predicted]))]
     figure = go.Figure(go.Scatter(x=measured, y=predicted, mode="markers", marker={"size": 5, "opacity": 0.7}, showlegend=False,
-                                  hovertemplate="measured %{x:.2f}, predicted %{y:.2f}<extra></extra>"))  # fmt: skip
-    figure.add_scatter(
-        x=ends,
-        y=ends,
-        mode="lines",
-        line={"dash": "dash", "color": "grey", "width": 1},
-        showlegend=False,
-        hoverinfo="skip",
-    )
+                                  customdata=[f"test picture {i}" for i in gallery.image],
+                                  hovertemplate="%{customdata}: measured %{x:.2f}, predicted %{y:.2f}<extra></extra>"))  # fmt: skip
+    figure.add_scatter(x=ends, y=ends, mode="lines", line={"dash": "dash", "color": "grey", "width": 1}, showlegend=False,
+                       hoverinfo="skip")  # fmt: skip
     figure.update_layout(
-        height=240, margin={"l": 0, "r": 0, "t": 6, "b": 0}, xaxis_title="measured", yaxis_title="predicted"
-    )
+        height=184, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="measured", yaxis_title="predicted",
+        title={"text": f"Predicted against measured · r {correlation(measured, predicted):.2f}", "font": {"size": 14}},
+    )  # fmt: skip
     shared.chart(figure, "measured and predicted", encoder.simulated)
 
 
@@ -165,29 +194,21 @@ def area_panel(encoder, name, mask, gallery):
     left = int((encoder.hemi[rows] == 0).sum())
     st.caption(f"The whole region: {left:,} places left, {len(rows) - left:,} right. Means over them. Escape, or a click beside the "
                "names, leaves it.")  # fmt: skip
-    with st.container(horizontal=True):
-        known = {"R²": encoder.scores.get("score"), "Ceiling": encoder.noise_ceiling}
-        for label, values in known.items():
-            value = np.nanmean(values[rows]) if values is not None and np.isfinite(values[rows]).any() else None
-            st.metric(label, "–" if value is None else figure(value), width="content",
-                      help=shared.WORDS["R²" if label == "R²" else "noise ceiling"])  # fmt: skip
-        if encoder.has_selectors:
-            st.metric(
-                "Scale", f"{encoder.selectors().scale[rows].mean():.2f}", help=shared.WORDS["scale"], width="content"
-            )
-    if encoder.has_selectors:
-        shared.chart(layer_bars(encoder, rows), "layer weights", encoder.simulated)
+    means = [
+        float(np.nanmean(values[rows])) if values is not None and np.isfinite(values[rows]).any() else None
+        for values in (encoder.scores.get("score"), encoder.noise_ceiling)
+    ]
+    metrics(*means, encoder.selectors().scale[rows].mean() if encoder.has_selectors else None)
     if gallery is None:
         st.caption("This run has no held-out pictures to show.")
-        return
-    response = gallery.predicted[:, rows].astype(np.float32).mean(1)
-    st.markdown(
-        "**Pictures that drive it most**",
-        help="Of up to 120 test pictures, those with the largest mean predicted response.",
-    )
-    columns = st.columns(3)
-    for k, i in enumerate(np.argsort(-response)[:9]):
-        columns[k % 3].image(gallery.pictures[i], width="stretch")
+    else:
+        st.markdown(
+            "**What drives it**",
+            help="Of up to 120 test pictures, those with the largest mean predicted response.",
+        )
+        shared.picture_rows(gallery.pictures[gallery.top(rows, 8)], 4)
+    if encoder.has_selectors:
+        shared.chart(layer_bars(encoder, rows), "layer weights", encoder.simulated)
 
 
 def figure(score):
@@ -220,7 +241,7 @@ def layer_bars(encoder, index):
         )
     )  # fmt: skip
     figure.update_layout(
-        height=170, margin={"l": 0, "r": 0, "t": 26, "b": 0}, 
+        height=130, margin={"l": 0, "r": 0, "t": 26, "b": 0}, meta={"columns": {"x": "layer", "y": "mean weight"}},
         xaxis={"title": None, "dtick": max(1, n_layers // 6), "tick0": 1, "tickangle": 0},
         yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
         title={"text": f"Layer weights · confidence {factor.layer_confidence[index].mean():.2f}", "font": {"size": 14}},
@@ -252,8 +273,8 @@ def by_area(encoder):
     rows = by_roi(encoder)
     table = pd.DataFrame(rows).dropna(axis=1, how="all")  # a baseline has no layers
     with st.expander("Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")):
-        st.dataframe(
-            table, hide_index=True, width="stretch",
+        shared.table(
+            table, "areas", encoder.simulated,
             column_config={
                 "roi": st.column_config.TextColumn("area"),
                 "vertices": st.column_config.NumberColumn("vertices", help=shared.WORDS["vertex"]),
@@ -271,10 +292,6 @@ def by_area(encoder):
         )  # fmt: skip
         if rows[-1]["score"] < -1:
             st.caption("R² far below 0 is worse than telling the mean: the run had too few pictures or steps.")
-        st.download_button(
-            "Save the table (CSV)", table.to_csv(index=False), f"{'simulated_' if encoder.simulated else ''}areas.csv",
-            "text/csv",
-        )  # fmt: skip
 
 
 shared.guard(page)

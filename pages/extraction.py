@@ -1,16 +1,13 @@
 """Extracting a network's features from a subject's pictures ahead of a training, as a job of the queue."""
 
 import contextlib
-import shutil
 
 import streamlit as st
 
 from factortopy import jobs, work
 from factortopy.errors import InputError
-from factortopy.home import home
 from factortopy.jobfolder import ACTIVE
-from factortopy.tokens import disk_size, size_text
-from pages import job_panel, shared, subjects
+from pages import cost, job_panel, shared, subjects
 
 
 def under_way(name):
@@ -37,12 +34,7 @@ def offer(name, weights, layers, width):
             "Principal components a layer", 0, 10_000, 0, step=32, key="components",
             help="Keeps so many numbers of each token in place of all channels, learnt from training pictures; 0 keeps all.",
         )  # fmt: skip
-        n = 3000 if subject.startswith("demo") else 10_000
-        size = size_text(disk_size(layers, width, n, int(pca) or None))
-        st.caption(
-            f"{size} of disk at most for {n:,} pictures; {size_text(shutil.disk_usage(home()).free)} are free. How long it takes here: "
-            "“Show its layers” below measures it."
-        )
+        st.caption(cost.of_extraction(name, layers, width, subject, subject_id, int(pca) or None))
         try:
             asked = (
                 work.kind_of("extract")

@@ -187,7 +187,7 @@ def pictures(settings):
         shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:40])
         figure = go.Figure(go.Bar(x=list(shown), y=list(shown.values())))
         figure.update_layout(height=190, margin={"l": 0, "r": 0, "t": 8, "b": 0}, yaxis_title="pictures")
-        st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key="counts")
+        shared.chart(figure, "pictures by class", simulated)
         for line in problems[:10]:
             st.caption(shared.plain(line))
 
@@ -352,7 +352,7 @@ def curve(job):
         yaxis2={"overlaying": "y", "side": "right", "title": "accuracy", "tickformat": ".0%", "range": [0, 1.02], "dtick": 0.2, "tick0": 0},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )  # fmt: skip
-    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=f"tuning curve {job.name}")
+    shared.chart(figure, f"tuning curve {job.name}", bool((job.info.get("result") or {}).get("simulated")))
 
 
 def result(job, status):

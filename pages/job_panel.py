@@ -12,7 +12,8 @@ STAGES = {
     "begin": "starting", "pictures": "preparing pictures", "weights": "fetching the network's weights", "network": "loading the network",
     "features": "showing the pictures to the network", "fit": "fitting the encoder",
     "score": "scoring it", "before": "looking at the network before", "training": "training the network",
-    "after": "looking at the network after", "maximize": "growing pictures",
+    "after": "looking at the network after", "maximize": "growing pictures", "fits": "fitting the network again",
+    "drawing": "drawing the figures",
 }  # fmt: skip
 HUNG = "No sign of life for ten minutes. Stop it and resume it."
 EVERY = 1.0  # seconds between looks
@@ -31,7 +32,9 @@ def told(job, status):
     share = min(1.0, step / total) if total else 0.0
     text = STAGES.get(progress.get("stage"), "at work") + (f": {share:.0%}" if total else "")
     remaining = progress.get("remaining")
-    return share, text + (f" · about {duration(remaining)} left" if remaining is not None and total else "")
+    text += f" · about {duration(remaining)} left" if remaining is not None and total else ""
+    doing = progress.get("doing")  # of many parts, which
+    return share, text + (f" · {shared.plain(doing)}" if doing else "")
 
 
 def stop(job, words="Stop", **options):

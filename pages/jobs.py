@@ -9,7 +9,7 @@ from factortopy.errors import InputError
 from factortopy.jobfolder import ACTIVE, RESUMABLE
 from factortopy.records import duration
 from factortopy.runs import Run, find_run
-from pages import job_panel, shared
+from pages import job_panel, report_panel, shared
 
 LATELY, LINES = 20, 15  # of what has ended; of a log
 GOES = {  # what deleting takes away
@@ -17,6 +17,7 @@ GOES = {  # what deleting takes away
     "finetune": "Delete this fine-tuning with its network?",
     "extract": "Delete this from the list? The tokens that were extracted stay on disk.",
     "simulate": "Delete this from the list? A result in the Lab stays.",
+    "report": "Delete this report with its figures and maps? Fits that were made for it are kept for the next one.",
 }
 SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -24,6 +25,9 @@ SECONDS_BETWEEN_LOOKS = 2.0
 def page():
     jobs.wake()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
+    opened = st.session_state.get("opened report")
+    if opened:
+        shared.guard(lambda: report_panel.opened(opened))
     everything()
 
 
@@ -59,8 +63,8 @@ def lists():
 def nothing():
     """The empty state."""
     st.markdown(
-        "Nothing has been started yet. Trainings, sweeps, experiments of the Lab, extractions and fine-tunings stand here with how "
-        "far they are; they go on when the browser is closed."
+        "Nothing has been started yet. Trainings, sweeps, experiments of the Lab, extractions, fine-tunings and reports stand here with "
+        "how far they are; they go on when the browser is closed."
     )
     st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
     st.page_link("pages/lab.py", label="Run an experiment", icon=":material/science:")
@@ -173,6 +177,12 @@ def open_training(job, info):
     st.switch_page("pages/train.py")
 
 
-OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training}
+def open_report(job, info):
+    """A report above the list, to read and to save."""
+    st.session_state["opened report"] = job.name
+    st.rerun()
+
+
+OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training, "report": open_report}
 
 shared.guard(page)

@@ -1,4 +1,4 @@
-"""Learn: nine short lessons on the simulated subject, each a question, something to do, and what comes out."""
+"""Learn: nine short lessons on the simulated subject, each a question, something to do, and what came out."""
 
 import streamlit as st
 
@@ -14,10 +14,10 @@ OPENS = {
 
 
 def page():
-    st.title("Nine short lessons")
-    st.markdown("Each asks a question, lets you try it, and then tells what came out. A lesson takes five to ten minutes; "
-                "**Learn** in the menu leads back to it. Everything is on a "
-                "**simulated** subject and works without internet; nothing here is a finding about brains.")  # fmt: skip
+    st.session_state.pop("lesson open", None)  # one is back
+    st.header("Nine short lessons")
+    st.markdown("Each asks a question, lets you try it, and then tells what came out. A lesson takes five to ten minutes. "
+                "Everything is on a **simulated** subject and works without internet; nothing here is a finding about brains.")  # fmt: skip
     done = st.session_state.setdefault("lessons done", set())
     titles = [f"{k}. {lesson.title}" for k, lesson in enumerate(LESSONS, 1)]
     left, right = st.columns([1, 2], gap="large")
@@ -42,29 +42,51 @@ def one(number, lesson, done):
     guesses = st.session_state.setdefault("lesson guesses", {})  # a widget's own value is gone after another page
     guesses[number] = st.text_area(
         "What do you expect?", guesses.get(number, ""), key=f"guess {number}", height=80,
-        placeholder="Write a sentence before you look.", help="For yourself: kept until this browser tab is closed.",
+        placeholder="Write a sentence before you look; a guess will do.", help="For yourself: kept until this browser tab is closed.",
     )  # fmt: skip
     st.markdown(f"**Try it.** {lesson.do}")
-    if st.button(f"Open {OPENS[lesson.page]}", type="primary", icon=":material/arrow_forward:", key=f"open {number}"):
-        for name, value in lesson.state.items():
-            st.session_state[name] = value
-        if "run" in lesson.query:
-            st.session_state["run"] = lesson.query["run"]
-        st.switch_page(lesson.page, query_params=lesson.query)
-    with st.expander("What came out", expanded=number in done):
-        if guesses[number].strip():
-            st.markdown(f"*You expected:* {shared.plain(guesses[number])}")
-        st.markdown(lesson.reveal)
-        st.caption("Figures: simulated subject demo-1; docs/demo.md, docs/ablations.md, docs/lab.md.")
-    finished, onwards = st.columns(2)
-    if finished.button("Done", icon=":material/check:", key=f"done {number}", width="stretch"):
-        done.add(number)
-        st.rerun()
-    if number + 1 < len(LESSONS) and onwards.button(
+    opens(f"Open {OPENS[lesson.page]}", number, lesson, lesson.page, lesson.query, "primary")
+    if lesson.then:
+        st.markdown(lesson.then.do)
+        opens(f"Open {OPENS[lesson.then.page]}", number, lesson, lesson.then.page, lesson.then.query, "secondary")
+    reveal(number, lesson, guesses[number].strip(), done)
+    if number + 1 < len(LESSONS) and st.button(
         "Next lesson", icon=":material/navigate_next:", key=f"next {number}", width="stretch"
     ):
         st.query_params["lesson"] = str(number + 2)
         st.rerun()
+
+
+def opens(label, number, lesson, place, query, kind):
+    """A button that opens a page in the lesson's state; that page then leads back (app.py)."""
+    if st.button(label, type=kind, icon=":material/arrow_forward:", key=f"open {number} {place}"):
+        for name, value in lesson.state.items():
+            st.session_state[name] = value
+        if "run" in query:
+            st.session_state["run"] = query["run"]
+        st.session_state["lesson open"] = number + 1
+        st.switch_page(place, query_params=query)
+
+
+def reveal(number, lesson, guess, done):
+    """What came out, for those who have said what they expect."""
+    if number not in done:
+        pressed = st.button(
+            "Show what came out", icon=":material/visibility:", key=f"reveal {number}", width="stretch",
+            help="When you have written what you expect and have tried it.",
+        )  # fmt: skip
+        if pressed and guess:
+            done.add(number)
+            st.rerun()
+        if pressed:
+            st.info("First write above what you expect. One word is enough; nobody marks it.")
+        return
+    with st.container(border=True):
+        st.markdown("**What came out**")
+        if guess:
+            st.markdown(f"*You expected:* {shared.plain(guess)}")
+        st.markdown(lesson.reveal)
+        st.caption("Figures: simulated subject demo-1; docs/demo.md, docs/ablations.md, docs/lab.md.")
 
 
 shared.guard(page)

@@ -3,26 +3,29 @@
 import hashlib
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from factortopy import background
 from factortopy.backbones import UNTRAINED, list_backbones
-from factortopy.backbones.registry import ENTRIES, source_of
+from factortopy.backbones.lookup import NOT_SAID, source_of
 from factortopy.errors import InputError
-from pages import extraction, shared
+from pages import shared
 
-ROWS_HEIGHT = 420
+ROWS_HEIGHT = 350
 HERE, AWAY = "here", "to fetch"
 SAMPLES = (("drawn: face", "face", 20), ("drawn: landscape", "landscape", 42), ("drawn: street", "street", 55))
 A_ROW = 6  # layers beside each other
 
 
 def page():
-    entries = {entry.name: entry for entry in list_backbones()}
+    with st.spinner("Looking up the networks and which of their weights are here …"):
+        from pages import extraction
+
+        entries = {entry.name: entry for entry in list_backbones()}
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        entry = table(entries)
+        chosen = table(entries)
+        entry = by_name() or chosen
     with right:
         name, weights = facts(entry)
     if weights is not None or entry.available or name.endswith(UNTRAINED):
@@ -33,8 +36,36 @@ def page():
 # ---------------------------------------------------------------- which networks
 
 
+def by_name():
+    """A network of timm or OpenCLIP whose name is typed; None while nothing is typed or nothing is called that."""
+    typed = st.text_input(
+        "Or any other network by its name", key="typed network", placeholder="timm/vit_tiny_patch16_224 or open_clip/ViT-B-32:openai",
+        help="As timm's and OpenCLIP's own lists have it. It is looked up on this machine; nothing is fetched.",
+    ).strip()  # fmt: skip
+    if not typed:
+        return None
+    try:
+        with st.spinner(f"Looking up {shared.plain(typed)}; the first time its library is loaded …"):
+            entry = looked_up(typed)
+    except InputError as error:
+        st.error(shared.plain(error))
+        return None
+    st.caption(f"{shared.plain(entry.name)} is shown on the right. Click a row of the table to leave it.")
+    return entry
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def looked_up(name):
+    """The Entry of any network's name; its weights may arrive meanwhile."""
+    from factortopy.backbones.lookup import look_up
+
+    return look_up(name)
+
+
 def table(entries):
     """The registry, filtered; returns the chosen entry."""
+    import pandas as pd
+
     objectives, libraries, only_here = st.columns([2, 2, 1], vertical_alignment="bottom")
     kinds = sorted({kind_of(entry) for entry in entries.values()})
     kind = objectives.selectbox("Trained for", ["anything", *kinds], key="objective")
@@ -55,31 +86,25 @@ def table(entries):
             "Layers": [e.layers for e in shown],
             "Width": [e.width for e in shown],
             "Million parameters": [e.parameters / 1e6 for e in shown],
-            "Trained for": [e.objective for e in shown],
-            "Pictures": [e.training_data for e in shown],
-            "Input": [e.input_size for e in shown],
-            "Patch": [e.patch for e in shown],
-            "Library": [e.library for e in shown],
-            "Licence": [e.licence for e in shown],
+            "Trained for": [kind_of(e) for e in shown],
         }
     )
     chosen = st.dataframe(
-        rows, hide_index=True, width="stretch", height=ROWS_HEIGHT, on_select="rerun", selection_mode="single-row",
+        rows, hide_index=True, width="stretch", height=ROWS_HEIGHT, on_select=from_table, selection_mode="single-row",
         key=f"rows {kind} {library} {here}",
         column_config={
             "Million parameters": st.column_config.NumberColumn("Millions", format="%.1f", help="Parameters of the part that is used."),
-            "Trained for": st.column_config.TextColumn(width=210),
-            "Pictures": st.column_config.TextColumn(width=150),
-            "Input": st.column_config.NumberColumn(help="Side in pixels that pictures are squashed to."),
-            "Patch": st.column_config.NumberColumn(help="Pixels a side that a token of the first layer stands for."),
+            "Network": st.column_config.TextColumn(width=120), "Layers": st.column_config.NumberColumn(width=60),
             "Width": st.column_config.NumberColumn(help="Channels of the widest layer."),
         },
     ).selection.rows  # fmt: skip
-    st.caption(
-        "Click a row. Beside these, any timm network (timm/NAME) and any OpenCLIP model (open_clip/MODEL:TAG) can be trained on "
-        "by name, and a module of your own with factortopy.from_module: docs/networks.md."
-    )
+    st.caption("Click a row. Which one to choose, and a module of your own: docs/networks.md.")
     return shown[chosen[0]] if chosen else shown[0]
+
+
+def from_table():
+    """A click on a row: a name that was typed counts no longer."""
+    st.session_state["typed network"] = ""
 
 
 def kind_of(entry):
@@ -89,9 +114,13 @@ def kind_of(entry):
 
 def facts(entry):
     """One network: what it is, its weights; returns (name, weights) as ``load_backbone`` takes them."""
-    st.subheader(entry.name)
-    st.markdown(
+    st.subheader(shared.plain(entry.name))
+    said = (
         f"**Trained for** {shared.plain(entry.objective)}  \n**On** {shared.plain(entry.training_data)}  \n"
+        if entry.training_data != NOT_SAID else f"**Trained for** {entry.library} does not say; see the page of its weights  \n"
+    )  # fmt: skip
+    st.markdown(
+        f"{said}"
         f"**Layers** {entry.layers}, up to {entry.width:,} channels  \n"
         f"**Pictures** {entry.input_size} × {entry.input_size} pixels, patches of {entry.patch}  \n"
         f"**Parameters** {entry.parameters / 1e6:,.1f} million  \n**Licence** {shared.plain(entry.licence)}  \n"
@@ -114,6 +143,9 @@ def facts(entry):
 
 def fetch(entry):
     """Get the published weights, with progress."""
+    if source_of(entry) is None:
+        st.caption("No weights of it are published: name a file, or look at it with random weights.")
+        return
     key = f"fetch {entry.name}"
     task = background.find(key)
     if task is not None and task.active:
@@ -123,11 +155,12 @@ def fetch(entry):
         st.error(shared.plain(task.error))
     elif task is not None and task.state == "finished":
         background.forget(key)
+        looked_up.clear()
         st.rerun()
     if st.button(f"Fetch the weights of {entry.name}", icon=":material/download:", width="stretch",
                  help=f"From {entry.source}."):  # fmt: skip
         background.forget(key)
-        background.start(key, lambda task: source_of(ENTRIES[entry.name]).fetch(entry.name, task.report))
+        background.start(key, lambda task: source_of(entry).fetch(entry.name, task.report))
         st.rerun()
 
 

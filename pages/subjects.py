@@ -1,12 +1,23 @@
 """Choosing a subject: the demo ones, or a folder that is looked through on the spot."""
 
+import time
+
 import streamlit as st
 
+from factortopy import background
 from factortopy.errors import InputError
+from factortopy.records import duration
 from factortopy.subjects.findings import count
 from pages import shared
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
+AT_ONCE = 1.0  # seconds that a look may take before it says how far it is
+FRESH = {
+    True: 60,
+    False: 600,
+}  # seconds that findings are taken for true: those that stop a training may be mended any moment
+MOST = 16  # data sets whose findings are remembered
+_known = {}  # {(path, which subject): (when, Findings)}
 
 
 def choose(check=True):
@@ -34,6 +45,11 @@ def choose(check=True):
     return findings(subject, subject_id) if check and subject and subject not in DEMO else (subject, subject_id)
 
 
+def take(page, subject):
+    """Choose a subject for a page ("train" or "data"), in the callback of a button."""
+    st.session_state[f"{page} kind"] = subject
+
+
 def hand_over(subject, subject_id):
     """Open the Train page with this subject."""
     st.session_state.pop("train kind", None)
@@ -54,7 +70,8 @@ def _chosen(keys, check, page):
         "Folder", placeholder="path of a data set, such as data/subj01", help="A folder on this machine.", key=keys[1]
     ).strip()
     if not path:
-        st.caption("Paste the path of the folder on this machine; what is in it is shown here.")
+        if check:
+            st.caption("Paste the path of the folder on this machine; what is in it is shown here.")
         return None, None
     from factortopy.subjects.layouts import subjects_in
 
@@ -73,6 +90,8 @@ def _chosen(keys, check, page):
 def findings(path, subject_id):
     """What is in the folder, in a sentence with the details folded; (path, subject id) when it can be trained on."""
     found = checked(path, subject_id)
+    if found is None:
+        return None, None
     if found.sentence():
         st.caption(shared.plain(found.sentence()))
     for problem in found.problems:
@@ -129,8 +148,88 @@ def kinds_of_trials(path, subject_id):
     return 1 if demo_number(path) else len(find(path, subject_id)[0].trials)
 
 
-@st.cache_data(ttl=60, show_spinner="Looking through the folder …")
 def checked(path, subject_id):
-    from factortopy.subjects.check import check
+    """``Findings`` of a folder, those of the Data page where it has looked lately; None while it is looked through."""
+    when, found = _known.get((path, subject_id), (0, None))
+    if found is not None and time.monotonic() - when < FRESH[found.stops]:
+        return found
+    key = f"check {path} {subject_id}"
+    task = background.find(key)
+    if task is not None and not task.active:
+        stopped = task.state == "stopped"
+        if stopped and not st.button("Look through the folder", icon=":material/refresh:", key=f"again {key}"):
+            st.caption("Stopped before the folder was looked through.")
+            return None
+        background.forget(key)
+    task = look(key, path, subject_id)
+    if task.state == "failed":
+        st.error(shared.plain(task.error))
+    elif task.active:
+        waiting(key)
+    return task.result
 
-    return check(path, subject_id)
+
+def look(key, path, subject_id, pictures=False, thorough=False):
+    """The background.Task that looks through a data set, started where there is none; given a second to end at once.
+
+    Its result is a ``Preview``, or without ``pictures`` the ``Findings`` alone.
+    """
+    task = background.find(key)
+    if task is not None:
+        return task
+
+    def work(task):
+        from factortopy.subjects.check import check
+        from factortopy.subjects.preview import preview
+        from factortopy.subjects.progress import listening
+
+        def told(step):
+            task.step = step
+            return task.report(step.done, step.total)
+
+        def shown(found):
+            remember(path, subject_id, found.findings)
+            task.show(found)
+
+        with listening(told):
+            wanted = preview(path, subject_id, show=shown, thorough=thorough) if pictures else check(path, subject_id)
+        remember(path, subject_id, wanted.findings if pictures else wanted)
+        return wanted
+
+    task, end = background.start(key, work), time.monotonic() + AT_ONCE
+    while task.active and time.monotonic() < end:
+        time.sleep(0.03)
+    return task
+
+
+def remember(path, subject_id, findings):
+    """Keep what was found, so that no page looks through the folder again."""
+    _known.pop((path, subject_id), None)
+    _known[path, subject_id] = time.monotonic(), findings
+    while len(_known) > MOST:
+        del _known[next(iter(_known))]
+
+
+@st.fragment(run_every=0.7)
+def waiting(key):
+    """How far a look has come, how long this step will still take, and Stop; the whole page anew when there is more to show."""
+    task = background.find(key)
+    shown = st.session_state.setdefault(f"shown {key}", task is not None and task.partial is not None)
+    if task is None or not task.active or (task.partial is not None) != shown:
+        st.session_state.pop(f"shown {key}", None)
+        st.rerun()
+    step, left = task.step, ""
+    if step is None:
+        st.progress(
+            0.0,
+            text="Waiting for other work of this app to end" if task.state == "waiting" else "Starting",
+        )
+    else:
+        share = step.done / step.total if step.total else 0.0
+        if step.remaining is not None and step.remaining >= 2:
+            left = f" · about {duration(step.remaining)} left of this step"
+        far = f": {step.done:,} of {step.total:,}" if step.total > 1 else ""
+        words = step.words[:1].upper() + step.words[1:]
+        st.progress(min(share, 1.0), text=shared.plain(f"{words}{far}{left}"))
+    words = "Stopping" if task.stopping else "Stop"
+    st.button(words, key=f"stop {key}", icon=":material/stop:", on_click=task.stop, disabled=task.stopping)

@@ -7,13 +7,12 @@ import streamlit as st
 
 from factortopy import costs, jobs, slurm, sweeps
 from factortopy.backbones import list_backbones
-from factortopy.commands import duration
 from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
+from factortopy.records import duration
 from factortopy.runs import ACTIVE
 from factortopy.sweep_command import settings, summary, whole
-from factortopy.tokens import size_text
-from pages import shared
+from pages import cost, shared
 
 DEMO = ("demo-1", "demo-2", "demo-3")
 MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
@@ -29,9 +28,12 @@ EMPTY = (
 
 
 def page():
+    waiting = st.empty()
+    waiting.caption("Looking at subjects and networks …")
     jobs.wake()
     with st.sidebar:
         form()
+    waiting.empty()
     watch()
 
 
@@ -50,13 +52,13 @@ def form():
         with st.expander("More settings"):
             name = st.text_input("Name (optional)", help="What the runs' names begin with.").strip()
             axes |= more()
-        engine, options = where()
+            engine, options = where()
         if not axes.get("subject") or not axes.get("backbone"):
             st.caption("Choose at least one subject and one network.")
             planned = []
         else:
             planned = sweeps.settings_of(axes)
-            st.caption(cost(planned, axes))
+            st.caption(price(planned, axes))
     except InputError as error:
         st.error(shared.plain(error))
         return
@@ -145,22 +147,17 @@ def where():
     return "slurm", slurm.options(words)
 
 
-def cost(planned, axes):
+def price(planned, axes):
     """How many runs, how much time and disk."""
     many = [(name, len(values)) for name, values in axes.items() if len(values) > 1]
     words = {"subject": "subjects", "subject_id": "subjects", "backbone": "networks", "seed": "seeds", "model": "models",
              "recipe": "recipes", "topology": "ways of topology"}  # fmt: skip
     product = " × ".join(f"{count} {words.get(name, name)}" for name, count in many)
-    found = costs.estimate(planned)
-    told = f"**{len(planned)} run{'s' * (len(planned) != 1)}**" + (f": {product}" if product else "")
-    if found["extractions"] < found["runs"]:
-        told += f"; features are extracted for {found['extractions']} of them, the others read those"
-    told += ".  \n"
-    if found["seconds"] is not None:
-        told += f"About {duration(found['seconds'])} in all on two cores without a GPU"
-        return told + f", and {size_text(found['bytes'])} of disk. What is on disk already is not computed again."
-    disk = f"About {size_text(found['bytes'])} of disk. " if found["bytes"] is not None else ""
-    return told + disk + "How long it takes depends on the subject's size; the first run tells."
+    extractions = costs.extractions(planned)
+    words = f"**{len(planned)} run{'s' * (len(planned) != 1)}**" + (f": {product}" if product else "")
+    if extractions < len(planned):
+        words += f"; features are extracted for {extractions} of them, the others read those"
+    return f"{words}.  \n{cost.of_runs(planned)}"
 
 
 # ---------------------------------------------------------------- what is training

@@ -1,15 +1,20 @@
 """Taking a run away, and bringing one's own maps and runs in: the foot of the page Explore."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from factortopy import background
-from factortopy.errors import InputError
+from factortopy.errors import InputError, Stopped
+from factortopy.records import duration
 from pages import shared
 
 FORMS = {
     "png": "print pictures (flat maps, the surface in six views)", "svg": "drawings (SVG)", "html": "the viewer as one page",
     "gif": "a turning film", "gifti": "GIFTI, for other programs", "run": "the run as one file, to open elsewhere",
 }  # fmt: skip
+# How long a form takes beside the others; five maps of most runs are drawn.
+EFFORT = {"png": 5 * 11, "svg": 6, "html": 1, "gif": 30, "gifti": 1, "run": 0.3}
 
 
 def panel(run, encoder):
@@ -31,10 +36,10 @@ def out(run):
     key = f"export {run.name} {sorted(chosen)}"
     task = background.find(key)
     if task is None or task.state in ("stopped", "failed"):
-        if task is not None and task.error:
-            st.error(shared.plain(task.error))
+        if task is not None:
+            st.error(shared.plain(task.error)) if task.error else st.caption("Stopped; nothing was kept.")
         if st.button("Make the files", disabled=not chosen, width="stretch", key="make files"):
-            background.start(key, lambda task: packed(run, chosen), "Export")
+            background.start(key, lambda task: packed(run, chosen, task), "Export")
             st.rerun()
     elif task.active:
         waiting(key)
@@ -43,19 +48,45 @@ def out(run):
         st.download_button("Save them (zip)", task.result, f"{word}{run.name}.zip", "application/zip", width="stretch")
 
 
-def packed(run, what):
-    """The bytes of a zip with everything asked for."""
+def packed(run, what, task):
+    """The bytes of a zip with everything asked for; ``task`` is told of each file."""
     from factortopy.view.export import export_run
 
-    return shared.zipped(lambda folder: export_run(run, folder, what))
+    done, total = 0, max(1, sum(EFFORT[one] for one in what))
+
+    def say(path):
+        nonlocal done
+        done = min(total, done + effort(path.name))
+        task.step = path.name
+        if not task.report(done, total):
+            raise Stopped("export: stopped")
+
+    task.report(0, total)
+    return shared.zipped(lambda folder: export_run(run, folder, what, say=say))
+
+
+def effort(name):
+    """About how long a file took to make, as ``EFFORT`` counts: six drawn views of a surface are the measure of the rest."""
+    kinds = {"surface": 10, "turning": 30, "flat": 1, "viewer": 1, "hemi": 0.1}
+    return next((much for kind, much in kinds.items() if name.startswith(kind)), 0.3)
 
 
 @st.fragment(run_every=0.7)
 def waiting(key):
+    """Progress, remaining time and Stop while the files are made."""
     task = background.find(key)
     if task is None or not task.active:
         st.rerun()
-    st.progress(0.0, text="Drawing; a film and print pictures take half a minute each")
+    if task.state == "waiting":
+        words = "Waiting for other work to end"
+    elif task.stopping:
+        words = "Stopping once this file is done"
+    else:
+        left = f", about {duration(task.remaining)} left" if task.remaining else ""
+        words = (f"{shared.plain(task.step)} is done" if task.step else "Drawing the first file") + left
+    st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=words)
+    if st.button("Stop", key="stop files", icon=":material/stop:", width="stretch", disabled=task.stopping):
+        task.stop()
 
 
 def overlay(density):
@@ -90,6 +121,12 @@ def overlays(density):
             maps, notices, error = [], [], str(wrong)
         known = st.session_state["overlay maps"] = key, (maps, list(dict.fromkeys(notices)), error)
     return known[1]
+
+
+def titled(maps, simulated):
+    """The visitor's maps; the view's badge speaks of the run, so beside a simulated one their titles speak of themselves."""
+    words = " · from your file: the badge is about the run, not about this map" if simulated else ""
+    return [replace(one, title=one.title + words) for one in maps] if words else maps
 
 
 def bring():

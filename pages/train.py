@@ -1,7 +1,5 @@
 """Train: make a new encoder, watch its map form."""
 
-import shutil
-
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -9,11 +7,9 @@ import streamlit as st
 from factortopy import jobs
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
-from factortopy.home import home
-from factortopy.records import duration, score_text
+from factortopy.records import DEFAULTS, duration, score_text
 from factortopy.runs import ACTIVE, find_run, list_runs
-from factortopy.tokens import disk_size, size_text
-from pages import shared, subjects
+from pages import cost, shared, subjects
 
 HEIGHT = 520
 STAGES = {
@@ -35,10 +31,11 @@ MODEL_NAMES = {
 
 def page():
     jobs.wake()
+    waiting = st.empty()
+    waiting.caption("Looking at subjects and networks …")
     with st.sidebar:
         form()
-        st.page_link("pages/sweep.py", label="Many at once: a sweep", icon=":material/grid_view:")
-        st.page_link("pages/fine_tune.py", label="Fine-tune a network first", icon=":material/tune:")
+    waiting.empty()
     watch()
 
 
@@ -48,20 +45,24 @@ def page():
 def form():
     """Subject × network × recipe."""
     st.subheader("Train an encoder")
+    st.page_link("pages/sweep.py", label="Or many at once: a sweep", icon=":material/grid_view:")
+    st.page_link("pages/fine_tune.py", label="Or fine-tune a network first", icon=":material/tune:")
     subject, subject_id = subjects.choose()
     backbone, weights = choose_network()
-    model = st.selectbox(
+    above = st.container()
+    more = st.expander("More settings")
+    model = more.selectbox(
         "Model", list(MODEL_NAMES), format_func=MODEL_NAMES.get, help="Baselines of the papers: scores to compare "
         "with. They learn no layer and no place for a point of the cortex, so there is no layer map.",
     )  # fmt: skip
     factorized, steps_matter = model == "factorized", model != "ridge"
-    recipe = st.selectbox(
+    recipe = above.selectbox(
         "Recipe", RECIPES, disabled=not steps_matter,
         help="**fast**: channel weights are solved exactly at each step, so that 180 steps are enough. "
         "**paper**: the published recipe, up to 60,000 steps; an hour or more for the demo subject, many for a real one, without a GPU. "
         "A pooled ridge is solved at once and has none.",
     )  # fmt: skip
-    with st.expander("More settings"):
+    with more:
         density = None
         if subject and not subject.startswith("demo"):
             density = st.selectbox(
@@ -99,7 +100,6 @@ def form():
             "Places a point looks at", 1, 9, 1, disabled=not factorized or "space" not in select,
             help="With more than one, what is seen there is averaged.",
         )  # fmt: skip
-    cost(subject, backbone, recipe, model, int(pictures), int(steps), int(pca))
     settings = {
         "subject": subject, "subject_id": subject_id, "density": density, "trials": trials, "backbone": backbone, "weights": weights,
         "seed": int(seed), "pictures": int(pictures) or None, "model": model, "pca": None if model == "ridge" else int(pca) or None,
@@ -108,6 +108,8 @@ def form():
         settings |= {"recipe": recipe, "steps": int(steps) or None}
     if factorized:
         settings |= {"select": select, "topology": topology, "space_samples": int(space_samples)}
+    if subject and backbone:
+        st.caption(cost.of_runs([DEFAULTS | settings]))
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):
@@ -159,31 +161,6 @@ def choose_network():
     return typed, weights or None
 
 
-def cost(subject, backbone, recipe, model, pictures, steps, pca):
-    """What it will take, before it starts; from what was measured on two cores without a GPU (docs/benchmarks.md)."""
-    if subject and subject.startswith("demo") and backbone and backbone.startswith("demo"):
-        n = min(pictures or 3000, 3000)
-        fitting = 0.6 * (steps or 180) / 180 if recipe == "fast" else 0.0012 * (steps or 60_000)
-        fitting = {"factorized": fitting, "ridge": 1.0}.get(model, 2 * fitting)
-        minutes = 0.9 * n / 3000 + fitting
-        st.caption(
-            f"About {max(1, round(minutes))} min at most on two cores without a GPU, and {0.6 * n / 3000:.2f} GB of disk for the "
-            "network's tokens. They are kept, so a second training on the same pictures is quicker."
-        )
-    elif subject and backbone:
-        from factortopy.backbones import UNTRAINED, list_backbones
-
-        entry = next((e for e in list_backbones() if e.name == backbone.removesuffix(UNTRAINED)), None)
-        layers, width = (entry.layers, entry.width) if entry else (12, 768)
-        n = pictures or (3000 if subject.startswith("demo") else 10_000)
-        size = size_text(disk_size(layers, width, n, pca or None))
-        st.caption(
-            f"Tokens of every layer are kept on disk: {size} at most for {n:,} pictures"
-            f"{'' if entry else ' and a network of the size of ViT-B'}; {size_text(shutil.disk_usage(home()).free)} are free. How long "
-            "they take here: Networks, “Show its layers”."
-        )
-
-
 # ---------------------------------------------------------------- what is training
 
 
@@ -228,6 +205,8 @@ def one_run(name):
     progress = run.progress() or {}
     before = st.session_state.get(f"status {name}")
     st.session_state[f"status {name}"] = status
+    if before == "queued" and status == "running":
+        st.rerun()  # the list above says so, too
     if before in ACTIVE and status == "finished":
         st.toast(f"{name} is finished; it is in Explore now.")
     headline(run, status, reason, progress)
@@ -360,7 +339,8 @@ def curve(run):
         height=HEIGHT - 120, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "tickformat": ".2f"},
         yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".2f"}, legend={"orientation": "h", "y": 1.12},
     )  # fmt: skip
-    st.plotly_chart(figure, width="stretch", config={"displayModeBar": False}, key=f"curve-{run.name}")
+    simulated = bool(run.info.get("simulated")) or str(run.settings["subject"]).startswith("demo")
+    shared.chart(figure, f"curve {run.name}", simulated)
 
 
 def table(runs):

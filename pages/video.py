@@ -106,9 +106,7 @@ def told(encoder, responses, times, frames):
     columns = st.columns(4)
     for k, i in enumerate(pick):
         columns[k % 4].image(frames[i], caption=f"{times[i]:.1f} s", width="stretch")
-    st.plotly_chart(
-        courses(encoder, responses, times), width="stretch", config={"displayModeBar": False}, key="courses"
-    )
+    shared.chart(courses(encoder, responses, times), "courses", encoder.simulated)
     st.caption(
         "The network sees one picture at a time: it knows nothing of motion, and shuffled pictures would give the same responses."
         + (" Simulated subject." if encoder.simulated else "")

@@ -9,7 +9,7 @@ from factortopy.errors import InputError
 from factortopy.folders import files_in
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
-from pages import shared, video
+from pages import pictures_channels, shared, video
 
 HEIGHT = 640
 SAMPLES = (
@@ -67,7 +67,7 @@ def page():
         details(encoder, pictures, response, first, second)
     ranking(encoder, gallery, mine)
     if encoder.has_selectors:
-        channels(encoder, pictures[first], first)
+        pictures_channels.panel(run, encoder, pictures[first], first)
 
 
 def own_pictures(encoder):
@@ -77,13 +77,18 @@ def own_pictures(encoder):
         help=f"PNG, JPEG, WebP, or a zip of them, up to {MOST}. They stay on this machine and are forgotten when the page is "
         "closed.",
     )  # fmt: skip
-    with st.popover("Or a folder on this machine", icon=":material/folder_open:", width="stretch"):
+    left, right = st.columns(2, gap="small")
+    with left.popover("A folder", icon=":material/folder_open:", width="stretch", help="Of pictures on this machine."):
         folder = st.text_input(
             "Folder with pictures",
             placeholder="path of a folder",
             key="folder",
             help="All PNG, JPEG and WebP files in it.",
         ).strip()
+    with right.popover(
+        "A sample", icon=":material/photo_library:", width="stretch", help="For who has no picture at hand."
+    ):
+        thumbnails(samples())
     mine = read(uploads or [], folder)
     if mine:
         say_what_it_knows(encoder)
@@ -97,7 +102,6 @@ def offered(mine, gallery):
         st.session_state["newest"] = newest
         if newest:
             st.session_state["shown"] = newest
-    thumbnails(samples())
     own = {}
     if gallery is not None:
         own = {f"{TEST} {int(i)}": p for i, p in zip(gallery.image, gallery.pictures, strict=True)}
@@ -106,13 +110,12 @@ def offered(mine, gallery):
 
 def thumbnails(pictures):
     """Samples to click, for those who have no picture at hand."""
-    with st.popover("No picture at hand? Take a sample", icon=":material/photo_library:", width="stretch"):
-        columns = st.columns(4)
-        for k, (name, pixels) in enumerate(pictures.items()):
-            with columns[k % 4]:
-                st.image(square(pixels), width="stretch")
-                if st.button(name.split(": ")[-1], key=f"pick-{name}", width="stretch"):
-                    st.session_state["shown"] = name
+    columns = st.columns(4)
+    for k, (name, pixels) in enumerate(pictures.items()):
+        with columns[k % 4]:
+            st.image(pictures_channels.square(pixels), width="stretch")
+            if st.button(name.split(": ")[-1], key=f"pick-{name}", width="stretch"):
+                st.session_state["shown"] = name
 
 
 def sources(uploads, folder):
@@ -154,13 +157,6 @@ def read(uploads, folder):
     return out
 
 
-def square(pixels):
-    """The middle square, so that a row of thumbnails does not jump."""
-    side = min(pixels.shape[:2])
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    return pixels[top : top + side, left : left + side]
-
-
 def say_what_it_knows(encoder):
     if encoder.backbone_name.startswith("demo-"):
         st.caption(
@@ -173,9 +169,10 @@ def choose(names):
     """Which picture is shown, and which one it is compared with (None: with nothing)."""
     if st.session_state.get("shown") not in names:
         st.session_state["shown"] = next((n for n in names if n.startswith(TEST)), names[0])
-    first = st.selectbox("Picture", names, key="shown", help="The brain answers this picture.")
+    left, right = st.columns(2, gap="small")
+    first = left.selectbox("Picture", names, key="shown", help="The brain answers this picture.")
     nothing = "nothing"
-    second = st.selectbox(
+    second = right.selectbox(
         "Compared with", [nothing, *(name for name in names if name != first)], key=f"second-{first}",
         help="Adds the map of the difference: first minus second.",
     )  # fmt: skip
@@ -248,15 +245,19 @@ def maps_for(encoder, gallery, responses, first, second):
 def details(encoder, pictures, response, first, second):
     """Beside the brain: the pictures, the clicked vertex, bars by area."""
     shown = [name for name in (first, second) if name]
-    for column, name in zip(st.columns(2), shown, strict=False):
+    columns = st.columns(2)
+    for column, name in zip(columns, shown, strict=False):
         column.image(pictures[name], caption=shared.plain(name), width="stretch")
     index = shared.vertex_at(encoder, shared.chosen_vertex())
-    if index is None:
-        st.caption("Click the brain to read one place's response. 0 is its mean over pictures, 1 a standard deviation.")
-    else:
-        st.markdown(f"**{shared.plain(shared.where(encoder, index))}**")
-        for name, values in response.items():
-            st.markdown(f"{shared.plain(name)}: **{values[index]:+.2f}**")
+    with st.container() if second else columns[1]:
+        if index is None:
+            st.caption(
+                "Click the brain to read one place's response. 0 is its mean over pictures, 1 a standard deviation."
+            )
+        else:
+            st.markdown(f"**{shared.plain(shared.where(encoder, index))}**")
+            for name, values in response.items():
+                st.markdown(f"{shared.plain(name)}: **{values[index]:+.2f}**")
     shared.chart(area_bars(encoder, response), "areas", encoder.simulated)
     if encoder.simulated:
         st.caption("Responses of a simulated subject, in standard deviations.")
@@ -291,38 +292,8 @@ def ranking(encoder, gallery, mine):
         ]
     found.sort(key=lambda row: -row[0])
     for column, (value, name, pixels) in zip(st.columns(8), found, strict=False):
-        column.image(square(pixels), width="stretch")
+        column.image(pictures_channels.square(pixels), width="stretch")
         column.caption(f"**{value:+.2f}** {shared.plain(name)}")
-
-
-def channels(encoder, pixels, name):
-    """The picture as the channels of an area or of the clicked place see it."""
-    st.subheader("What their channels see in it")
-    areas = [area for area, mask in encoder.rois.items() if mask.any()]
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
-    places = (["the clicked place"] if index is not None else []) + areas
-    chosen = st.multiselect("Of", places, places[:4], key="channels of", max_selections=8,
-                            help="An area's channels in three colours: like colours are read alike. A single place's in grey: bright "
-                            "where the picture drives it.")  # fmt: skip
-    columns = st.columns(8)
-    columns[0].image(square(pixels), caption=shared.plain(name), width="stretch")
-    for column, place in zip(columns[1:], chosen, strict=False):
-        rows = np.array([index]) if place == "the clicked place" else np.flatnonzero(encoder.rois[place])
-        try:
-            column.image(channel_picture(encoder, pixels, rows), caption=shared.plain(place), width="stretch")
-        except InputError as error:
-            column.error(shared.plain(error))
-
-
-@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
-def channel_picture(encoder, pixels, rows):
-    """``analysis.channel_image`` enlarged for the eye, (224, 224, 3) uint8."""
-    from PIL import Image
-
-    from factortopy.analysis import channel_image
-
-    seen = np.round(channel_image(encoder, pixels, rows) * 255).astype(np.uint8)
-    return np.asarray(Image.fromarray(seen).convert("RGB").resize((224, 224), Image.Resampling.NEAREST))
 
 
 def area_bars(encoder, response):
@@ -337,9 +308,10 @@ def area_bars(encoder, response):
         ]
     )  # fmt: skip
     figure.update_layout(
-        height=60 + 26 * max(4, len(areas)), margin={"l": 0, "r": 0, "t": 24, "b": 0}, barmode="group",
-        yaxis={"autorange": "reversed"}, xaxis={"zeroline": True, "title": "mean response by area"},
-        showlegend=len(response) > 1, legend={"orientation": "h", "y": 1.08},
+        meta={"columns": {"y": "area"}},
+        height=60 + 26 * max(4, len(areas)), margin={"l": 0, "r": 0, "t": 24 + 18 * (len(response) - 1), "b": 0},
+        yaxis={"autorange": "reversed"}, xaxis={"zeroline": True, "title": "mean response by area"}, barmode="group",
+        showlegend=len(response) > 1, legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "xanchor": "left"},
     )  # fmt: skip
     return figure
 

@@ -103,7 +103,7 @@ def test_explore_a_vertex(app, page):
     encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
     rows = full_index(encoder.hemi, encoder.vertex)[encoder.rois["FFA"]]
     click_vertex(page, view, int(rows[len(rows) // 2]))
-    page.get_by_text("Pictures that drive it most").wait_for()
+    page.get_by_text("What drives it").wait_for()
     picked = int(view.get_attribute("data-vertex"))
     assert picked in set(rows.tolist())
     assert f"vertex={picked}" in page.url  # the link restores the view
@@ -111,7 +111,7 @@ def test_explore_a_vertex(app, page):
     no_traceback(page)
     page.goto(page.url)
     brain(page)
-    page.get_by_text("Pictures that drive it most").wait_for()
+    page.get_by_text("What drives it").wait_for()
     page.get_by_role("button", name="Scale").first.click()
     shot(page, "scale")
 

@@ -1,5 +1,6 @@
 """The Data page: a demo subject, an Algonauts folder with what is wrong in it, a path that leads nowhere."""
 
+import threading
 import time
 from functools import partial
 
@@ -26,12 +27,108 @@ def until_there(at, seconds=120):
     return at
 
 
+def until_done(at, seconds=120):
+    """Until the order of the pictures has been tested, too."""
+    end = time.monotonic() + seconds
+    while not any(one.label == "Look again" for one in at.button):
+        assert time.monotonic() < end and not at.exception
+        time.sleep(0.3)
+        at.run()
+    return at
+
+
+def button(at, label):
+    return next(one for one in at.button if one.label == label)
+
+
 def test_first_sight_says_what_to_do(data):
-    assert not data.exception and "What is in my folder?" in words(data)
+    said = words(data)
+    assert not data.exception and "What is in my folder?" in said
+    assert all(name in said for name in ("Algonauts 2023", "NSD", "a plain folder", "dataset.json"))
+    assert "An example" in said and "simulated" in said  # a brain at once, nothing is rendered for it
+    at = button(data, "Get the data").click().run()
+    said = words(at)
+    assert not at.exception and "nsd_expdesign.mat" in said and "training_fmri" in said and "trials.tsv" in said
+    assert "](" not in said.replace("](http", "")  # links between pages lead nowhere here
+
+
+@pytest.fixture
+def slow(tmp_path, monkeypatch):
+    """A folder whose pictures are looked at only when the event is set."""
+    from folder_fixture import make_folder
+
+    from factortopy.subjects import picture_files
+    from pages import subjects
+
+    go_on, real = threading.Event(), picture_files.looks_whole
+    monkeypatch.setattr(picture_files, "looks_whole", lambda path: go_on.wait(60) and real(path))
+    monkeypatch.setattr(subjects, "AT_ONCE", 0.1)
+    yield make_folder(tmp_path, trials=60), go_on
+    go_on.set()
+
+
+def run_until(at, there, seconds=60):
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end and not at.exception, (far(at), words(at))
+        time.sleep(0.1)
+        at.run()
+
+
+def far(at):
+    """What the progress bar says."""
+    return "".join(bar.proto.text for bar in at.get("progress")).replace("\\", "")
+
+
+def test_a_long_look_says_how_far_and_can_be_stopped(data, slow):
+    folder, go_on = slow
+    at = data.text_input[0].set_value(str(folder)).run()
+    run_until(at, lambda: "Looking at the ends of the picture files: 0 of 60" in far(at))
+    at = button(at, "Stop").click().run()
+    go_on.set()
+    run_until(at, lambda: at.info)
+    assert "Stopped" in at.info[0].value
+    at = until_there(button(at, "Look again").click().run())
+    assert not at.error and "What was found" in words(at)
+
+
+def test_train_says_how_far_and_can_be_stopped_too(slow):
+    folder, go_on = slow
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    at.query_params["subject"] = str(folder)
+    at = at.switch_page("pages/train.py").run()
+    run_until(at, lambda: "0 of 60" in far(at))
+    at = button(at, "Stop").click().run()
+    go_on.set()
+    run_until(at, lambda: "Stopped before" in words(at))
+    at = button(at, "Look through the folder").click().run()
+    run_until(at, lambda: "60 trials" in words(at))
+    assert not at.error
+
+
+def test_every_picture_is_looked_at_when_asked(data, tmp_path):
+    from folder_fixture import make_folder, write
+
+    def looked(at):
+        return " ".join(at.table[0].value["found"]).replace("\\", "")
+
+    folder = make_folder(tmp_path, trials=60)
+    at = until_done(data.text_input[0].set_value(str(folder)).run())
+    assert not at.error and "24 of 60 pictures decoded" in looked(at)
+    at = until_done(button(at, "Look at every picture").click().run())
+    assert not at.error and "all 60 pictures decoded" in looked(at)
+    path = folder / "images/picture-001.png"  # none of the 24, but the first pictures are shown
+    good = path.read_bytes()
+    write(path, good[:-60] + bytes(30) + good[-30:])
+    at = until_done(button(at, "Look again").click().run())
+    assert "picture-001.png': expected a whole picture" in " ".join(e.value for e in at.error).replace("\\", "")
+    assert "24 of 60" in looked(at)  # what was found stays
 
 
 def test_a_demo_subject_is_shown(data):
-    at = until_there(data.selectbox[0].set_value("demo-1").run())
+    at = button(data, "Demo subject").click().run()
+    assert at.selectbox[0].value == "demo-1"
+    at = until_done(at)
     assert not at.exception and not at.error
     said = words(at)
     assert "What was found" in said and "local contrast" in said and "picture 1" in said
@@ -39,7 +136,10 @@ def test_a_demo_subject_is_shown(data):
     areas = at.dataframe[0].value
     assert {"V1", "FFA"} <= set(areas["area"]) and (areas["vertices"] > 0).all()
     assert at.query_params["subject"] in ("demo-1", ["demo-1"])
-    at.button[-1].click().run()
+    outlines = next(box for box in at.selectbox if box.label == "Outlines")
+    assert outlines.value == "main areas" and outlines.options[-1] == "None"
+    assert not outlines.set_value("none").run().exception
+    button(at, "Train an encoder on it").click().run()
     assert (
         not at.exception
         and at.sidebar.selectbox[0].value == "demo-1"
@@ -57,7 +157,13 @@ def test_a_folder_is_handed_to_train(tmp_path, monkeypatch):
     assert not at.exception and at.text_input[0].value == str(folder)
     said = words(at)
     assert "picture\\-000\\.png" in said and "What was found" in said
-    next(button for button in at.button if "Train" in button.label).click().run()
+    from factortopy.subjects import check
+
+    def never(*_, **__):
+        raise AssertionError("the folder is looked through a second time")
+
+    monkeypatch.setattr(check, "look_through", never)  # Train takes over what was found
+    button(at, "Train an encoder on it").click().run()
     assert not at.exception and not at.error
     assert at.sidebar.text_input[0].value == str(folder) and not at.sidebar.button[0].disabled
     assert "60 trials" in words(at).replace("\\", "")

@@ -76,9 +76,6 @@ def small(home, tmp_path, monkeypatch):
     work = tmp_path / "work"
     work.mkdir()
     (work / "assets").symlink_to(ROOT / "assets")
-    from PIL import Image
-
-    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(work / "holiday.jpg")
     monkeypatch.chdir(work)
     return work
 

@@ -18,23 +18,44 @@ def page():
 def test_nine_lessons_one_after_the_other(page):
     assert len(LESSONS) == 9
     for number, lesson in enumerate(LESSONS):
-        assert not page.exception and lesson.question in words(page) and lesson.reveal in words(page)
+        assert not page.exception and lesson.question in words(page) and lesson.reveal not in words(page)
+        page.button(key=f"reveal {number}").click().run()  # nothing was answered
+        assert lesson.reveal not in words(page) and "First write above" in words(page)
+        page.text_area(key=f"guess {number}").set_value("The last layer.").run()
+        assert lesson.reveal not in words(page)
+        page.button(key=f"reveal {number}").click().run()
+        assert lesson.reveal in words(page) and r"You expected:* The last layer\." in words(page)
         if number < 8:
-            page.button(key=f"done {number}").click().run()
             page.button(key=f"next {number}").click().run()
     assert page.query_params["lesson"] in ("9", ["9"])
 
 
-@pytest.mark.parametrize("number", range(9))
-def test_what_a_lesson_opens_is_there(number):
-    lesson = LESSONS[number]
-    asked = lesson.query.get("runs", lesson.query.get("run", "")).split(",")
-    assert set(asked) <= RUNS and (ROOT / lesson.page).is_file()
+OPENED = [
+    (number, place, query) for number, lesson in enumerate(LESSONS)
+    for place, query in [(lesson.page, lesson.query)] + ([(lesson.then.page, lesson.then.query)] if lesson.then else [])
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "place", "query"), OPENED)
+def test_what_a_lesson_opens_is_there(number, place, query):
+    asked = query.get("runs", query.get("run", "")).split(",")
+    assert set(asked) <= RUNS and (ROOT / place).is_file()
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
-    for key, value in lesson.query.items():
+    for key, value in query.items():
         at.query_params[key] = value
-    at.switch_page(lesson.page).run()
+    at.switch_page(place).run()
     assert not at.exception and not at.error and not at.warning
+
+
+def test_a_page_that_a_lesson_opened_leads_back(page):
+    page.session_state["lesson open"] = 5
+    page.run()
+    assert "lesson open" not in page.session_state  # one is on Learn
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    at.session_state["lesson open"] = 5
+    at.run()
+    (back,) = [link.proto for link in at.get("page_link") if link.proto.label == "Back to lesson 5"]
+    assert back.page == "learn" and back.query_string == "lesson=5"
 
 
 def test_an_address_opens_its_lesson():
@@ -47,6 +68,7 @@ def test_an_address_opens_its_lesson():
 def test_one_comes_back_to_the_lesson_and_to_what_one_expected(page):
     page.button(key="next 0").click().run()
     page.text_area(key="guess 1").set_value("The *left* side.").run()
+    page.button(key="reveal 1").click().run()
     page.switch_page("pages/explore.py").run()
     page.switch_page("pages/learn.py").run()
     assert LESSONS[1].question in words(page) and page.text_area(key="guess 1").value == "The *left* side."

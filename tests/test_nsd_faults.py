@@ -401,7 +401,7 @@ def test_21_the_log_disagrees_with_the_design(root):
     words[4] = str(int(words[4]) % 73000 + 1)
     lines[1 + 12 + 4] = "\t".join(words)
     write(path, "\n".join(lines).encode())
-    stops(root, LOG.format("subj01"), "in session 2, trial 5, as nsd_expdesign.mat has it", "1 trials")
+    stops(root, LOG.format("subj01"), "in session 2, trial 5, as nsd_expdesign.mat has it", "so in 1 of this session")
     write(path, "\n".join(lines[:20]).encode())
     stops(root, "expected 12 trials of session 2, found 7")
     write(path, b"a,b\n1,2\n")

@@ -13,11 +13,12 @@ import pytest
 from test_comparison import L, N, made
 
 import factortopy
+from factortopy import analysis
 from factortopy.__main__ import main
 from factortopy.errors import InputError
 from factortopy.files import read_json, write_json
 from factortopy.home import assets_dir
-from factortopy.report import channels, mapping, scoring, studies
+from factortopy.report import channels, mapping, plan, scoring
 from factortopy.report.document import Document, as_csv
 from factortopy.report.entries import Entry, entries
 from factortopy.report.flatmap import Flat
@@ -50,7 +51,9 @@ def quick(tmp_path_factory):
 def test_quick_report_is_one_page_that_loads_nothing(quick):
     out, page, seconds = quick
     assert seconds < 60
-    assert "<script" not in page and "http" not in re.sub(r"data:image/(png|webp);base64,[A-Za-z0-9+/=]+", "", page)
+    text = re.sub(r"data:image/(png|webp);base64,[A-Za-z0-9+/=]+", "", page)
+    assert "<script" not in page and not re.search(r"https?:|url\(|@import", text)
+    assert "default-src 'none'" in page.split("</head>")[0]
     for link in links(page):
         assert link.startswith(("data:image/png;base64,", "data:image/webp;base64,", "#", "figures/")), link
         if link.startswith("figures/"):
@@ -95,6 +98,50 @@ def test_quick_report_has_the_runs_own_numbers(quick):
     assert "demo-vit 0.68" in page
 
 
+def test_a_single_vertex_has_its_grey_picture(quick):
+    """The numbers behind the figure are those of the analysis, for the vertex that is told."""
+    out, page, _ = quick
+    rows = rows_of(out / "figures" / "channel-vertices-demo-vit-simulated.csv")
+    areas = list(dict.fromkeys(row["area"] for row in rows))
+    assert areas[:5] == ["V1", "V2", "V3", "OPA", "EBA"] and len({row["picture"] for row in rows}) == 3
+    found = entries([Run(DEMO[0])])[0]
+    encoder, gallery = found.encoder, found.gallery
+    last = [row for row in rows if row["area"] == "EBA" and row["picture"] == rows[-1]["picture"]]
+    side = int(last[0]["hemisphere"] == "right")
+    vertex = int(np.flatnonzero((encoder.hemi == side) & (encoder.vertex == int(last[0]["vertex"])))[0])
+    assert (
+        encoder.rois["EBA"][vertex]
+        and encoder.scores["score"][vertex] == encoder.scores["score"][encoder.rois["EBA"]].max()
+    )
+    picture = gallery.pictures[list(gallery.image).index(int(last[0]["picture"]))]
+    expected = analysis.channel_image(encoder, picture, vertex)
+    assert expected.ndim == 2 and len(last) == expected.size
+    got = [expected[int(row["row"]) - 1, int(row["column"]) - 1] for row in last]
+    np.testing.assert_allclose([float(row["value"]) for row in last], got, atol=1e-4)
+    assert "Test pictures as single vertices see them: demo-vit" in page
+
+
+def test_slope_and_selectors_by_area_are_told(quick):
+    out, page, _ = quick
+    rows = rows_of(out / "figures" / "areas-read-simulated.csv")
+    kept = {row["roi"]: row for row in read_json(DEMO[0] / "run.json")["scores"]}
+    (row,) = [row for row in rows if row["network"] == "demo-vit" and row["roi"] == "V1"]
+    assert float(row["confidence"]) == pytest.approx(kept["V1"]["confidence"], abs=1e-4)
+    assert float(row["mean layer"]) == pytest.approx(kept["V1"]["layer"], abs=1e-3)
+    points = rows_of(out / "figures" / "hierarchy-simulated-areas.csv")
+    assert {p["roi"] for p in points} == {
+        "V1",
+        "V2",
+        "V3",
+        "OPA",
+        "EBA",
+    } and "levels of the areas: V1 0, V2 0.33" in page
+    assert [h for h in re.findall(r'<h3 class="why">([^<]*)', page)] == [
+        "Not asked for", "Needs other runs", "Needs NSD or the papers&#x27; networks"
+    ]  # fmt: skip
+    assert len(rows_of(out / "figures" / "not-shown-simulated.csv")) >= 12
+
+
 def test_maps_are_gifti_of_the_whole_mesh(quick):
     import nibabel
 
@@ -130,7 +177,7 @@ def tiny(tmp_path_factory):
 
 @pytest.mark.slow
 def test_report_with_new_fits_and_again_without_fitting(tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(studies, "AMOUNTS", (30, 40, 300))
+    monkeypatch.setattr(plan, "AMOUNTS", (30, 40, 300))
     assert main(["report", str(tiny.path), "--out", str(tmp_path)]) == 0
     made_runs = {p.name for p in (tmp_path / "runs").iterdir()}
     assert len(made_runs) == 2 + 9 + 4 + 2 + 3 and all(
@@ -138,7 +185,7 @@ def test_report_with_new_fits_and_again_without_fitting(tiny, tmp_path, monkeypa
     )
     tables = {p.stem.removesuffix("-simulated"): rows_of(p) for p in (tmp_path / "figures").glob("*.csv")}
     assert [row["pictures"] for row in tables["data"]] == ["30", "40", "60"]
-    assert [row["model"] for row in tables["ablation"]] == list(studies.ABLATIONS)
+    assert [row["model"] for row in tables["ablation"]] == list(plan.ABLATIONS)
     assert [row["decay step"] for row in tables["decay"]] == ["1", "5", "10", "20", "30"]
     assert {"R² 1", "R² 2", "R² 3", "weight 3"} <= set(tables["single-layers"][0])
     assert [(row["seed"], row["other seed"]) for row in tables["seeds-table"]] == [("0", "1"), ("0", "2"), ("1", "2")]
@@ -146,7 +193,10 @@ def test_report_with_new_fits_and_again_without_fitting(tiny, tmp_path, monkeypa
     capsys.readouterr()
     assert main(["report", str(tiny.path), "--out", str(tmp_path)]) == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("run.json")} == times
-    assert "finished already" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        f"{len(made_runs)} of {len(made_runs)} new fits are kept from before" in said and "finished already" not in said
+    )
 
 
 def test_fewer_pictures_are_scored_on_all_test_pictures(tiny, tmp_path):

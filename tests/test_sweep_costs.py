@@ -1,10 +1,14 @@
 """What a sweep will cost: formulas against the measurements that they were fitted to, and the table of benchmarks/scale.py."""
 
+import numpy as np
 import pytest
+from folder_fixture import make_folder
 
 from benchmarks import scale
-from factortopy import costs, sweeps
-from factortopy.backbones import list_backbones
+from factortopy import costs, pace, sweeps
+from factortopy.backbones import list_backbones, load_backbone
+from factortopy.features import extract
+from factortopy.home import home
 
 
 def test_formulas_are_the_measured_problem():
@@ -32,9 +36,64 @@ def test_demo_estimate_is_near_what_was_measured():
     assert found["runs"] == 2 and found["extractions"] == 1
     assert 120 < found["seconds"] < 180  # 50 s, and twice 35 to 50 (docs/benchmarks.md)
     assert found["bytes"] == pytest.approx(0.6e9, rel=0.1)
-    for unknown in ({"subject": ["/data/nsd"]}, {"backbone": ["timm/x"]}, {"recipe": ["paper"]}):
-        axes = {"subject": ["demo-1"], "backbone": ["demo-vit"], **unknown}
-        assert costs.estimate(sweeps.settings_of(axes))["seconds"] is None
+    assert "2 min (on two cores, no GPU) and 0.6 GB of disk" in costs.told(found)
+
+
+def price(**axes):
+    return costs.estimate(sweeps.settings_of({"subject": ["demo-1"], "backbone": ["demo-vit"]} | axes))
+
+
+def test_what_is_not_known_is_not_told():
+    found = price(subject=["/data/nsd"])
+    assert found["seconds"] is None and found["bytes"] is None and "before the subject" in costs.told(found)
+    found = price(backbone=["clip-l"], recipe=["paper"])  # the published recipe was measured on the demo alone
+    assert found["seconds"] is None and found["bytes"] > 3e9 and "was not measured" in costs.told(found)
+    assert price(backbone=["timm/x"])["like"] and "like ViT-B" in costs.told(price(backbone=["timm/x"]))
+    assert 4000 < price(recipe=["paper"])["seconds"] < 7000  # 60,000 steps; docs/ablations.md: 4,000 in 364 s
+    assert price(model=["classtoken"])["seconds"] < price()["seconds"] < price(model=["gnetvit"])["seconds"]
+
+
+def test_a_folder_is_as_large_as_its_files_say(tmp_path):
+    folder = make_folder(tmp_path)  # 24 trials of 40 vertices a hemisphere
+    size = costs.sizes_of(str(folder))
+    assert (size.trials, size.vertices) == (24, 80) and size.pictures <= 24
+    found = price(subject=[str(folder)])
+    assert 20 < found["seconds"] < 60 and found["bytes"] < 20e6
+
+
+class Shown:
+    device = None
+
+    def __init__(self, name):
+        self.name = name
+
+
+def test_extractions_leave_their_pace_and_estimates_take_it():
+    assert "unknown until the first batch" in costs.extraction_told("demo-vit", 3000) and not price()["here"]
+    pace.keep(Shown("demo-vit"), 31, 9.0)  # too few
+    pace.keep(Shown("demo-vit"), 3000, 0.5)  # too short
+    assert pace.known() == {}
+    pace.keep(Shown("demo-vit untrained"), 300, 3000.0)
+    told = costs.extraction_told("demo-vit", 300)
+    assert told.startswith("about 50 min at 0.1 pictures a second, as measured here on 20")
+    assert price()["here"] and price()["seconds"] == pytest.approx(30_000, rel=0.02)
+    assert "at this machine's pace" in costs.told(price())
+    rate, whose = costs.measured("mae-b")  # judged by what was measured
+    net = costs.network_of("mae-b").operations / costs.network_of("demo-vit").operations
+    assert whose == "demo-vit" and rate == pytest.approx(0.1 / net)
+    pace.keep(Shown("demo-vit"), 32, 1.0, probe=True)  # an extraction tells more
+    assert pace.known()["demo-vit"]["pictures_per_second"] == 0.1
+    pace.keep(Shown("timm/x"), 4, 1.0, probe=True)
+    assert costs.measured("timm/x") == (4.0, "timm/x") and costs.measured("timm/y") == (None, "")
+    (home() / "pace.json").write_text('{"demo-vit": {"pictures_per_second": "many"}, "mae-b": 3')
+    assert pace.known() == {} and "unknown" in costs.extraction_told("mae-b", 10)
+
+
+def test_a_real_extraction_leaves_its_pace(monkeypatch):
+    monkeypatch.setattr(pace, "SHORTEST", 0.0)
+    backbone = load_backbone("demo-vit")
+    extract(backbone, np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8))
+    assert 0 < pace.known()["demo-vit"]["pictures_per_second"] < 1e5 and pace.known()["demo-vit"]["device"] == "cpu"
 
 
 def test_span_waits_for_the_wave_and_uses_everybody():

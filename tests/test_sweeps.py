@@ -381,7 +381,9 @@ def test_no_wait_status_cancel_and_plan(tmp_path, capsys):
         return code, capsys.readouterr().out
 
     code, told = say(*DEMO[1:], "--seeds", "0,1", "--plan")
-    assert code == 0 and told.splitlines()[-1] == "2 runs" and not list(runs_dir().iterdir())
+    last = told.splitlines()[-1]
+    assert code == 0 and not list(runs_dir().iterdir())
+    assert last.startswith("2 runs") and " of disk" in last and "two cores" in last
     code, told = say(*DEMO[1:], "--seeds", "0,1", "--out", tmp_path / "s", "--no-wait")
     assert code == 0 and "2 runs" in told and len(jobs.queued_names()) == 2
     code, told = say(tmp_path / "s", "--status", "--csv", tmp_path / "t.csv")

@@ -39,6 +39,26 @@ def test_the_viewer_as_one_page(explore):
         assert "simulated" in page and archive.getinfo(page).file_size < 3_000_000
 
 
+def test_making_files_tells_how_far_it_is_and_stops(explore):
+    from factortopy import background
+
+    explore.multiselect(key="forms").set_value(["svg"]).run()
+    explore.button(key="make files").click().run()
+    task = background.find(f"export {SHIPPED} ['svg']")
+    end, seen = time.monotonic() + 60, set()
+    while task.done < 2:
+        assert time.monotonic() < end and task.active
+        seen.add(task.done)
+        time.sleep(0.02)
+    assert task.total == 6 and task.remaining > 0 and task.step.endswith(".svg")
+    explore.run()
+    explore.button(key="stop files").click().run()
+    task.wait(30)
+    explore.run()
+    assert task.state == "stopped" and task.result is None
+    assert "nothing was kept" in words(explore) and explore.button(key="make files")
+
+
 def test_an_own_map_is_laid_over(explore):
     data = io.BytesIO()
     np.save(data, np.linspace(0, 1, 10242, dtype=np.float32))

@@ -272,3 +272,56 @@ def test_a_map_is_switched_by_painting_alone(page, view):
     )
     assert drawn == 0
     assert page.errors == [] and "Traceback" not in page.app.log()
+
+
+# ---------------------------------------------------------------- small views among many
+
+
+def test_a_small_view_waits_until_it_is_seen_and_says_so_readably(page):
+    below = page.locator(".st-key-below").get_by_test_id("brain-view")
+    below.wait_for(state="attached")
+    told = below.evaluate(
+        """root => {
+            const hidden = name => getComputedStyle(root.querySelector(name)).visibility === "hidden"
+                || getComputedStyle(root.querySelector(name)).display === "none";
+            const notice = root.querySelector(".notice"), box = notice.getBoundingClientRect(), stage = root.getBoundingClientRect();
+            return {
+                painted: root.dataset.painted, waiting: root.classList.contains("waiting"), notice: notice.textContent,
+                covered: [".legends", ".unfold", ".views", ".flatviews", ".tools"].filter(name => !hidden(name)),
+                inside: box.left >= stage.left && box.right <= stage.right, heading: root.querySelector(".title").textContent,
+            };
+        }"""
+    )
+    assert told == {
+        "painted": "0", "waiting": True, "notice": "Loading the brain surface", "covered": [], "inside": True, "heading": "A name",
+    }  # fmt: skip
+    below.scroll_into_view_if_needed()
+    view = brain(page, "below")
+    assert not view.evaluate("root => root.classList.contains('waiting')")
+    title = view.locator(".title")
+    assert title.inner_text() == "A name" and title.get_attribute("title").startswith("Planted eight · planted")
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+
+
+def test_names_of_a_small_view_stand_apart_and_on_their_regions(page):
+    view = brain(page, "middle")
+    names = view.evaluate(
+        """root => [...root.querySelectorAll(".labels span")].filter(one => one.style.visibility === "visible")
+            .map(one => { const { x, y, width, height } = one.getBoundingClientRect(); return [x, y, width, height]; })"""
+    )
+    assert len(names) > 3
+    for k, (x, y, w, h) in enumerate(names):
+        for u, v, a, b in names[:k]:
+            assert x >= u + a or u >= x + w or y >= v + b - 1 or v >= y + h - 1
+    moved = view.evaluate(
+        """root => {
+            const v = root.ftv.view, all = v.labels.spans.filter(one => one.at), poses = v.poses();
+            return all.map(({ anchor, kind, at }) => {
+                const p = poses.find(one => one.panel.kind === kind);
+                const places = [anchor.flat, anchor.surface].filter(row => row >= 0)
+                    .map(row => root.ftv.project(row).find(place => place.kind === kind));
+                return p.panel.w < 340 ? Math.min(...places.map(place => Math.abs(place.y - at.y - at.h / 2))) : 0;
+            });
+        }"""
+    )
+    assert max(moved) < 1

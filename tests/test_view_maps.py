@@ -74,6 +74,33 @@ def test_layer_weight_map_has_one_scale_for_all_layers():
     assert maps[1].title.startswith("Weight of layer 2 of 2")
 
 
+def test_confidence_and_weights_can_share_a_scale():
+    sel = selectors([[1, 0], [0.5, 0.5], [0.75, 0.25], [1, 0]])
+    made = view.confidence_map(sel, HEMI, VERTEX, high=0.5, painted=[True, True, True, False])
+    assert made.value[ROWS].tolist() == [254, 0, round(254 * 2 * sel.layer_confidence[2]), UNPAINTED]
+    assert made.words["high"] == 0.5 and view.confidence_map(sel, HEMI, VERTEX).words["high"] == 1.0
+    assert view.layer_weight_map(sel, 1, HEMI, VERTEX, high=0.5).value[ROWS].tolist() == [0, 254, 127, 0]
+
+
+def test_polar_angle_and_eccentricity_of_planted_places():
+    space = [[1, 0], [0, -1], [-0.6, 0.8], [np.nan, 0]]  # right; up (y is down); left and down
+    sel = selectors(np.ones((4, 2)) / 2, [0, 0.5, 1, 0], space)
+    angle = view.polar_angle_map(sel, HEMI, VERTEX)
+    degrees = np.array([0, 90, 180 + np.degrees(np.arctan2(0.8, 0.6))])
+    np.testing.assert_allclose(angle.value[ROWS[:3]] / 254 * 360, degrees, atol=0.8)
+    assert angle.legend["shape"] == "wheel" and angle.fade == "ground"
+    far = view.eccentricity_map(sel, HEMI, VERTEX, image_degrees=8)
+    np.testing.assert_allclose(far.value[ROWS[:3]] / 254 * 4, [4, 4, 4], atol=0.02)
+    assert far.words["unit"] == "°" and view.eccentricity_map(sel, HEMI, VERTEX).words["high"] == 1.0
+    for made in (angle, far):
+        assert made.alpha[ROWS[:3]].tolist() == [255, 128, 0] and made.value[ROWS[3]] == UNPAINTED
+
+
+def test_a_wrong_argument_is_refused_as_before():
+    with pytest.raises(TypeError):
+        view.layer_map(selectors(np.ones((4, 2)) / 2), HEMI, VERTEX, densty="10k")
+
+
 def test_space_map_fades_with_scale_and_speaks_in_degrees():
     space = [[-1, -1], [1, 1], [0, 0.5], [np.nan, 0]]
     made = view.space_map(selectors(np.ones((4, 2)) / 2, [0, 1, 0.5, 0], space), HEMI, VERTEX, image_degrees=8.4)
@@ -217,7 +244,7 @@ def test_pack_and_unpack():
 
 def test_the_script_holds_every_module_once():
     text = bundle.script()
-    names = {path.name for path in geometry.ASSETS.glob("*.js")}
+    names = {path.name for path in geometry.ASSETS.glob("*.js")} - {"save.js"}  # which is a component of its own
     assert names == set(re.findall(r'^modules\["([\w.]+)"\] = ', text, re.MULTILINE)) and len(names) > 10
     assert re.findall(r"^(?:import|export)\b.*", text, re.MULTILINE) == ['export default modules["brain.js"].default;']
 

@@ -41,3 +41,15 @@ with middle:
     view.brain_view(made[0], rois=rois, key="middle", group="three", height=300, controls="compact", report=())
 with right:
     view.brain_view(made[:2], rois=rois, key="right", height=300, swipe="three", layout="surface", report=())
+st.container(height=2400, border=False)
+view.brain_view(
+    made[0],
+    rois=rois,
+    key="below",
+    group="three",
+    height=220,
+    controls="compact",
+    layout="flat",
+    report=(),
+    heading="A name",
+)

@@ -1,12 +1,67 @@
-"""The mean of several subjects' encoders on vertices that they share."""
+"""Several subjects on one surface: encoders brought to the vertices that they share, and their mean."""
 
 import copy
+from functools import reduce
 
 import numpy as np
 
 from factortopy.analysis.comparison import same_vertices
+from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
+from factortopy.surfaces import full_index
+
+
+def without_channels(encoder, rows=None):
+    """The encoder's maps, scores and ROIs alone, at some of its vertices (``rows``, None all): no channels, no predictions.
+
+    Takes little memory, so that many can stand side by side.
+    """
+    rows = slice(None) if rows is None else rows
+    factor = None
+    if encoder.has_selectors:
+        whole = encoder.selectors()
+        kept = {key: np.array(getattr(whole, key)[rows]) for key in ("space", "layer", "scale")}
+        factor = Selectors(**kept, channel=np.zeros((len(kept["scale"]), 0), np.float32))
+    hemi, vertex, ceiling = encoder.hemi[rows], encoder.vertex[rows], encoder.noise_ceiling
+    out = Encoder(
+        factor, None, np.zeros(len(vertex), np.float32), hemi, vertex, encoder.layer_names, encoder.grid, encoder.density,
+        encoder.info, {name: np.asarray(mask, bool)[rows] for name, mask in encoder.rois.items()},
+        None if ceiling is None else np.asarray(ceiling)[rows],
+    )  # fmt: skip
+    out.has_selectors = encoder.has_selectors
+    out.scores = {name: values[rows] for name, values in encoder.scores.items()}
+    return out
+
+
+def on_shared_vertices(encoders):
+    """Encoders {name: Encoder} of subjects whose vertices differ, ``without_channels`` and at the vertices that all have.
+
+    Raises
+    ------
+    InputError
+        Another density of the surface, or no vertex that all have.
+    """
+    if not encoders:
+        raise InputError("comparison: expected at least one fitted encoder, found none; train one first")
+    densities = {encoder.density: name for name, encoder in encoders.items()}
+    if len(densities) > 1:
+        found = ", ".join(f"{density} ({name})" for density, name in densities.items())
+        raise InputError(
+            f"comparison: expected one density of the surface, found {found}; compare those of one density"
+        )
+    rows = {name: full_index(e.hemi, e.vertex, e.density) for name, e in encoders.items()}
+    shared = reduce(np.intersect1d, rows.values())
+    if not len(shared):
+        raise InputError(
+            f"comparison: expected subjects that share vertices, found none that all of {', '.join(encoders)} have; "
+            "leave one out"
+        )
+    if all(np.array_equal(own, shared) for own in rows.values()):
+        return dict(encoders)
+    kept = {name: np.flatnonzero(np.isin(own, shared)) for name, own in rows.items()}
+    kept = {name: own[np.argsort(rows[name][own], kind="stable")] for name, own in kept.items()}
+    return {name: without_channels(encoder, kept[name]) for name, encoder in encoders.items()}
 
 
 def average(encoders):

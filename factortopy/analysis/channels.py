@@ -100,6 +100,31 @@ def cluster_areas(labels, rois):
     return rows
 
 
+def cluster_overlap(labels, cluster, rois):
+    """What one cluster and each area have in common.
+
+    Parameters
+    ----------
+    labels : (N,) int, −1 outside; cluster : int, from 0; rois : {name: (N,) bool}
+
+    Returns
+    -------
+    list of dict
+        roi, vertices (of the cluster in it), of_cluster (their share of the cluster), of_area (their share of the area's
+        clustered vertices); areas without any left out, the largest share of the cluster first. Areas that overlap both
+        count.
+    """
+    labels = np.asarray(labels)
+    mask, clustered, rows = labels == cluster, labels >= 0, []
+    for name, area in rois.items():
+        both = int((mask & area).sum())
+        if both:
+            rows.append(
+                {"roi": name, "vertices": both, "of_cluster": both / int(mask.sum()), "of_area": both / int((area & clustered).sum())}
+            )  # fmt: skip
+    return sorted(rows, key=lambda row: -row["of_cluster"])
+
+
 def hemispheres_alike(encoder):
     """Do both hemispheres read like channels (paper, 4.5)?
 

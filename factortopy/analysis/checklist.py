@@ -9,12 +9,25 @@ from factortopy.analysis.hierarchy import LEVELS
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be tested here"
 SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large
-NSD = "needs NSD and these networks"
+NOT_ASKED, RUNS, PAPERS, SUBJECT = (
+    "Not asked for", "Needs other runs", "Needs NSD or the papers' networks", "Cannot be had from this subject"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is missing to test a finding: ``why`` one of NOT_ASKED, RUNS, PAPERS, SUBJECT; ``told`` in words."""
+
+    why: str
+    told: str
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, where it is from, the figures that test it, the rule, the verdict and the numbers it rests on."""
+    """A claim, where it is from, the figures that test it, the rule, the verdict and the numbers it rests on.
+
+    ``why``: where it cannot be tested, which kind of thing is missing (``Missing.why``); else "".
+    """
 
     claim: str
     source: str
@@ -22,6 +35,7 @@ class Finding:
     rule: str
     verdict: str
     told: str
+    why: str = ""
 
 
 def checklist(seen):
@@ -34,7 +48,8 @@ def checklist(seen):
         ``scores_by_roi``); distance (rows of ``distance_to_best``); slopes (rows: network, slope, slope from, slope to);
         scale {name: (early, late)}; contralateral {name: share}; hemispheres, diversity {name: rows}; ablation (rows),
         topology {"smooth", "score": (with, without)}, seeds {"layer_r"}, decay, data (rows), single {"equal", "chance", "r"}, tuning (rows
-        of ``lost``, r), accuracy (rows of ``score_against``), steps {words: (early, late)}.
+        of ``lost``, r), accuracy (rows of ``score_against``), steps {words: (early, late)}; unfitted {study: Missing} says why one of new
+    fits is not there, "not asked for" by default.
 
     Returns
     -------
@@ -44,9 +59,9 @@ def checklist(seen):
 
 
 def _finding(claim, source, figures, rule, outcome):
-    """``outcome``: (True or False, words), or words alone where it cannot be told."""
-    if isinstance(outcome, str):
-        return Finding(claim, source, figures, rule, OPEN, outcome)
+    """``outcome``: (True or False, words), or Missing where it cannot be told."""
+    if isinstance(outcome, Missing):
+        return Finding(claim, source, figures, rule, OPEN, outcome.told, outcome.why)
     held, told = outcome
     told = re.sub(r"(^|[ (])-(?=\d)", "\\1−", told)
     return Finding(claim, source, figures, rule, HOLDS if held else FAILS, told)
@@ -57,13 +72,32 @@ def _trained(seen, names):
     return [name for name in names if networks.get(name, {}).get("trained", True)]
 
 
-NOT_FITTED = "needs the new fits; run the report without --quick"
+NOT_FITTED = Missing(NOT_ASKED, "needs new fits")
+
+
+def _unfitted(seen, study):
+    """Why a study of new fits is not here."""
+    return seen.get("unfitted", {}).get(study, NOT_FITTED)
+
+
+def _without_slope(seen):
+    """What is missing where no trained network has a slope."""
+    if seen.get("slopes") or not _trained(seen, seen.get("networks", {})):
+        return Missing(RUNS, "needs a trained network")
+    return Missing(SUBJECT, "needs two of V1, V2, V3, OPA, EBA and a network of two layers")
+
+
+def _of_subject(seen, words):
+    """The subject lacks something, unless no trained network is here to begin with."""
+    if not _trained(seen, seen.get("networks", {})):
+        return Missing(RUNS, "needs a trained network")
+    return Missing(SUBJECT, words)
 
 
 def factors_matter(seen):
     rows = {row["model"]: row for row in seen.get("ablation") or ()}
     parts = [name for name in ("without layer", "without space", "without scale") if name in rows]
-    outcome = NOT_FITTED
+    outcome = _unfitted(seen, "ablation")
     if parts:
         told = (f"{n} {rows[n]['difference']:+.3f}, {1 - rows[n]['better']:.0%} of the vertices worse" for n in parts)
         outcome = all(rows[n]["difference"] < 0 and rows[n]["better"] < 0.5 for n in parts), "; ".join(told)
@@ -77,7 +111,7 @@ def factors_matter(seen):
 
 
 def topology_helps(seen):
-    both, outcome = seen.get("topology"), NOT_FITTED
+    both, outcome = seen.get("topology"), _unfitted(seen, "topology")
     if both:
         (a, b), (x, y) = both["smooth"], both["score"]
         outcome = a > b and x > y - 0.01, f"neighbours on one layer {a:.0%} and {b:.0%}; mean R² {x:.3f} and {y:.3f}"
@@ -92,7 +126,7 @@ def topology_helps(seen):
 
 def hierarchy_aligns(seen):
     rows = [row for row in seen.get("slopes") or () if row["network"] in _trained(seen, [row["network"]])]
-    outcome = "no trained network here has a slope (a hierarchy needs V1, V2, V3, OPA or EBA, and two layers)"
+    outcome = _without_slope(seen)
     if rows:
         up = [row for row in rows if row["slope from"] > 0]
         outcome = (
@@ -110,7 +144,7 @@ def hierarchy_aligns(seen):
 
 def objective_matters(seen):
     rows = [row for row in seen.get("slopes") or () if row["network"] in _trained(seen, [row["network"]])]
-    outcome = "needs two or more trained networks with a slope"
+    outcome = Missing(RUNS, "needs two or more trained networks with a slope") if rows else _without_slope(seen)
     if len(rows) > 1:
         low, high = min(rows, key=lambda r: r["slope"]), max(rows, key=lambda r: r["slope"])
         outcome = (
@@ -130,7 +164,7 @@ def training_helps(seen):
     row = (seen.get("scores") or [{}])[-1]
     names = [n for n in seen.get("networks", {}) if n in row]
     yes, no = _trained(seen, names), [n for n in names if n not in _trained(seen, names)]
-    outcome = "needs an untrained network beside a trained one"
+    outcome = Missing(RUNS, "needs an untrained network beside a trained one")
     if yes and no:
         worst, best = min(yes, key=lambda n: row[n]), max(no, key=lambda n: row[n])
         outcome = row[worst] > row[best], f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}"
@@ -146,7 +180,9 @@ def training_helps(seen):
 def objectives_lead_somewhere(seen):
     rows = [row for row in seen.get("distance") or () if row["roi"] != "all"]
     names = [n for n in seen.get("networks", {}) if rows and n in rows[0]]
-    outcome = "needs two or more networks and areas"
+    outcome = Missing(RUNS, "needs two or more networks")
+    if not rows and len(seen.get("networks", {})) > 1:
+        outcome = Missing(SUBJECT, "needs areas")
     if len(names) > 1 and rows:
         first = {row["roi"]: min(names, key=lambda n: np.nan_to_num(row[n], nan=np.inf)) for row in rows}
         count = {n: sum(v == n for v in first.values()) for n in names}
@@ -167,7 +203,7 @@ def scale_rises(seen):
     known = {
         n: pair for n, pair in (seen.get("scale") or {}).items() if n in _trained(seen, [n]) and np.isfinite(sum(pair))
     }
-    outcome = "needs areas of two levels of the hierarchy and a trained network"
+    outcome = _of_subject(seen, "needs areas of two levels of the hierarchy")
     if known:
         outcome = (
             all(b > a for a, b in known.values()),
@@ -184,7 +220,7 @@ def scale_rises(seen):
 
 def space_is_retinotopic(seen):
     known = {n: v for n, v in (seen.get("contralateral") or {}).items() if n in _trained(seen, [n]) and np.isfinite(v)}
-    outcome = "needs both hemispheres and vertices that read local tokens"
+    outcome = _of_subject(seen, "needs both hemispheres and vertices that read local tokens")
     if known:
         outcome = all(v > 0.75 for v in known.values()), ", ".join(f"{n} {v:.0%}" for n, v in known.items())
     return _finding(
@@ -198,7 +234,7 @@ def space_is_retinotopic(seen):
 
 def hemispheres_share_channels(seen):
     known = {n: rows for n, rows in (seen.get("hemispheres") or {}).items() if rows and n in _trained(seen, [n])}
-    outcome = "needs areas with vertices in both hemispheres"
+    outcome = _of_subject(seen, "needs areas with vertices in both hemispheres")
     if known:
         share = {n: float(np.mean([r["same"] > r["other"] for r in rows])) for n, rows in known.items()}
         outcome = all(v > 0.5 for v in share.values()), ", ".join(f"{n} {v:.0%} of the areas" for n, v in share.items())
@@ -220,7 +256,7 @@ def diversity_rises(seen):
         if len({level for level, _ in pairs}) > 2 and name in _trained(seen, [name]):
             level, value = (rankdata(column) for column in zip(*pairs, strict=True))
             told[name] = float(np.corrcoef(level, value)[0, 1]) if np.ptp(value) else 0.0
-    outcome = "needs areas of three levels of the hierarchy"
+    outcome = _of_subject(seen, "needs areas of three levels of the hierarchy")
     if told:
         outcome = all(r > 0 for r in told.values()), ", ".join(f"{n} {r:+.2f}" for n, r in told.items())
     return _finding(
@@ -233,7 +269,7 @@ def diversity_rises(seen):
 
 
 def weights_find_layers(seen):
-    told, outcome = seen.get("single"), NOT_FITTED
+    told, outcome = seen.get("single"), _unfitted(seen, "single")
     if told:
         outcome = (
             bool(told["equal"] > told["chance"] and told["r"] > 0.3),
@@ -249,7 +285,7 @@ def weights_find_layers(seen):
 
 
 def seeds_agree(seen):
-    told, outcome = seen.get("seeds"), NOT_FITTED
+    told, outcome = seen.get("seeds"), _unfitted(seen, "seeds")
     if told:
         outcome = told["layer_r"] > 0.8, f"r {told['layer_r']:.2f}, same layer or the next {told['layer_near']:.0%}"
     return _finding(
@@ -262,7 +298,7 @@ def seeds_agree(seen):
 
 
 def regulariser_prevents_collapse(seen):
-    rows, outcome = seen.get("decay"), NOT_FITTED
+    rows, outcome = seen.get("decay"), _unfitted(seen, "decay")
     if rows:
         shortest, others = rows[0], rows[1:]
         fell = shortest["collapsed"] and not all(row["collapsed"] for row in others)
@@ -278,7 +314,7 @@ def regulariser_prevents_collapse(seen):
 
 
 def data_scales(seen):
-    rows, outcome = seen.get("data"), NOT_FITTED
+    rows, outcome = seen.get("data"), _unfitted(seen, "data")
     if rows:
         values = [row["score"] for row in rows]
         outcome = (
@@ -301,14 +337,14 @@ def slope_scales(seen):
         if match and match[2] in SIZES:
             families.setdefault(match[1], []).append((SIZES.index(match[2]), row))
     families = {name: [row for _, row in sorted(f, key=lambda p: p[0])] for name, f in families.items() if len(f) > 1}
-    outcome = f"no two sizes of one family are here (clip-s to clip-xl, sam-b to sam-h, …): {NSD}"
+    outcome = Missing(PAPERS, "needs CLIP in two sizes or more (clip-s to clip-xl)")
     if families:
         told = "; ".join(" ".join(f"{r['network']} {r['slope']:.2f}" for r in rows) for rows in families.values())
         up = {name: bool(np.all(np.diff([r["slope"] for r in rows]) > 0)) for name, rows in families.items()}
         if "clip" in up:
             outcome = up["clip"], told
         else:
-            outcome = f"no two sizes of CLIP are here: {told}"
+            outcome = Missing(PAPERS, f"needs CLIP in two sizes or more; {told}")
     return _finding(
         "CLIP's hierarchy grows with capacity and data; other objectives scale otherwise",
         "abstract, Table 2, Figs. 17–22",
@@ -322,7 +358,7 @@ def clip_leads(seen):
     row = (seen.get("distance") or [{}])[-1]
     names = [n for n in seen.get("networks", {}) if n in row]
     clip, others = [n for n in names if n.startswith("clip")], [n for n in names if not n.startswith("clip")]
-    outcome = f"CLIP and networks of other objectives are not both here: {NSD}"
+    outcome = Missing(PAPERS, "needs CLIP beside networks of other objectives")
     if clip and others:
         best = min(names, key=lambda n: row[n])
         outcome = best in clip, f"{best} is nearest, {row[best]:.3f}"
@@ -338,7 +374,7 @@ def clip_leads(seen):
 def tuning_forgets(seen):
     rows, r = seen.get("tuning") or ((), float("nan"))
     known = [row for row in rows if np.isfinite(row["slope"]) and np.isfinite(row["share lost"])]
-    outcome = f"needs three networks or more, each before and after fine-tuning; found {len(known)}"
+    outcome = Missing(RUNS, f"needs three networks or more, each before and after fine-tuning; found {len(known)}")
     if np.isfinite(r):
         told = "; ".join(f"{row['network']} slope {row['slope']:.2f}, {row['share lost']:+.0%} lost" for row in known)
         outcome = bool(r < 0), f"rank correlation {r:+.2f}; {told}"
@@ -354,7 +390,9 @@ def tuning_forgets(seen):
 def score_follows_accuracy(seen):
     rows = {row["roi"]: row for row in seen.get("accuracy") or () if np.isfinite(row["r"])}
     known = [name for name in LEVELS if name in rows]
-    outcome = "needs the accuracy of three networks or more (fine-tuned here, or report --accuracy), V1 and EBA"
+    outcome = Missing(
+        RUNS, "needs the accuracy of three networks or more (fine-tuned here, or report --accuracy), V1 and EBA"
+    )
     if "V1" in known and "EBA" in known:
         outcome = (
             bool(rows["EBA"]["r"] > rows["V1"]["r"]),
@@ -371,7 +409,7 @@ def score_follows_accuracy(seen):
 
 def diffusion_steps(seen):
     known = seen.get("steps")
-    outcome = "needs sd-1.5 at several time steps, or one of its layers over time (sd-1.5:decoder-6)"
+    outcome = Missing(PAPERS, "needs sd-1.5 at several time steps, or one of its layers over time (sd-1.5:decoder-6)")
     if known:
         outcome = (
             any(a != b for a, b in known.values()),

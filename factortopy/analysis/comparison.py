@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from factortopy.analysis.finite import correlation, mean
+from factortopy.analysis.measures import MEASURES, R2
 from factortopy.errors import InputError
+
+STAYS = 0.03  # of the depth: a smaller shift of an area's mean layer is not told as one
 
 
 def same_vertices(encoders):
@@ -31,39 +34,42 @@ def same_vertices(encoders):
     return first
 
 
-def _scores(encoders):
+def _scores(encoders, measure=R2):
+    """{name: (N,)} of a measure; InputError for other vertices, or an encoder without scores."""
     same_vertices(encoders)
     missing = [name for name, encoder in encoders.items() if "score" not in encoder.scores]
     if missing:
         raise InputError(f"comparison: expected a scored encoder, found {missing[0]} without scores; score it first")
-    return {name: np.asarray(encoder.scores["score"], dtype=float) for name, encoder in encoders.items()}
+    return {name: MEASURES[measure].of(encoder) for name, encoder in encoders.items()}
 
 
-def scores_by_roi(encoders, rois=None):
+def scores_by_roi(encoders, rois=None, measure=R2):
     """Mean brain score of each encoder by ROI (paper, Table 13).
 
     Parameters
     ----------
     encoders : {name: Encoder}, scored, of the same vertices
     rois : {name: (N,) bool}, optional; those of the first encoder when None
+    measure : str, of ``measures.MEASURES``
 
     Returns
     -------
     list of dict
-        One row a ROI and one for all vertices: roi, vertices, ceiling, then a column an encoder. NaN where nothing is
-        known.
+        One row a ROI and one for all vertices: roi, vertices, ceiling (the most that noise allows of this measure), then a
+        column an encoder. NaN where nothing is known.
     """
-    scores = _scores(encoders)
+    scores, best = _scores(encoders, measure), MEASURES[measure].best
     first = next(iter(encoders.values()))
+    ceiling = best(np.asarray(first.noise_ceiling, float)) if best and first.noise_ceiling is not None else None
     rows = []
     for roi, mask in _areas(first, rois).items():
-        row = {"roi": roi, "vertices": int(mask.sum()), "ceiling": mean(first.noise_ceiling, mask)}
+        row = {"roi": roi, "vertices": int(mask.sum()), "ceiling": mean(ceiling, mask)}
         rows.append(row | {name: mean(score, mask) for name, score in scores.items()})
     return rows
 
 
-def distance_to_best(encoders, rois=None):
-    """Root mean square over a ROI's vertices of (best R² of all encoders − R²); paper, Table 1.
+def distance_to_best(encoders, rois=None, measure=R2):
+    """Root mean square over a ROI's vertices of (best R² of all encoders − R²), or of another measure; paper, Table 1.
 
     The paper says root sum; its numbers are root means. Vertices without a score in any encoder do not count.
 
@@ -73,7 +79,7 @@ def distance_to_best(encoders, rois=None):
         One row a ROI and one for all vertices: roi, vertices, best (mean over vertices of the best R²), a column an
         encoder.
     """
-    scores = _scores(encoders)
+    scores = _scores(encoders, measure)
     best = np.max(np.stack(list(scores.values())), 0)
     rows = []
     for roi, mask in _areas(next(iter(encoders.values())), rois).items():
@@ -85,9 +91,9 @@ def distance_to_best(encoders, rois=None):
     return rows
 
 
-def best_network(encoders):
+def best_network(encoders, measure=R2):
     """(N,) int, which encoder predicts each vertex best; −1 where none predicts it above chance."""
-    scores = np.stack([np.nan_to_num(s, nan=-np.inf) for s in _scores(encoders).values()])
+    scores = np.stack([np.nan_to_num(s, nan=-np.inf) for s in _scores(encoders, measure).values()])
     shown = np.any([np.asarray(e.scores["predicted"], bool) for e in encoders.values()], 0)
     return np.where(shown & np.isfinite(scores.max(0)), scores.argmax(0), -1)
 
@@ -152,6 +158,39 @@ def layer_shift(a, b):
         if encoder.scores:
             out = np.where(np.asarray(encoder.scores["predicted"], bool), out, np.nan)
     return out
+
+
+def moved_in_words(a, b, rois=None, names=("the first", "the second")):
+    """One sentence: where ``b`` uses later layers than ``a``, where earlier ones, where the same.
+
+    Parameters
+    ----------
+    a, b : Encoder with selectors, of the same vertices
+    rois : {name: (N,) bool}, optional; those of ``a`` when None
+    names : (str, str), what the two are called
+    """
+    shift = layer_shift(a, b)
+    both = np.isfinite(shift)
+    if not both.any():
+        return f"No place is predicted by both {names[0]} and {names[1]}."
+    moved = {roi: mean(shift, mask) for roi, mask in _areas(a, rois).items() if roi != "all" and (mask & both).any()}
+    order = sorted(moved, key=lambda roi: -abs(moved[roi]))
+    later = [f"{roi} (+{moved[roi]:.0%})" for roi in order if moved[roi] >= STAYS]
+    earlier = [f"{roi} (−{-moved[roi]:.0%})" for roi in order if moved[roi] <= -STAYS]
+    same = [roi for roi in order if abs(moved[roi]) < STAYS]
+    parts = [f"{word} layers in {_listed(areas)}" for word, areas in (("later", later), ("earlier", earlier)) if areas]
+    parts += [f"about the same in {_listed(same)}"] if same and parts else []
+    said = "; ".join(parts) or "about the same layers" + (" in every area" if same else "")
+    said = f"Compared with {names[0]}, {names[1]} uses {said}"
+    total = f"{float(np.mean(np.abs(shift[both]))):.0%} of the network's depth"
+    return f"{said}. Over the {int(both.sum()):,} places that both predict the mean layer moves by {total}."
+
+
+def _listed(words, most=5):
+    """ "A, B and C"; of many the first ones and a count."""
+    if len(words) > most:
+        words = [*words[: most - 1], f"{len(words) - most + 1} other areas"]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _areas(encoder, rois):

@@ -29,8 +29,13 @@ class Gallery:
     image: np.ndarray
 
     def top(self, vertex, k=6):
-        """Rows of the ``k`` pictures with the largest predicted response at ``vertex`` (row of the subject)."""
-        return np.argsort(-self.predicted[:, vertex].astype(np.float32), kind="stable")[:k]
+        """Rows of the ``k`` pictures with the largest predicted response.
+
+        ``vertex`` is a row of the subject, or several, (m,) int or (N,) bool, of which the mean response counts.
+        """
+        response = self.predicted[:, vertex].astype(np.float32)
+        response = response if response.ndim == 1 else response.mean(1)
+        return np.argsort(-response, kind="stable")[:k]
 
 
 def make_gallery(encoder, subject, features, folder):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from factortopy.subjects.progress import each
+
 MOST, LEAST = 600, 40  # pictures that are looked at
 SIDE = 8  # contrast is taken over the cells of such a grid
 SHIFTS = (1, -1, 2, 3)
@@ -67,13 +69,14 @@ def picture_order(subject, most=MOST):
     names = [name for name in ("V1", "V2", "V3") if name in subject.rois and subject.rois[name].any()]
     mask = np.any([subject.rois[n] for n in names], 0) if names else np.ones(subject.n_vertices, bool)
     columns = np.flatnonzero(mask)[:: max(1, int(mask.sum()) // 400)]
-    contrast = np.stack([_contrast(subject.image(int(i))) for i in shown])
+    contrast = np.stack([_contrast(subject.image(int(i))) for i in each(shown, "reading pictures to test their order")])
     answers = np.stack(
         [np.asarray(subject.responses[subject.answers(i)][:, columns], np.float32).mean(0) for i in shown]
     )
     # Neighbours within a film's delays share their responses: only shifts beyond them can tell.
     step = 1 if subject.film is None else subject.film.delays[-1] - subject.film.delays[0] + 1
-    scores = [_held_out(np.roll(contrast, shift * step, 0), answers) for shift in (0, *SHIFTS)]
+    shifts = each((0, *SHIFTS), "testing the order of the pictures")
+    scores = [_held_out(np.roll(contrast, shift * step, 0), answers) for shift in shifts]
     delays = "" if subject.film is None else subject.film.told_delays()
     return Order(scores[0], max(scores[1:]), len(shown), len(columns), ", ".join(names) or "all places", delays)
 

@@ -23,7 +23,7 @@ def list_backbones() -> list[Entry]:
     Any timm network can be loaded as "timm/NAME" beside them, any OpenCLIP model as "open_clip/MODEL:TAG", a module of your
     own by ``factortopy.from_module``.
     """
-    from factortopy.backbones.demo import demo_entries
+    from factortopy.backbones.demo_facts import demo_entries
     from factortopy.backbones.registry import entries
 
     return demo_entries() + entries()
@@ -70,7 +70,7 @@ def load_backbone(
 
 def check_name(name):
     """Raise InputError when no network has this name; those of timm and OpenCLIP are looked up when they are loaded."""
-    from factortopy.backbones.demo import OBJECTIVES
+    from factortopy.backbones.demo_facts import OBJECTIVES
     from factortopy.backbones.registry import ENTRIES
 
     plain = str(name).strip().removesuffix(UNTRAINED)
@@ -85,7 +85,7 @@ def check_name(name):
 def _unknown(name):
     from difflib import get_close_matches
 
-    from factortopy.backbones.demo import OBJECTIVES
+    from factortopy.backbones.demo_facts import OBJECTIVES
     from factortopy.backbones.registry import ENTRIES
 
     known = [*OBJECTIVES, *ENTRIES]

@@ -6,26 +6,21 @@ architecture: 12 blocks, width 128, patches of 8 pixels, 112-pixel pictures, no 
 """
 
 import hashlib
-import math
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from factortopy.backbones.base import Backbone, Entry, Site
+from factortopy.backbones.base import Backbone, Site
+from factortopy.backbones.demo_facts import DEPTH, INPUT_SIZE, OBJECTIVES, PATCH, WIDTH, demo_entries, weights_path
 from factortopy.errors import InputError
-from factortopy.home import assets_dir
 
-INPUT_SIZE, PATCH, WIDTH, DEPTH, HEADS = 112, 8, 128, 12, 4
+HEADS = 4
 SIDE = INPUT_SIZE // PATCH  # tokens along a side
 MEAN, SPREAD = 0.45, 0.25  # of pixel values in 0 … 1
 VERSION = 1  # of architecture and preprocessing: part of the fingerprint
 UNTRAINED_SEED = 0
-OBJECTIVES = {
-    "demo-vit": "supervised: categories of rendered pictures and the places of objects",
-    "demo-mae": "masked reconstruction of rendered pictures (75 % of the patches hidden)",
-}
 
 
 # ---------------------------------------------------------------- architecture
@@ -175,11 +170,6 @@ class DemoBackbone(Backbone):
         return [torch.cat([block.out.weight, block.down.weight], 1).cpu().numpy() for block in self.module.blocks]
 
 
-def weights_path(name):
-    """Where the weights that ship with the project lie."""
-    return assets_dir() / "networks" / f"{name}.safetensors"
-
-
 def load_demo(name, weights=None):
     """A demo network.
 
@@ -274,28 +264,6 @@ def _bytes_of(module):
 
 def _fingerprint(content):
     return f"demo{VERSION}-{hashlib.sha256(content).hexdigest()[:20]}"
-
-
-def demo_entries():
-    """The registry's lines for the demo networks; ``available`` is looked up anew at every call."""
-    parameters = sum(math.prod(tensor.shape) for tensor in untrained().state_dict().values())
-    return [
-        Entry(
-            name=name,
-            library="factortopy",
-            layers=DEPTH,
-            width=WIDTH,
-            objective=objective,
-            licence="BSD-3-Clause",
-            available=weights_path(name).is_file(),
-            training_data="rendered pictures (drawings only)",
-            input_size=INPUT_SIZE,
-            patch=PATCH,
-            parameters=parameters,
-            source="factortopy/backbones/train_demo.py",
-        )
-        for name, objective in OBJECTIVES.items()
-    ]
 
 
 DEMO_ENTRIES = demo_entries()

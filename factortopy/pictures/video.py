@@ -106,7 +106,7 @@ def _sampled(film, label, fps, most, size):
     if stated is not None and stated * fps > most + 1:
         raise _too_long(label, fps, most, f"{stated:.0f} s")
     frames, notices, reason = [], [], ""
-    last, last_time, start, shape, turns, count = None, 0.0, None, None, 0, 0
+    last, last_time, start, shape, turns, count, damaged = None, 0.0, None, None, 0, 0, 0
 
     def show(frame, until):
         """Take a frame for every sampled time before ``until``."""
@@ -121,6 +121,7 @@ def _sampled(film, label, fps, most, size):
     try:
         for frame in film.decode(stream):
             count += 1
+            damaged += bool(frame.is_corrupt)
             if count > FASTEST * (most / fps + 1):
                 raise _too_long(label, fps, most, f"more than {count - 1} frames")
             time = count / rate if frame.time is None else float(frame.time)
@@ -141,6 +142,8 @@ def _sampled(film, label, fps, most, size):
     if reason or (stated is not None and end < stated - max(1.0, 2 / rate)):
         whole = "" if stated is None else f" of {stated:.1f}"
         notices.append(f"incomplete: {end:.1f}{whole} s could be read{reason}")
+    if damaged:
+        notices.append(f"{damaged} damaged frame{'' if damaged == 1 else 's'}, filled in by the decoder")
     width, height = round(context.width * _aspect(stream)), context.height
     info = {
         "duration": round(end, 3), "stated_duration": stated, "fps": round(rate, 3),

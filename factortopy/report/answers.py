@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from factortopy.analysis.checklist import SUBJECT
 from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import correlation
 from factortopy.report import figures
@@ -37,12 +38,14 @@ def _figure(doc, entry):
     gallery, encoder = entry.gallery, entry.first
     if gallery is None:
         doc.note(
-            f"{entry.name}: the run keeps no test pictures (its subject had none), so their responses cannot be drawn."
+            f"{entry.name}: the run keeps no test pictures (its subject had none), so their responses cannot be drawn.",
+            SUBJECT,
+            f"predicted against measured, top pictures, channel images (Figs. 7, 8, 25, 28–33): {entry.name} keeps no test pictures",
         )
         return
     chosen = dict(list(best_vertices(encoder).items())[:MOST])
     if not chosen:
-        doc.note(f"{entry.name}: no vertex is predicted above chance.")
+        doc.note(f"{entry.name}: no vertex is predicted above chance.", SUBJECT)
         return
     measured, predicted = (
         np.asarray(values[:, list(chosen.values())], float) for values in (gallery.measured, gallery.predicted)

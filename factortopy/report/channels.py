@@ -1,16 +1,16 @@
-"""Channels: clusters and their pictures, both hemispheres, diversity, pictures as areas see them (paper, 4.5, Figs. 7, 8, 25, 28–33)."""
+"""Channels: clusters and their pictures, both hemispheres, diversity (paper, 4.5, Figs. 7, 8)."""
 
 import numpy as np
 
 from factortopy import analysis
+from factortopy.analysis.checklist import RUNS, SUBJECT
 from factortopy.analysis.curves import painted
 from factortopy.analysis.hierarchy import LEVELS
-from factortopy.errors import InputError
-from factortopy.report import figures
+from factortopy.report import channel_images, figures
 from factortopy.report.mapping import _rows, _safe, common
 from factortopy.view import cluster_map
 
-CLUSTERS, TOP, AREAS = 20, 6, 9
+CLUSTERS, TOP = 20, 6
 PICTURES = {True: 3, False: 6}  # by quick
 
 
@@ -21,14 +21,14 @@ def section(doc, entries, flat, quick):
         "Channels", "Channels belong to one encoder: those of the first subject are shown where several are averaged."
     )
     if not shown:
-        doc.note("No network here has channel weights: baselines have none.")
+        doc.note("No network here has channel weights: baselines have none.", RUNS)
         return {}
     told = {"hemispheres": _hemispheres(doc, shown), "diversity": _diversity(doc, shown)}
     for entry in shown:
         labels = _clusters(doc, entry, flat)
         if labels is not None:
             _top_pictures(doc, entry, labels)
-        _channel_images(doc, entry, labels, PICTURES[quick])
+        channel_images.draw(doc, entry, labels, PICTURES[quick])
     return told
 
 
@@ -40,7 +40,7 @@ def _clusters(doc, entry, flat):
     if labels is None or not (labels >= 0).any():
         n = int(painted(encoder).sum())
         if n < 8:
-            doc.note(f"{entry.name}: no clusters, for only {n} vertices are predicted above chance.")
+            doc.note(f"{entry.name}: no clusters, for only {n} vertices are predicted above chance.", SUBJECT)
             return None
         labels = analysis.channel_clusters(encoder, min(CLUSTERS, n // 4))
     rows = analysis.cluster_areas(labels, encoder.rois)
@@ -122,7 +122,7 @@ def _hemispheres(doc, entries):
     names = [row["roi"] for row in next(iter(found.values()))]
     if not names:
         doc.note(
-            "Symmetry of channels needs areas with three vertices or more in both hemispheres; there are none here."
+            "Symmetry of channels needs areas with three vertices or more in both hemispheres; there are none here."  # in findings too
         )
         return {}
     series = {}
@@ -182,56 +182,6 @@ def _last(rows):
     """The row of the latest area of the hierarchy, or the last one."""
     known = [row for row in rows if row["roi"] in LEVELS]
     return (known or rows)[-1]
-
-
-def _channel_images(doc, entry, labels, n):
-    """Test pictures as the largest areas and clusters see them."""
-    from factortopy.features import compute
-
-    encoder, gallery = entry.first, entry.gallery
-    if gallery is None:
-        return
-    areas = {name: mask for name, mask in encoder.rois.items() if (mask & painted(encoder)).sum() >= 3}
-    areas = dict(
-        sorted(areas.items(), key=lambda item: (LEVELS[item[0]], 0) if item[0] in LEVELS else (2, -item[1].sum()))[
-            :AREAS
-        ]
-    )
-    columns = {name: mask & painted(encoder) for name, mask in areas.items()}
-    if labels is not None:
-        columns |= {f"cluster {k + 1}": labels == k for k in range(min(4 if areas else 10, int(labels.max()) + 1))}
-    columns = {name: mask for name, mask in columns.items() if mask.sum() > 1}  # one vertex has no colours
-    if not columns:
-        return
-    grid, chosen = [], np.linspace(0, len(gallery.image) - 1, n).round().astype(int)
-    try:
-        backbone = encoder.backbone()
-        for i in chosen:
-            features = compute(backbone, gallery.pictures[i], grid=None)
-            seen = [analysis.channel_image(encoder, gallery.pictures[i], mask, features) for mask in columns.values()]
-            grid.append([gallery.pictures[i], *seen])
-    except InputError as error:
-        doc.note(f"{entry.name}: channel images cannot be drawn. {error}")
-        return
-    drawn = figures.pictures(
-        grid, [str(int(gallery.image[i])) for i in chosen], ["picture", *columns], doc.simulated, 0.7
-    )
-    rows = [
-        {"picture": int(gallery.image[i]), "area": name}
-        | {f"mean of {shade}": float(image[..., k].mean()) for k, shade in enumerate(("red", "green", "blue"))}
-        for i, line in zip(chosen, grid, strict=True)
-        for name, image in zip(columns, line[1:], strict=True)
-    ]
-    shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster."
-    known = [name for name in columns if name in LEVELS] or list(columns)
-    if len(known) > 1:
-        at = [list(columns).index(name) + 1 for name in (known[0], known[-1])]
-        same = [np.corrcoef(line[at[0]][..., 0].ravel(), line[at[1]][..., 0].ravel())[0, 1] for line in grid]
-        shows += f" The first ones of {known[0]} and {known[-1]} correlate with r = {np.nanmean(same):.2f} over the pictures' places."
-    title = f"Test pictures as areas and clusters see them: {entry.name}"
-    doc.figure(
-        f"channel-images-{_safe(entry.name)}", title, drawn, rows, shows, "After Figs. 25 and 28–33 (channel images)"
-    )
 
 
 def _standard(response):

@@ -1,5 +1,6 @@
 """A diffusion network's time steps in the report: scores by step, and steps as layers (paper, Fig. 5, Table 13)."""
 
+from factortopy.analysis.checklist import RUNS
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
 from factortopy.report import figures
@@ -36,7 +37,8 @@ def _scores(doc, part, of):
     """Scores by ROI of runs at several steps."""
     if len(of) < 2:
         doc.note(
-            f"sd-1.5, {part}: one time step alone (T = {next(iter(of))}); scores by step need runs at two or more."
+            f"sd-1.5, {part}: one time step alone (T = {next(iter(of))}); scores by step need runs at two or more.",
+            RUNS,
         )
         return {}
     rows = by_step({step: e.encoder for step, e in of.items()})

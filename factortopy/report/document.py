@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
+from factortopy.files import read_json, write_atomic, write_json
 from factortopy.records import explain_os_error
 
 DPI = 110
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing runs in the page, whatever is in it
+MARK = "report.json"  # tells a report's folder, finished or not, from others
 STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
@@ -27,6 +29,7 @@ class Document:
         self.out, self.title, self.subtitle, self.simulated = Path(out), title, subtitle, simulated
         self.say = say or (lambda line: None)
         self.parts, self.contents, self.figures = [], [], {}
+        self.missing = []  # (why, words) of what could not be shown, for the list at the end
         try:
             (self.out / "figures").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -43,9 +46,11 @@ class Document:
         """Paragraphs of plain text."""
         self.parts += [f"<p>{text(line)}</p>" for line in lines if line]
 
-    def note(self, line):
-        """A sentence that says what is missing and why."""
+    def note(self, line, why=None, short=None):
+        """A sentence that says what is missing; with ``why`` (``checklist.Missing.why``) it is listed at the end too, as ``short``."""
         self.parts.append(f'<p class="note">{text(line)}</p>')
+        if why is not None:
+            self.missing.append((why, short or line))
 
     def figure(self, name, title, figure, rows, shows, paper=""):
         """A figure, kept as PNG, SVG and CSV.
@@ -92,8 +97,8 @@ class Document:
         self.say(title)
 
     def keep(self, name, rows):
-        """A table as CSV alone."""
-        self._tables(self._stem(name), rows)
+        """A table as CSV, with a link to it; the caller shows it."""
+        self.parts.append(f'<p class="paper">{_links(self._tables(self._stem(name), rows))}</p>')
 
     def raw(self, markup):
         """Markup that the caller has escaped."""
@@ -110,6 +115,7 @@ class Document:
         listed = "".join(f'<li><a href="#{anchor}">{text(title)}</a></li>' for anchor, title in self.contents)
         page = (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{text(self.title)}</title>'
             f"<style>{STYLE}</style></head><body><main><header><h1>{text(self.title)} {badge}</h1>"
             f"<p>{text(self.subtitle)}</p></header><nav><ol>{listed}</ol></nav>{''.join(self.parts)}</main></body></html>\n"
@@ -142,6 +148,35 @@ class Document:
             write_atomic(path, data)
         except OSError as error:
             raise explain_os_error(error, path) from None
+
+
+def begin(out):
+    """Make a report's folder, or go on in an earlier one's.
+
+    Raises
+    ------
+    InputError
+        When other files lie there, or it cannot be written.
+    """
+    out = Path(out)
+    try:
+        names = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.exists() else []
+        if names and not _earlier(out):
+            raise InputError(
+                f"{out}: expected a new or empty folder or an earlier report's, found other files "
+                f"({', '.join(names[:2])}{', …' if len(names) > 2 else ''}); choose another folder for the report"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / MARK, {"schema": 1, "kind": "report"})
+    except OSError as error:
+        raise explain_os_error(error, out) from None
+
+
+def _earlier(out):
+    """True for a folder that a report was begun in; those written before there was a mark have all their parts."""
+    if (out / MARK).is_file():
+        return read_json(out / MARK, "report").get("kind") == "report"
+    return (out / "report.html").is_file() and (out / "figures").is_dir() and (out / "maps").is_dir()
 
 
 def _inline(png):
@@ -225,4 +260,4 @@ def _best(row, best):
 
 
 def _links(links):
-    return " · ".join(f'<a href="figures/{text(file)}">{text(word)}</a>' for file, word in links)
+    return f'<span class="files">{" · ".join(f"""<a href="figures/{text(file)}">{text(word)}</a>""" for file, word in links)}</span>'

@@ -11,14 +11,7 @@ from factortopy.analysis.gallery import read_gallery
 from factortopy.analysis.scores import normalised, pearson
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.finetune.named import label
-from factortopy.records import DEFAULTS
-
-NO_NAME = ("subject", "subject_id", "density", "seed")  # settings that do not make another network of a run
-WORDS = {
-    "recipe": "{} recipe", "model": "{}", "steps": "{} steps", "pictures": "{} pictures", "decay": "decay {}",
-    "space_samples": "{} space samples", "weights": "weights {}",
-}  # fmt: skip
+from factortopy.telling_apart import in_word, network_of
 
 
 @dataclass
@@ -102,7 +95,7 @@ def entries(runs):
         encoder = Encoder.load(run.path)
         if "score" not in encoder.scores or "predicted" not in encoder.scores:
             raise InputError(f"{run.path}: expected a scored run, found none; run score on it first")
-        what = _what(encoder.info)
+        what = network_of(encoder.info)
         keys[repr(what)] = what
         subject, seed = str(encoder.info.get("subject")), int(encoder.info.get("seed") or 0)
         of_seed = groups.setdefault(repr(what), {}).setdefault(seed, {})
@@ -122,36 +115,15 @@ def entries(runs):
     return out
 
 
-def _what(info):
-    """Everything that makes two runs ones of different networks or ways of fitting."""
-    settings = {**DEFAULTS, **{k: info[k] for k in DEFAULTS if k in info}, **(info.get("settings") or {})}
-    settings["select"] = sorted(settings["select"] or ())
-    return {"backbone": label(info)} | {
-        key: value for key, value in settings.items() if key not in (*NO_NAME, "backbone")
-    }
-
-
 def _names(keys):
     """{key: the network's name}, with what differs where several have the same network."""
     out = {}
     for key, what in keys.items():
         alike = [other for other in keys.values() if other["backbone"] == what["backbone"]]
         differs = [k for k in what if len({repr(other[k]) for other in alike}) > 1]
-        words = [word for k in differs if (word := _word(k, what[k]))]
+        words = [word for k in differs if (word := in_word(k, what[k]))]
         out[key] = what["backbone"] + (f" ({', '.join(words)})" if words else "")
     return out
-
-
-def _word(key, value):
-    if key == "topology":
-        return "" if value else "no topology"
-    if key == "select":
-        return "factors " + "+".join(value) if value else "no factors"
-    if key == "layers":
-        return "" if value is None else "layers " + "+".join(str(k + 1) for k in value)
-    if key == "weights" and value:
-        value = "/".join(str(value).replace("\\", "/").split("/")[-2:])  # a whole path says too much
-    return "" if value is None else WORDS.get(key, f"{key} {{}}").format(value)
 
 
 def pairs(found):
@@ -161,8 +133,8 @@ def pairs(found):
         told = after.info.get("finetuned")
         if not told:
             continue
-        wanted = {**_what(after.info), "backbone": str(told.get("began_as") or told.get("base")), "weights": None}
-        before = next((e for e in found if e is not after and {**_what(e.info), "weights": None} == wanted), None)
+        wanted = {**network_of(after.info), "backbone": str(told.get("began_as") or told.get("base")), "weights": None}
+        before = next((e for e in found if e is not after and {**network_of(e.info), "weights": None} == wanted), None)
         if before is not None:
             out[after.name] = before, after
     return out

@@ -166,17 +166,26 @@ def scatters(panels, simulated, columns=4):
     return figure
 
 
-def slopes(rows, simulated):
-    """Hierarchy: the fitted lines from b0 to b1, and the slopes with their intervals; rows of ``scoring.hierarchy_rows``."""
+def slopes(rows, simulated, areas=()):
+    """Hierarchy: the fitted lines from b0 to b1, and the slopes with their intervals; rows of ``scoring.hierarchy_rows``.
+
+    areas : rows of ``scoring.area_layers``, drawn as points beside the lines
+    """
     figure = sheet(max(2.8, 0.8 + 0.32 * len(rows)), simulated)
     left, right = figure.subplots(1, 2)
     for k, (shade, row) in enumerate(zip(colours(len(rows)), rows, strict=True)):
-        left.plot([0, 1], [row["b0"], row["b1"]], color=shade, marker="o", ms=4, label=row["network"])
+        left.plot([0, 1], [row["b0"], row["b1"]], color=shade, lw=1.4, label=row["network"])
+        seen = [(area["level"], area["mean layer"]) for area in areas if area["network"] == row["network"]]
+        left.plot([x for x, _ in seen], [y for _, y in seen], "o", color=shade, ms=4)
         low, high = row["slope from"], row["slope to"]
         sides = [[row["slope"] - low], [high - row["slope"]]]
         right.errorbar(row["slope"], k, xerr=sides, fmt="o", color=shade, ms=4, capsize=5)
-    plain(left, "level of the area (0 V1 … 1 EBA)", "mean layer (0 first, 1 last)").set_ylim(-0.02, 1.02)
-    left.set_xticks([0, 1 / 3, 2 / 3, 1], ["0", "1/3", "2/3", "1"])
+    plain(left, "level of the area; points: areas", "mean layer (0 first, 1 last)").set_ylim(-0.02, 1.02)
+    named = {}
+    for area in areas:
+        named.setdefault(area["level"], {})[area["roi"]] = None
+    if named:
+        left.set_xticks(list(named), ["\n".join(names) for names in named.values()], parse_math=False)
     plain(right, "slope b1 − b0, 95 % of bootstrap samples").axvline(0, color="black", lw=0.6)
     right.set_yticks(range(len(rows)), [row["network"] for row in rows], parse_math=False)
     right.set_ylim(len(rows) - 0.5, -0.5)

@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from factortopy import analysis
+from factortopy.analysis.checklist import SUBJECT
 from factortopy.analysis.curves import painted
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.report import figures
@@ -15,7 +16,7 @@ from factortopy.view.export import export_maps, flat_svg, write_func_gii
 LOCAL = 0.6  # scale above which the place in the picture says little
 
 
-def section(doc, entries, flat, quick):
+def section(doc, entries, flat, quick, levels=None):
     """Draw all maps; returns {name: numbers} that the checklist needs."""
     doc.section("Maps", "Grey: not predicted above chance, or no data. Colours mean the same in all maps of a figure.")
     shown = [e for e in entries if e.encoder.has_selectors]
@@ -24,7 +25,7 @@ def section(doc, entries, flat, quick):
     if shown:
         _layers(doc, shown, flat)
         told = _space(doc, shown, flat)
-        told |= {"scale": _scale(doc, shown, flat)}
+        told |= {"scale": _scale(doc, shown, flat, levels)}
         for entry in shown:
             _weights(doc, entry, flat)
     for entry in entries:
@@ -53,7 +54,9 @@ def _areas(doc, entry, flat):
     rois = entry.encoder.rois
     if not rois:
         doc.note(
-            "This subject has no regions of interest: tables by ROI have the row of all vertices alone, and there is no hierarchy slope."
+            "This subject has no regions of interest: tables by ROI have the row of all vertices alone, and there is no hierarchy slope.",
+            SUBJECT,
+            "everything by ROI (Tables 1, 2, 13): it has no regions of interest",
         )
         return
     (at, same), title = common(entry), "Regions of interest"
@@ -224,12 +227,12 @@ def _space(doc, entries, flat):
     return {"contralateral": told}
 
 
-def _scale(doc, entries, flat):
+def _scale(doc, entries, flat, levels=None):
     made, told = {}, {}
     for e in entries:
         at, same = common(e)
         made[e.name] = scale_map(e.encoder.selectors(), *at, **same)
-        told[e.name] = early_and_late(e.encoder, e.encoder.selectors().scale)
+        told[e.name] = early_and_late(e.encoder, e.encoder.selectors().scale, levels)
     values = {e.name: e.encoder.selectors().scale for e in entries}
     said = [f"{n} {a:.2f} and {b:.2f}" for n, (a, b) in told.items() if np.isfinite(a + b)]
     shows = (

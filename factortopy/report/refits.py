@@ -10,8 +10,10 @@ import numpy as np
 import factortopy
 from factortopy.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
+from factortopy.errors import InputError
 from factortopy.files import read_tensors, write_tensors
 from factortopy.records import DEFAULTS, check_settings
+from factortopy.runs import Run, RunBusy
 from factortopy.subjects import subject_of
 from factortopy.training import train_run
 
@@ -37,6 +39,8 @@ class Refits:
         self.base = check_settings(own | ({"steps": steps} if steps else {}))
         self.itself = steps is None or steps == self.steps_of(own)
         self._subject = self._features = None
+        self._doing = {}  # which of many fits this is, for on_progress
+        self._failed = {}  # {folder: why it cannot be fitted}
 
     @staticmethod
     def steps_of(settings):
@@ -66,16 +70,61 @@ class Refits:
         InputError
             As ``train_run``. KeyboardInterrupt when it was stopped: what was learnt is kept, and the next call goes on.
         """
-        full = check_settings(self.base | settings)
+        full = self.full(settings)
         if full == self.base and self.itself:
             return Encoder.load(self.run.path)
-        run = train_run(self.folder / self.name(full), **full, resume=True, on_progress=self.on_progress, say=self.say)
+        name = self.name(full)
+        if name in self._failed:
+            raise self._failed[name]
+        say = None if self.kept(settings) else self.say  # nothing happens to a kept one
+        run = train_run(self.folder / name, **full, resume=True, on_progress=self._progress, say=say)
         if run.status != "finished":
             raise KeyboardInterrupt
         encoder = Encoder.load(run.path)
         if full["pictures"]:
             encoder.scores |= self._on_all_test_pictures(run, encoder, full)
         return encoder
+
+    def full(self, settings):
+        """The base's complete settings with these changes."""
+        return check_settings(self.base | settings)
+
+    def kept(self, settings):
+        """True when the fit with these changes was finished before."""
+        return Run(self.folder / self.name(self.full(settings))).status == "finished"
+
+    def make(self, planned):
+        """Make all fits that are not kept yet; what cannot be fitted is left to who asks for it.
+
+        Parameters
+        ----------
+        planned : {words: changes}
+            ``on_progress`` learns of them beside what ``train_run`` tells: fit (how many are done), fits (of how many) and
+            doing (words).
+
+        Raises
+        ------
+        RunBusy
+            When another process makes one of them. KeyboardInterrupt as ``fitted``.
+        """
+        missing = {words: changes for words, changes in planned.items() if not self.kept(changes)}
+        kept = len(planned) - len(missing)
+        if kept and self.say:
+            self.say(f"{kept} of {len(planned)} new fits are kept from before")
+        for k, (words, changes) in enumerate(missing.items(), kept):
+            self._doing = {"fit": k, "fits": len(planned), "doing": words}
+            if self.say:
+                self.say(f"new fit {k + 1} of {len(planned)}: {words}")
+            try:
+                self.fitted(changes)
+            except RunBusy:
+                raise
+            except InputError as error:
+                self._failed[self.name(self.full(changes))] = error
+        self._doing = {}
+
+    def _progress(self, progress):
+        return None if self.on_progress is None else self.on_progress(progress | self._doing)
 
     def name(self, full):
         """Folder of complete settings: what differs from the base in words, and a hash of all that is no default."""

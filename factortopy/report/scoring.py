@@ -3,17 +3,20 @@
 import numpy as np
 
 from factortopy import analysis
+from factortopy.analysis.checklist import RUNS, SUBJECT
+from factortopy.analysis.hierarchy import LEVELS
 from factortopy.analysis.scores import LEAST_CEILING, challenge
 from factortopy.errors import InputError
 from factortopy.report import figures
+from factortopy.report.levels import in_words
 
 BOOTSTRAP = 1000
 
 
-def tables(entries):
+def tables(entries, levels=None):
     """{name: (title, rows, best)} of scores by ROI, r, normalised, the Algonauts 2023 metric, distance to the best and hierarchy.
 
-    ``best`` is "max" or "min" where the best network of a row can be told.
+    ``best`` is "max" or "min" where the best network of a row can be told. ``levels``: of the areas, the paper's when None.
     """
     encoders = {e.name: e.encoder for e in entries}
     out = {"scores": ("Brain score: mean R² on test trials", analysis.scores_by_roi(encoders), "max")}
@@ -29,7 +32,7 @@ def tables(entries):
         analysis.distance_to_best(encoders),
         "min",
     )
-    slopes, told = hierarchy_rows(entries)
+    slopes, told = hierarchy_rows(entries, levels)
     out["hierarchy"] = ("Hierarchy slope", slopes, None)
     return {
         name: made for name, made in out.items() if _known(made[1], encoders) or name == "hierarchy" and slopes
@@ -43,22 +46,33 @@ def by_network(rows, names):
 
 
 def hierarchy_rows(entries, levels=None):
-    """Rows of Table 2, one a network (b0, b1, slope and their intervals), and why others have none."""
+    """Rows of Table 2, one a network (b0, b1, slope and their intervals), and (sentence, reason) of those that have none."""
     rows, told = [], []
     for entry in entries:
         if not entry.encoder.has_selectors:
-            told.append(f"{entry.name}: a baseline, without layer weights")
+            told.append((f"{entry.name}: a baseline, without layer weights", RUNS))
             continue
         try:
             found = analysis.hierarchy(entry.encoder.selectors(), entry.encoder.rois, levels, bootstrap=BOOTSTRAP)
         except InputError as error:
-            told.append(f"{entry.name}: {error}")
+            told.append((f"{entry.name}: {error}", SUBJECT))
             continue
         row = {"network": entry.name, "b0": found.b0, "b1": found.b1, "slope": found.slope}
         for name, (low, high) in found.intervals.items():
             row |= {f"{name} from": low, f"{name} to": high}
         rows.append(row)
     return rows, told
+
+
+def area_layers(entries, levels=None):
+    """Rows behind the slope: network, roi, level, vertices, mean layer (0 first, 1 last), for the areas of the hierarchy."""
+    levels = LEVELS if levels is None else levels
+    return [
+        {"network": e.name, "roi": roi, "level": level, "vertices": int(mask.sum()),
+         "mean layer": float(e.encoder.selectors().layer_mean[mask].mean())}
+        for e in entries if e.encoder.has_selectors
+        for roi, level in levels.items() if (mask := np.asarray(e.encoder.rois.get(roi, ()), bool)).any()
+    ]  # fmt: skip
 
 
 def _by_roi(entries, values, how=np.mean):
@@ -82,9 +96,9 @@ def _known(rows, names):
 # ---------------------------------------------------------------- in the report
 
 
-def section(doc, entries):
+def section(doc, entries, levels=None):
     """The first section; returns what the checklist needs."""
-    made, told = tables(entries)
+    made, told = tables(entries, levels)
     names = [e.name for e in entries]
     doc.section("Brain scores and hierarchy")
     scores = made["scores"][1]
@@ -101,19 +115,33 @@ def section(doc, entries):
         top = max(slopes, key=lambda row: row["slope"])
         low, high = top["slope from"], top["slope to"]
         shows = f"The steepest slope is that of {top['network']}: {top['slope']:.2f} (95 % interval {low:.2f} to {high:.2f})."
-        paper = "After the paper's Table 2; intervals: vertices drawn anew within areas, neighbours are alike, subjects would vary more"
+        paper = (
+            f"After the paper's Table 2; levels of the areas: {in_words(levels)} (report --levels changes them). Intervals: vertices drawn "
+            "anew within areas; neighbours are alike, subjects would vary more"
+        )
+        known = {row["network"] for row in slopes}
+        areas = [row for row in area_layers(entries, levels) if row["network"] in known]
         doc.figure(
             "hierarchy",
             "Do later areas read later layers?",
-            figures.slopes(slopes, doc.simulated),
-            slopes,
+            figures.slopes(slopes, doc.simulated, areas),
+            [("", slopes), ("areas", areas)],
             shows,
             paper,
         )
-        doc.table("hierarchy-table", "Hierarchy slope by network", slopes, shows, "Table 2")
-    for line in told:
-        doc.note(f"No hierarchy slope. {line}")
+        words = f"{shows} Slope: b1 − b0, the line's ends at level 1 and 0. From and to: 95 % of the bootstrap samples."
+        doc.table("hierarchy-table", "Hierarchy slope by network", slopes, words, "Table 2")
+    for line, why in told:
+        doc.note(f"No hierarchy slope. {line}", why, f"hierarchy slope (Table 2): {line}")
+    _areas(doc, entries)
     shares = _shares(doc, entries)
+    if "normalised" not in made:
+        words = "R² / noise ceiling and the Algonauts 2023 metric: no noise ceiling is known"
+        doc.missing.append((SUBJECT, words))
+    if all(len(e.encoders) == 1 for e in entries):
+        doc.missing.append(
+            (RUNS, "averages over subjects: needs runs of a network on several subjects with the same vertices")
+        )
     return {"scores": scores, "distance": rows, "slopes": slopes, "shares": shares}
 
 
@@ -152,6 +180,18 @@ def _scores(doc, entries, made, names):
             elif key.startswith("challenge"):
                 words += f" Taken on {'; '.join(dict.fromkeys(e.pearson[1] for e in entries))}; high by chance with few pictures."
             doc.table(f"{key}-table", title, made[key][1], words, best=("max", names))
+
+
+def _areas(doc, entries):
+    """What each area reads: its selectors in numbers."""
+    rows = [
+        {"network": e.name, "roi": row["roi"], "vertices": row["vertices"], "predicted": row["share"], "mean layer": row["layer"],
+         "confidence": row["confidence"], "scale": row["scale"]}
+        for e in entries if e.encoder.has_selectors for row in analysis.by_roi(e.encoder)
+    ]  # fmt: skip
+    if rows:
+        shows = "Means over an area's vertices; layers count from 1, scale is 0 (local) to 1 (global). Predicted: share above chance."
+        doc.table("areas-read", "What each area reads", rows, shows, "Selectors by ROI", decimals=2)
 
 
 def _shares(doc, entries):

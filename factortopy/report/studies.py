@@ -1,34 +1,27 @@
 """What needs new fits: seeds, topology, ablation, decay, amount of data, single layers (Tables 3, 15, Figs. 2, 9, 10, 13, 26, 27)."""
 
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis import curves, single_layer
+from factortopy.analysis.checklist import SUBJECT, Missing
 from factortopy.analysis.curves import painted
 from factortopy.errors import InputError
-from factortopy.report import figures
+from factortopy.report import figures, plan
 from factortopy.view import layer_map
 
-AMOUNTS = (100, 300, 1000, 3000, 10_000)
-MOST_LAYERS = 12  # of a grid search; more are thinned evenly
-ABLATIONS = {
-    "full model": {},
-    "without layer": {"select": ["space", "scale"]},
-    "without space": {"select": ["layer", "scale"]},
-    "without scale": {"select": ["space", "layer"]},
-    "without topology": {"topology": False},
-    "three space samples": {"space_samples": 3},
-    "class token": {"model": "classtoken"},
-    "patch token": {"model": "patchtoken"},
-    "GNet": {"model": "gnetvit"},
-    "pooled ridge": {"model": "ridge"},
-}
+AGREE = {
+    "vertices": "vertices", "layer_equal": "same best layer", "layer_near": "same or next layer", "layer_r": "mean layer, r",
+    "space": "space", "scale_r": "scale, r", "score_r": "R², r",
+}  # fmt: skip
+PARTS = ("seeds", "topology", "ablation", "decay", "data", "single")
 STUDIES = "seeds, topology, the ablation, decay of the regulariser, amount of data, single layers"
 
 
-def section(doc, entry, refits, flat):
+def section(doc, entry, refits, flat, levels=None):
     """Fit and draw everything; returns what the checklist needs. What cannot be fitted is said in its place."""
     steps = f"{refits.steps:,} optimiser steps" + (
         ""
@@ -40,20 +33,21 @@ def section(doc, entry, refits, flat):
         f"New fits of {entry.name} on {refits.run.info.get('subject')}, kept under {refits.folder.name}/ ({steps}). "
         "Scores are taken on the same test pictures throughout.",
     )
-    told = {}
+    told, unfitted = {}, {}
     for key, study in (
         ("seeds", _seeds),
-        ("topology", _topology),
+        ("topology", partial(_topology, levels=levels)),
         ("ablation", _ablation),
-        ("decay", _decay),
-        ("data", _data),
+        ("decay", partial(_decay, levels=levels)),
+        ("data", partial(_data, levels=levels)),
         ("single", _single_layers),
     ):
         try:
             told[key] = study(doc, entry, refits, flat)
         except InputError as error:
             doc.note(f"Left out, {key}: {error}")
-    return told
+            unfitted[key] = Missing(SUBJECT, str(error))
+    return told | {"unfitted": unfitted}
 
 
 def seeds_of_entries(doc, entries, flat):
@@ -67,19 +61,19 @@ def seeds_of_entries(doc, entries, flat):
 
 
 def _seeds(doc, entry, refits, flat):
-    first = refits.base["seed"]
-    return _agreement(doc, entry.name, {s: refits.fitted({"seed": s}) for s in (first, first + 1, first + 2)}, flat)
+    return _agreement(doc, entry.name, {s: refits.fitted({"seed": s}) for s in plan.seeds(refits.base)}, flat)
 
 
 def _agreement(doc, name, encoders, flat):
     """Fig. 13: each pair of seeds."""
     seeds = sorted(encoders)
     rows = [
-        {"seed": a, "other seed": b} | asdict(analysis.agreement(encoders[a], encoders[b]))
+        {"seed": a, "other seed": b}
+        | {AGREE[key]: v for key, v in asdict(analysis.agreement(encoders[a], encoders[b])).items()}
         for i, a in enumerate(seeds)
         for b in seeds[i + 1 :]
     ]
-    r, near = np.mean([row["layer_r"] for row in rows]), np.mean([row["layer_near"] for row in rows])
+    r, near = (np.mean([row[AGREE[key]] for row in rows]) for key in ("layer_r", "layer_near"))
     shows = f"Over pairs of seeds a vertex's mean layer correlates with r = {r:.2f}; {near:.0%} have the same best layer or the next one."
     made = _layer_maps({f"seed {s}": encoders[s] for s in seeds})
     drawn = figures.brains(flat, made, doc.simulated, outlines=encoders[seeds[0]].rois)
@@ -96,10 +90,10 @@ def _agreement(doc, name, encoders, flat):
     return {"layer_r": float(r), "layer_near": float(near)}
 
 
-def _topology(doc, entry, refits, flat):
+def _topology(doc, entry, refits, flat, levels):
     """Fig. 2: with and without."""
     both = {"with topology": refits.fitted({}), "without topology": refits.fitted({"topology": False})}
-    rows = [{"model": name} | curves.in_numbers(e) for name, e in both.items()]
+    rows = [{"model": name} | curves.in_numbers(e, levels) for name, e in both.items()]
     smooth, score = ([row[key] for row in rows] for key in ("smooth", "score"))
     shows = f"Neighbouring vertices share their best layer in {smooth[0]:.0%} of pairs with topology, in {smooth[1]:.0%} without; "
     shows += f"mean R² {score[0]:.3f} and {score[1]:.3f}."
@@ -111,7 +105,7 @@ def _topology(doc, entry, refits, flat):
 def _ablation(doc, entry, refits, flat):
     """Table 3."""
     encoders = {}
-    for name, changes in ABLATIONS.items():
+    for name, changes in plan.ABLATIONS.items():
         try:
             encoders[name] = refits.fitted(changes)
         except InputError as error:
@@ -141,12 +135,12 @@ def _ablation(doc, entry, refits, flat):
     return rows
 
 
-def _decay(doc, entry, refits, flat):
+def _decay(doc, entry, refits, flat, levels):
     """Table 15, Fig. 26."""
     usual = refits.decay
-    steps = sorted({max(1, usual // k) for k in (usual, 4, 2)} | {usual, usual * 3 // 2})
+    steps = plan.decays(usual)
     encoders = {k: refits.fitted({} if k == usual else {"decay": k}) for k in steps}
-    rows = curves.curve(encoders, "decay step")
+    rows = curves.curve(encoders, "decay step", levels)
     for row in rows:
         row |= {"collapsed": curves.collapsed(row), "recipe": refits.base["recipe"]}
     fallen = [str(row["decay step"]) for row in rows if row["collapsed"]]
@@ -174,14 +168,14 @@ def _decay(doc, entry, refits, flat):
     return rows
 
 
-def _data(doc, entry, refits, flat):
+def _data(doc, entry, refits, flat, levels):
     """Figs. 10 and 27."""
     total = refits.base["pictures"] or refits.subject().n_images
-    encoders = {n: refits.fitted({"pictures": n}) for n in AMOUNTS if n < total}
+    encoders = {n: refits.fitted({"pictures": n}) for n in plan.amounts(total)}
     encoders[total] = refits.fitted({})
     if len(encoders) < 2:
-        raise InputError(f"expected more than {AMOUNTS[0]} pictures, found {total}")
-    rows = curves.curve(encoders, "pictures")
+        raise InputError(f"expected more than {plan.AMOUNTS[0]} pictures, found {total}")
+    rows = curves.curve(encoders, "pictures", levels)
     full = encoders[total]
     for row, encoder in zip(rows, encoders.values(), strict=True):
         row["layer_r"] = analysis.agreement(full, encoder).layer_r if encoder is not full else 1.0
@@ -212,11 +206,9 @@ def _single_layers(doc, entry, refits, flat):
     depth = full.selectors().layer.shape[1]
     if depth < 2:
         raise InputError("a network of one layer has nothing to choose from")
-    layers = np.unique(np.linspace(0, depth - 1, min(depth, MOST_LAYERS)).round().astype(int)).tolist()
-    steps = max(30, refits.steps // 3)
-    own = refits.base["layers"] or list(range(depth))
-    one = {"select": ["space", "scale"], "steps": steps}
-    singles = {k: refits.fitted(one | {"layers": [own[k]]}) for k in layers}
+    wanted = plan.alone(refits.base, refits.steps, depth)
+    singles = {k: refits.fitted(changes) for k, changes in wanted.items()}
+    layers, steps = list(singles), next(iter(wanted.values()))["steps"]
     rows, told = single_layer.against_learnt(full, singles)
     names = [row["roi"] for row in rows]
     words = [str(k + 1) for k in layers]

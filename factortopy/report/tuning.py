@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy import analysis
+from factortopy.analysis.checklist import RUNS
 from factortopy.analysis.curves import painted
 from factortopy.errors import InputError
 from factortopy.report import figures
@@ -32,7 +33,11 @@ def section(doc, found, flat, table=None):
     )
     told = {}
     if not both:
-        doc.note(MISSING)
+        doc.note(
+            MISSING,
+            RUNS,
+            "before and after fine-tuning (Figs. 6, 23, Table 14, short paper's Table 1): needs a network before and after it",
+        )
     for name, (before, after) in both.items():
         _before_after(doc, name, before, after, flat)
     if both:

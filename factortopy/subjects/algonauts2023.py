@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.errors import InputError
-from factortopy.pictures.reading import read_image, safe_label
-from factortopy.subjects.algonauts_pictures import list_images, looks_whole
+from factortopy.pictures.reading import safe_label
+from factortopy.subjects.algonauts_pictures import list_images
 from factortopy.subjects.algonauts_rois import read_rois
 from factortopy.subjects.arrays import as_float32, copy_columns, read_whole_mesh, safe_npy
-from factortopy.subjects.findings import STOPS, DataError, Examined, Known, Problem, count, first_few, shown_path
+from factortopy.subjects.findings import DataError, Examined, Known, count, first_few
 from factortopy.subjects.own_surface import add_surface
+from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.split import default_split
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
@@ -39,7 +39,6 @@ LOOKED_FOR = "training_split/ and roi_masks/ (Algonauts 2023)"
 PARTS = ("training_split", "test_split", "roi_masks")  # folders inside a subject
 IMAGE_DEGREES = 8.4
 HEMISPHERES = ("lh", "rh")
-_SAMPLE = 24  # pictures that are decoded to see whether they are whole
 _TYPICAL = 20.0  # z-scores beyond this, on the median, are none
 
 
@@ -60,7 +59,6 @@ class Examination(Examined):
     rois : {name: {hemisphere: (n,) bool}}
     ceiling : {hemisphere: (n,)}
     images, test_images : list of Path, in row order; nsd, test_nsd : their 0-based NSD numbers
-    problems : list of Problem
     """
 
     folder: Path
@@ -74,7 +72,6 @@ class Examination(Examined):
     nsd: list = field(default_factory=list)
     test_images: list = field(default_factory=list)
     test_nsd: list = field(default_factory=list)
-    problems: list = field(default_factory=list)
 
     def known(self):
         """``Known``: what could be read."""
@@ -89,20 +86,22 @@ class Examination(Examined):
 # ---------------------------------------------------------------- looking
 
 
-def examine(folder):
+def examine(folder, thorough=False):
     """Look at every file of a subject; nothing large is read.
 
     Parameters
     ----------
     folder : path
         The subject's own folder (subjXX).
+    thorough : bool
+        Decode every picture, not some.
 
     Returns
     -------
     Examination
     """
     folder = Path(os.path.abspath(folder))
-    found = Examination(folder, safe_label(folder.name))
+    found = Examination(folder, safe_label(folder.name), thorough=thorough)
     _examine_masks(found)
     _examine_responses(found)
     _examine_images(found)
@@ -147,7 +146,12 @@ def _columns_fit(found, path, array, hemi):
         return mask is not None
     selected = f"{len(mask):,} columns, as many as the all-vertices mask selects"
     if array.shape[0] == len(mask):
-        found.stop(path, selected, f"{array.shape[0]:,} rows of that length", "it looks transposed: save array.T")
+        found.stop(
+            path,
+            selected,
+            f"{array.shape[0]:,} rows of that length",
+            "it looks transposed: save array.T (a row a picture)",
+        )
     else:
         remedy = "is the mask another subject's? copy fmri and roi_masks of the same subject"
         found.stop(path, selected, f"{array.shape[1]:,} columns", remedy)
@@ -187,21 +191,7 @@ def _examine_images(found):
         where = next(k for k in range(len(found.nsd) - 1) if found.nsd[k + 1] <= found.nsd[k])
         text = f"{found.images[where + 1].name} after {found.images[where].name}"
         found.warn(folder, "NSD numbers that ascend with the row", text, "were files renamed?")
-    _examine_pictures(found, folder, found.images)
-
-
-def _examine_pictures(found, folder, paths):
-    """Ends of all files, and some of them decoded."""
-    cut = [path.name for path in paths if not looks_whole(path)]
-    if cut:
-        remedy = "copy or download them again"
-        found.stop(folder, "whole pictures", f"{len(cut):,} cut off or of another kind ({first_few(cut)})", remedy)
-        return
-    for i in np.unique(np.linspace(0, len(paths) - 1, _SAMPLE).astype(int)):
-        try:
-            read_image(paths[i])
-        except InputError as error:
-            found.problems.append(Problem(STOPS, shown_path(paths[i]), "", f"{shown_path(paths[i])}: {error}", ""))
+    examine_files(found, folder, found.images)
 
 
 def _examine_ceiling(found):

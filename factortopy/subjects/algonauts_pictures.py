@@ -1,4 +1,4 @@
-"""The picture files of an Algonauts 2023 subject: their order by name, and whether they are whole."""
+"""The picture files of an Algonauts 2023 subject: their order by name."""
 
 import os
 import re
@@ -38,21 +38,8 @@ def list_images(folder, kind):
         ]
         beside = f" (but {first_few(map(safe_label, renamed), 3)}: renamed?)" if renamed else ""
         text = f"no picture {first_few(missing)}{beside}"
-        raise stop(folder, f"pictures 1 to {max(rows):,}", text, f"copy them, or name them {kind}-0001_nsd-00013.png")
+        raise stop(
+            folder, f"pictures 1 to {max(rows):,}", text, f"copy them, or name them like {kind}-0001_nsd-00013.png"
+        )
     ordered = [rows[row] for row in sorted(rows)]
     return [path for path, _ in ordered], [number for _, number in ordered]
-
-
-def looks_whole(path):
-    """Signature at the start and end mark at the end; decoding 10,000 pictures would take minutes."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(8)
-            file.seek(0, os.SEEK_END)
-            file.seek(-min(64, file.tell()), os.SEEK_END)
-            end = file.read()
-    except OSError:
-        return False
-    if start == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" in end
-    return start[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in end

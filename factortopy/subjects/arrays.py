@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.subjects.findings import close_to, foreign, stop
+from factortopy.subjects.progress import each
 from factortopy.surfaces import N_VERTICES
 
 _NAMES = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers", "b": "true/false"}
@@ -170,7 +171,7 @@ def mapped_blocks(array):
 
 def copy_columns(array, n_columns, out):
     """Copy the first columns of a (T, N) memory map into ``out`` (T, n_columns), row block by row block."""
-    for rows, block in mapped_blocks(array):
+    for rows, block in each(mapped_blocks(array), "reading the responses", len(row_blocks(*array.shape))):
         out[rows] = as_float32(block[:, :n_columns])
 
 

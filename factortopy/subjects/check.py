@@ -7,10 +7,11 @@ import numpy as np
 from factortopy.errors import InputError
 from factortopy.subjects import DENSITY, demo_number, load_subject
 from factortopy.subjects.algonauts_rois import UNIONS
-from factortopy.subjects.findings import STOPS, WARNING, DataError, Problem, count, shown_path
-from factortopy.subjects.layouts import find
+from factortopy.subjects.findings import STOPS, WARNING, DataError, Examined, Problem, count, shown_path
+from factortopy.subjects.layouts import Layout, find
+from factortopy.subjects.subject import Subject
 
-__all__ = ["Area", "Findings", "Problem", "check", "memory_needed"]
+__all__ = ["Area", "Findings", "Look", "Problem", "check", "look_through", "memory_needed"]
 
 _LAYERS, _WIDTH, _GRID = 12, 128, 8  # of the demo networks: what the memory figure is for
 _FIXED = 1_000_000_000  # bytes of Python, PyTorch and the meshes: what a training of a few pictures takes
@@ -37,6 +38,7 @@ class Findings:
     areas : list of Area
     sizes : {"trial", "picture", "vertex": number}, those that are known
     problems : list of Problem
+    sampled : True when some pictures were decoded and others were not
     """
 
     layout: str = ""
@@ -45,6 +47,7 @@ class Findings:
     areas: list = field(default_factory=list)
     sizes: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
+    sampled: bool = False
 
     @property
     def stops(self):
@@ -62,6 +65,8 @@ class Findings:
         out = [f"{label:<{width}}  {text}" for label, text in self.facts.items()]
         ordered = sorted(self.problems, key=lambda problem: problem.severity != STOPS)
         out += [f"{'STOPS' if p.severity == STOPS else 'warning'}: {p.line()}" for p in ordered]
+        if self.sampled:
+            out.append("Some pictures were decoded; --all decodes every one, which finds damage in the others too.")
         n_stops = sum(problem.severity == STOPS for problem in self.problems)
         n_warnings = len(self.problems) - n_stops
         if n_stops:
@@ -71,39 +76,68 @@ class Findings:
         return out
 
 
-def check(path, subject=None, density=DENSITY, trials=None):
+@dataclass
+class Look:
+    """All that came of looking through a data set: what ``check`` tells, and what a page goes on with.
+
+    findings : Findings
+    layout : layouts.Layout; examination : what its ``examine`` returned; None of a demo subject and of no data set
+    subject : Subject, of a layout with ``outline`` without its responses; None when it cannot be trained on
+    """
+
+    findings: Findings
+    layout: Layout | None = None
+    examination: Examined | None = None
+    subject: Subject | None = None
+
+
+def check(path, subject=None, density=DENSITY, trials=None, thorough=False):
     """Look at a data set without training.
 
     Parameters
     ----------
     path, subject, density, trials : as in ``load_subject``
+    thorough : bool
+        Decode every picture and every frame, not some: of 10,000 pictures it takes minutes.
 
     Returns
     -------
     Findings
-        Never raises for what the user can mend: it is in ``.problems``.
+        Never raises for what the user can mend: it is in ``.problems``. Progress: ``progress.listening``.
     """
+    return look_through(path, subject, density, trials, thorough).findings
+
+
+def look_through(path, subject=None, density=DENSITY, trials=None, thorough=False):
+    """``check``, with all that was read on the way -> Look."""
     if isinstance(path, str) and path.startswith("demo"):
         try:
             if demo_number(path) is not None:
-                return _of_subject(Findings("simulated (demo)"), load_subject(path, trials=trials))
+                loaded = load_subject(path, trials=trials)
+                return Look(_of_subject(Findings("simulated (demo)"), loaded), subject=loaded)
         except InputError as error:
-            return _one_problem(path, error)
+            return Look(_one_problem(path, error))
     try:
         layout, folder = find(path, subject)
-        examination = layout.look(folder, trials)
+        examination = layout.look(folder, trials, thorough)
     except InputError as error:
-        return _one_problem(path, error)
-    findings = Findings(layout.name, examination.name)
+        return Look(_one_problem(path, error))
+    findings = Findings(layout.name, examination.name, sampled=examination.sampled)
     findings.facts = {"layout": layout.name, "subject": examination.name, "folder": shown_path(folder)}
+    loaded = None
     if examination.first_stop():
         findings.problems = list(examination.problems)
-        return _partly(findings, examination.known())
-    try:
-        return _of_subject(findings, (layout.outline or layout.to_subject)(examination, density))
-    except InputError as error:
-        findings.problems = [*examination.problems, _problem(path, error)]
-        return _partly(findings, examination.known())
+        _partly(findings, examination.known())
+    else:
+        try:
+            loaded = (layout.outline or layout.to_subject)(examination, density)
+            _of_subject(findings, loaded)
+        except InputError as error:
+            findings.problems = [*examination.problems, _problem(path, error)]
+            _partly(findings, examination.known())
+    if examination.looked:
+        findings.facts["looked at"] = "; ".join(examination.looked)
+    return Look(findings, layout, examination, loaded)
 
 
 def _partly(findings, known):

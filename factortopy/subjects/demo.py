@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from factortopy import surfaces
 from factortopy.errors import InputError
 from factortopy.files import read_json, read_tensors, write_atomic, write_json, write_tensors
 from factortopy.home import cache_dir
+from factortopy.subjects.progress import tell
 
 N_PICTURES = int(os.environ.get("FACTORTOPY_DEMO_PICTURES", 3000))  # fewer for tests and slow machines
 DEGREES = 12.0  # width of a picture: half as many early vertices again as at 8.4, still 9 pixels a degree
@@ -45,7 +47,7 @@ def _render(folder, n, on_progress):
     code = f"from factortopy.subjects.demo import render_parts; render_parts({str(folder)!r}, {n}, 1)"
     helper = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     try:
-        render_parts(folder, n, 0, on_progress)
+        render_parts(folder, n, 0, on_progress or partial(tell, "rendering the demo subject's pictures, once"))
         if helper.wait() != 0:
             render_parts(folder, n, 1)
     finally:

@@ -78,8 +78,20 @@ class Known:
                    whole if whole is not None and len(whole) == n else None)  # fmt: skip
 
 
+@dataclass(kw_only=True)
 class Examined:
-    """What an examination of a data set shares: ``problems``, a list of Problem, and ways to add to it."""
+    """What an examination of a data set shares.
+
+    problems : list of Problem, and ways to add to it; remarks : list of str, what was done
+    thorough : True to decode every picture and frame instead of some
+    looked : list of str, what was looked at; sampled : True when some pictures were decoded and others were not
+    """
+
+    problems: list = field(default_factory=list)
+    remarks: list = field(default_factory=list)
+    thorough: bool = False
+    looked: list = field(default_factory=list)
+    sampled: bool = False
 
     def try_to(self, step, *arguments, **options):
         """The result of a step, or None with its problem noted."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from factortopy.pictures.reading import safe_label
 from factortopy.subjects import DENSITY, folder_trials, folder_vertices
-from factortopy.subjects.arrays import z_score
+from factortopy.subjects.arrays import row_blocks, z_score
 from factortopy.subjects.findings import DataError, Examined, Known, close_to, first_few, stop
 from factortopy.subjects.folder_responses import (
     CIFTI,
@@ -36,6 +36,7 @@ from factortopy.subjects.folder_responses import (
 from factortopy.subjects.folder_tables import COLUMNS, read_about, read_table
 from factortopy.subjects.folder_trials import SPLITS
 from factortopy.subjects.own_surface import add_surface
+from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split, default_split
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
@@ -69,7 +70,6 @@ class Examination(Examined):
     rows : {hemisphere: Rows}; vertices : {hemisphere: (n,) mesh indices}
     images : list of Path; image_index : (T,); session : (T,) or None; film : movies.Film or None
     rois : {name: {hemisphere: (n,) bool}}; ceiling : {hemisphere: (n,)}; maps : {name: {hemisphere: (n,)}}
-    problems : list of Problem; remarks : list of str
     """
 
     folder: Path
@@ -85,8 +85,6 @@ class Examination(Examined):
     rois: dict = field(default_factory=dict)
     ceiling: dict = field(default_factory=dict)
     maps: dict = field(default_factory=dict)
-    problems: list = field(default_factory=list)
-    remarks: list = field(default_factory=list)
 
     @property
     def hemispheres(self):
@@ -114,13 +112,15 @@ class Examination(Examined):
 # ---------------------------------------------------------------- looking
 
 
-def examine(folder):
+def examine(folder, thorough=False):
     """Look at every file of a subject; of large responses only some rows are read.
 
     Parameters
     ----------
     folder : path
         The folder that holds dataset.json.
+    thorough : bool
+        Decode every picture and frame, not some.
 
     Returns
     -------
@@ -134,7 +134,8 @@ def examine(folder):
         about = read_about(folder / "dataset.json", problems)
     except DataError as error:
         problems.append(error.problem)
-    found = Examination(folder, about.get("subject") or safe_label(folder.name), about, problems=problems)
+    name = about.get("subject") or safe_label(folder.name)
+    found = Examination(folder, name, about, problems=problems, thorough=thorough)
     _examine_responses(found)
     table = folder / "trials.tsv"
     if table.exists() or table.is_symlink():
@@ -317,7 +318,8 @@ def _responses(found, keep):
         mask = keep[hemi]
         columns = slice(0, int(mask.sum())) if mask[: int(mask.sum())].all() else np.flatnonzero(mask)
         stop_at = start + int(mask.sum())
-        for rows, block in found.rows[hemi].blocks():
+        told = f"reading the responses of the {SIDES[hemi]} hemisphere"
+        for rows, block in each(found.rows[hemi].blocks(), told, len(row_blocks(*found.rows[hemi].shape))):
             out[rows, start:stop_at] = block[:, columns]
         start = stop_at
     if raw:
@@ -331,7 +333,8 @@ def _responses(found, keep):
         found.remarks.append("already z-scored by session (dataset.json): not again")
     else:
         path = found.folder / "trials.tsv"
-        found.warn(path, "a column 'session' to z-score by (dataset.json: normalised none)", "none", "used as they are")
+        remedy = "used as they are, and scores may suffer: add it, or z-score them and say 'normalised': 'session'"
+        found.warn(path, "a column 'session' to z-score by (dataset.json: normalised none)", "none", remedy)
     return out
 
 

@@ -36,7 +36,14 @@ def read_about(path, problems):
         if hasattr(error, "problem"):
             problems.append(error.problem)
         else:
-            problems.append(stop(path, "JSON", f"damaged text ({error})"[:120], "correct it").problem)
+            problems.append(
+                stop(
+                    path,
+                    "JSON",
+                    f"damaged text ({error})"[:120],
+                    "correct it: names and words stand in double quotes, as in docs/folder.md",
+                ).problem
+            )
         return {}
     if not isinstance(said, dict):
         problems.append(stop(path, "a JSON object { … }", f"a {type(said).__name__}", "see docs/folder.md").problem)

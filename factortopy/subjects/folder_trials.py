@@ -4,18 +4,16 @@ import re
 
 import numpy as np
 
-from factortopy.errors import InputError
-from factortopy.pictures.reading import read_image, safe_label
+from factortopy.pictures.reading import safe_label
 from factortopy.subjects import movies
-from factortopy.subjects.algonauts_pictures import looks_whole
-from factortopy.subjects.findings import STOPS, Problem, close_to, count, first_few, shown_path
+from factortopy.subjects.findings import close_to, count, first_few
 from factortopy.subjects.folder_responses import files_in
 from factortopy.subjects.folder_tables import codes, inside, numbers
+from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.split import MIN_IMAGES
 
 PICTURES = (".png", ".jpg", ".jpeg")
 SPLITS = ("train", "val", "test")
-_SAMPLE = 24  # pictures that are decoded to see whether they are whole
 
 
 def examine(found):
@@ -86,23 +84,6 @@ def _examine_images(found):
     _examine_pictures(found, folder)
 
 
-def examine_files(found, folder, paths, what="pictures"):
-    """True when all files are whole pictures: the ends of all, and some of them decoded; problems are noted."""
-    cut = [path for path in paths if not looks_whole(path)]
-    if cut:
-        text = f"{len(cut):,} cut off or of another kind ({first_few(shown_path(path.relative_to(folder)) for path in cut)})"
-        found.stop(folder, f"whole PNG or JPEG {what}", text, "copy or save them again")
-        return False
-    before = len(found.problems)
-    for i in np.unique(np.linspace(0, max(len(paths) - 1, 0), _SAMPLE).astype(int)) if paths else ():
-        try:
-            read_image(paths[i])
-        except InputError as error:
-            where = shown_path(paths[i])
-            found.problems.append(Problem(STOPS, where, "", f"{where}: {error}", ""))
-    return len(found.problems) == before
-
-
 def _examine_pictures(found, folder):
     if not examine_files(found, folder, found.images):
         return
@@ -119,5 +100,8 @@ def _examine_pictures(found, folder):
                 names = first_few(safe_label(found.images[i].name) for i in both)
                 text = f"{len(both):,} in {a} and in {b}: {names}"
                 found.stop(
-                    found.folder / "trials.tsv", "every picture on one side of the split", text, "move all its rows"
+                    found.folder / "trials.tsv",
+                    "every picture on one side of the split",
+                    text,
+                    "give all rows of a picture the same split",
                 )

@@ -52,7 +52,10 @@ def vertices(found, hemi):
         if rows.shape[0] == len(index):
             text = f"{rows.shape[0]:,} rows of that length, {columns:,} columns"
             raise stop(
-                rows.path, f"{len(index):,} columns, as {path.name} has", text, "it looks transposed: save array.T"
+                rows.path,
+                f"{len(index):,} columns, as {path.name} has",
+                text,
+                "it looks transposed: save array.T (a row a trial, a column a vertex)",
             )
         remedy = "another subject's? copy responses and vertices of the same subject"
         raise stop(path, f"{columns:,} indices, as the responses have columns", f"{len(index):,}", remedy)
@@ -64,7 +67,7 @@ def vertices(found, hemi):
     unique, counts = np.unique(index, return_counts=True)
     if (counts > 1).any():
         text = f"{int((counts > 1).sum()):,} twice: {first_few(unique[counts > 1])}"
-        raise stop(path, "every vertex once", text, "remove the doubles")
+        raise stop(path, "every vertex once", text, "keep one of the two, here and among the columns of the responses")
     return index.astype(np.int64)
 
 
@@ -73,14 +76,17 @@ def _no_whole_mesh(rows, density, mesh, path):
     wanted = f"{mesh:,} vertices ({density}), as there is no vertices/{path.name}"
     other = next((name for name, n in N_VERTICES.items() if n == columns), None)
     if n_rows == mesh:
-        return stop(rows.path, wanted, f"{n_rows:,} rows, {columns:,} columns", "it looks transposed: save array.T")
+        return stop(
+            rows.path,
+            wanted,
+            f"{n_rows:,} rows, {columns:,} columns",
+            "it looks transposed: save array.T (a row a trial)",
+        )
     if other:
         return stop(rows.path, wanted, f"{columns:,} ({other})", "correct density in dataset.json")
     if columns in (32492, 64984, 91282):
         return stop(rows.path, wanted, f"{columns:,} (fsLR)", "resample it to fsaverage (wb_command -metric-resample)")
-    remedy = (
-        f"a part of the mesh? write their indices to vertices/{path.name}; a native surface? resample it to fsaverage"
-    )
+    remedy = f"a part of the mesh? write their indices to vertices/{path.name}; a native surface? resample it to fsaverage (mri_surf2surf)"
     return stop(rows.path, wanted, f"{columns:,}: no fsaverage mesh", remedy)
 
 
@@ -154,7 +160,7 @@ def examine_rois(found):
         unnamed = [k for k in used if k not in names]
         if unnamed:
             text = f"labels without one: {first_few(unnamed)}"
-            remedy = "those vertices are in no ROI of this set"
+            remedy = "those vertices are in no ROI of this set: add a row with its index and name"
             found.warn(found.folder / "roi" / f"{kind}.tsv", "a name for every label", text, remedy)
         for number, name in names.items():
             masks = {hemi: label == number for hemi, label in labels.items()}

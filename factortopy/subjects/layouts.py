@@ -1,5 +1,6 @@
 """Which data set a folder holds: one entry a layout, recognised by its files, also from the folder above or below."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable
@@ -25,7 +26,7 @@ class Layout:
     name, looked_for : for people
     is_here : callable(folder) -> bool, true for the folder of one subject (or a root whose subjects share files)
     parts : names of folders inside it, so that a path into one of them is recognised
-    examine : callable(folder) -> an object with ``.problems``
+    examine : callable(folder, thorough=False) -> findings.Examined; thorough: every picture is decoded, not some
     to_subject : callable(examination, density) -> Subject
     subjects : callable(folder) -> {name: folder to examine}, where one folder holds several that share files
     outline : callable(examination, density) -> Subject as far as it is known without reading all responses, for check
@@ -36,20 +37,20 @@ class Layout:
     name: str
     looked_for: str
     is_here: Callable
-    parts: tuple = ()
-    examine: Callable = None
-    to_subject: Callable = None
+    parts: tuple
+    examine: Callable
+    to_subject: Callable
     subjects: Callable | None = None
     outline: Callable | None = None
     trials: dict = field(default_factory=lambda: {"single": {}})
     sample: Callable | None = None
 
-    def look(self, folder, trials=None):
+    def look(self, folder, trials=None, thorough=False):
         """``examine`` for a choice of ``trials``; None is the default."""
         if trials is not None and trials not in self.trials:
             found = f"{str(trials)[:40]!r} for {self.name}"
             raise stop("trials", " or ".join(self.trials), found, "choose one of these, or leave it out")
-        return self.examine(folder, **self.trials.get(trials, {}))
+        return self.examine(folder, thorough=thorough, **self.trials.get(trials, {}))
 
 
 LAYOUTS = (
@@ -255,5 +256,13 @@ def _nothing_here(folder):
     volumes = volumes_in(folder)
     if volumes:
         return stop(folder, f"a data set ({looked})", f"volumes ({volumes})", f"{PROJECT}; then docs/folder.md")
-    remedy = "give the folder of a subject or the one that holds the subjects; demo-1, demo-2, demo-3 need no files"
-    return stop(folder, f"a data set ({looked})", "none of these", remedy)
+    try:
+        here = sorted(safe_label(entry.name) for entry in itertools.islice(os.scandir(folder), _MOST))
+    except OSError:
+        here = []
+    found = f"none of these, but {first_few(here)}" if here else "none of these: an empty folder"
+    remedy = (
+        "give the folder of a subject or the one that holds the subjects, or lay the files out so (docs/your_data.md); demo-1, demo-2, "
+        "demo-3 need no files"
+    )
+    return stop(folder, f"a data set ({looked})", found, remedy)

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
+from factortopy.files import read_json, write_atomic, write_json
 from factortopy.home import cache_dir
 from factortopy.pictures.reading import safe_label
 from factortopy.subjects.arrays import safe_npy
 from factortopy.subjects.findings import STOPS, DataError, Problem, close_to, count, shown_path, stop
 from factortopy.subjects.folder_responses import files_in
 from factortopy.subjects.folder_tables import NOTHING, codes, inside, numbers
+from factortopy.subjects.picture_files import examine_files
+from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split
 
 MOST = 5000  # frames of one film
@@ -227,7 +229,8 @@ def examine(folder, about, table, found):
         raise stop(path, "films in column 'stimulus'", "none", "name the files in stimuli/")
     onset = _onsets(path, table, run, clip, tr)
     per_tr = about.get("frames_per_tr") or int(np.clip(round(2 * tr), 2, 4))
-    sources = [found.try_to(_source, folder, name, per_tr / tr, about, found) for name in clips]
+    told = each(list(clips), "looking at the films")
+    sources = [found.try_to(_source, folder, name, per_tr / tr, about, found) for name in told]
     if len(found.problems) > before and any(source is None for source in sources):
         return None
     times = onset[:, None] + (np.arange(per_tr) + 0.5) * tr / per_tr
@@ -283,33 +286,41 @@ def _source(folder, name, fps, about, found):
         if rate is None:
             remedy = "add it (films know their own rate)"
             raise stop(folder / "dataset.json", "'fps': frames a second of the folders of frames", "none", remedy)
-        from factortopy.subjects.folder_trials import examine_files
-
         n = int(min(len(files) / rate * fps, MOST))
-        if not examine_files(found, path, files, "frames"):
+        if not examine_files(found, path, files, "frame"):
             return None
         return [files[min(int(k / fps * rate + 1e-6), len(files) - 1)] for k in range(max(n, 1))]
-    return _decoded(path, fps)
+    frames, notices = _decoded(path, fps)
+    for notice in notices:
+        remedy = "what could be read is used, grey after it: copy the film again, or save it as MP4"
+        found.warn(path, "a whole film", notice, remedy)
+    if not notices:
+        found.looked.append(f"all of {safe_label(path.name)} decoded")
+    return frames
 
 
 def _decoded(path, fps):
+    """(frames, memory-mapped; notices of the decoder) of a film, decoded once and kept."""
     about = os.stat(path)
-    key = repr((1, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
+    key = repr((2, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
     kept = cache_dir("films") / f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.npy"
-    if kept.is_file():
+    told = kept.with_suffix(".json")  # written last: it says that both are whole
+    if told.is_file():
         try:
-            return safe_npy(kept, kinds="u", shape=(None, None, None, 3))
-        except DataError:
+            notices = [str(notice) for notice in read_json(told, "film")["notices"]]
+            return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), notices
+        except (InputError, KeyError, TypeError):
             pass  # damaged: made again
     from io import BytesIO
 
     from factortopy.pictures.video import read_video
 
     try:
-        frames = read_video(path, fps=fps, most=MOST).frames
+        film = read_video(path, fps=fps, most=MOST)
     except InputError as error:
         raise DataError(Problem(STOPS, shown_path(path), "", f"{shown_path(path)}: {error}", "")) from None
     buffer = BytesIO()
-    np.save(buffer, frames)
+    np.save(buffer, film.frames)
     write_atomic(kept, buffer.getbuffer())
-    return safe_npy(kept, kinds="u", shape=(None, None, None, 3))
+    write_json(told, {"notices": film.notices})
+    return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), film.notices

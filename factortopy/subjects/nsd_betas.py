@@ -23,6 +23,7 @@ from factortopy.subjects.arrays import row_blocks, safe_npy, z_score
 from factortopy.subjects.findings import DataError, first_few, stop, warn
 from factortopy.subjects.mgh import open_mgh
 from factortopy.subjects.nsd_design import TRIALS
+from factortopy.subjects.progress import each
 from factortopy.surfaces import N_VERTICES
 
 FORMAT = 1  # of the kept file; part of its name
@@ -75,7 +76,7 @@ def find_sessions(folder, planned, wanted, problems):
             problems.append(stop(folder, f"session {first_few(missing, 50)}", have, "choose among these").problem)
         here = {number: files for number, files in here.items() if number in wanted}
     sessions = []
-    for number, files in sorted(here.items()):
+    for number, files in each(sorted(here.items()), "reading the headers of the session files"):
         mghs = {}
         for hemi in HEMISPHERES:
             try:
@@ -170,7 +171,7 @@ def _normalised(mgh):
 def first_frames_finite(sessions, columns):
     """(n,) bool: vertices with a value in the first trial of every session (NSD's gaps last a whole session)."""
     kept = np.ones(sum(len(part) for part in columns.values()), bool)
-    for session in sessions:
+    for session in each(sessions, "reading a trial of every session"):
         kept &= np.isfinite(_trials(session, columns, slice(0, 1))[0])
     if not kept.any():
         raise _nothing_left(sessions)
@@ -317,7 +318,8 @@ def _write_sessions(folder, sessions, columns):
             raise _nothing_left(sessions)
         with _create(folder, (sum(session.trials for session in sessions), len(good))) as file:
             for session in sessions:
-                block = _trials(session, columns, slice(0, session.trials), kept)
+                told = f"reading session {session.number}, {len(sessions)} in all"
+                block = _trials(session, columns, slice(0, session.trials), kept, told)
                 good &= np.isfinite(block).all(0)
                 if not good.all():
                     continue  # the rest is only looked through
@@ -332,8 +334,8 @@ def _write_sessions(folder, sessions, columns):
         kept[kept] = good
 
 
-def _trials(session, columns, trials, kept=None):
-    """(trials, N) float32 of both hemispheres, read some frames at a time."""
+def _trials(session, columns, trials, kept=None, told=None):
+    """(trials, N) float32 of both hemispheres, read some frames at a time; ``told``: say so in these words."""
     chosen = [np.asarray(columns[hemi]) for hemi in HEMISPHERES]
     if kept is not None:
         n_left = len(chosen[0])
@@ -344,7 +346,8 @@ def _trials(session, columns, trials, kept=None):
         if not len(vertices):
             continue
         leading = int(vertices[-1]) + 1
-        for rows in row_blocks(len(out), leading):
+        blocks = row_blocks(len(out), leading)
+        for rows in each(blocks, told) if told else blocks:
             block = mgh.frame_block(trials.start + rows.start, trials.start + rows.stop, leading)
             out[rows, place] = block[:, vertices]
     return out

@@ -186,5 +186,5 @@ def check_log(path, trials, pictures):
         if len(wrong):
             k = wrong[0]
             where = f"picture {expected[k]:,} in session {number}, trial {k + 1}, as nsd_expdesign.mat has it"
-            found = f"picture {rows[k]:,} ({len(wrong)} trials of this session disagree)"
+            found = f"picture {rows[k]:,} (so in {len(wrong)} of this session's trials)"
             raise stop(path, where, found, "take both files of the same release")

@@ -1,7 +1,8 @@
 """fsaverage's surfaces that lie beside a data set: used to draw it and for the encoder's coordinates, and remembered."""
 
 from factortopy.errors import InputError
-from factortopy.meshes import load_mesh, remember, surfaces_in
+from factortopy.meshes import load_mesh
+from factortopy.meshplaces import remember, surfaces_in
 from factortopy.subjects.findings import WARNING, Problem, shown_path
 
 

@@ -1,12 +1,13 @@
 """A first look at a data set: what was found, and its first pictures beside their mean responses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from factortopy.subjects import DENSITY, demo_number, load_subject
-from factortopy.subjects.check import Findings, check
-from factortopy.subjects.layouts import find
+from factortopy.errors import InputError
+from factortopy.subjects.check import Findings, look_through
+from factortopy.subjects.findings import STOPS, Problem, shown_path
+from factortopy.subjects.progress import each
 
 FIRST = 24  # pictures
 
@@ -44,52 +45,67 @@ class Preview:
     delays: str = ""
 
 
-def preview(path, subject=None, side=224):
+def preview(path, subject=None, side=224, thorough=False, show=None):
     """Look through a data set, as ``check`` does, and take its first pictures.
 
     Parameters
     ----------
     path, subject : as in ``load_subject``
     side : int, of the pictures in pixels
+    thorough : as in ``check``
+    show : callable, optional
+        Given the Preview before the order of its pictures has been tested, which may take as long as all before it.
 
     Returns
     -------
     Preview
+        Progress: ``progress.listening``.
     """
-    findings = check(path, subject)
-    if findings.stops:
-        return Preview(findings)
-    from factortopy.analysis.order import picture_order, shown_pictures
+    look = look_through(path, subject, thorough=thorough)
+    if look.findings.stops:
+        return Preview(look.findings)
+    try:
+        found = _first(look, side)
+        if show is not None:
+            show(found[0])
+        return _ordered(*found)
+    except InputError as error:  # a damaged picture beyond those that the look had decoded
+        look.findings.problems.append(Problem(STOPS, shown_path(path), "", str(error), ""))
+        return Preview(look.findings)
 
-    loaded, part = _some(path, subject)
+
+def _first(look, side):
+    """(Preview without the test of the order, the Subject that it is of)."""
+    from factortopy.analysis.order import shown_pictures
+
+    loaded, part = look.subject, ""
+    if look.layout is not None and look.layout.sample:  # the whole was not read
+        loaded, part = look.layout.sample(look.examination)
     shown = shown_pictures(loaded)[:FIRST].tolist()
     means = np.stack([np.asarray(loaded.responses[loaded.answers(i)], np.float32).mean(0) for i in shown])
     some = np.asarray(loaded.responses[:: max(1, loaded.n_trials // 500)], np.float32)
     spread = np.maximum(some.std(0), 1e-6)
     pictures = None
-    repeats = np.bincount(loaded.image_index)[shown]
     if loaded.images is not None:
         from PIL import Image
 
-        pictures = np.stack([np.asarray(Image.fromarray(loaded.image(i)).resize((side, side))) for i in shown])
-    return Preview(
-        findings, pictures, _names(loaded, shown), repeats,
+        told = each(shown, "reading the first pictures")
+        pictures = np.stack([np.asarray(Image.fromarray(loaded.image(i)).resize((side, side))) for i in told])
+    found = Preview(
+        look.findings, pictures, _names(loaded, shown), np.bincount(loaded.image_index)[shown],
         (means - some.mean(0)) / spread, loaded.hemi, loaded.vertex, loaded.density, loaded.rois, loaded.noise_ceiling,
-        loaded.maps, loaded.simulated, picture_order(loaded), part,
-        "" if loaded.film is None else loaded.film.told_delays(),
+        loaded.maps, loaded.simulated, None, part, "" if loaded.film is None else loaded.film.told_delays(),
     )  # fmt: skip
+    return found, loaded
+
+
+def _ordered(found, loaded):
+    from factortopy.analysis.order import picture_order
+
+    return replace(found, order=picture_order(loaded))
 
 
 def _names(subject, shown):
     """A name for each picture, none twice: the slider tells them by it."""
     names = [subject.picture_name(i) for i in shown]
     return [name if names.count(name) == 1 else f"{name} ({k + 1})" for k, name in enumerate(names)]
-
-
-def _some(path, subject):
-    """(Subject, words): the whole of it, or the part that is read in seconds."""
-    if demo_number(path) is not None:
-        return load_subject(path), ""
-    layout, folder = find(path, subject)
-    examination = layout.examine(folder)
-    return layout.sample(examination) if layout.sample else (layout.to_subject(examination, DENSITY), "")

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factortopy.pictures.reading import read_image, safe_label
-from factortopy.subjects.arrays import as_float32, mapped_blocks, row_blocks
+from factortopy.subjects.arguments import (
+    checked_coords,
+    checked_images,
+    checked_index,
+    checked_mask,
+    checked_split,
+    known_density,
+    matrix,
+    per_trial,
+    per_vertex,
+    positions,
+    positive,
+)
+from factortopy.subjects.arrays import mapped_blocks, row_blocks
 from factortopy.subjects.findings import first_few, stop, warn
-from factortopy.subjects.split import MIN_IMAGES, Split, default_split, whole_numbers
-from factortopy.surfaces import N_VERTICES
+from factortopy.subjects.progress import each
+from factortopy.subjects.split import MIN_IMAGES, Split, default_split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
-__all__ = ["MIN_IMAGES", "Split", "Subject", "default_split"]
+__all__ = ["MIN_IMAGES", "Split", "Subject", "default_split", "known_density"]
 
 
 class Subject:
@@ -94,30 +106,30 @@ class Subject:
         self.remarks: list[str] = []
         self.surface: str | None = None
         self.density = known_density(density)
-        self.image_degrees = _positive(image_degrees, "image_degrees", "degrees of visual angle")
-        self.tr = None if tr is None else _positive(tr, "tr", "seconds")
-        responses = _matrix(responses)
+        self.image_degrees = positive(image_degrees, "image_degrees", "degrees of visual angle")
+        self.tr = None if tr is None else positive(tr, "tr", "seconds")
+        responses = matrix(responses)
         n_trials, n_given = responses.shape
-        hemi, vertex = _positions(hemi, vertex, self.density, responses.shape)
-        self.images = _images(images)
-        self.image_index = _image_index(image_index, n_trials, self.images)
+        hemi, vertex = positions(hemi, vertex, self.density, responses.shape)
+        self.images = checked_images(images)
+        self.image_index = checked_index(image_index, n_trials, self.images)
         self.film = film
         if film is not None and len(film.frames) != n_trials:
             raise stop(
                 "film", f"{n_trials:,} TRs, as responses have rows", f"{len(film.frames):,}", "give one row a TR"
             )
         split = film.split() if film is not None and split is None else split
-        self.split = _split(split, self.image_index)
-        self.session = _per_trial(session, "session", n_trials)
-        self.onset = _per_trial(onset, "onset", n_trials)
+        self.split = checked_split(split, self.image_index)
+        self.session = per_trial(session, "session", n_trials)
+        self.onset = per_trial(onset, "onset", n_trials)
 
         self.responses, self.kept, self.constant = self._usable(responses)
         keep = self.kept
         self.hemi, self.vertex = hemi[keep].astype(np.uint8), vertex[keep]
-        self._coords = None if coords is None else _coords(coords, n_given)[keep]
+        self._coords = None if coords is None else checked_coords(coords, n_given)[keep]
         self.coords_given = coords is not None  # of the caller's own making: the encoder stretches their own span
-        self.rois = {str(k): _mask(v, k, n_given)[keep] for k, v in (rois or {}).items()}
-        self.maps = {str(k): _per_vertex(v, f"map {k}", n_given)[keep] for k, v in (maps or {}).items()}
+        self.rois = {str(k): checked_mask(v, k, n_given)[keep] for k, v in (rois or {}).items()}
+        self.maps = {str(k): per_vertex(v, f"map {k}", n_given)[keep] for k, v in (maps or {}).items()}
         self.noise_ceiling = self._ceiling(noise_ceiling, n_given)
         empty = [name for name, mask in self.rois.items() if not mask.any()]
         if empty:
@@ -213,7 +225,7 @@ class Subject:
         n_trials, n = responses.shape
         bad, constant, empty_rows = np.zeros(n, bool), np.ones(n, bool), 0
         first = np.array(responses[0])
-        for _, block in mapped_blocks(responses):
+        for _, block in each(mapped_blocks(responses), "reading the responses", len(row_blocks(n_trials, n))):
             finite = np.isfinite(block)
             bad |= ~finite.all(0)
             constant &= (block == first).all(0)
@@ -250,7 +262,7 @@ class Subject:
         if ceiling is None:
             self.remark("no noise ceiling: only raw R² can be shown")
             return None
-        ceiling = _per_vertex(ceiling, "noise_ceiling", n_given)[self.kept]
+        ceiling = per_vertex(ceiling, "noise_ceiling", n_given)[self.kept]
         high = np.nanmax(ceiling, initial=0)
         if high > 1 + 1e-6:
             raise stop(
@@ -267,160 +279,3 @@ class Subject:
                 )
             )
         return None if useless.all() else np.where(useless, np.nan, ceiling).astype(np.float32)
-
-
-# ---------------------------------------------------------------- checks of single arguments
-
-
-def known_density(density: str) -> str:
-    """The density itself; DataError when there is none of that name."""
-    if density not in N_VERTICES:
-        raise stop("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)", repr(density), "choose one of these")
-    return density
-
-
-def _positive(value, what, unit):
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not 0 < number < float("inf"):
-        raise stop(what, f"{unit} above 0", repr(value), "correct it")
-    return number
-
-
-def _matrix(responses):
-    """Responses as a (T, N) float32 array; a float32 memory map stays one."""
-    if not isinstance(responses, np.ndarray):
-        try:
-            responses = np.asarray(responses)
-        except (ValueError, TypeError):
-            raise stop("responses", "a (trials, vertices) array", "rows of different length", "check it") from None
-    if responses.ndim != 2 or 0 in responses.shape:
-        raise stop("responses", "a (trials, vertices) array that is not empty", f"shape {responses.shape}", "check it")
-    if responses.dtype.kind not in "fiu":
-        raise stop("responses", "numbers", f"values of type {responses.dtype}", "convert them to float32")
-    if responses.dtype == np.float32 and responses.dtype.isnative:
-        return responses
-    out = np.empty(responses.shape, dtype=np.float32)
-    for rows in row_blocks(*responses.shape):
-        out[rows] = as_float32(responses[rows])
-    return out
-
-
-def _positions(hemi, vertex, density, shape):
-    n_trials, n = shape
-    hemi, vertex = whole_numbers(hemi, "hemi"), whole_numbers(vertex, "vertex")
-    if len(hemi) != n or len(vertex) != n:
-        found = f"{n:,} columns of responses, {len(hemi):,} in hemi, {len(vertex):,} in vertex"
-        turned = len(hemi) == len(vertex) == n_trials
-        remedy = "responses look transposed: give (trials, vertices)" if turned else "give one value a vertex"
-        raise stop("hemi and vertex", "as many values as responses have columns", found, remedy)
-    if not np.isin(hemi, (0, 1)).all():
-        raise stop("hemi", "0 for left and 1 for right", f"{first_few(np.setdiff1d(hemi, (0, 1)))}", "recode it")
-    if (np.diff(hemi) < 0).any():
-        raise stop("hemi", "all left vertices first", "right before left", "sort by np.argsort(hemi, kind='stable')")
-    top = N_VERTICES[density]
-    if vertex.min() < 0 or vertex.max() >= top:
-        outside = vertex[(vertex < 0) | (vertex >= top)]
-        one_based = vertex.min() >= 1 and vertex.max() == top
-        remedy = "counted from 1? subtract 1" if one_based else f"check the density ({density})"
-        raise stop("vertex", f"indices from 0 to {top - 1:,} ({density})", f"{first_few(np.unique(outside))}", remedy)
-    numbers, counts = np.unique(hemi * top + vertex, return_counts=True)
-    if (counts > 1).any():
-        doubles = [f"{'left' if k < top else 'right'} {k % top}" for k in numbers[counts > 1]]
-        raise stop("vertex", "every vertex once", f"{len(doubles):,} twice: {first_few(doubles)}", "remove the doubles")
-    return hemi, vertex
-
-
-def _images(images):
-    if images is None:
-        return None
-    if isinstance(images, np.ndarray) and images.dtype != object:
-        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
-            raise stop(
-                "images",
-                "(n, height, width, 3) uint8",
-                f"shape {images.shape} of {images.dtype}",
-                "convert them (floats from 0 to 1: times 255, then to uint8)",
-            )
-        return images
-    if isinstance(images, (str, bytes, os.PathLike)) or not hasattr(images, "__len__"):
-        raise stop("images", "a list of arrays or paths", f"a {type(images).__name__}", "give one entry a picture")
-    if not isinstance(images, (list, tuple)):
-        return images  # a sequence that reads its pictures one by one
-    missing = []
-    for i, image in enumerate(images):
-        if isinstance(image, (str, os.PathLike)):
-            if not Path(image).is_file():
-                missing.append(image)
-        elif not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            found = f"{image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise stop(f"images[{i}]", "a path or a (height, width, 3) uint8 array", found, "use factortopy.read_image")
-    if missing:
-        names = first_few([safe_label(path) for path in missing])
-        raise stop("images", "files that exist", f"{len(missing):,} that do not: {names}", "correct the paths")
-    return list(images)
-
-
-def _image_index(index, n_trials, images):
-    if index is None:
-        if images is not None and len(images) != n_trials:
-            found = f"{len(images):,} pictures but {n_trials:,} rows"
-            raise stop("responses", "one row a picture (no image_index given)", found, "give image_index")
-        return np.arange(n_trials)
-    index = whole_numbers(index, "image_index", n_trials)
-    top = len(images) if images is not None else None
-    if index.min() < 0 or (top is not None and index.max() >= top):
-        outside = index[(index < 0) | (index >= (top or np.inf))]
-        wanted = "rows of images from 0 on" if top is None else f"rows of images from 0 to {top - 1:,}"
-        raise stop("image_index", wanted, f"{first_few(np.unique(outside))}", "counted from 1? subtract 1")
-    return index
-
-
-def _split(split, image_index):
-    if split is None:
-        return default_split(image_index)
-    if not isinstance(split, Split):
-        raise stop("split", "a factortopy.Split(train, val, test)", f"a {type(split).__name__}", "build one")
-    split.check(image_index)
-    return split
-
-
-def _per_trial(values, what, n_trials):
-    if values is None:
-        return None
-    values = np.asarray(values)
-    if values.shape != (n_trials,):
-        raise stop(what, f"one value a trial ({n_trials:,})", f"shape {values.shape}", "check it")
-    return values
-
-
-def _per_vertex(values, what, n):
-    try:
-        values = as_float32(values)
-    except (TypeError, ValueError):
-        raise stop(what, f"one number a vertex ({n:,})", "something else", "check it") from None
-    if values.shape != (n,):
-        raise stop(what, f"one number a vertex ({n:,})", f"shape {values.shape}", "another subject's?")
-    return values
-
-
-def _coords(coords, n):
-    try:
-        coords = as_float32(coords)
-    except (TypeError, ValueError):
-        raise stop("coords", f"numbers of shape ({n:,}, 3)", "something else", "check it") from None
-    if coords.shape != (n, 3):
-        raise stop("coords", f"shape ({n:,}, 3)", f"shape {coords.shape}", "give x, y, z of every vertex")
-    if not np.isfinite(coords).all():
-        raise stop("coords", "finite numbers", "missing or infinite ones", "correct them")
-    return coords
-
-
-def _mask(mask, name, n):
-    mask = np.asarray(mask)
-    if mask.shape != (n,) or not (mask.dtype == bool or (mask.dtype.kind in "iu" and np.isin(mask, (0, 1)).all())):
-        found = f"shape {mask.shape} of {mask.dtype}"
-        raise stop(f"roi {safe_label(name)}", f"({n:,},) true or false, one a vertex", found, "give a mask")
-    return mask.astype(bool)

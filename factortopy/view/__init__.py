@@ -2,19 +2,24 @@
 
 from factortopy.view.brainmap import BrainMap, whole
 from factortopy.view.component import Seen, brain_view, whole_rois
+from factortopy.view.factor_maps import (
+    confidence_map,
+    eccentricity_map,
+    layer_map,
+    layer_weight_map,
+    polar_angle_map,
+    scale_map,
+    selector_maps,
+    space_map,
+)
 from factortopy.view.maps import (
     angle_map,
     cluster_map,
     difference_map,
-    layer_map,
-    layer_weight_map,
     response_map,
     roi_map,
-    scale_map,
     score_map,
-    selector_maps,
     sentence,
-    space_map,
     value_map,
 )
 
@@ -24,9 +29,12 @@ __all__ = [
     "angle_map",
     "brain_view",
     "cluster_map",
+    "confidence_map",
     "difference_map",
+    "eccentricity_map",
     "layer_map",
     "layer_weight_map",
+    "polar_angle_map",
     "response_map",
     "roi_map",
     "scale_map",

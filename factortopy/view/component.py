@@ -66,6 +66,7 @@ def brain_view(
     roi: str | None = None,
     swipe: Any = None,
     camera: str | None = None,
+    heading: str = "",
 ) -> Seen:
     """Show the brain with one or several maps, on the surface and on the flat map.
 
@@ -108,6 +109,8 @@ def brain_view(
         Name of a map to show right of a divider when the view is first drawn; the visitor can change it.
     camera : str, optional
         ``Seen.camera`` of another time; acts when it changes. One that cannot be read is left out of account.
+    heading : str
+        Stands in one line above a small picture, in place of the map's sentence, which hovering it then tells.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def brain_view(
     data = message(
         maps, rois=rois, key=key, group=group, selected=selected, map=map, threshold=threshold, score=score,
         score_label=score_label, simulated=simulated, labels=labels, layout=layout, controls=controls, report=report,
-        density=density, roi=roi, swipe=swipe, camera=camera,
+        density=density, roi=roi, swipe=swipe, camera=camera, heading=heading,
     )  # fmt: skip
     chosen = {"vertex": selected, "map": map, "threshold": threshold, "roi": roi, "camera": camera}
     result = _component()(
@@ -160,7 +163,7 @@ def whole_rois(
 def message(
     maps, *, rois=None, key="brain", group=None, selected=None, map=None, threshold=None, score=None, score_label="R²",
     simulated=False, labels=True, layout="both", controls="full", report=("vertex", "threshold"), density="10k",
-    roi=None, swipe=None, camera=None,
+    roi=None, swipe=None, camera=None, heading="",
 ):  # fmt: skip
     """Bytes for the browser: the maps at the vertices that any of them paints, palettes, regions, words."""
     if not maps:
@@ -193,6 +196,7 @@ def message(
         "roi": roi,
         "swipe": swipe,
         "camera": camera,
+        "heading": str(heading),
         "simulated": bool(simulated),
         "labels": bool(labels),
         "layout": layout,

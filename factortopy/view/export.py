@@ -12,11 +12,13 @@ from factortopy.archive import pack_run
 from factortopy.errors import InputError
 from factortopy.records import explain_os_error
 from factortopy.surfaces import N_VERTICES, full_index
-from factortopy.view import charts, exchange, maps
+from factortopy.view import charts, exchange
 from factortopy.view.brainmap import whole
+from factortopy.view.factor_maps import layer_map, scale_map, selector_maps, space_map
 from factortopy.view.flat_picture import flat_png, flat_svg
 from factortopy.view.gifti import SIDES, write_func_gii, write_label_gii
 from factortopy.view.html import view_html
+from factortopy.view.maps import score_map
 from factortopy.view.outlines import name_places, segments
 from factortopy.view.surface_picture import surface_png, turntable
 
@@ -74,10 +76,10 @@ def export_maps(
     outlines = {name: full_index(hemi, vertex, density)[np.asarray(mask, bool)] for name, mask in (rois or {}).items()}
     common: dict[str, Any] = {**at, "painted": painted, "context": title}
     pictures = {
-        "layer": maps.layer_map(selectors, **common),
-        "space": maps.space_map(selectors, **common),
-        "scale": maps.scale_map(selectors, **common),
-        "score": maps.score_map(score, **common),
+        "layer": layer_map(selectors, **common),
+        "space": space_map(selectors, **common),
+        "scale": scale_map(selectors, **common),
+        "score": score_map(score, **common),
     }
     for name, brain_map in pictures.items():
         paths.append(flat_png(brain_map, out / f"flat_{name}{word}.png", rois=outlines, simulated=simulated))
@@ -187,7 +189,7 @@ class _Pack:
     @cached_property
     def maps(self):
         """All maps, the layers' own weights too."""
-        return maps.selector_maps(
+        return selector_maps(
             self.selectors, **self.at, painted=self.painted, score=self.score, context=self.title,
             clusters=self.encoder.scores.get("clusters"), image_degrees=self.info.get("image_degrees"),
         )  # fmt: skip

@@ -1,13 +1,14 @@
 """Maps to paint on the brain: values of a subject's vertices turned into bytes, colours, a legend and words.
 
-All functions take the subject's ``hemi`` (N,) 0/1 and ``vertex`` (N,) and give a ``BrainMap`` over the whole mesh.
-Vertices outside the subject, outside ``painted`` and with a NaN stay grey.
+All functions take the subject's ``hemi`` (N,) 0/1 and ``vertex`` (N,), by name what ``Shown`` lists, and give a ``BrainMap``
+over the whole mesh. Vertices outside the subject, outside ``painted`` and with a NaN stay grey. Maps of what an encoder has
+learnt are in factor_maps.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
@@ -20,9 +21,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from factortopy.encoder.selectors import Selectors
-
 GREY = "grey: not predicted above chance, or no data"
+
+
+class Shown(TypedDict, total=False):
+    """What every map can be told by name.
+
+    painted : (N,) bool, vertices that are painted; None all
+    context : str, of which network on whom, for the title
+    density : str, of the mesh: "10k", "41k" or "164k"
+    """
+
+    painted: ArrayLike | None
+    context: str
+    density: str
 
 
 def sentence(
@@ -70,7 +82,9 @@ def _number(value, decimals):
     return "0" if text in ("-0", "") else text.replace("-", "−")
 
 
-def _build(name, what, kind, code, hemi, vertex, painted, context, density, *, alpha=None, verb="predicted", **rest):
+def _build(
+    name, what, kind, code, hemi, vertex, painted=None, context="", density="10k", *, alpha=None, verb="predicted", **rest
+):  # fmt: skip
     """A BrainMap from codes of the subject's vertices, where alpha None is opaque."""
     title = sentence(what, context, painted, len(code), verb)
     alpha = np.full(len(code), 255, np.uint8) if alpha is None else alpha
@@ -79,9 +93,6 @@ def _build(name, what, kind, code, hemi, vertex, painted, context, density, *, a
         name=name, title=title, kind=kind, value=value,
         alpha=whole(alpha, hemi, vertex, density, fill=0).astype(np.uint8), density=density, **rest,
     )  # fmt: skip
-
-
-# ---------------------------------------------------------------- any value
 
 
 def value_map(
@@ -97,13 +108,12 @@ def value_map(
     low: float | None = None,
     high: float | None = None,
     symmetric: bool = False,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
     ends: tuple[str, str] = ("", ""),
     group: str = "",
     note: str = "",
     verb: str = "predicted",
+    alpha: ArrayLike | None = None,
+    **shown: Unpack[Shown],
 ) -> BrainMap:
     """A map of one number a vertex.
 
@@ -118,8 +128,12 @@ def value_map(
         opposite, so that 0 has the middle colour.
     ends : (str, str)
         Words beside the ends of the legend.
+    verb : str
+        What the counted vertices are: "2,431 of 5,120 vertices predicted".
+    alpha : (N,) float, optional
+        Opacity over the grey ground, 0 … 1; None is opaque.
     """
-    values = _keep(values, painted)
+    values = _keep(values, shown.get("painted"))
     known = values[np.isfinite(values)]
     if symmetric:
         top = high if high is not None else _nice(np.percentile(np.abs(known), 99) if len(known) else 1.0, 1e-6)
@@ -142,135 +156,10 @@ def value_map(
         "note": note or GREY,
     }
     words = {"label": label or name, "unit": unit, "low": low, "high": high, "decimals": decimals}
+    faded = {} if alpha is None else {"alpha": np.round(np.asarray(alpha) * 255).astype(np.uint8), "fade": "ground"}
     return _build(
-        name, what or name, "value", value_bytes(values, low, high), hemi, vertex, painted, context, density,
-        palette=palette, legend=legend, words=words, group=group or name, verb=verb,
-    )  # fmt: skip
-
-
-# ---------------------------------------------------------------- the selectors
-
-
-def layer_map(
-    selectors: Selectors,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
-    safe: bool = False,
-    confidence_top: float | None = None,
-) -> BrainMap:
-    """Layer with the largest weight as hue, confidence as brightness.
-
-    ``confidence_top`` is the confidence of full brightness; None takes the map's 98th percentile, at least 0.2, so that
-    a map without any confidence stays dark. Give maps that are compared the same one. ``safe``: see ``colour.layers``.
-    """
-    n_layers = selectors.layer.shape[1]
-    best = _keep(selectors.layer_argmax, painted)
-    confidence = np.asarray(selectors.layer_confidence, dtype=float)
-    used = confidence[np.isfinite(best) & np.isfinite(confidence)]
-    top = confidence_top or (min(1.0, _nice(np.percentile(used, 98), 0.2)) if len(used) else 1.0)
-    code = np.where(np.isfinite(best), best, UNPAINTED).astype(np.uint8)
-    alpha = np.round(np.clip(np.nan_to_num(confidence) / top, 0, 1) * 255).astype(np.uint8)
-    decimals = 2
-    legend = {
-        "shape": "grid",
-        "label": "layer",
-        "ticks": [[0.0, "1"], [1.0, str(n_layers)]] if n_layers > 1 else [[0.5, "1"]],
-        "low": "first",
-        "high": "last",
-        "side": {"label": "confidence", "low": "0", "high": _number(top, decimals) + ("" if top == 1 else "+")},
-        "note": GREY,
-    }
-    words = {
-        "label": "layer",
-        "names": [f"layer {k + 1} of {n_layers}" for k in range(n_layers)],
-        "alpha": {"label": "confidence", "low": 0.0, "high": top, "decimals": decimals, "open": top < 1},
-    }
-    return _build(
-        "Layer", "Layer that predicts each place best", "category", code, hemi, vertex, painted, context, density,
-        alpha=alpha, palette=colour.layers(n_layers, safe), legend=legend, words=words, group="Layer",
-    )  # fmt: skip
-
-
-def layer_weight_map(
-    selectors: Selectors,
-    layer: int,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
-) -> BrainMap:
-    """Weight of one layer (0-based) at every vertex, from 0 to the largest weight of any layer."""
-    weight = np.asarray(selectors.layer)
-    used = weight if painted is None else weight[np.asarray(painted, dtype=bool)]
-    top = min(1.0, _nice(float(np.nanmax(used)) if used.size else 1.0))
-    n_layers = weight.shape[1]
-    return value_map(
-        weight[:, layer], hemi, vertex, name=f"Layer {layer + 1}", label=f"weight of layer {layer + 1}",
-        what=f"Weight of layer {layer + 1} of {n_layers}", palette="inferno", low=0.0, high=top, painted=painted,
-        context=context, density=density, ends=("not used", "used"), group="Layer weight",
-    )  # fmt: skip
-
-
-def space_map(
-    selectors: Selectors,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
-    image_degrees: float | None = None,
-) -> BrainMap:
-    """Where in the picture each vertex looks; fades to grey where it reads the whole picture (scale → 1).
-
-    ``image_degrees`` (width of a picture in degrees of visual angle) makes hovering speak in degrees.
-    """
-    xy = np.array(selectors.space, dtype=float)
-    if painted is not None:
-        xy[~np.asarray(painted, dtype=bool)] = np.nan
-    xy[~np.isfinite(xy).all(1)] = np.nan
-    local = np.clip(1 - np.nan_to_num(np.asarray(selectors.scale, dtype=float), nan=1.0), 0, 1)
-    half = image_degrees / 2 if image_degrees else 1.0
-    legend = {
-        "shape": "square",
-        "label": "place in the picture",
-        "low": "left",
-        "high": "right",
-        "top": "top",
-        "bottom": "bottom",
-        "note": "fades where the whole picture counts (scale near 1); " + GREY,
-    }
-    words = {
-        "label": "looks at", "unit": "°" if image_degrees else "", "low": -half, "high": half, "decimals": 1,
-        "alpha": {"label": "local", "low": 0.0, "high": 1.0, "decimals": 2},
-    }  # fmt: skip
-    return _build(
-        "Space", "Where in the picture each place looks", "plane", value_bytes(xy, -1, 1), hemi, vertex, painted,
-        context, density, alpha=np.round(local * 255).astype(np.uint8), palette=colour.square(), legend=legend,
-        words=words, group="Space", fade="ground",
-    )  # fmt: skip
-
-
-def scale_map(
-    selectors: Selectors,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
-) -> BrainMap:
-    """0 reads one place of the picture, 1 the whole of it."""
-    return value_map(
-        selectors.scale, hemi, vertex, name="Scale", label="scale", what="Whether each place reads a detail or the "
-        "whole picture", palette="brown-purple", low=0.0, high=1.0, painted=painted, context=context, density=density,
-        ends=("local", "global"),
+        name, what or name, "value", value_bytes(values, low, high), hemi, vertex, palette=palette, legend=legend,
+        words=words, group=group or name, verb=verb, **faded, **shown,
     )  # fmt: skip
 
 
@@ -282,17 +171,17 @@ def score_map(
     hemi: ArrayLike,
     vertex: ArrayLike,
     *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
+    label: str = "brain score R²",
+    high: float | None = None,
+    **shown: Unpack[Shown],
 ) -> BrainMap:
-    """Brain score, R² on test pictures, from 0 up."""
+    """Brain score on test pictures, R² or what ``label`` says, from 0 up to ``high`` (None: that of the best vertices)."""
     score = np.asarray(score, dtype=float)
     known = score[np.isfinite(score)]
-    top = min(1.0, _nice(np.percentile(known, 99) if len(known) else 1.0))
+    top = min(1.0, _nice(np.percentile(known, 99) if len(known) else 1.0)) if high is None else high
     return value_map(
-        score, hemi, vertex, name="Brain score", label="brain score R²", what="How well each place is predicted",
-        palette="viridis", low=0.0, high=top, painted=painted, context=context, density=density, ends=("chance", ""),
+        score, hemi, vertex, name="Brain score", label=label, what="How well each place is predicted", palette="viridis",
+        low=0.0, high=top, ends=("chance", ""), **shown,
     )  # fmt: skip
 
 
@@ -300,26 +189,24 @@ def cluster_map(
     labels: ArrayLike,
     hemi: ArrayLike,
     vertex: ArrayLike,
-    *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
+    **shown: Unpack[Shown],
 ) -> BrainMap:
     """Channel clusters; −1 stays grey. A cluster keeps its colour."""
     labels = np.asarray(labels)
     n = int(labels.max()) + 1 if len(labels) else 0
     if n > TOP:
         raise InputError(f"clusters: expected at most {TOP}, found {n}; ask for fewer")
-    code = np.where(np.isfinite(_keep(labels, painted)) & (labels >= 0), labels, UNPAINTED).astype(np.uint8)
+    code = np.where(np.isfinite(_keep(labels, shown.get("painted"))) & (labels >= 0), labels, UNPAINTED).astype(
+        np.uint8
+    )
     names = [f"cluster {k + 1}" for k in range(n)]
     legend = {
         "shape": "swatches", "label": f"{n} clusters", "names": [str(k + 1) for k in range(n)],
         "note": "places with like colours read like channels; " + GREY,
     }  # fmt: skip
     return _build(
-        "Clusters", "Places that read the same channels", "category", code, hemi, vertex, painted, context, density,
-        palette=colour.categories(max(1, n)), legend=legend, words={"label": "cluster", "names": names},
-        group="Clusters",
+        "Clusters", "Places that read the same channels", "category", code, hemi, vertex, palette=colour.categories(max(1, n)),
+        legend=legend, words={"label": "cluster", "names": names}, group="Clusters", **shown,
     )  # fmt: skip
 
 
@@ -351,18 +238,16 @@ def response_map(
     hemi: ArrayLike,
     vertex: ArrayLike,
     *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
     limit: float | None = None,
     name: str = "Response",
     what: str = "Predicted response to this picture",
     verb: str = "predicted",
+    **shown: Unpack[Shown],
 ) -> BrainMap:
     """Predicted or measured response (z-scored over pictures), blue below and red above the mean."""
     return value_map(
         response, hemi, vertex, name=name, label="response", what=what, palette="blue-red", high=limit, symmetric=True,
-        painted=painted, context=context, density=density, ends=("below mean", "above mean"), verb=verb,
+        ends=("below mean", "above mean"), verb=verb, **shown,
     )  # fmt: skip
 
 
@@ -372,19 +257,17 @@ def difference_map(
     hemi: ArrayLike,
     vertex: ArrayLike,
     *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
     limit: float | None = None,
     name: str = "Difference",
     names: tuple[str, str] = ("first", "second"),
     label: str = "difference",
+    **shown: Unpack[Shown],
 ) -> BrainMap:
     """``first − second``, symmetric about 0."""
     return value_map(
         np.asarray(first, dtype=float) - np.asarray(second, dtype=float), hemi, vertex, name=name, label=label,
-        what=f"{names[0]} minus {names[1]}", palette="blue-red", high=limit, symmetric=True, painted=painted,
-        context=context, density=density, ends=(f"more: {names[1]}", f"more: {names[0]}"),
+        what=f"{names[0]} minus {names[1]}", palette="blue-red", high=limit, symmetric=True,
+        ends=(f"more: {names[1]}", f"more: {names[0]}"), **shown,
     )  # fmt: skip
 
 
@@ -393,49 +276,18 @@ def angle_map(
     hemi: ArrayLike,
     vertex: ArrayLike,
     *,
-    painted: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
     name: str = "Polar angle",
     verb: str = "predicted",
+    alpha: ArrayLike | None = None,
+    **shown: Unpack[Shown],
 ) -> BrainMap:
     """Angles in degrees, counter-clockwise from the right horizontal, on a colour wheel."""
-    angle = np.mod(_keep(angle, painted), 360.0)
+    angle = np.mod(np.asarray(angle, dtype=float), 360.0)
     wheel = colour.cyclic()
     made = value_map(
-        angle, hemi, vertex, name=name, label=name.lower(), what=name, unit="°", low=0.0, high=360.0, painted=painted,
-        palette=np.concatenate([wheel, wheel[:1]]), context=context, density=density, verb=verb,
+        angle, hemi, vertex, name=name, label=name.lower(), what=name, unit="°", low=0.0, high=360.0,
+        palette=np.concatenate([wheel, wheel[:1]]), verb=verb, alpha=alpha, **shown,
     )  # fmt: skip
     legend = {"shape": "wheel", "label": name.lower(), "low": "left", "high": "right", "top": "top",
               "bottom": "bottom", "note": GREY}  # fmt: skip
     return replace(made, legend=legend)
-
-
-def selector_maps(
-    selectors: Selectors | None,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    *,
-    painted: ArrayLike | None = None,
-    score: ArrayLike | None = None,
-    clusters: ArrayLike | None = None,
-    context: str = "",
-    density: str = "10k",
-    safe: bool = False,
-    image_degrees: float | None = None,
-) -> list[BrainMap]:
-    """All maps of a fitted encoder in the order of the view's switch: layer, each layer's weight, space, scale, and
-    brain score and clusters where given. ``selectors`` None (a baseline) leaves those two; ``score`` is (N,), ``clusters``
-    (N,) int."""
-    common: dict[str, Any] = {"painted": painted, "context": context, "density": density}
-    maps = []
-    if selectors is not None:
-        maps.append(layer_map(selectors, hemi, vertex, safe=safe, **common))
-        maps += [layer_weight_map(selectors, k, hemi, vertex, **common) for k in range(selectors.layer.shape[1])]
-        maps.append(space_map(selectors, hemi, vertex, image_degrees=image_degrees, **common))
-        maps.append(scale_map(selectors, hemi, vertex, **common))
-    if score is not None:
-        maps.append(score_map(score, hemi, vertex, **common))
-    if clusters is not None:
-        maps.append(cluster_map(clusters, hemi, vertex, **common))
-    return maps

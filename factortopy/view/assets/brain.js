@@ -6,6 +6,7 @@ import { Compare } from "./compare.js";
 import { buildControls } from "./controls.js";
 import { coarser, loadGeometry } from "./geometry.js";
 import { Labels } from "./labels.js";
+import { whenNear } from "./lazy.js";
 import { flatFocus, legendZoom, panelsOf, stackZoom, steady } from "./layout.js";
 import { cameraOf, choicesOf, join, leave, tellOthers } from "./link.js";
 import { UNPAINTED, isShown, readMaps, swipeTitle, vertexColours } from "./maps.js";
@@ -68,6 +69,7 @@ class View {
   dispose() {
     leave(this);
     this.gone = true;
+    this.unwatch?.();
     this.resized.disconnect();
     clearTimeout(this.sharpen);
     clearTimeout(this.rest);
@@ -81,6 +83,13 @@ class View {
     const { header, arrays } = unpack(bytes);
     this.latest = header.stamp;
     if (this.message && header.stamp === this.message.stamp) return;
+    const small = header.controls === "compact";
+    this.root.classList.toggle("compact", small);
+    this.root.classList.toggle("headed", Boolean(header.heading));
+    if (header.heading) this.part("title").textContent = header.heading; // its name stands there while it waits
+    // Of many small views only those that are seen are drawn: a browser keeps few graphics contexts.
+    if (small && !this.scene) await whenNear(this.root, (stop) => (this.unwatch = stop));
+    if (this.gone || this.latest !== header.stamp) return;
     try {
       const geometry = await loadGeometry(header.geometry),
         coarse = await coarser(geometry, header.coarse);
@@ -111,7 +120,7 @@ class View {
     this.choices = choicesOf(message.key);
     join(this, message.group || message.key);
     this.camera = cameraOf(message.group || message.key);
-    this.root.classList.toggle("compact", this.compact);
+    this.root.classList.remove("waiting");
     this.part("badge").hidden = !message.simulated;
     for (const [name, choice] of [
       ["layout", "layout"],
@@ -207,7 +216,7 @@ class View {
     [this.current, this.other] = this.compare.pair(this.base);
     const { title } = this,
       { preview } = this.geometry; // its folding detail is interpolated
-    this.part("title").textContent = title + (preview ? " · preview surface" : "");
+    this.part("title").textContent = this.message.heading || title + (preview ? " · preview surface" : "");
     this.part("title").title = preview ? `${title} (${preview})` : title;
     this.canvas.setAttribute(
       "aria-label",

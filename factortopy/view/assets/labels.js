@@ -3,6 +3,8 @@
 import { toScreen, worldPosition } from "./camera.js";
 
 const CELL = 12; // CSS pixels of the coarse depth picture that tells what is hidden
+const SMALL = 340; // pixels: on a narrower panel a name stands on its region or nowhere, moved away it would mean another
+const APART = 2; // pixels between two names
 
 export class Labels {
   constructor(box) {
@@ -14,6 +16,7 @@ export class Labels {
   set(anchors) {
     this.box.replaceChildren();
     this.revision++;
+    this.measured = false;
     this.spans = anchors.flatMap((anchor) =>
       ["surface", "flat"].map((kind) => {
         const span = document.createElement("span");
@@ -37,12 +40,18 @@ export class Labels {
     for (const { span, anchor } of this.spans) span.classList.toggle("chosen", anchor.name === name);
   }
 
+  // Widths count once the page's own letters are there.
+  measure() {
+    for (const one of this.spans) one.width = one.span.offsetWidth;
+    this.measured = !this.spans.length || (this.spans[0].width > 0 && document.fonts.status === "loaded");
+  }
+
   // `coarse` while the brain moves: hidden names are found from every fourth vertex.
   place(poses, geometry, visible, coarse) {
     this.stride = coarse ? 4 : 1;
     const taken = [];
     const depths = new Map();
-    if (this.spans.length && !this.spans[0].width) for (const s of this.spans) s.width = s.span.offsetWidth;
+    if (!this.measured) this.measure();
     for (const entry of this.spans) {
       const p = visible && poses.find((one) => one.panel.kind === entry.kind);
       const spot = p && this.spot(entry, p, geometry, taken, depths);
@@ -63,21 +72,23 @@ export class Labels {
     const w = width,
       h = 15,
       { panel } = p;
-    for (const dy of [0, -9, 9, -17, 17]) {
+    for (const dy of panel.w < SMALL ? [0] : [0, -9, 9, -17, 17]) {
       const box = { x: x - w / 2, y: y - h / 2 + dy, w, h };
       const inside =
         box.x > panel.x + 2 &&
         box.x + w < panel.x + panel.w - 2 &&
         box.y > panel.y + 2 &&
         box.y + h < panel.y + panel.h - 2;
-      if (!inside || taken.some((b) => b.x < box.x + w && box.x < b.x + b.w && b.y < box.y + h && box.y < b.y + b.h))
-        continue;
+      if (!inside || taken.some((other) => touch(box, other))) continue;
       taken.push(box);
       return box;
     }
     return null;
   }
 }
+
+const touch = (a, b) =>
+  a.x < b.x + b.w + APART && b.x < a.x + a.w + APART && a.y < b.y + b.h && b.y < a.y + a.h;
 
 // (x, y) => depth of the nearest vertex in that cell of the panel.
 function nearestDepths(geometry, p, stride) {

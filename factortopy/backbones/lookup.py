@@ -1,0 +1,130 @@
+"""What any network is, by its name, before its weights are here: the registry's line of one that timm or OpenCLIP knows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from factortopy.backbones import UNTRAINED, list_backbones
+from factortopy.backbones.base import Entry
+from factortopy.backbones.weights import Hub, Url, first_words
+from factortopy.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOT_SAID = "its library does not say"
+NOWHERE = "nowhere: random weights, or a file"
+
+
+def look_up(name: str) -> Entry:
+    """The line of a network: of the registry, "timm/NAME", "open_clip/MODEL:TAG", or these names without what stands before them.
+
+    Layers, width, input and parameters are those of the network itself, built without memory for its weights.
+
+    Raises
+    ------
+    InputError
+        No network of that name, or one whose layers cannot be read.
+    """
+    name = str(name).strip().removesuffix(UNTRAINED)
+    known = {entry.name: entry for entry in list_backbones()}
+    if name in known:
+        return known[name]
+    own = name.removeprefix("timm/")
+    if not name.startswith("open_clip/") and _timm().is_model(own.split(".")[0]):
+        return _of_timm(own)
+    own = name.removeprefix("open_clip/")
+    if own.partition(":")[0] in _open_clip_models():
+        return _of_open_clip(own)
+    raise _nothing_like(name, list(known))
+
+
+def source_of(entry: Entry) -> Hub | Url | None:
+    """Where the weights of a looked-up network are published; None where they are not."""
+    from factortopy.backbones import registry
+    from factortopy.backbones.open_clip_adapter import source_of as of_open_clip
+    from factortopy.backbones.timm_adapter import hub_of
+
+    if entry.name in registry.ENTRIES:
+        return registry.source_of(entry)
+    try:
+        return of_open_clip(entry.model) if entry.library == "open_clip" else hub_of(entry.model)
+    except InputError:
+        return None
+
+
+def _timm() -> Any:
+    from factortopy.backbones.timm_adapter import _import_timm
+
+    return _import_timm()
+
+
+def _open_clip_models() -> list[str]:
+    import open_clip
+
+    return open_clip.list_models()
+
+
+def _nothing_like(name: str, known: list[str]) -> InputError:
+    """The error that says what is called nearly so."""
+    own = name.removeprefix("timm/").removeprefix("open_clip/")
+    near = get_close_matches(own, [*known, *_timm().list_models(), *_open_clip_models()], 3)
+    hint = f"did you mean {', '.join(near)}?" if near else "docs/networks.md says where names are listed"
+    return InputError(
+        f"network {name[:60]!r}: expected a name of the table, of timm, or of OpenCLIP with its tag (MODEL:TAG), found none of "
+        f"that name; {hint}"
+    )
+
+
+def _of_timm(model: str) -> Entry:
+    from factortopy.backbones.timm_adapter import OPTIONS, _check_name, wrap
+
+    label = f"timm/{model}"
+    _check_name(_timm(), model, label)
+    backbone = _built(label, lambda: wrap(_timm().create_model(model, pretrained=False, **OPTIONS), label))
+    config = _timm().get_pretrained_cfg(model)
+    return _entry(backbone, "timm", model, (config and getattr(config, "license", None)) or NOT_SAID)
+
+
+def _of_open_clip(model: str) -> Entry:
+    from factortopy.backbones.open_clip_adapter import _look_up, _tags, build, wrap
+
+    label = f"open_clip/{model}"
+    own, _, tag = model.partition(":")
+    config, published = _look_up(own, tag, label)
+    if not tag:
+        raise InputError(f"network {label}: expected MODEL:TAG, found no tag; {_tags(own)}")
+    backbone = _built(label, lambda: wrap(build(config, published), label, published))
+    return _entry(backbone, "open_clip", model, NOT_SAID)
+
+
+def _built(label: str, build: Callable[[], Any]) -> Any:
+    """The network without numbers."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return build()
+    except InputError:
+        raise
+    except Exception as error:  # libraries raise many classes for networks whose parts cannot be told apart
+        raise InputError(
+            f"network {label}: expected one whose layers are blocks or stages, found {first_words(error)}; "
+            "build it yourself and use factortopy.from_module"
+        ) from None
+
+
+def _entry(backbone: Any, library: str, model: str, licence: str) -> Entry:
+    shapes = backbone.token_shapes()
+    weights = sum(tensor.numel() for tensor in backbone.model.parameters())
+    entry = Entry(
+        name=backbone.name, library=library, model=model, layers=len(shapes), width=max(shape[-1] for shape in shapes),
+        input_size=backbone.input_size, patch=round(backbone.input_size / shapes[0][0]), parameters=weights,
+        objective=NOT_SAID, training_data=NOT_SAID, licence=str(licence), available=False,
+    )  # fmt: skip
+    source = source_of(entry)
+    if source is None:
+        return replace(entry, source=NOWHERE)
+    return replace(entry, source=source.where, available=source.find() is not None)

@@ -1,0 +1,136 @@
+"""Channel images: test pictures as areas, clusters and single vertices see them (paper, Figs. 7, 8, 25, 28–33)."""
+
+import numpy as np
+
+from factortopy import analysis
+from factortopy.analysis.checklist import RUNS
+from factortopy.analysis.curves import painted
+from factortopy.analysis.hierarchy import LEVELS
+from factortopy.errors import InputError
+from factortopy.report import figures
+from factortopy.report.answers import best_vertices
+from factortopy.report.mapping import _safe
+
+AREAS, CLUSTERS, VERTICES = 9, 4, 8
+
+
+def draw(doc, entry, labels, n):
+    """``n`` test pictures as the areas and clusters (``labels``, (N,) or None) of a network see them, and as single vertices do."""
+    from factortopy.features import compute
+
+    encoder, gallery = entry.first, entry.gallery
+    if gallery is None:
+        return
+    groups, single = _groups(encoder, labels), _vertices(encoder)
+    if not groups and not single:
+        return
+    chosen = np.linspace(0, len(gallery.image) - 1, n).round().astype(int)
+    seen = []
+    try:
+        backbone = encoder.backbone()
+        for i in chosen:
+            picture = gallery.pictures[i]
+            features = compute(backbone, picture, grid=None)
+            wanted = [*groups.values(), *single.values()]
+            seen.append([analysis.channel_image(encoder, picture, who, features) for who in wanted])
+    except InputError as error:
+        short = f"channel images (Figs. 7, 8, 25, 28–33) of {entry.name}: its network cannot be loaded"
+        doc.note(f"{entry.name}: channel images cannot be drawn. {error}", RUNS, short)
+        return
+    shown = [(int(gallery.image[i]), gallery.pictures[i]) for i in chosen]
+    if groups:
+        _colours(doc, entry, shown, list(groups), [line[: len(groups)] for line in seen])
+    if single:
+        _greys(doc, entry, shown, single, [line[len(groups) :] for line in seen])
+
+
+# ---------------------------------------------------------------- whose eyes
+
+
+def _groups(encoder, labels):
+    """{area or cluster: (N,) bool} of predicted vertices, the areas of the hierarchy first; one vertex alone has no colours."""
+    use = painted(encoder)
+    out = {name: encoder.rois[name] & use for name in _early_to_late(encoder.rois)}
+    out = dict([(name, mask) for name, mask in out.items() if mask.sum() > 2][:AREAS])
+    if labels is not None:
+        most = CLUSTERS if out else 10
+        out |= {
+            f"cluster {k + 1}": labels == k for k in range(min(most, int(labels.max()) + 1)) if (labels == k).sum() > 1
+        }
+    return out
+
+
+def _vertices(encoder):
+    """{area: row of the vertex that is predicted best}, from early to late areas."""
+    best = best_vertices(encoder)
+    return {name: best[name] for name in _early_to_late(encoder.rois) or best if name in best} if best else {}
+
+
+def _early_to_late(rois):
+    """Names of areas: those of the hierarchy by their level, then the others from large to small."""
+    return sorted(rois, key=lambda name: (LEVELS[name], 0) if name in LEVELS else (2, -int(np.sum(rois[name]))))
+
+
+# ---------------------------------------------------------------- figures
+
+
+def _colours(doc, entry, shown, names, seen):
+    """Red, green and blue of areas and clusters."""
+    grid = [[picture, *line] for (_, picture), line in zip(shown, seen, strict=True)]
+    drawn = figures.pictures(grid, [str(i) for i, _ in shown], ["picture", *names], doc.simulated, 0.7)
+    rows = [
+        {"picture": i, "area": name, **place, **dict(zip(("red", "green", "blue"), map(float, colour), strict=True))}
+        for (i, _), line in zip(shown, seen, strict=True) for name, image in zip(names, line, strict=True)
+        for place, colour in _places(image)
+    ]  # fmt: skip
+    shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster."
+    known = [name for name in names if name in LEVELS] or names
+    if len(known) > 1:
+        a, b = names.index(known[0]), names.index(known[-1])
+        same = _alike([line[a][..., 0] for line in seen], [line[b][..., 0] for line in seen])
+        shows += (
+            f" The first ones of {known[0]} and {known[-1]} correlate with r = {same:.2f} over the pictures' places."
+        )
+    title = f"Test pictures as areas and clusters see them: {entry.name}"
+    paper = "After Figs. 25 and 28–33 (channel images)"
+    doc.figure(f"channel-images-{_safe(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
+
+
+def _greys(doc, entry, shown, single, seen):
+    """Grey: how much each place of a picture drives one vertex."""
+    encoder = entry.first
+    names = list(single)[:VERTICES]
+    seen = [line[: len(names)] for line in seen]
+    grid = [[picture, *line] for (_, picture), line in zip(shown, seen, strict=True)]
+    at = [(("left", "right")[int(encoder.hemi[single[name]])], int(encoder.vertex[single[name]])) for name in names]
+    titles = [
+        "picture",
+        *(f"{name}\n{side[0].upper()} {vertex}" for name, (side, vertex) in zip(names, at, strict=True)),
+    ]
+    drawn = figures.pictures(grid, [str(i) for i, _ in shown], titles, doc.simulated, 0.9)
+    rows = [
+        {"picture": i, "area": name, "hemisphere": side, "vertex": vertex, **place, "value": float(value)}
+        for (i, _), line in zip(shown, seen, strict=True)
+        for name, (side, vertex), image in zip(names, at, line, strict=True) for place, value in _places(image)
+    ]  # fmt: skip
+    shows = "The vertex of each area that is predicted best (L left, R right, its number): bright where its channels answer most."
+    if len(names) > 1:
+        known = [name for name in names if name in LEVELS] or names
+        a, b = names.index(known[0]), names.index(known[-1])
+        same = _alike([line[a] for line in seen], [line[b] for line in seen])
+        shows += f" Those of {known[0]} and {known[-1]} correlate with r = {same:.2f} over the pictures' places."
+    title = f"Test pictures as single vertices see them: {entry.name}"
+    paper = "After Figs. 25 and 28–33 (channel image of one vertex)"
+    doc.figure(f"channel-vertices-{_safe(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
+
+
+def _places(image):
+    """(row and column from 1, value) of every place of an image."""
+    for (i, j), _ in np.ndenumerate(image[..., 0] if image.ndim == 3 else image):
+        yield {"row": i + 1, "column": j + 1}, image[i, j]
+
+
+def _alike(ones, others):
+    """Mean correlation over pictures; NaN where nothing varies."""
+    known = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ones, others, strict=True) if a.std() and b.std()]
+    return float(np.mean(known)) if known else float("nan")

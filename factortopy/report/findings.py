@@ -1,0 +1,79 @@
+"""The report's last section: the paper's findings with their verdicts, and what could not be shown, by reason."""
+
+from factortopy.analysis.checklist import FAILS, HOLDS, NOT_ASKED, OPEN, PAPERS, RUNS, SUBJECT, checklist
+from factortopy.report.document import text
+
+WORDS = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN: (OPEN, OPEN)}
+CLASSES = {HOLDS: "holds", FAILS: "fails"}
+REASONS = {  # what would help
+    NOT_ASKED: "new fits show it: run the report without --quick (in the app: Full)",
+    RUNS: "train or fine-tune, and give the report those runs too",
+    PAPERS: "the same command runs unchanged on them",
+    SUBJECT: "another subject's runs would show it",
+}
+
+
+def section(doc, seen):
+    """Findings with the figures that test them, then what is missing."""
+    findings = checklist(seen)
+    count = {v: sum(f.verdict == v for f in findings) for v in WORDS}
+    doc.section(
+        "The paper's findings on these data",
+        "After the paper's Table 5 and text, from memory: wording and numbering may differ. Each verdict "
+        "follows from the stated rule alone.",
+    )
+    doc.sentences(f"Of {len(findings)}: {', '.join(f'{n} {WORDS[v][n != 1]}' for v, n in count.items() if n)}.")
+    if doc.simulated:
+        doc.sentences("On simulated data a verdict says that the analysis works, and nothing about brains.")
+    tested = [f for f in findings if f.verdict != OPEN]
+    if tested:
+        doc.raw(_table(doc, tested))
+    rows = [
+        {"finding": f.claim, "source": f.source, "verdict": f.verdict, "numbers": f.told, "why": f.why, "rule": f.rule}
+        for f in findings
+    ]
+    doc.keep("findings", rows)
+    groups = grouped(findings, doc.missing)
+    if groups:
+        doc.section("What is not tested or shown here, and why")
+        doc.raw("".join(_group(why, lines) for why, lines in groups.items()))
+        doc.keep("not-shown", [{"why": why, "what": line} for why, lines in groups.items() for line in lines])
+
+
+def grouped(findings, missing):
+    """{reason: lines}: open findings that lack the same are put together, then what sections could not show."""
+    out = {}
+    for why in REASONS:
+        lacks = {}
+        for f in findings:
+            if f.verdict == OPEN and f.why == why:
+                lacks.setdefault(f.told, []).append(f"{f.claim} ({f.source})")
+        lines = [f"{'; '.join(claims)}: {told}" for told, claims in lacks.items()]
+        if why == NOT_ASKED:  # the reason says it all
+            lines = [claim for claims in lacks.values() for claim in claims]
+        lines += [line[:1].upper() + line[1:] for reason, line in dict.fromkeys(missing) if reason == why]
+        if lines:
+            out[why] = lines
+    return out
+
+
+def _group(why, lines):
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f'<h3 class="why">{text(why)}</h3><p class="paper">{text(REASONS[why][0].upper() + REASONS[why][1:])}.</p><ul>{items}</ul>'
+
+
+def _table(doc, findings):
+    lines = []
+    for f in findings:
+        links = ", ".join(link for name in f.figures if (link := doc.link(name))) or "–"
+        cells = [
+            f'{text(f.claim)}<br><span class="paper">{text(f.source)}</span>',
+            f'<span class="{CLASSES[f.verdict]}">{text(f.verdict)}</span>',
+            text(f.told),
+            text(f.rule),
+            links,
+        ]
+        lines.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    head = "".join(f"<th>{word}</th>" for word in ("Finding", "Verdict", "Numbers", "Rule", "Figure"))
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return f'<div class="wide"><table class="findings">{body}</table></div>'

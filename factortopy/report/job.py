@@ -1,0 +1,102 @@
+"""The report as a job of the app's queue; ``factortopy.work`` calls it, the app asks for it."""
+
+from factortopy.errors import InputError
+from factortopy.jobfolder import RunBusy
+from factortopy.runs import find_run
+
+KEYS = ("runs", "quick", "steps")
+FOLDER = "report"  # inside the job's
+FIT_SHARES = {"fit": (0.1, 0.8), "score": (0.9, 0.1)}  # of a fit's time: what was before, and its own
+
+
+def check_settings(settings):
+    """Complete settings: runs (names of finished runs of the same vertices), quick (no new fits), steps (of new fits; None the run's)."""
+    for key in sorted(set(settings) - set(KEYS)):
+        raise InputError(f"settings: {key!r} is not one of {', '.join(KEYS)}")
+    from factortopy.report.entries import entries
+
+    names, quick, steps = settings.get("runs"), settings.get("quick") or False, settings.get("steps")
+    if not isinstance(names, (list, tuple)) or not names or len(set(map(str, names))) < len(names):
+        raise InputError(
+            f"runs: expected names of finished runs, each once, found {str(names)[:100]}; choose at least one"
+        )
+    if not isinstance(quick, bool):
+        raise InputError(f"quick: expected true or false, found {quick!r}")
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise InputError(f"steps: expected a whole number from 1 up, found {steps!r}")
+    entries(found(names))  # runs that cannot be compared are said at once
+    return {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
+
+
+def found(names):
+    """Finished runs of these names; InputError where one is none."""
+    runs = [find_run(name) for name in names]
+    for run in runs:
+        if run.status != "finished":
+            raise InputError(
+                f"run {run.name}: expected a finished run, found it {run.status}; wait for it or leave it out"
+            )
+    return runs
+
+
+def file_of(job):
+    """The report's page in a job's folder; there when the job is finished."""
+    return job.path / FOLDER / "report.html"
+
+
+def report_job(job, on_progress):
+    """Write the report into the job's folder, from wherever it is; new fits are kept for other reports of the network too.
+
+    Returns
+    -------
+    dict
+        file (path of report.html), simulated.
+
+    Raises
+    ------
+    Stopped, KeyboardInterrupt
+        When it was asked to stop; finished fits and what an unfinished one learnt are kept.
+    """
+    from factortopy.report.plan import shared_folder
+    from factortopy.report.whole import report
+
+    s = job.settings
+    runs = found(s["runs"])
+    simulated = any(run.info.get("simulated") for run in runs)
+    job.update(simulated=simulated)
+    told = Progress(on_progress)
+    try:
+        path = report(runs, job.path / FOLDER, s["quick"], s["steps"], told, job.log, fits=shared_folder())
+    except RunBusy as error:  # of a fit, not of this job
+        raise InputError(f"{error} (another report makes this fit at the moment)") from None
+    return {"file": str(path), "simulated": simulated}
+
+
+class Progress:
+    """Puts the progress of many fits into one.
+
+    What comes before the first fit (pictures, weights, features that are not on disk yet) is a stage of its own. From then on a step is a
+    fit, so that the remaining time is that of all of them.
+    """
+
+    def __init__(self, on_progress):
+        self.on_progress, self.fitting = on_progress, False
+
+    def __call__(self, progress):
+        if "fits" not in progress:
+            return self.on_progress(progress)
+        doing = f"{progress['doing']}, fit {progress['fit'] + 1} of {progress['fits']}"
+        self.fitting = self.fitting or progress["stage"] in FIT_SHARES
+        if not self.fitting:
+            told = {key: progress.get(key) for key in ("stage", "step", "total")}
+            return self.on_progress(told | {"doing": doing})
+        before, own = FIT_SHARES.get(progress["stage"], (0.0, 0.0))
+        share = before + own * (progress.get("step") or 0) / (progress.get("total") or 1)
+        return self.on_progress(
+            {
+                "stage": "fits",
+                "step": round(progress["fit"] + min(share, 1.0), 3),
+                "total": progress["fits"],
+                "doing": doing,
+            }
+        )

@@ -1,0 +1,46 @@
+"""The order of the areas that the hierarchy slope is taken over, as people type it."""
+
+from factortopy.analysis.hierarchy import LEVELS
+from factortopy.errors import InputError
+from factortopy.report_verb import USUAL
+
+
+def read_levels(words):
+    """{area: level} of "V1=0,V2=0.5"; None of None. InputError when it cannot be read."""
+    if words is None:
+        return None
+    levels = {}
+    for part in words.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        try:
+            level = float(value)
+        except ValueError:
+            level = -1.0
+        if not (name and equals and 0 <= level <= 1) or name in levels:
+            raise InputError(
+                f"--levels: expected AREA=LEVEL with commas between, each area once and levels from 0 to 1, found {part.strip()!r}; "
+                f"write it as in {USUAL}"
+            )
+        levels[name] = level
+    return known_levels(levels)
+
+
+def known_levels(levels, rois=None):
+    """The levels, checked against a subject's areas where these are given; None stays None."""
+    if levels is None:
+        return None
+    if len(set(levels.values())) < 2:
+        raise InputError(
+            f"--levels: expected two different levels at least, found {in_words(levels)}; give a later area too"
+        )
+    for name in levels:
+        if rois is not None and name not in rois:
+            raise InputError(
+                f"--levels: expected areas of this subject ({', '.join(rois) or 'it has none'}), found {name!r}; leave it out"
+            )
+    return levels
+
+
+def in_words(levels=None):
+    """V1 0, V2 0.33, …"""
+    return ", ".join(f"{name} {level:.2f}".removesuffix(".00") for name, level in (levels or LEVELS).items())

@@ -1,0 +1,190 @@
+"""The whole report of fitted networks into one folder: new fits first, then every section in its order."""
+
+import time
+from pathlib import Path
+
+from factortopy.analysis.checklist import NOT_ASKED, RUNS, Missing
+from factortopy.errors import Stopped
+from factortopy.report import findings, plan
+from factortopy.report.document import Document, begin, text
+from factortopy.report.entries import entries as read_entries
+from factortopy.report.levels import known_levels
+
+TITLE = "Reading the encoder"
+SHARES = {
+    "scores": 1,
+    "maps": 8,
+    "answers": 4,
+    "tuning": 1,
+    "diffusion": 1,
+    "studies": 4,
+    "channels": 26,
+}  # of the drawing's time
+
+
+def report(
+    runs, out, quick=False, steps=None, on_progress=None, say=None, accuracy=None, levels=None, fits=None,
+):  # fmt: skip
+    """Write the report of some finished runs.
+
+    Parameters
+    ----------
+    runs : list of Run
+    out : path
+        New, empty, or an earlier report's: report.html, figures/ (PNG, SVG, CSV), maps/ (GIFTI); runs/ with new fits unless ``quick``.
+    quick : bool
+        Only what the run folders hold.
+    steps : int, optional
+        Optimiser steps of the new fits; the first run's own when None.
+    on_progress : callable, optional
+        Gets a dict (stage, step, total, …): of each new fit what ``train_run`` tells with fit, fits and doing (which one of how many),
+        then the stage "drawing". Returning False stops.
+    say : callable, optional
+        Gets one line for each thing that happens.
+    accuracy : path, optional
+        CSV table of networks' accuracy on another task (columns network, accuracy); None: what fine-tuned networks say.
+    levels : {ROI: float}, optional
+        Order of the areas for the hierarchy slope, 0 early … 1 late; None the paper's.
+    fits : path, optional
+        Where new fits are kept; out/runs when None.
+
+    Returns
+    -------
+    Path
+        Of report.html.
+
+    Raises
+    ------
+    InputError
+        For runs that cannot be compared, or a folder that cannot be written or holds other files.
+    Stopped, KeyboardInterrupt
+        When it was asked to stop; finished fits are kept, and the same call goes on.
+    """
+    from factortopy.report import answers, channels, diffusion, mapping, scoring, tuning
+    from factortopy.report.flatmap import Flat
+
+    begun, found = time.monotonic(), read_entries(runs)
+    tuning.accuracies(found, accuracy)  # a table that cannot be read is said before anything is drawn
+    encoder, simulated = found[0].encoder, any(e.simulated for e in found)
+    levels = known_levels(levels, encoder.rois)
+    begin(out)
+    first = None if quick else plan.refitted(found)
+    refits = None if first is None else _fit(first, Path(fits or Path(out) / "runs"), steps, on_progress, say)
+    drawing = _Drawing(on_progress, say, SHARES.values())
+    doc = Document(out, TITLE, _subtitle(found), simulated, drawing.say)
+    _opening(doc, simulated)
+    flat = Flat(encoder.hemi, encoder.vertex, encoder.density)
+    seen = {"networks": {e.name: {"trained": e.trained} for e in found}}
+
+    parts = {
+        "scores": lambda: scoring.section(doc, found, levels),
+        "maps": lambda: mapping.section(doc, found, flat, quick, levels),
+        "answers": lambda: answers.section(doc, found),
+        "tuning": lambda: tuning.section(doc, found, flat, accuracy),
+        "diffusion": lambda: diffusion.section(doc, found),
+        "studies": lambda: _studies(doc, found, flat, first, refits, quick, levels),
+        "channels": lambda: channels.section(doc, found, flat, quick),
+    }
+    drawing.tell("")
+    for make in parts.values():
+        seen |= make() or {}
+        drawing.after_part()
+    findings.section(doc, seen)
+    doc.sentences(f"Made in {time.monotonic() - begun:.0f} s{' with --quick' if quick else ', new fits included'}.")
+    return doc.write()
+
+
+def _fit(first, folder, steps, on_progress, say):
+    """All new fits, made or found."""
+    from factortopy.report.refits import Refits
+
+    refits = Refits(folder, first.runs[0], steps, on_progress, say)
+    refits.make(plan.plan(refits, first.first.selectors().layer.shape[1], refits.subject().n_images))
+    return refits
+
+
+def _studies(doc, found, flat, first, refits, quick, levels):
+    from factortopy.report import studies
+
+    if refits is not None:
+        return studies.section(doc, first, refits, flat, levels)
+    doc.section("What each part of the method does")
+    given = any(e.others and e.encoder.has_selectors for e in found)
+    why = "--quick was asked for" if quick else "it needs a trained factorized network"
+    what = studies.STUDIES.removeprefix("seeds, ") if given else studies.STUDIES
+    doc.note(f"Left out, for {why}: {what}. They need new fits: run the report without --quick.")
+    told = {"seeds": studies.seeds_of_entries(doc, found, flat)} if given else {}
+    missing = Missing(NOT_ASKED, "needs new fits") if quick else Missing(RUNS, "needs a trained factorized network")
+    return told | {"unfitted": dict.fromkeys(studies.PARTS, missing)}
+
+
+class _Drawing:
+    """Tells how far the drawing is, figure by figure, and stops it when that was asked for.
+
+    shares : of the time, one a part, in their order
+    """
+
+    def __init__(self, on_progress, say, shares):
+        self.on_progress, self.told, self.total = on_progress, say, sum(shares)
+        self.left, self.done, self.within = list(shares), 0.0, 0.0
+
+    def after_part(self):
+        """A part is done."""
+        self.done, self.within = self.done + self.left.pop(0), 0.0
+        self.tell("")
+
+    def say(self, title):
+        """A figure or a table is done."""
+        if self.told is not None:
+            self.told(title)
+        if self.left:  # how many figures a part has is not known: each brings it a tenth nearer to its end
+            self.within += 0.1 * (self.left[0] - self.within)
+        self.tell(title)
+
+    def tell(self, title):
+        share = round(100 * (self.done + self.within) / self.total)
+        told = {"stage": "drawing", "step": share, "total": 100, "doing": title}
+        if self.on_progress is not None and self.on_progress(told) is False:
+            raise Stopped
+
+
+# ---------------------------------------------------------------- the beginning
+
+WORDS_USED = {
+    "brain score R²": "share of a vertex's response to new pictures that the encoder predicts; 1 perfect, 0 no better than the mean",
+    "noise ceiling": "the best R² that any model could reach, given the noise of the measurement",
+    "predicted above chance": "vertices that maps paint: predictions beat shuffled pictures (false discovery rate 5 %)",
+    "ROI": "region of interest, an area of the cortex such as V1",
+    "mean layer": "the layers' depth weighted by what a vertex reads, 0 the first layer to 1 the last",
+    "confidence": "1 where one layer alone is read, 0 where all are alike",
+    "scale": "0 where a detail of the picture is read, 1 where the picture as a whole",
+    "hierarchy slope": "how much later the layers of late areas are than those of early ones: 1 wholly ordered, 0 not at all",
+    "untrained": "the same network with random weights: what the architecture alone predicts",
+    "linear probe": "a linear classifier on a frozen network: how often it is right tells what the network knows already",
+}
+
+
+def _opening(doc, simulated):
+    if simulated:
+        doc.sentences(
+            "These data are simulated. They show that every analysis works, and say nothing about human brains; nothing here may be "
+            "compared with the figures of the paper. A simulated subject's areas answer as they were built to: networks trained on the "
+            "categories of its pictures have an advantage by construction."
+        )
+    doc.sentences(
+        "An encoder predicts the response of every point (vertex) of the visual cortex to a picture from all layers of a network. Each "
+        "vertex learns which layer it reads, where in the picture, a detail or the whole, and which channels. This report reads those "
+        "choices: first how well each network predicts, then what the choices look like on the brain, what changes them, and in the end "
+        "which of the paper's findings hold here.",
+        'Figures and tables are named after those of "Brain Decodes Deep Nets" (Yang, Gee and Shi, CVPR 2024) that ask the same question. '
+        "The numbers of the paper's figures are given from memory and may be off by one.",
+    )
+    lines = "".join(f"<li><b>{text(word)}</b>: {text(meaning)}</li>" for word, meaning in WORDS_USED.items())
+    doc.raw(f"<details><summary>Words that are used</summary><ul>{lines}</ul></details>")
+
+
+def _subtitle(found):
+    names = ", ".join(e.name for e in found)
+    subjects = ", ".join(dict.fromkeys(str(e.info.get("subject")) for e in found))
+    encoder = found[0].encoder
+    return f"{names}; subject {subjects}; {encoder.n_vertices:,} vertices, fsaverage {encoder.density}."

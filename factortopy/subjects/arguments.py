@@ -1,0 +1,168 @@
+"""What ``Subject`` is given, checked argument by argument: each comes back in its one form, or an error says what to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from factortopy.pictures.reading import safe_label
+from factortopy.subjects.arrays import as_float32, row_blocks
+from factortopy.subjects.findings import first_few, stop
+from factortopy.subjects.split import Split, default_split, whole_numbers
+from factortopy.surfaces import N_VERTICES
+
+
+def known_density(density: str) -> str:
+    """The density itself; DataError when there is none of that name."""
+    if density not in N_VERTICES:
+        raise stop("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)", repr(density), "choose one of these")
+    return density
+
+
+def positive(value, what, unit):
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 < number < float("inf"):
+        raise stop(what, f"{unit} above 0", repr(value), "correct it")
+    return number
+
+
+def matrix(responses):
+    """Responses as a (T, N) float32 array; a float32 memory map stays one."""
+    if not isinstance(responses, np.ndarray):
+        try:
+            responses = np.asarray(responses)
+        except (ValueError, TypeError):
+            raise stop("responses", "a (trials, vertices) array", "rows of different length", "check it") from None
+    if responses.ndim != 2 or 0 in responses.shape:
+        raise stop("responses", "a (trials, vertices) array that is not empty", f"shape {responses.shape}", "check it")
+    if responses.dtype.kind not in "fiu":
+        raise stop("responses", "numbers", f"values of type {responses.dtype}", "convert them to float32")
+    if responses.dtype == np.float32 and responses.dtype.isnative:
+        return responses
+    out = np.empty(responses.shape, dtype=np.float32)
+    for rows in row_blocks(*responses.shape):
+        out[rows] = as_float32(responses[rows])
+    return out
+
+
+def positions(hemi, vertex, density, shape):
+    n_trials, n = shape
+    hemi, vertex = whole_numbers(hemi, "hemi"), whole_numbers(vertex, "vertex")
+    if len(hemi) != n or len(vertex) != n:
+        found = f"{n:,} columns of responses, {len(hemi):,} in hemi, {len(vertex):,} in vertex"
+        turned = len(hemi) == len(vertex) == n_trials
+        remedy = "responses look transposed: give (trials, vertices)" if turned else "give one value a vertex"
+        raise stop("hemi and vertex", "as many values as responses have columns", found, remedy)
+    if not np.isin(hemi, (0, 1)).all():
+        raise stop("hemi", "0 for left and 1 for right", f"{first_few(np.setdiff1d(hemi, (0, 1)))}", "recode it")
+    if (np.diff(hemi) < 0).any():
+        raise stop("hemi", "all left vertices first", "right before left", "sort by np.argsort(hemi, kind='stable')")
+    top = N_VERTICES[density]
+    if vertex.min() < 0 or vertex.max() >= top:
+        outside = vertex[(vertex < 0) | (vertex >= top)]
+        one_based = vertex.min() >= 1 and vertex.max() == top
+        remedy = "counted from 1? subtract 1" if one_based else f"check the density ({density})"
+        raise stop("vertex", f"indices from 0 to {top - 1:,} ({density})", f"{first_few(np.unique(outside))}", remedy)
+    numbers, counts = np.unique(hemi * top + vertex, return_counts=True)
+    if (counts > 1).any():
+        doubles = [f"{'left' if k < top else 'right'} {k % top}" for k in numbers[counts > 1]]
+        raise stop("vertex", "every vertex once", f"{len(doubles):,} twice: {first_few(doubles)}", "remove the doubles")
+    return hemi, vertex
+
+
+def checked_images(images):
+    if images is None:
+        return None
+    if isinstance(images, np.ndarray) and images.dtype != object:
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise stop(
+                "images",
+                "(n, height, width, 3) uint8",
+                f"shape {images.shape} of {images.dtype}",
+                "convert them (floats from 0 to 1: times 255, then to uint8)",
+            )
+        return images
+    if isinstance(images, (str, bytes, os.PathLike)) or not hasattr(images, "__len__"):
+        raise stop("images", "a list of arrays or paths", f"a {type(images).__name__}", "give one entry a picture")
+    if not isinstance(images, (list, tuple)):
+        return images  # a sequence that reads its pictures one by one
+    missing = []
+    for i, image in enumerate(images):
+        if isinstance(image, (str, os.PathLike)):
+            if not Path(image).is_file():
+                missing.append(image)
+        elif not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            found = f"{image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise stop(f"images[{i}]", "a path or a (height, width, 3) uint8 array", found, "use factortopy.read_image")
+    if missing:
+        names = first_few([safe_label(path) for path in missing])
+        raise stop("images", "files that exist", f"{len(missing):,} that do not: {names}", "correct the paths")
+    return list(images)
+
+
+def checked_index(index, n_trials, images):
+    if index is None:
+        if images is not None and len(images) != n_trials:
+            found = f"{len(images):,} pictures but {n_trials:,} rows"
+            raise stop("responses", "one row a picture (no image_index given)", found, "give image_index")
+        return np.arange(n_trials)
+    index = whole_numbers(index, "image_index", n_trials)
+    top = len(images) if images is not None else None
+    if index.min() < 0 or (top is not None and index.max() >= top):
+        outside = index[(index < 0) | (index >= (top or np.inf))]
+        wanted = "rows of images from 0 on" if top is None else f"rows of images from 0 to {top - 1:,}"
+        raise stop("image_index", wanted, f"{first_few(np.unique(outside))}", "counted from 1? subtract 1")
+    return index
+
+
+def checked_split(split, image_index):
+    if split is None:
+        return default_split(image_index)
+    if not isinstance(split, Split):
+        raise stop("split", "a factortopy.Split(train, val, test)", f"a {type(split).__name__}", "build one")
+    split.check(image_index)
+    return split
+
+
+def per_trial(values, what, n_trials):
+    if values is None:
+        return None
+    values = np.asarray(values)
+    if values.shape != (n_trials,):
+        raise stop(what, f"one value a trial ({n_trials:,})", f"shape {values.shape}", "check it")
+    return values
+
+
+def per_vertex(values, what, n):
+    try:
+        values = as_float32(values)
+    except (TypeError, ValueError):
+        raise stop(what, f"one number a vertex ({n:,})", "something else", "check it") from None
+    if values.shape != (n,):
+        raise stop(what, f"one number a vertex ({n:,})", f"shape {values.shape}", "another subject's?")
+    return values
+
+
+def checked_coords(coords, n):
+    try:
+        coords = as_float32(coords)
+    except (TypeError, ValueError):
+        raise stop("coords", f"numbers of shape ({n:,}, 3)", "something else", "check it") from None
+    if coords.shape != (n, 3):
+        raise stop("coords", f"shape ({n:,}, 3)", f"shape {coords.shape}", "give x, y, z of every vertex")
+    if not np.isfinite(coords).all():
+        raise stop("coords", "finite numbers", "missing or infinite ones", "correct them")
+    return coords
+
+
+def checked_mask(mask, name, n):
+    mask = np.asarray(mask)
+    if mask.shape != (n,) or not (mask.dtype == bool or (mask.dtype.kind in "iu" and np.isin(mask, (0, 1)).all())):
+        found = f"shape {mask.shape} of {mask.dtype}"
+        raise stop(f"roi {safe_label(name)}", f"({n:,},) true or false, one a vertex", found, "give a mask")
+    return mask.astype(bool)

@@ -1,0 +1,77 @@
+"""Are the picture files of a data set whole? The ends of all are looked at, and some or all of them decoded."""
+
+import os
+
+import numpy as np
+
+from factortopy.errors import InputError
+from factortopy.pictures.reading import read_image, safe_label
+from factortopy.subjects.findings import STOPS, Problem, count, first_few, shown_path
+from factortopy.subjects.progress import each
+
+SAMPLE = 24  # pictures that are decoded, evenly spread
+_TOLD = 5  # damaged ones with a line of their own
+
+
+def examine_files(found, folder, paths, what="picture"):
+    """True when all files are whole pictures; problems and what was looked at are noted in ``found``.
+
+    Parameters
+    ----------
+    found : Examined
+        With ``found.thorough`` all are decoded, which finds damage anywhere; else ``SAMPLE`` of them.
+    folder : Path that all lie below
+    paths : list of Path
+    what : noun, "picture" or "frame"
+    """
+
+    def short(some):
+        return first_few(shown_path(path.relative_to(folder)) for path in some)
+
+    cut = [path for path in each(paths, f"looking at the ends of the {what} files") if not looks_whole(path)]
+    if cut:
+        text = f"{len(cut):,} cut off or of another kind ({short(cut)})"
+        found.stop(folder, f"whole PNG or JPEG {what}s", text, "copy or download them again")
+        return False
+    some = spread(len(paths), len(paths) if found.thorough else SAMPLE)
+    damaged = []
+    for i in each(some, f"decoding {what}s"):
+        try:
+            read_image(paths[i])
+        except InputError as error:
+            damaged.append(paths[i])
+            if len(damaged) <= _TOLD:
+                where, words = shown_path(paths[i]), str(error).removeprefix(f"picture {safe_label(paths[i])!r}: ")
+                found.problems.append(Problem(STOPS, where, "", f"{where}: {words}", ""))
+    if len(damaged) > _TOLD:
+        text = f"{len(damaged) - _TOLD:,} more damaged ones ({short(damaged[_TOLD:])})"
+        found.stop(folder, f"whole {what}s", text, "copy or download them again")
+    note_decoded(found, len(some), len(paths), what)
+    return not damaged
+
+
+def note_decoded(found, n, total, what="picture"):
+    """Note in ``found`` how many of the pictures were decoded."""
+    found.sampled |= n < total
+    every = f"all {count(total, what)} decoded" if total > 1 else f"{count(total, what)} decoded"
+    found.looked.append(every if n == total else f"{n:,} of {count(total, what)} decoded, evenly spread")
+
+
+def spread(n, most):
+    """(k,) at most ``most`` of the numbers 0 … n − 1, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(int)) if n else np.arange(0)
+
+
+def looks_whole(path):
+    """Signature at the start and end mark at the end; decoding 10,000 pictures would take minutes."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            file.seek(0, os.SEEK_END)
+            file.seek(-min(64, file.tell()), os.SEEK_END)
+            end = file.read()
+    except OSError:
+        return False
+    if start == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" in end
+    return start[:3] == b"\xff\xd8\xff" and b"\xff\xd9" in end

@@ -1,0 +1,164 @@
+"""Charts and tables of the page Compare: the chosen place, scores by area, hierarchy, layers, a diffusion network's time steps."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from factortopy import analysis
+from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.measures import MEASURES, R2
+from factortopy.encoder.selectors import Selectors
+from factortopy.errors import InputError
+from pages import shared
+
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, away from the chart
+ROW = 20  # pixels that a row of the legend takes
+
+
+def layout(figure, height, entries, **axes):
+    """A chart's size, with room for a legend of that many names above it."""
+    top = 10 + ROW * (-(-entries // 4))
+    figure.update_layout(height=height + top, margin={"l": 0, "r": 0, "t": top, "b": 0}, legend=LEGEND, **axes)
+
+
+def place(encoders, measure):
+    """What each network has learnt of the place that is selected; says how to select one."""
+    first = next(iter(encoders.values()))
+    index = shared.vertex_at(first, shared.chosen_vertex())
+    if index is None:
+        st.caption("Click a place on a brain: a table here tells what each network has learnt of it.")
+        return
+    st.markdown(f"**{shared.plain(shared.where(first, index))}**", help=shared.WORDS["vertex"])
+    rows = []
+    for name, e in encoders.items():
+        row = {"network": name, measure: float(MEASURES[measure].of(e)[index])}
+        if e.has_selectors:
+            f = e.selectors()
+            row["best layer"] = f"{f.layer_argmax[index] + 1} of {f.layer.shape[1]}"
+            row |= {"confidence": float(f.layer_confidence[index]), "scale": float(f.scale[index])}
+            row |= {"looks right": float(f.space[index, 0]), "looks up": -float(f.space[index, 1])}
+        rows.append(row | {"above chance": bool(shared.painted(e)[index])})
+    table(rows, "place")
+
+
+def scores(encoders, measure):
+    """Brain score by area, and distance to the best."""
+    chosen, simulated = MEASURES[measure], next(iter(encoders.values())).simulated
+    st.subheader("Brain score by area", help=f"**{measure}**: {chosen.words}")
+    rows = analysis.scores_by_roi(encoders, measure=measure)
+    figure = go.Figure([go.Bar(name=name, x=[r["roi"] for r in rows], y=[r[name] for r in rows]) for name in encoders])
+    if np.isfinite([r["ceiling"] for r in rows]).any():
+        figure.add_scatter(x=[r["roi"] for r in rows], y=[r["ceiling"] for r in rows], name="noise ceiling", mode="markers",
+                           marker={"symbol": "line-ew-open", "size": 22, "color": "grey"})  # fmt: skip
+    layout(figure, 300, len(encoders) + 1, yaxis_title=f"mean {chosen.label}")
+    shared.chart(figure, "scores", simulated)
+    if simulated:
+        st.caption("This subject is simulated: its high-level areas answer to categories by construction; networks trained on them have an "
+                   "advantage.")  # fmt: skip
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown(f"**Mean {chosen.label}**", help=chosen.words)
+        table(rows, "scores" if measure == R2 else f"scores_{measure.split(' ')[0].lower().replace('²', '2')}")
+    with right:
+        st.markdown("**Difference to the best**", help=f"Root mean square over the area's places of the best {chosen.label} of all chosen "
+                    "networks minus this one's (paper, Table 1). 0: always the best one.")  # fmt: skip
+        table(analysis.distance_to_best(encoders, measure=measure), "distance_to_best")
+
+
+@st.cache_data(
+    max_entries=256, show_spinner=False, hash_funcs={Selectors: lambda s: (s.layer.shape[1], s.layer_mean.tobytes())}
+)
+def slope(selectors, rois, levels):
+    """``analysis.hierarchy`` with intervals; kept, since drawing them takes longer than the rest of the page."""
+    return analysis.hierarchy(selectors, rois, levels, bootstrap=300)
+
+
+def hierarchy(encoders):
+    """Do later areas read later layers? The order of areas can be edited."""
+    st.subheader("Hierarchy slope")
+    rois = next(iter(encoders.values())).rois
+    known = {name: level for name, level in LEVELS.items() if name in rois}
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        st.caption("Level of each area, from 0 (early) to 1 (late); empty: left out.")
+        frame = pd.DataFrame({"area": list(rois), "level": [known.get(name) for name in rois]})
+        column = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, format="%.2f")
+        edited = st.data_editor(
+            frame, hide_index=True, disabled=["area"], key="levels", height=260, column_config={"level": column}
+        )
+        levels = {row.area: float(row.level) for row in edited.itertuples() if pd.notna(row.level)}
+    rows, figure = [], go.Figure()
+    for name, encoder in encoders.items():
+        try:
+            found = slope(
+                encoder.selectors(), {name: encoder.rois[name] for name in levels if name in encoder.rois}, levels
+            )
+        except InputError as error:
+            right.caption(shared.plain(error))
+            continue
+        low, high = found.intervals["slope"]
+        rows.append({"network": name, "b0": found.b0, "b1": found.b1, "slope": found.slope, "from": low, "to": high})
+        figure.add_scatter(x=[0, 1], y=[found.b0, found.b1], mode="lines", name=name)
+    with right:
+        if rows:
+            layout(figure, 260, len(rows), xaxis_title="level of the area", yaxis_title="mean layer (0 first, 1 last)")
+            shared.chart(figure, "slopes", next(iter(encoders.values())).simulated)
+            table(rows, "hierarchy")
+            st.caption(
+                "From and to: 95 % of bootstrap samples of vertices within areas. Neighbours are alike: subjects would vary more."
+            )
+
+
+def layers(encoders):
+    """Share of vertices by layer."""
+    st.subheader("Which layers are used")
+    figure = go.Figure()
+    for name, encoder in encoders.items():
+        share = analysis.layer_shares(encoder)
+        figure.add_scatter(x=np.linspace(0, 1, len(share)), y=share, name=name, mode="lines+markers",
+                           customdata=encoder.layer_names, hovertemplate="%{customdata}: %{y:.0%}<extra>" + name + "</extra>")  # fmt: skip
+    axis = {"title": "share of places", "tickformat": ".0%"}
+    layout(figure, 240, len(encoders), xaxis_title="depth (0 first layer, 1 last)", yaxis=axis)
+    shared.chart(figure, "shares", next(iter(encoders.values())).simulated)
+
+
+def time_steps(encoders):
+    """A diffusion network's runs at several time steps: brain score by area and step; one layer over time: which steps are read."""
+    from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
+
+    known = {name: seen for name, e in encoders.items() if e.scores and (seen := step_of(e.backbone_name)) is not None}
+    parts = {}
+    for name, (part, step) in known.items():
+        parts.setdefault(part, {})[step] = encoders[name]
+    over_time = [name for name, (_, step) in known.items() if step is None and encoders[name].has_selectors]
+    parts = {part: {s: e for s, e in of.items() if s is not None} for part, of in parts.items()}
+    if not over_time and not any(len(of) > 1 for of in parts.values()):
+        return
+    st.subheader("Time steps of a diffusion network")
+    st.caption("T = 50 is the clean picture, T = 0 noise.")
+    for part, of in parts.items():
+        if len(of) > 1:
+            rows, steps = by_step(of), sorted(of)
+            figure = go.Figure(
+                [
+                    go.Scatter(x=steps, y=[row[f"T {t}"] for t in steps], name=row["roi"], mode="lines+markers")
+                    for row in rows
+                ]
+            )
+            figure.update_layout(
+                height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="T", yaxis_title="mean R²"
+            )
+            shared.chart(figure, f"steps {part}", next(iter(encoders.values())).simulated)
+            table(rows, f"time_steps_{part or 'all'}")
+    for name in over_time:
+        st.markdown(f"**Steps that each area reads: {shared.plain(name)}**")
+        table(chosen_steps(encoders[name]), f"steps_read_{name.replace(':', '_')}")
+
+
+def table(rows, name, height="auto"):
+    """Rows with three decimals, to save as CSV."""
+    frame = pd.DataFrame(rows)
+    shapes = {column: st.column_config.NumberColumn(format="%.3f") for column in frame.select_dtypes("float")}
+    st.dataframe(frame, hide_index=True, width="stretch", height=height, column_config=shapes)
+    st.download_button("Save (CSV)", frame.to_csv(index=False), f"{name}.csv", "text/csv", key=f"csv-{name}")

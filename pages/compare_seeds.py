@@ -1,0 +1,61 @@
+"""Agreement of seeds on the page Compare: runs that differ in their seed alone, and where they choose the same layers (Fig. 13)."""
+
+import streamlit as st
+
+from factortopy.analysis.seeds import by_area, seed_agreement
+from factortopy.telling_apart import families, short_names
+from pages import shared
+from pages.compare_grid import brain
+from pages.compare_numbers import table
+
+HEIGHT = 420
+
+
+def of_names(encoders, infos):
+    """{what the fits have in common: {seed: Encoder}} of the chosen runs that differ in their seed alone."""
+    groups = [members for members in families(infos, "seed") if all(encoders[name].has_selectors for name in members)]
+    said = short_names({members[0]: infos[members[0]] for members in groups})
+    return {said[members[0]]: {infos[name].get("seed") or 0: encoders[name] for name in members} for members in groups}
+
+
+def section(seeds):
+    """Maps and numbers of one family of seeds; how to get one where there is none."""
+    st.subheader("Agreement of seeds", help="A fit starts from random numbers (its seed). What two fits of the same network to the same "
+                 "subject disagree on was not in the data (paper, Fig. 13).")  # fmt: skip
+    if not seeds:
+        st.caption("Choose runs that differ in their seed alone, two or more, to see which places choose the same layer each time. "
+                   "**Train** and **Sweep** take a seed.")  # fmt: skip
+        return
+    name = next(iter(seeds))
+    if len(seeds) > 1:
+        name = st.selectbox("Fits of", list(seeds), key="seeds of", help="Chosen runs that differ in their seed alone.")
+    fits = seeds[name]
+    found, first = seed_agreement(fits), next(iter(fits.values()))
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        brain(maps(found, first, len(fits)), first, key=f"seeds-{name}", height=HEIGHT, layout="flat")
+    with right:
+        st.metric("Same best layer", f"{found.layer_equal:.0%}", help="Mean over places of the share of pairs of fits whose best layer is "
+                  f"the same. If each fit's layers were dealt to places at random it would be {found.by_chance:.0%}.")  # fmt: skip
+        st.markdown(
+            f"by chance: **{found.by_chance:.0%}**  \nsame or next layer: **{found.layer_near:.0%}**  \nmean layer, r: "
+            f"**{found.layer_r:.2f}**  \nseeds: **{', '.join(map(str, sorted(fits)))}**  \nplaces that all predict: **{found.vertices:,}**"
+        )
+        table(by_area(found, first.rois), "seeds", height=240)
+
+
+def maps(found, encoder, fits):
+    """BrainMaps of the agreement."""
+    from factortopy.view import value_map
+
+    shown = {
+        "painted": shared.painted(encoder),
+        "context": f"{fits} seeds, {shared.context_of(encoder)}",
+        "density": encoder.density,
+    }
+    at = (encoder.hemi, encoder.vertex)
+    equal = value_map(found.equal, *at, name="Same layer", label="pairs of seeds with the same best layer", low=0.0, high=1.0,
+                      what="How often seeds choose the same layer", ends=("never", "always"), **shown)  # fmt: skip
+    spread = value_map(found.spread, *at, name="Spread", label="spread of the mean layer, share of the depth", low=0.0,
+                       what="How far the seeds' mean layers lie apart", palette="inferno", **shown)  # fmt: skip
+    return [equal, spread]

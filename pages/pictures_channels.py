@@ -1,0 +1,62 @@
+"""A picture as the channels of areas, of clusters and of the clicked place see it, on the page Your pictures."""
+
+import numpy as np
+import streamlit as st
+
+from factortopy.encoder import Encoder
+from factortopy.errors import InputError
+from pages import explore_clusters, shared
+
+COLUMNS = 8  # the picture itself and what is chosen
+CLICKED, ITS_CLUSTER = "the clicked place", "its cluster"
+
+
+def panel(run, encoder, pixels, name):
+    """Choose areas and clusters; their pictures side by side."""
+    st.subheader("What their channels see in it")
+    places = offered(encoder, explore_clusters.found(run, encoder))
+    usual = [place for place in (CLICKED, ITS_CLUSTER) if place in places]
+    usual += [place for place in places if place not in usual][: 4 - len(usual)]
+    chosen = st.multiselect(
+        "Of", list(places), usual, key=f"channels of {' '.join(usual[:2])}", max_selections=COLUMNS - 1,
+        help="Of an area or a cluster (Explore's map Clusters, as many as are chosen there) in three colours: like colours are read "
+        "alike. Of a single place in grey: bright where the picture drives it.",
+    )  # fmt: skip
+    columns = st.columns(COLUMNS)
+    columns[0].image(square(pixels), caption=shared.plain(name), width="stretch")
+    for column, place in zip(columns[1:], chosen, strict=False):
+        try:
+            column.image(seen(encoder, pixels, places[place]), caption=shared.plain(place), width="stretch")
+        except InputError as error:
+            column.error(shared.plain(error))
+
+
+def offered(encoder, clusters):
+    """{name: rows of vertices}: the clicked place and its cluster, the areas, the clusters."""
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    here = None if clusters is None else clusters.of(index)
+    places = {} if index is None else {CLICKED: np.array([index])}
+    if here is not None:
+        places[ITS_CLUSTER] = np.flatnonzero(clusters.labels == here)
+    places |= {name: np.flatnonzero(mask) for name, mask in encoder.rois.items() if mask.any()}
+    for k in range(0 if clusters is None else clusters.number):
+        places[f"cluster {k + 1} of {clusters.number}"] = np.flatnonzero(clusters.labels == k)
+    return places
+
+
+@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
+def seen(encoder, pixels, rows):
+    """``analysis.channel_image`` enlarged for the eye, (224, 224, 3) uint8."""
+    from PIL import Image
+
+    from factortopy.analysis import channel_image
+
+    shade = np.round(channel_image(encoder, pixels, rows) * 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(shade).convert("RGB").resize((224, 224), Image.Resampling.NEAREST))
+
+
+def square(pixels):
+    """The middle square, so that a row of thumbnails does not jump."""
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]

@@ -1,0 +1,211 @@
+"""Making the report of fitted networks: what it costs, its progress, the finished one to read and to save."""
+
+import io
+import zipfile
+
+import streamlit as st
+
+from factortopy import jobs
+from factortopy.errors import InputError
+from factortopy.home import jobs_dir
+from factortopy.jobfolder import ACTIVE
+from factortopy.records import duration
+from factortopy.report.job import FOLDER, file_of, found
+from factortopy.work import Job, list_jobs
+from pages import job_panel, shared
+
+HEIGHT = 800  # of the report inside the page
+QUICK, SMALL, FULL = "Quick", "Full, with fewer steps", "Full"
+AMOUNTS = {
+    QUICK: "only what these runs hold: no new fits",
+    SMALL: "new fits with a third of the steps, for a first look",
+    FULL: "new fits with the steps of the run itself",
+}
+NEW_FITS = (
+    "Other seeds, no topology, each factor left out, baselines, the regulariser's decay, fewer pictures, single layers: what the paper's "
+    "Figs. 2, 9, 10, 13, 26, 27 and Tables 3 and 15 ask for. They are kept: another report of this network finds them."
+)
+
+
+def show(chosen_run_names):
+    """The section "Make the report" of the page Compare.
+
+    Parameters
+    ----------
+    chosen_run_names : list of str
+        Names of the runs that are compared; the visitor may change them here.
+    """
+    st.subheader(
+        "Make the report", help="Every figure and table of the paper that these networks can show, in one page."
+    )
+    runs = shared.finished_runs()
+    asked = [name for name in chosen_run_names if name in runs]
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        names = st.multiselect(
+            "Networks in the report", list(runs), asked, format_func=lambda name: shared.run_label(runs[name]),
+            key=f"reported {','.join(asked)}", help="Fitted encoders with the same vertices. The first trained one is fitted again.",
+        )  # fmt: skip
+    with right:
+        amount = st.radio(
+            "How much", list(AMOUNTS), captions=list(AMOUNTS.values()), key="report amount", help=NEW_FITS
+        )
+    with left:
+        settings = cost(names, amount) if names else None
+        if st.button(
+            "Make the report", type="primary", disabled=settings is None, icon=":material/summarize:", key="make report"
+        ):
+            start(settings)
+    made(names)
+
+
+def cost(names, amount):
+    """Says what it will take; the settings of the job, None where it cannot be made."""
+    settings = {"runs": names, "quick": amount == QUICK}
+    if amount == QUICK:
+        st.caption(f"No new fits; about {duration(20 * len(names))} of drawing.")
+        return settings
+    try:
+        with st.spinner("Counting the new fits"):
+            told = fits(tuple(shared.version(run) for run in found(names)), amount == SMALL)
+    except InputError as error:
+        st.error(shared.plain(error))
+        return None
+    if told is None:
+        st.caption("No trained factorized network is among these: nothing can be fitted again. Choose quick.")
+        return None
+    one, steps = told
+    todo = one.fits - one.kept
+    kept = f" ({one.kept} of {one.fits} are kept from before)" if one.kept else ""
+    if not todo:
+        st.caption(
+            f"All {one.fits} fits of {shared.plain(one.name)} are kept from before; only the drawing is left, a minute or two."
+        )
+    elif one.seconds is None:
+        st.caption(f"**{todo} new fits** of {shared.plain(one.name)}{kept}. How long they take is told while they run.")
+    else:
+        source = "as fits on this machine took" if one.measured else "on two cores, no GPU"
+        st.caption(
+            f"**{todo} new fits** of {shared.plain(one.name)}{kept}, about **{duration(one.seconds)}** {source}. They go on when you leave "
+            "this page, and can be stopped and resumed."
+        )
+    return settings | {"steps": steps}
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def fits(versions, small):
+    """(Cost of the new fits, their steps or None for the run's own); None where no network can be fitted again."""
+    from pathlib import Path
+
+    from factortopy.report import plan
+    from factortopy.report.entries import entries
+    from factortopy.report.refits import Refits
+    from factortopy.runs import Run
+
+    read = entries([Run(Path(path)) for path, _ in versions])
+    entry = plan.refitted(read)
+    steps = max(1, Refits.steps_of(entry.settings) // 3) if small and entry else None
+    told = plan.cost(read, steps)
+    return None if told is None else (told, steps)
+
+
+def start(settings):
+    """Send it to the queue; a finished one of the same settings is opened."""
+    try:
+        job = jobs.submit_job("report", settings)
+    except InputError as error:
+        st.error(shared.plain(error))
+        return
+    st.session_state["watched report"] = job.name
+    st.rerun()
+
+
+# ---------------------------------------------------------------- what was made
+
+
+def made(names):
+    """The report that was asked for last, or that of these runs: progress, or the page itself."""
+    known = {job.name: job for job in list_jobs() if kind_of(job) == "report"}
+    wanted = st.session_state.get("watched report")
+    job = known.get(wanted) or next((j for j in known.values() if set(j.settings.get("runs", ())) == set(names)), None)
+    if job is None:
+        return
+    title = job.info.get("title") or job.name
+    status, reason = job.state()
+    if status in ACTIVE:
+        job_panel.watch(job.key, title)
+    elif status == "finished":
+        take_away(job)
+    else:
+        st.warning(
+            f"{shared.plain(title)}: {shared.SAID[status]}. {shared.plain(reason or '')}", icon=":material/info:"
+        )
+        if job.resumable and st.button(
+            "Resume", key=f"resume {job.key}", icon=":material/play_arrow:", help="Finished fits are kept."
+        ):
+            try:
+                jobs.resume(job)
+            except InputError as error:
+                st.error(shared.plain(error))
+                return
+            st.rerun()
+
+
+def kind_of(job):
+    try:
+        return job.info.get("kind")
+    except InputError:
+        return None
+
+
+def opened(name):
+    """A finished report on the page Jobs, until it is closed."""
+    job = Job(jobs_dir() / name)
+    if job.status != "finished":
+        st.session_state.pop("opened report", None)
+        return
+    if st.button("Close the report", icon=":material/close:", key="close report"):
+        st.session_state.pop("opened report", None)
+        st.rerun()
+    take_away(job, True)
+
+
+def take_away(job, shown=False):
+    """Save the page, save everything, read it here."""
+    info = job.info
+    simulated = bool(info.get("simulated"))
+    word = "simulated_" if simulated else ""
+    st.markdown(f"**Report** {shared.plain(info.get('title') or job.name)}{' (simulated)' if simulated else ''}")
+    if not file_of(job).is_file():
+        st.error(
+            f"{shared.plain(file_of(job))}: expected the report, found none; delete it on the page Jobs and make it again."
+        )
+        return
+    a, b, c = st.columns(3, vertical_alignment="center")
+    a.download_button(
+        "Save the page (HTML)", lambda: alone(job), f"{word}report_{job.name}.html", "text/html", width="stretch",
+        icon=":material/download:", key=f"html {job.name}", on_click="ignore", help="One file that needs no network; figures inside it.",
+    )  # fmt: skip
+    b.download_button(
+        "Save everything (zip)", lambda: packed(job), f"{word}report_{job.name}.zip", "application/zip", width="stretch",
+        icon=":material/folder_zip:", key=f"zip {job.name}", on_click="ignore",
+        help="The page, every figure as PNG, SVG and CSV, every table as CSV, maps as GIFTI.",
+    )  # fmt: skip
+    if c.toggle("Read it here", shown, key=f"read {job.name} {shown}"):
+        # Without a base of its own a link to a section would open the app inside the frame.
+        st.iframe(alone(job).replace("<head>", '<head><base href="about:srcdoc">', 1), height=HEIGHT)
+
+
+def alone(job):
+    """The page as it stands by itself: its links to the files beside it lead nowhere, so they are not shown."""
+    return file_of(job).read_text(encoding="utf-8").replace("</style>", " .files { display: none; }</style>", 1)
+
+
+def packed(job):
+    """Bytes of a zip of the report's folder."""
+    buffer, folder = io.BytesIO(), job.path / FOLDER
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()

@@ -1,0 +1,120 @@
+"""The page Compare as Streamlit runs it: every map and score, many networks, seeds, mean over subjects, its address."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from test_pages import SHIPPED, open_page, words
+
+from factortopy.encoder import Encoder
+from factortopy.home import assets_dir, runs_dir
+from pages.compare_grid import MAPS, PER_PAGE
+
+TWO = f"{SHIPPED},demo-mae_demo-1"
+
+
+def copy_run(name, of=SHIPPED, **info):
+    """A copy of a shipped run under another name, of which run.json says ``info``."""
+    path = shutil.copytree(assets_dir() / "runs" / of, runs_dir() / name)
+    said = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(said | info))
+    return path
+
+
+def show(at, key, value):
+    at.button_group(key=key).set_value(value).run()
+    assert not at.exception and not at.error
+    return at
+
+
+def test_every_map_opens_and_is_in_the_address():
+    at = open_page("compare", runs=TWO, map="Space")
+    assert at.button_group(key="compared map").value == "Space"
+    for kind in MAPS:
+        show(at, "compared map", kind)
+        assert at.query_params["map"] in (kind, [kind]) and MAPS[kind] in words(at)
+    assert at.query_params["runs"] in (TWO, [TWO])
+    show(at, "compared map", "Layer weight")
+    at.slider(key="compared layer").set_value(12).run()
+    show(at, "compared two", "Swipe")
+    assert "Compared with demo\\-vit, demo\\-mae uses" in words(at)
+
+
+def test_scores_that_no_run_knows_are_not_offered_and_those_known_are_labelled():
+    encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
+    encoder.scores.pop("pearson", None)
+    encoder.save(runs_dir() / "old")
+    at = open_page("compare", runs="old", score="Pearson r")
+    assert at.selectbox(key="compared score").options == ["R²", "R² / noise ceiling"]
+    assert at.selectbox(key="compared score").value == "R²" and "Pearson r, Algonauts 2023" in words(at)
+    encoder.scores["pearson"] = np.sqrt(np.clip(encoder.scores["score"], 0, 1))
+    encoder.save(runs_dir() / "new")
+    at = open_page("compare", runs="old,new", map="Brain score", score="Pearson r")
+    assert at.selectbox(key="compared score").value == "Pearson r" and "Mean Pearson r" in words(at)
+    assert "Pearson r is not known for" in words(at) and at.query_params["score"] in ("Pearson r", ["Pearson r"])
+
+
+def test_seeds_are_found_and_their_agreement_told():
+    copy_run("again", seed=1)
+    at = open_page("compare", runs=f"{SHIPPED},again")
+    assert {m.label: m.value for m in at.metric}["Same best layer"] == "100%"
+    assert "by chance" in words(at) and "Choose runs that differ in their seed" not in words(at)
+    at = open_page("compare", runs=TWO)
+    assert "Choose runs that differ in their seed alone" in words(at)
+
+
+def test_several_subjects_become_their_mean():
+    copy_run("second", subject="demo-2")
+    at = open_page("compare", runs=f"{SHIPPED},second,demo-mae_demo-1")
+    before = len(at.dataframe[0].value.columns)
+    at.toggle(key="compared average").set_value(True).run()
+    assert not at.exception and not at.error and before == len(at.dataframe[0].value.columns) + 1
+    assert any("mean of 2 subjects" in str(column) for column in at.dataframe[0].value.columns)
+    assert open_page("compare", runs=TWO).toggle(key="compared average").disabled
+
+
+def test_any_number_of_networks_page_by_page():
+    names = [f"run-{k}" for k in range(PER_PAGE + 2)]
+    for name in names:
+        copy_run(name)
+    at = open_page("compare", runs=",".join(names))
+    assert len(at.multiselect(key="compared").value) == PER_PAGE + 2
+    pages = at.button_group(key="compared page")
+    assert pages.options == [f"1 to {PER_PAGE} of 14", "13 to 14 of 14"]
+    show(at, "compared page", PER_PAGE)
+    at.multiselect(key="compared").set_value(names[:2]).run()
+    assert not at.exception and not any(b.key == "compared page" for b in at.button_group)
+
+
+def test_a_choice_outlives_another_page_and_a_new_link_replaces_it():
+    at = open_page("compare", runs=TWO)
+    at.multiselect(key="compared").set_value(["demo-mae_demo-1"]).run()
+    at.switch_page("pages/learn.py").run().switch_page("pages/compare.py").run()
+    assert at.multiselect(key="compared").value == ["demo-mae_demo-1"]
+    at.query_params["runs"] = TWO
+    at.run()
+    assert at.multiselect(key="compared").value == TWO.split(",")
+
+
+def test_a_selected_place_is_told_for_each_network():
+    from factortopy.surfaces import full_index
+
+    encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
+    index = int(np.flatnonzero(encoder.rois["FFA"])[0])
+    at = open_page("compare", runs=TWO, vertex=str(int(full_index(encoder.hemi, encoder.vertex)[index])))
+    rows = at.dataframe[0].value
+    assert "FFA" in words(at) and list(rows["network"]) == ["demo-vit", "demo-mae"]
+    assert rows["best layer"][0] == f"{encoder.selectors().layer_argmax[index] + 1} of 12"
+
+
+def test_runs_of_other_densities_are_said():
+    copy_run("dense", density="41k")
+    at = open_page("compare", runs=f"{SHIPPED},dense")
+    assert not at.exception and len(at.error) == 1 and "one density" in at.error[0].value
+
+
+@pytest.mark.parametrize("runs", ["nothing,here", "../../etc", ""])
+def test_a_strange_address_shows_what_there_is(runs):
+    at = open_page("compare", runs=runs)
+    assert not at.exception and not at.error and at.multiselect(key="compared").value
