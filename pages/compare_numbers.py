@@ -39,7 +39,7 @@ def place(encoders, measure):
             row |= {"confidence": float(f.layer_confidence[index]), "scale": float(f.scale[index])}
             row |= {"looks right": float(f.space[index, 0]), "looks up": -float(f.space[index, 1])}
         rows.append(row | {"above chance": bool(shared.painted(e)[index])})
-    table(rows, "place")
+    table(rows, "place", encoders)
 
 
 def scores(encoders, measure):
@@ -59,11 +59,13 @@ def scores(encoders, measure):
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**Mean {chosen.label}**", help=chosen.words)
-        table(rows, "scores" if measure == R2 else f"scores_{measure.split(' ')[0].lower().replace('²', '2')}")
+        table(
+            rows, "scores" if measure == R2 else f"scores_{measure.split(' ')[0].lower().replace('²', '2')}", encoders
+        )
     with right:
         st.markdown("**Difference to the best**", help=f"Root mean square over the area's places of the best {chosen.label} of all chosen "
                     "networks minus this one's (paper, Table 1). 0: always the best one.")  # fmt: skip
-        table(analysis.distance_to_best(encoders, measure=measure), "distance_to_best")
+        table(analysis.distance_to_best(encoders, measure=measure), "distance_to_best", encoders)
 
 
 @st.cache_data(
@@ -104,7 +106,7 @@ def hierarchy(encoders):
         if rows:
             layout(figure, 260, len(rows), xaxis_title="level of the area", yaxis_title="mean layer (0 first, 1 last)")
             shared.chart(figure, "slopes", next(iter(encoders.values())).simulated)
-            table(rows, "hierarchy")
+            table(rows, "hierarchy", encoders)
             st.caption(
                 "From and to: 95 % of bootstrap samples of vertices within areas. Neighbours are alike: subjects would vary more."
             )
@@ -150,15 +152,12 @@ def time_steps(encoders):
                 height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="T", yaxis_title="mean R²"
             )
             shared.chart(figure, f"steps {part}", next(iter(encoders.values())).simulated)
-            table(rows, f"time_steps_{part or 'all'}")
+            table(rows, f"time_steps_{part or 'all'}", encoders)
     for name in over_time:
         st.markdown(f"**Steps that each area reads: {shared.plain(name)}**")
-        table(chosen_steps(encoders[name]), f"steps_read_{name.replace(':', '_')}")
+        table(chosen_steps(encoders[name]), f"steps_read_{name.replace(':', '_')}", encoders)
 
 
-def table(rows, name, height="auto"):
-    """Rows with three decimals, to save as CSV."""
-    frame = pd.DataFrame(rows)
-    shapes = {column: st.column_config.NumberColumn(format="%.3f") for column in frame.select_dtypes("float")}
-    st.dataframe(frame, hide_index=True, width="stretch", height=height, column_config=shapes)
-    st.download_button("Save (CSV)", frame.to_csv(index=False), f"{name}.csv", "text/csv", key=f"csv-{name}")
+def table(rows, name, encoders, **options):
+    """Rows about networks of one kind of subject, with three decimals, to save as CSV."""
+    shared.table(rows, name, next(iter(encoders.values())).simulated, decimals=3, **options)

@@ -41,7 +41,7 @@ def section(seeds):
             f"by chance: **{found.by_chance:.0%}**  \nsame or next layer: **{found.layer_near:.0%}**  \nmean layer, r: "
             f"**{found.layer_r:.2f}**  \nseeds: **{', '.join(map(str, sorted(fits)))}**  \nplaces that all predict: **{found.vertices:,}**"
         )
-        table(by_area(found, first.rois), "seeds", height=240)
+        table(by_area(found, first.rois), "seeds", fits, height=240)
 
 
 def maps(found, encoder, fits):

@@ -169,7 +169,7 @@ def tuning(encoders, pairs):
                 f"{rows[-1]['moved']:.1%}",
                 help="Mean of the absolute shift of the mean layer, in shares of the depth.",
             )
-    table(rows, "before_after")
+    table(rows, "before_after", encoders)
     if len(pairs) > 1:
         kept, r = analysis.lost({n: (encoders[b], encoders[n]) for n, b in pairs.items()})
         st.markdown(
@@ -188,4 +188,4 @@ def tuning(encoders, pairs):
                              yaxis={"title": "share of the score lost", "tickformat": ".0%"})  # fmt: skip
         shared.chart(figure, "slope and loss", next(iter(encoders.values())).simulated)
         st.caption(f"Rank correlation {r:.2f}." if np.isfinite(r) else "A correlation needs three networks.")
-        table(kept, "slope_lost")
+        table(kept, "slope_lost", encoders)

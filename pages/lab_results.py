@@ -1,7 +1,6 @@
 """What the lab shows: the simulated brain beside the measured one, and an experiment's numbers."""
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -153,7 +152,7 @@ def retinotopy(result, encoder):
                 floors = [found["floor"] for found in scores.values() if found["floor"] is not None]
                 worst = min if key == "angle_error" else max
                 rows.append(row | {"by chance": worst(floors) if floors else None})
-        table(rows)
+        table(rows, "retinotopy agreement")
     with b:
         st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
                     "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the next column.")  # fmt: skip
@@ -162,7 +161,7 @@ def retinotopy(result, encoder):
             {"area": row["roi"], "with a fit": row["mapped"], "R²": row["r2"], "ecc. °": row["eccentricity"], "size °": row["size"],
              "right sign": row["right_sign"], "atlas": (signs.get(row["roi"]) or {}).get("template")}
             for row in told["areas"]
-        ])  # fmt: skip
+        ], "retinotopy areas")  # fmt: skip
     for name, d in (told.get("borders") or {}).items():
         if d.get("found_to_atlas") is not None:
             st.markdown(f"Border {name}: reversals of the sign lie {d['found_to_atlas']:.1f} mm from the atlas' border on average "
@@ -207,7 +206,7 @@ def localizer(result, encoder):
         )  # fmt: skip
         table([{"area": name, "by": row["category"], "AUC": row["auc"], "Dice": row["dice"],
                 "found": row["found"], "vertices": row["vertices"]}
-               for name, row in told["agreement"].items()])  # fmt: skip
+               for name, row in told["agreement"].items()], "localizer areas")  # fmt: skip
         for category, row in told.get("measured", {}).items():
             named = f"the measured map {shared.plain(row['map'])} ({row['vertices']:,} vertices)"
             st.markdown(f"{shared.plain(category)}: r = {row['r']:.2f} with {named}.")
@@ -244,7 +243,7 @@ def lesion(result, encoder):
             rows.append(line)
         st.markdown("**What is lost**", help="Similarity: correlation over pictures of the responses after with those before; 1 nothing "
                     "lost. Random: equally many random channels.")  # fmt: skip
-        table(rows)
+        table(rows, "lesion areas")
     with b:
         doses = told["doses"]
         if doses["gain"]:
@@ -312,7 +311,8 @@ def maximize(result, encoder):
             [
                 {"area": n + (" (target)" if row["in_target"] else ""), "response": row["response"], "z": row["z"]}
                 for n, row in rows
-            ]
+            ],
+            "maximize areas",
         )
 
 
@@ -326,7 +326,8 @@ def motion(result, encoder):
     shared.chart(profile(told["profile"]), "motion profile", simulated=True)
     if "coherent" in told:
         table(
-            [{"area": name, "d′ coherent against random": value} for name, value in told["coherent"]["dprime"].items()]
+            [{"area": name, "d′ coherent against random": value} for name, value in told["coherent"]["dprime"].items()],
+            "motion areas",
         )
     pictures(result, 4)
 
@@ -339,14 +340,12 @@ def pictures(result, each):
             st.image(list(stack[:each]), width=96)
 
 
-def table(rows):
-    """Rows of dicts; figures with two decimals."""
-    if not rows:
+def table(rows, name):
+    """Rows of dicts; figures with two decimals. What the lab tells is always simulated."""
+    if rows:
+        shared.table(rows, name, simulated=True, decimals=2)
+    else:
         st.caption("Nothing to compare.")
-        return
-    frame = pd.DataFrame(rows)
-    shapes = {name: st.column_config.NumberColumn(format="%.2f") for name in frame.select_dtypes("float")}
-    st.dataframe(frame, hide_index=True, width="stretch", column_config=shapes)
 
 
 KINDS = {"retinotopy": retinotopy, "localizer": localizer, "lesion": lesion, "maximize": maximize, "motion": motion}

@@ -339,15 +339,18 @@ def chart(figure, key, simulated):
         st.plotly_chart(figure, width="stretch", config=config, key=key)
 
 
-def table(rows, name, simulated, column_config=None, **options):
+def table(rows, name, simulated, column_config=None, decimals=None, **options):
     """A table and a button that saves it as CSV.
 
-    ``rows`` a list of dicts or a frame; ``options`` as for ``st.dataframe``. Of simulated data the file's name and a column say
-    so, and so does the first column's name in what the table's own tool bar saves.
+    ``rows`` a list of dicts or a frame; ``decimals`` of its figures, as they are shown; ``options`` as for ``st.dataframe``. Of
+    simulated data the file's name and a column say so, and so does the first column's name in what the table's own tool bar
+    saves.
     """
     import pandas as pd
 
-    frame, columns = pd.DataFrame(rows), dict(column_config or {})
+    frame = pd.DataFrame(rows)
+    floats = frame.select_dtypes("float") if decimals is not None else ()
+    columns = {name: st.column_config.NumberColumn(format=f"%.{decimals}f") for name in floats} | (column_config or {})
     told = frame.assign(simulated=bool(simulated))
     told = told[["simulated", *(column for column in frame if column != "simulated")]]
     if simulated and len(frame.columns):
