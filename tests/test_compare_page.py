@@ -104,7 +104,7 @@ def test_a_selected_place_is_told_for_each_network():
     index = int(np.flatnonzero(encoder.rois["FFA"])[0])
     at = open_page("compare", runs=TWO, vertex=str(int(full_index(encoder.hemi, encoder.vertex)[index])))
     rows = at.dataframe[0].value
-    assert "FFA" in words(at) and list(rows["network"]) == ["demo-vit", "demo-mae"]
+    assert "FFA" in words(at) and list(rows["network (simulated)"]) == ["demo-vit", "demo-mae"]
     assert rows["best layer"][0] == f"{encoder.selectors().layer_argmax[index] + 1} of 12"
 
 
