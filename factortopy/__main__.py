@@ -58,7 +58,12 @@ def parser():
     verb.add_argument("--recipe", choices=RECIPES, help="how it is fitted (default fast)")
     verb.add_argument("--seed", type=_whole(0), metavar="K", help="seed of everything random (default 0)")
     verb.add_argument("--steps", type=_whole(1), metavar="N", help="optimiser steps (default: the recipe's own number)")
-    verb.add_argument("--pictures", type=_whole(10), metavar="N", help="use N of the subject's pictures (default: all)")
+    verb.add_argument(
+        "--pictures",
+        type=_whole(10),
+        metavar="N",
+        help="learn from N pictures; the test part stays whole (default: all)",
+    )
     _pca(verb)
     verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
     verb.add_argument(

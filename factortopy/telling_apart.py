@@ -63,12 +63,10 @@ def families(infos: Mapping[str, Mapping[str, Any]], but: str) -> list[list[str]
 def short_names(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """{run's name: short name}, each unique: network, then subject, settings and seed where they differ.
 
-    What all share is left out, the network too where something else tells them apart; a name that the user gave is kept
-    where nothing else differs.
+    Of subject, settings and seed, what all share is left out; a name that the user gave is kept where nothing else differs.
     """
     what = {name: network_of(info) for name, info in infos.items()}
     subjects = {str(info.get("subject")) for info in infos.values()}
-    one_network = len({own["backbone"] for own in what.values()}) == 1
     made = {}
     for name, own in what.items():
         alike = [other for other in what if what[other]["backbone"] == own["backbone"]]
@@ -80,7 +78,7 @@ def short_names(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         ]
         if len({infos[other].get("seed") or 0 for other in twins}) > 1:
             words.append(f"seed {infos[name].get('seed') or 0}")
-        made[name] = " · ".join(words if one_network and words else [_middle(own["backbone"]), *words])
+        made[name] = " · ".join([_middle(own["backbone"]), *words])
     taken = list(made.values())
     return {name: word if taken.count(word) == 1 else f"{word} · {_middle(name)}" for name, word in made.items()}
 

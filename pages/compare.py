@@ -5,9 +5,18 @@ import streamlit as st
 from factortopy.analysis.averaging import average, on_shared_vertices, without_channels
 from factortopy.analysis.measures import MEASURES, R2, known
 from factortopy.telling_apart import families, full_name, short_names
-from pages import compare_grid, compare_numbers, compare_seeds, compare_two, report_panel, shared
+from pages import (
+    compare_address,
+    compare_grid,
+    compare_numbers,
+    compare_save,
+    compare_seeds,
+    compare_two,
+    report_panel,
+    shared,
+)
 
-FIRST = 3  # networks that a visitor sees first
+FIRST = ("demo-vit_demo-1", "demo-mae_demo-1", "demo-vit-untrained_demo-1")  # one architecture, three objectives
 
 
 def page():
@@ -43,39 +52,42 @@ def page():
     seeds = compare_seeds.of_names(encoders, chosen)
     if averaged:
         encoders, chosen = averages(encoders, chosen)
-    short = short_names(chosen)
+    short = {name: word for name, word in short_names(infos | chosen).items() if name in chosen}
     hover = {short[name]: full_name(name, info) for name, info in chosen.items()}
     encoders = {short[name]: encoder for name, encoder in encoders.items()}
     kind, layer = compare_grid.choose_map(encoders, aside)
     told(names, kind, measure)
     scale = compare_grid.Scale.of(encoders, kind, layer, measure)
-    compare_grid.grid(encoders, scale, columns, hover)
+    shown = compare_grid.grid(encoders, scale, columns, hover)
+    compare_save.control([(name, *scale.drawn(name, e)) for name, e in shown.items()])
     if dropped:
         st.caption(
             f"The subjects' vertices differ: all is shown at the {next(iter(encoders.values())).n_vertices:,} that every chosen one has."
         )
-    sections(encoders, scale, seeds)
-    report_panel.show(names)
+    levels = sections(encoders, scale, seeds, {word: name for name, word in short.items()})
+    report_panel.show(names, levels=levels)
 
 
-def sections(encoders, scale, seeds):
-    """Everything below the maps: two of them, seeds, numbers."""
+def sections(encoders, scale, seeds, runs):
+    """Everything below the maps: two of them, seeds, numbers; ``runs`` {short name: run}. Returns the areas' levels or None."""
     factorized = {name: e for name, e in encoders.items() if e.has_selectors}
     tuned = compare_two.tuned_pairs(encoders)
     compare_numbers.place(encoders, scale.measure)
     if len(factorized) > 1:
         pair = next(((before, after) for after, before in tuned.items() if {before, after} <= factorized.keys()), ())
-        compare_two.two(factorized, scale, pair)
+        compare_two.two(factorized, scale, pair, runs)
     if tuned:
         compare_two.tuning(encoders, tuned)
     compare_seeds.section(seeds)
     scored = {name: e for name, e in encoders.items() if scale.measure in known(e)}
     if scored:
         compare_numbers.scores(scored, scale.measure)
+    levels = None
     if factorized:
-        compare_numbers.hierarchy(factorized)
+        levels = compare_numbers.hierarchy(factorized)
         compare_numbers.layers(factorized)
     compare_numbers.time_steps(encoders)
+    return levels
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
@@ -90,7 +102,7 @@ def light(path, stamp):
 
 
 def linked(runs):
-    """What the address asks for, once: ?runs=A,B&map=Layer&score=Pearson r; else what was chosen last."""
+    """What the address asks for, once: ?runs=A,B&map=Layer&score=Pearson r; else what was chosen last. docs/compare.md has all words."""
     wanted = [name for name in (st.query_params.get("runs") or "").split(",") if name]
     asked = [name for name in wanted if name in runs]
     if len(asked) < len(wanted):
@@ -99,29 +111,20 @@ def linked(runs):
     kept = [name for name in st.session_state.get("compared kept", ()) if name in runs]
     if asked and st.session_state.get("compared link") != asked:
         st.session_state["compared link"] = st.session_state["compared"] = asked
-    st.session_state.setdefault("compared", kept or list(runs)[:FIRST])
-    for word, key, known_ones, first in (
-        ("map", "compared map", compare_grid.MAPS, "Layer"),
-        ("score", "compared score", MEASURES, R2),
-    ):
-        shown = st.query_params.get(word)
-        if shown in known_ones and st.session_state.get(f"{key} link") != shown:
-            st.session_state[f"{key} link"] = st.session_state[key] = shown
-        st.session_state.setdefault(key, st.session_state.get(f"{key} link", first))
+    st.session_state.setdefault(
+        "compared", kept or [name for name in FIRST if name in runs] or list(runs)[: len(FIRST)]
+    )
+    compare_address.asked("map", "compared map", {name: name for name in compare_grid.MAPS}, "Layer")
+    compare_address.asked("score", "compared score", {name: name for name in MEASURES}, R2)
 
 
 def told(names, kind, measure):
     """The address says what is shown, so that it can be sent."""
-    vertex = shared.chosen_vertex()
     st.session_state["compared link"] = names
-    for word, value in (("map", kind), ("score", measure)):
-        st.session_state[f"compared {word} link"] = value
-    said = {"runs": ",".join(names), "map": kind, "score": None if measure == R2 else measure, "vertex": vertex}
-    for word, value in said.items():
-        if value is None:
-            st.query_params.pop(word, None)
-        elif st.query_params.get(word) != str(value):
-            st.query_params[word] = str(value)
+    compare_address.said("runs", ",".join(names))
+    compare_address.said("vertex", shared.chosen_vertex())
+    compare_address.told("map", "compared map", kind)
+    compare_address.told("score", "compared score", measure, R2)
 
 
 # ---------------------------------------------------------------- choices
@@ -147,11 +150,10 @@ def choose_score(encoders):
 
 
 def choose_average(infos):
-    """Whether several subjects of a network are shown as their mean."""
-    return st.toggle(
-        "Average over subjects", key="compared average", disabled=not families(infos, "subject"),
-        help="Runs of one network on several subjects become one map, their mean at each vertex of the common surface (fsaverage). "
-        "To be had where runs are chosen that differ in the subject alone.",
+    """Whether several subjects of a network are shown as their mean; asked where runs are chosen that differ in it alone."""
+    return bool(families(infos, "subject")) and st.toggle(
+        "Average over subjects", key="compared average",
+        help="Runs of one network on several subjects become one map, their mean at each vertex of the common surface (fsaverage).",
     )  # fmt: skip
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import streamlit as st
 
 from factortopy.analysis.measures import MEASURES
-from pages import shared
+from pages import compare_address, shared
 
 MAPS = {
-    "Layer": "Layer that predicts each place best. Hue: the layer; brightness: confidence, full from the level that even the "
-    "least confident network reaches.",
+    "Layer": "Layer that predicts each place best. Hue: the layer. Brightness: confidence, on one scale for all.",
     "Confidence": "How far one layer alone is used at each place.",
     "Layer weight": "Weight of one layer at each place, which you choose on the left.",
     "Space": "Where in the picture each place looks; grey where it reads the whole picture.",
@@ -30,7 +29,11 @@ def choose_map(encoders, aside):
     kind = st.segmented_control("Map", list(MAPS), key="compared map", label_visibility="collapsed", required=True)
     layer = 1
     if kind == "Layer weight" and deepest > 1:
+        compare_address.asked("layer", "compared layer", {str(k): k for k in range(1, deepest + 1)}, 1)
         layer = aside.slider("Layer", 1, deepest, key="compared layer", help="1 is the first layer of each network.")
+        compare_address.told("layer", "compared layer", layer)
+    else:
+        compare_address.said("layer", None)
     st.caption(MAPS[kind])
     return kind, layer - 1
 
@@ -109,9 +112,26 @@ class Scale:
             return eccentricity_map(factor, *at, image_degrees=degrees, **shown)
         return (polar_angle_map if self.kind == "Polar angle" else scale_map)(factor, *at, **shown)
 
+    def drawn(self, name, encoder):
+        """(BrainMap whose title begins with the network's name, encoder, numbers behind it), to take away."""
+        made = self.made(encoder)
+        title = f"{name.replace(' · ', ', ')}: {made.title}"  # dots separate the parts of a title
+        return replace(made, title=title), encoder, self.numbers(encoder)
+
+    def numbers(self, encoder):
+        """{column: (N,)} behind the map; None where the encoder has no such map."""
+        from factortopy.view.compared_files import map_numbers
+
+        score = MEASURES[self.measure].of(encoder) if self.kind == "Brain score" else None
+        if score is None and not encoder.has_selectors:
+            return None
+        if score is not None:
+            return {self.measure: score}
+        return map_numbers(self.kind, encoder.selectors(), self.layer, encoder.info.get("image_degrees"))
+
 
 def grid(encoders, scale, columns, hover):
-    """One linked view a network, at most ``PER_PAGE`` at a time; ``hover`` {name: its full name}."""
+    """One linked view a network, at most ``PER_PAGE`` at a time; ``hover`` {name: its full name}. Returns those shown."""
     made = {name: scale.made(e) for name, e in encoders.items()}
     shown = [name for name, one in made.items() if one is not None]
     for words in left_out(encoders, made, scale):
@@ -135,6 +155,7 @@ def grid(encoders, scale, columns, hover):
             with column:
                 brain([one], encoders[name], key=f"compare-{begin + slot}", height=HEIGHTS[wide], heading=name,
                       layout="flat", controls="compact")  # fmt: skip
+    return {name: encoders[name] for name in shown}
 
 
 def left_out(encoders, made, scale):

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import analysis
-from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.hierarchy import BOOTSTRAP, LEVELS
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
@@ -30,14 +30,16 @@ def place(encoders, measure):
         st.caption("Click a place on a brain: a table here tells what each network has learnt of it.")
         return
     st.markdown(f"**{shared.plain(shared.where(first, index))}**", help=shared.WORDS["vertex"])
-    rows = []
+    in_degrees = all(e.info.get("image_degrees") for e in encoders.values())
+    unit, rows = ", degrees" if in_degrees else ", of the picture's half-width", []
     for name, e in encoders.items():
         row = {"network": name, measure: float(MEASURES[measure].of(e)[index])}
         if e.has_selectors:
             f = e.selectors()
             row["best layer"] = f"{f.layer_argmax[index] + 1} of {f.layer.shape[1]}"
             row |= {"confidence": float(f.layer_confidence[index]), "scale": float(f.scale[index])}
-            row |= {"looks right": float(f.space[index, 0]), "looks up": -float(f.space[index, 1])}
+            half = e.info["image_degrees"] / 2 if in_degrees else 1.0
+            row |= {f"looks right{unit}": f.space[index, 0] * half, f"looks up{unit}": -f.space[index, 1] * half}
         rows.append(row | {"above chance": bool(shared.painted(e)[index])})
     table(rows, "place", encoders)
 
@@ -73,11 +75,11 @@ def scores(encoders, measure):
 )
 def slope(selectors, rois, levels):
     """``analysis.hierarchy`` with intervals; kept, since drawing them takes longer than the rest of the page."""
-    return analysis.hierarchy(selectors, rois, levels, bootstrap=300)
+    return analysis.hierarchy(selectors, rois, levels, bootstrap=BOOTSTRAP)
 
 
 def hierarchy(encoders):
-    """Do later areas read later layers? The order of areas can be edited."""
+    """Do later areas read later layers? The order of areas can be edited; returns {area: level} where it was, else None."""
     st.subheader("Hierarchy slope")
     rois = next(iter(encoders.values())).rois
     known = {name: level for name, level in LEVELS.items() if name in rois}
@@ -87,8 +89,8 @@ def hierarchy(encoders):
         frame = pd.DataFrame({"area": list(rois), "level": [known.get(name) for name in rois]})
         column = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, format="%.2f")
         edited = st.data_editor(
-            frame, hide_index=True, disabled=["area"], key="levels", height=260, column_config={"level": column}
-        )
+            frame, hide_index=True, disabled=["area"], key="levels", height="content", column_config={"level": column}, placeholder=""
+        )  # fmt: skip
         levels = {row.area: float(row.level) for row in edited.itertuples() if pd.notna(row.level)}
     rows, figure = [], go.Figure()
     for name, encoder in encoders.items():
@@ -104,12 +106,15 @@ def hierarchy(encoders):
         figure.add_scatter(x=[0, 1], y=[found.b0, found.b1], mode="lines", name=name)
     with right:
         if rows:
-            layout(figure, 260, len(rows), xaxis_title="level of the area", yaxis_title="mean layer (0 first, 1 last)")
+            across = {"title": "level of the area", "range": [-0.02, 1.02], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+            layout(figure, 260, len(rows), xaxis=across, yaxis_title="mean layer (0 first, 1 last)")
             shared.chart(figure, "slopes", next(iter(encoders.values())).simulated)
             table(rows, "hierarchy", encoders)
             st.caption(
-                "From and to: 95 % of bootstrap samples of vertices within areas. Neighbours are alike: subjects would vary more."
+                f"From and to: 95 % of {BOOTSTRAP:,} bootstrap samples of vertices within areas. Neighbours are alike: subjects would "
+                "vary more."
             )
+    return None if levels == known else levels
 
 
 def layers(encoders):
@@ -159,5 +164,5 @@ def time_steps(encoders):
 
 
 def table(rows, name, encoders, **options):
-    """Rows about networks of one kind of subject, with three decimals, to save as CSV."""
-    shared.table(rows, name, next(iter(encoders.values())).simulated, decimals=3, **options)
+    """Rows about networks of one kind of subject, with three decimals, all of them seen, to save as CSV."""
+    shared.table(rows, name, next(iter(encoders.values())).simulated, decimals=3, **{"height": "content"} | options)

@@ -24,7 +24,10 @@ def section(seeds):
                  "subject disagree on was not in the data (paper, Fig. 13).")  # fmt: skip
     if not seeds:
         st.caption("Choose runs that differ in their seed alone, two or more, to see which places choose the same layer each time. "
-                   "**Train** and **Sweep** take a seed.")  # fmt: skip
+                   "More come from:")  # fmt: skip
+        left, right, _ = st.columns([1, 1, 4])
+        left.page_link("pages/train.py", label="Train with a seed", icon=":material/model_training:")
+        right.page_link("pages/sweep.py", label="Sweep over seeds", icon=":material/grid_view:")
         return
     name = next(iter(seeds))
     if len(seeds) > 1:
@@ -41,7 +44,7 @@ def section(seeds):
             f"by chance: **{found.by_chance:.0%}**  \nsame or next layer: **{found.layer_near:.0%}**  \nmean layer, r: "
             f"**{found.layer_r:.2f}**  \nseeds: **{', '.join(map(str, sorted(fits)))}**  \nplaces that all predict: **{found.vertices:,}**"
         )
-        table(by_area(found, first.rois), "seeds", fits, height=240)
+        table(by_area(found, first.rois), "seeds", fits)
 
 
 def maps(found, encoder, fits):

@@ -7,76 +7,100 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import analysis
+from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.measures import MEASURES, known
 from factortopy.finetune.named import label
-from pages import shared
+from pages import compare_address, compare_save, shared
 from pages.compare_grid import brain
 from pages.compare_numbers import table
 
 HEIGHT = 480
 VIEWS = ("What changes", "Swipe")
 WORDS = {
-    "vertices": "places that both predict", "layer_equal": "same best layer", "layer_near": "same or next layer",
-    "layer_r": "mean layer, r", "space": "where they look, median distance (of the width)", "scale_r": "scale, r",
-    "score_r": "brain score R², r",
+    "vertices": ("places that both predict", "Predicted above chance by both networks; the figures below are over these."),
+    "layer_equal": ("same best layer", "Share of places whose layer with the largest weight is the same. By chance: if each network's "
+                    "layers were dealt to places at random."),
+    "layer_near": ("same or next layer", "Share of places whose best layers are the same or neighbours."),
+    "layer_r": ("mean layer, r", "Correlation over places of the mean layer (layers weighted by their share). 1: the same order, 0: none."),
+    "space": ("where they look, median distance (of the width)", "Between the points at which both networks look, in shares of a picture's "
+              "width, over places where both read a detail (scale below 0.6)."),
+    "scale_r": ("scale, r", "Correlation over places of the scale (0 a detail, 1 the whole picture)."),
+    "score_r": ("brain score R², r", "Correlation over places of the brain scores: are the same places predicted well?"),
 }  # fmt: skip
 
 
-def two(encoders, scale, begin=()):
-    """What changes between two of the networks, or both under a line that can be dragged. ``begin``: those shown at first."""
+def two(encoders, scale, begin, runs):
+    """What changes between two of the networks, or both under a line that can be dragged.
+
+    ``begin``: those shown at first; ``runs`` {short name: run}, by which the address calls them.
+    """
     st.subheader("Two networks")
     a, b, c = st.columns([3, 3, 2], vertical_alignment="bottom")
-    names = [*begin, *(n for n in encoders if n not in begin)]
-    first = a.selectbox("From", names, 0, key="first", help="The map shows what changes from this one …")
-    second = b.selectbox("to", [n for n in names if n != first], 0, key="second", help="… to this one.")
+    words = {runs[name]: name for name in [*begin, *(n for n in encoders if n not in begin)]}
+    names = list(words)
+    compare_address.asked("from", "compared from", {name: name for name in names}, names[0])
+    first = a.selectbox(
+        "From", names, format_func=words.get, key="compared from", help="The map shows what changes from this one …"
+    )
+    rest = [name for name in names if name != first]
+    compare_address.asked("to", "compared to", {name: name for name in rest}, rest[0])
+    second = b.selectbox("to", rest, format_func=words.get, key="compared to", help="… to this one.")
+    compare_address.asked("show", "compared two", {view: view for view in VIEWS}, VIEWS[0])
     view = c.segmented_control(
-        "Show", VIEWS, default=VIEWS[0], key="compared two", required=True,
+        "Show", VIEWS, key="compared two", required=True,
         help="What changes: the second minus the first, and which is better where. Swipe: the map chosen above, the first network left of "
         "a line that you can drag, the second right of it.",
     )  # fmt: skip
+    compare_address.told("from", "compared from", first, names[0])
+    compare_address.told("to", "compared to", second, rest[0])
+    compare_address.told("show", "compared two", view, VIEWS[0])
+    first, second = words[first], words[second]
     one, other = encoders[first], encoders[second]
     left, right = st.columns([2, 1], gap="medium")
     with left:
         if view == "Swipe":
             swipe(one, other, (first, second), scale)
         else:
-            brain(
-                changes(one, other, (first, second), scale.measure),
-                one,
-                key=f"difference-{first}-{second}",
-                height=HEIGHT,
-            )
+            made = changes(one, other, (first, second), scale.measure)
+            key = f"difference-{first}-{second}"
+            brain([m for m, _ in made], one, key=key, height=HEIGHT, comparing=False)
+            pair = f"{second} minus {first}"
+            compare_save.control([(pair, m, one, numbers) for m, numbers in made], "difference")
         st.markdown(shared.plain(analysis.moved_in_words(one, other, names=(first, second))))
     with right:
         alike(one, other)
 
 
 def changes(one, other, names, measure):
-    """BrainMaps of the differences: layer, score, scale, confidence; and which network is better."""
+    """[(BrainMap, {column: (N,)})] of the differences: layer, score, scale, confidence; and which network is better."""
     from factortopy.view import difference_map, value_map
 
-    first, second = names
+    first, second = (name.replace(" · ", ", ") for name in names)  # dots separate the parts of a title
     at, both = (one.hemi, one.vertex), shared.painted(one) & shared.painted(other)
     shown = {
         "density": one.density,
-        "context": f"{first} and {second} on {'simulated ' if one.simulated else ''}subject {one.info.get('subject')}",
+        "context": f"{'simulated ' if one.simulated else ''}subject {one.info.get('subject')}",
     }
-    maps = [value_map(analysis.layer_shift(one, other), *at, name="Layer shift", label="shift of the mean layer, share of the depth",
-                      what="Where later layers (red) or earlier ones (blue) are used", palette="blue-red", symmetric=True, painted=both,
-                      ends=(f"earlier in {second}", f"later in {second}"), **shown)]  # fmt: skip
+    moved = analysis.layer_shift(one, other)
+    layer = value_map(moved, *at, name="Layer shift", label="shift of mean layer, of the depth",
+                      what=f"Where {second} uses later (red) or earlier layers (blue) than {first}", palette="blue-red", symmetric=True,
+                      painted=both, ends=("earlier", "later"), **shown)  # fmt: skip
+    made = [(layer, {"shift of the mean layer": moved})]
     minus = {"painted": both, "names": (second, first), **shown}
-    if measure in known(one) and measure in known(other):
-        of = MEASURES[measure].of
-        maps.append(
-            difference_map(of(other), of(one), *at, label=f"difference of {measure}", name="Brain score", **minus)
-        )
-    factors = other.selectors(), one.selectors()
-    maps.append(difference_map(*(f.scale for f in factors), *at, label="difference of scale", name="Scale", **minus))
-    confidence = (f.layer_confidence for f in factors)
-    maps.append(difference_map(*confidence, *at, label="difference of confidence", name="Confidence", **minus))
-    if measure in known(one) and measure in known(other):
-        maps.append(_winner(analysis.best_network({first: one, second: other}, measure), names, at, **shown))
-    return maps
+    f, g = one.selectors(), other.selectors()
+    pairs = [("Scale", "scale", g.scale, f.scale), ("Confidence", "confidence", g.layer_confidence, f.layer_confidence)]
+    scored = measure in known(one) and measure in known(other)
+    if scored:
+        pairs.insert(0, ("Brain score", measure, MEASURES[measure].of(other), MEASURES[measure].of(one)))
+    for name, what, after, before in pairs:
+        drawn = difference_map(after, before, *at, label=f"difference of {what}", name=name, **minus)
+        made.append((drawn, {f"difference of {what}": np.asarray(after, float) - np.asarray(before, float)}))
+    if scored:
+        best = analysis.best_network({first: one, second: other}, measure)
+        numbers = {f"1: {names[0]}; 2: {names[1]}; 0: neither": np.asarray(best, float) + 1}
+        ahead = analysis.lead({first: one, second: other}, measure)
+        made.append((_winner(best, ahead, names, at, **shown), numbers | {"lead": ahead}))
+    return made
 
 
 def swipe(one, other, names, scale):
@@ -88,34 +112,47 @@ def swipe(one, other, names, scale):
             f"{shared.plain(' and '.join(missing))}: there is no map {scale.kind} of this layer. Choose another one above."
         )
         return
-    maps = [replace(made, name=name, group=name, title=_side(name, scale.kind, made)) for name, made in maps]
+    maps = [replace(made, name=name, group=name, title=_side(name, scale, made)) for name, made in maps]
     key = f"swipe-{scale.kind}-{scale.layer}-{'-'.join(names)}"
-    brain(maps, one, key=key, height=HEIGHT, map=names[0], swipe=names[1], layout="flat")
+    brain(maps, one, key=key, height=HEIGHT, map=names[0], swipe=names[1], layout="flat", comparing=False)
 
 
-def _side(name, kind, made):
+def _side(name, scale, made):
     """A title that stands beside another one: whose map, which, how many vertices."""
-    return f"{name.replace(' · ', ', ')}: {kind} · {made.title.split(' · ')[-1]}"
+    what = f"weight of layer {scale.layer + 1}" if scale.kind == "Layer weight" else scale.kind
+    return f"{name.replace(' · ', ', ')}: {what} · {made.title.split(' · ')[-1]}"
 
 
 def alike(one, other):
     """How alike the two are, in numbers."""
     told = asdict(analysis.agreement(one, other))
     st.markdown("**How alike they are**")
+    if told["layer_equal"] is not None:
+        chance = analysis.seed_agreement({0: one, 1: other}).by_chance
     for key, value in told.items():
         if value is not None and np.isfinite(value):
-            st.markdown(f"{WORDS[key]}: **{f'{value:,}' if key == 'vertices' else f'{value:.2f}'}**")
+            words, why = WORDS[key]
+            number = f"{value:,}" if key == "vertices" else f"{value:.2f}"
+            more = f" (by chance {chance:.2f})" if key == "layer_equal" and np.isfinite(chance) else ""
+            st.markdown(f"{words}: **{number}**{more}", help=why)
     if told["layer_equal"] is None:
         st.caption("The networks have different numbers of layers, so only the mean layer is compared.")
 
 
-def _winner(best, names, at, *, context, density):
+def _winner(best, ahead, names, at, *, context, density):
+    """Which network is ahead, the fainter the smaller its lead."""
     from factortopy.view import cluster_map
+    from factortopy.view.brainmap import whole
 
     made = cluster_map(best, *at, context=context, density=density)
-    legend = made.legend | {"label": "better predicted by", "names": list(names), "note": "grey: predicted by neither"}
-    return replace(made, name="Better network", group="Better network", title=f"Which network predicts each place better · {context}",
-                   legend=legend, words={"label": "better predicted by", "names": list(names)})  # fmt: skip
+    title = f"Which predicts each place better, {' or '.join(names).replace(' · ', ', ')} · {context}"
+    legend = made.legend | {"label": "better predicted by", "names": list(names),
+                            "note": f"the smaller the lead the fainter, full colour from {LEADS}; grey: predicted by neither"}  # fmt: skip
+    alpha = np.round(255 * np.clip(np.nan_to_num(ahead, nan=LEADS) / LEADS, 0, 1)).astype(np.uint8)
+    words = {"label": "better predicted by", "names": list(names),
+             "alpha": {"label": "by", "low": 0.0, "high": LEADS, "decimals": 3, "open": True}}  # fmt: skip
+    return replace(made, name="Better network", group="Better network", title=title,
+                   alpha=whole(alpha, *at, density, fill=0).astype(np.uint8), fade="ground", legend=legend, words=words)  # fmt: skip
 
 
 def tuned_pairs(encoders):

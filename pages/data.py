@@ -6,7 +6,7 @@ from factortopy import background
 from pages import data_start, shared, subjects
 from pages.data_brain import brain, choose_outlines, one_picture
 
-HEIGHT = 600
+HEIGHT = 640
 
 
 def page():
@@ -25,8 +25,8 @@ def page():
     task = subjects.look(key, path, subject_id, pictures=True, thorough=st.session_state.get(f"all {key}", False))
     active = task.active  # asked once, before what it has found
     found = task.result or task.partial
-    if found is None and active and path == "demo-1":  # a run that ships holds enough of it to be shown at once
-        found = data_start.example()
+    if path == "demo-1" and (active or found is not None):  # a run that ships holds enough of it to be shown at once
+        found = data_start.as_shown(found)
     if active and found is None:
         with left:
             subjects.waiting(key)
@@ -39,11 +39,19 @@ def page():
                 st.info("Stopped. Nothing was changed.", icon=":material/stop_circle:")
             again(key)
         return
+    nothing = next((problem for problem in found.findings.problems if problem.choices), None)
+    if nothing is not None:
+        with beside:
+            subjects.say(nothing)
+            again(key)
+        data_start.invitation(left, beside, listed=False)
+        return
     if found.responses is None:
         with left:
-            st.error("This data set cannot be trained on yet. What has to be mended, and what could be read:")
-            again(key)
+            st.subheader("This data set cannot be trained on yet")
+            st.caption("What has to be mended, and what could be read:")
             subjects.render(found.findings)
+            again(key)
         return
     with beside:
         rois = choose_outlines(found)

@@ -51,19 +51,18 @@ def brain(found, key, rois, height):
 
 def one_picture(found, chosen):
     """The picture whose responses are on the brain."""
-    name, first = (
-        shared.plain(found.names[chosen]),
-        f"The slider on the brain goes through the first {len(found.names)}.",
-    )
+    name, several = shared.plain(found.names[chosen]), f"The slider on the brain goes through {len(found.names)}."
     if found.delays:
-        st.caption(
-            f"**{name}** of a film; the brain shows the mean response {found.delays} later, as blood answers slowly. {first}"
-        )
+        said = f"**{name}** of a film; the brain shows the mean response {found.delays} later, as blood answers slowly."
     else:
         times = "once" if found.repeats[chosen] == 1 else f"{found.repeats[chosen]} times"
         where = f" {found.part}" if found.part else ""
-        st.caption(f"**{name}**, shown {times}{where}; the brain shows the mean response to it. {first}")
+        said = f"**{name}**, shown {times}{where}; the brain shows the mean response to it."
+    if found.pictures is None:
+        st.caption(f"{said} {several}")
+    else:
+        picture, words = st.columns(2)  # small enough for the box that it lies in
+        picture.image(found.pictures[chosen], width="stretch")
+        words.caption(f"{said} {several}")
     if found.order is not None:
         (st.warning if found.order.suspicious else st.caption)(f"Order: {shared.plain(found.order.sentence())}.")
-    if found.pictures is not None:
-        st.image(found.pictures[chosen], width="stretch")

@@ -1,6 +1,7 @@
 """The Data page before a folder is given: what to do next, an example at once, and how the data sets are got."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pages import shared, subjects
 from pages.data_brain import brain
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-HEIGHT = 510
+HEIGHT = 620
 GUIDES = {
     "Algonauts 2023": ("subjects.md", "Algonauts 2023"),
     "Natural Scenes Dataset": ("nsd.md", "Get the data"),
@@ -23,15 +24,16 @@ GUIDES = {
 }
 
 
-def invitation(left, right):
-    """What to do next on the right; on the left what it will look like, on the demo subject."""
+def invitation(left, right, listed=True):
+    """What to do next on the right, with the list of what is known; on the left what it will look like, on the demo subject."""
     with right:
-        st.markdown(
-            "These are known by their files:\n"
-            "- **Algonauts 2023**: `training_split/`, `roi_masks/`\n"
-            "- **NSD**: `nsddata/`, `nsddata_betas/`, `nsddata_stimuli/`\n"
-            "- **a plain folder**: `dataset.json`, `responses/`, `images/`"
-        )
+        if listed:
+            st.markdown(
+                "These are known by their files:\n"
+                "- **Algonauts 2023**: `training_split/`, `roi_masks/`\n"
+                "- **NSD**: `nsddata/`, `nsddata_betas/`, `nsddata_stimuli/`\n"
+                "- **a plain folder**: `dataset.json`, `responses/`, `images/`"
+            )
         a, b = st.columns(2)
         if a.button("Get the data", icon=":material/download:", width="stretch", help="What to ask for, which files."):
             guide()
@@ -43,8 +45,7 @@ def invitation(left, right):
     with left:
         st.subheader("What is in my folder?")
         st.markdown(
-            "Give its path on the right: what it holds, what is missing and what to do about it is told here, with the first pictures "
-            "beside the brain's responses to them, so that a shifted order is seen by eye."
+            "Give its path on the right: here come what it holds, what is missing, and its pictures beside the brain's responses."
         )
         found = example()
         if found is None:
@@ -56,8 +57,8 @@ def invitation(left, right):
         picture, words = st.columns([2, 3])
         picture.image(found.pictures[chosen], width="stretch")
         words.caption(
-            f"**{shared.plain(found.names[chosen])}**, and on the brain the mean response to it. The slider there goes through the "
-            f"first {len(found.names)}."
+            f"**{shared.plain(found.names[chosen])}**, and on the brain the mean response to it. The slider there goes through "
+            f"{len(found.names)}."
         )
 
 
@@ -74,9 +75,21 @@ def example():
     measured = gallery.measured.astype(np.float32)
     responses = (measured - measured.mean(0)) / np.maximum(measured.std(0), 1e-6)
     return Preview(
-        Findings(subject=f"{encoder.info.get('subject')}"), gallery.pictures[:FIRST], [f"picture {i + 1}" for i in gallery.image[:FIRST]],
+        Findings(subject=f"{encoder.info.get('subject')}"), gallery.pictures[:FIRST], [f"picture {i}" for i in gallery.number[:FIRST]],
         np.ones(FIRST, int), responses[:FIRST], encoder.hemi, encoder.vertex, encoder.density, encoder.rois,
         simulated=encoder.simulated,
+    )  # fmt: skip
+
+
+def as_shown(found):
+    """What was found in demo subject 1 with the pictures of ``example``, which were shown until it was found."""
+    shown = example()
+    if found is None or shown is None:
+        return found or shown
+    if found.responses is None or not np.array_equal(found.vertex, shown.vertex):
+        return found
+    return replace(
+        found, pictures=shown.pictures, names=shown.names, repeats=shown.repeats, responses=shown.responses
     )  # fmt: skip
 
 

@@ -5,26 +5,40 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from factortopy.analysis.finite import correlation
-from pages import explore_clusters, shared, take_away
+from pages import explore_clusters, pictures_save, shared, take_away
 
 HEIGHT = 680
 CLUSTERS = "Clusters"  # the view's map of that name
+OTHER_SCORES = ("Pearson r", "R² / noise ceiling")  # of analysis.measures
+SHORT = {"Pearson r": "r", "R² / noise ceiling": "R²/ceiling"}
+FURTHER = (
+    "Pearson's r of measured and predicted responses; R² as a share of the noise ceiling, where that is 0.1 or more; a place's "
+    "eccentricity (distance from the picture's centre, in shares of half its width where its size in degrees is not known) and "
+    "polar angle (counter-clockwise from the right). Where scale is near 1 the place says little."
+)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def maps_of(path, stamp, safe):
     """All maps of a run but the clusters, made once."""
     from factortopy.view import selector_maps
+    from factortopy.view.factor_maps import detail_maps
 
     encoder = shared.encoder_at(path, stamp)
-    return selector_maps(
-        encoder.selectors() if encoder.has_selectors else None, encoder.hemi, encoder.vertex,
-        painted=shared.painted(encoder),
-        score=encoder.scores.get("score"),
-        context=shared.context_of(encoder), density=encoder.density, safe=safe,
-        image_degrees=encoder.info.get("image_degrees"),
-    )  # fmt: skip
+    of = (encoder.selectors() if encoder.has_selectors else None, encoder.hemi, encoder.vertex)
+    shown = {
+        "painted": shared.painted(encoder), "context": shared.context_of(encoder), "density": encoder.density,
+        "image_degrees": encoder.info.get("image_degrees"),
+    }  # fmt: skip
+    first = selector_maps(*of, score=encoder.scores.get("score"), safe=safe, **shown)
+    return first + detail_maps(*of, scores=other_scores(encoder), **shown)
+
+
+def other_scores(encoder):
+    """{name: (N,)} of what else says how well a place is predicted, as far as it is known."""
+    from factortopy.analysis.measures import MEASURES, known
+
+    return {name: MEASURES[name].of(encoder) for name in OTHER_SCORES if encoder.scores and name in known(encoder)}
 
 
 def page():
@@ -116,7 +130,7 @@ def invitation(encoder):
         if buttons[k % 3].button(shared.plain(name), width="stretch", key=f"start-{name}"):
             inside = np.flatnonzero(encoder.rois[name])
             pick = inside[np.nanargmax(best[inside])] if best is not None else inside[0]
-            shared.choose_vertex(int(shared.rows_of(encoder)[pick]))
+            shared.choose_place(int(shared.rows_of(encoder)[pick]))
             st.rerun()
     if not encoder.has_selectors:
         return
@@ -130,12 +144,16 @@ def invitation(encoder):
 def vertex_panel(encoder, rois, gallery, index):
     """Everything known about one vertex, the most telling first and at once."""
     factor, info = encoder.selectors() if encoder.has_selectors else None, encoder.info
-    st.subheader(shared.plain(", ".join(shared.rois_at(rois, index))) or "Between areas")
-    st.caption(f"{shared.HEMISPHERE[int(encoder.hemi[index])]} hemisphere · vertex {int(encoder.vertex[index])}",
-               help=shared.WORDS["vertex"])  # fmt: skip
+    side, vertex = shared.HEMISPHERE[int(encoder.hemi[index])], int(encoder.vertex[index])
+    with pictures_save.line():
+        st.subheader(shared.plain(", ".join(shared.rois_at(rois, index))) or "Between areas", width="stretch")
+        if gallery is not None:
+            pictures_save.top_button(encoder, gallery, np.array([index]), f"{side} vertex {vertex}", "Pictures")
+    st.caption(f"{side} hemisphere · vertex {vertex}", help=shared.WORDS["vertex"])
     score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling
     metrics(None if score is None else score[index], None if ceiling is None else ceiling[index],
             None if factor is None else factor.scale[index])  # fmt: skip
+    further(encoder, np.array([index]))
     if gallery is not None:
         looking(gallery, factor, index, float(info.get("image_degrees") or 8.4))
     if factor is not None:
@@ -154,6 +172,22 @@ def metrics(score, ceiling, scale):
         st.metric("Ceiling", f"{ceiling:.2f}" if known else "–", help=shared.WORDS["noise ceiling"], width="content")
         if scale is not None:
             st.metric("Scale", f"{scale:.2f}", help=shared.WORDS["scale"], width="content")
+
+
+def further(encoder, rows):
+    """What the metrics leave out, in one line: the other scores, and where a single place looks."""
+    told = []
+    for name, values in other_scores(encoder).items():
+        here = values[rows][np.isfinite(values[rows])]
+        told.append(f"{SHORT[name]} {here.mean():.2f}" if len(here) else f"{SHORT[name]} –")
+    if encoder.has_selectors and len(rows) == 1:
+        x, y = encoder.selectors().space[rows[0]].astype(float)
+        degrees = encoder.info.get("image_degrees")
+        far = np.hypot(x, y) * (degrees / 2 if degrees else 1)
+        told.append(f"ecc. {far:.1f}°" if degrees else f"ecc. {far:.2f}")
+        told.append(f"angle {np.degrees(np.arctan2(-y, x)) % 360:.0f}°")
+    if told:
+        st.caption(" · ".join(told), help=FURTHER)
 
 
 def looking(gallery, factor, index, image_degrees):
@@ -176,13 +210,13 @@ def measured_and_predicted(encoder, gallery, index):
     measured, predicted = (np.asarray(kind[:, index], float) for kind in (gallery.measured, gallery.predicted))
     ends = [float(np.nanmin([measured, predicted])), float(np.nanmax([measured, predicted]))]
     figure = go.Figure(go.Scatter(x=measured, y=predicted, mode="markers", marker={"size": 5, "opacity": 0.7}, showlegend=False,
-                                  customdata=[f"test picture {i}" for i in gallery.image],
+                                  customdata=[f"test picture {i}" for i in gallery.number],
                                   hovertemplate="%{customdata}: measured %{x:.2f}, predicted %{y:.2f}<extra></extra>"))  # fmt: skip
     figure.add_scatter(x=ends, y=ends, mode="lines", line={"dash": "dash", "color": "grey", "width": 1}, showlegend=False,
                        hoverinfo="skip")  # fmt: skip
     figure.update_layout(
-        height=184, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="measured", yaxis_title="predicted",
-        title={"text": f"Predicted against measured · r {correlation(measured, predicted):.2f}", "font": {"size": 14}},
+        height=172, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="measured", yaxis_title="predicted",
+        title={"text": "Predicted against measured", "font": {"size": 14}},
     )  # fmt: skip
     shared.chart(figure, "measured and predicted", encoder.simulated)
 
@@ -199,14 +233,11 @@ def area_panel(encoder, name, mask, gallery):
         for values in (encoder.scores.get("score"), encoder.noise_ceiling)
     ]
     metrics(*means, encoder.selectors().scale[rows].mean() if encoder.has_selectors else None)
+    further(encoder, rows)
     if gallery is None:
         st.caption("This run has no held-out pictures to show.")
     else:
-        st.markdown(
-            "**What drives it**",
-            help="Of up to 120 test pictures, those with the largest mean predicted response.",
-        )
-        shared.picture_rows(gallery.pictures[gallery.top(rows, 8)], 4)
+        pictures_save.top(encoder, gallery, rows, name)
     if encoder.has_selectors:
         shared.chart(layer_bars(encoder, rows), "layer weights", encoder.simulated)
 
@@ -241,7 +272,7 @@ def layer_bars(encoder, index):
         )
     )  # fmt: skip
     figure.update_layout(
-        height=130, margin={"l": 0, "r": 0, "t": 26, "b": 0}, meta={"columns": {"x": "layer", "y": "mean weight"}},
+        height=118, margin={"l": 0, "r": 0, "t": 26, "b": 0}, meta={"columns": {"x": "layer", "y": "mean weight"}},
         xaxis={"title": None, "dtick": max(1, n_layers // 6), "tick0": 1, "tickangle": 0},
         yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
         title={"text": f"Layer weights · confidence {factor.layer_confidence[index].mean():.2f}", "font": {"size": 14}},
@@ -274,13 +305,13 @@ def by_area(encoder):
     table = pd.DataFrame(rows).dropna(axis=1, how="all")  # a baseline has no layers
     with st.expander("Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")):
         shared.table(
-            table, "areas", encoder.simulated,
+            table, "areas", encoder.simulated, percents=[name for name in ("share",) if name in table],
             column_config={
                 "roi": st.column_config.TextColumn("area"),
                 "vertices": st.column_config.NumberColumn("vertices", help=shared.WORDS["vertex"]),
                 "score": st.column_config.NumberColumn("mean R²", format="%.2f", help=shared.WORDS["R²"]),
                 "ceiling": st.column_config.NumberColumn("ceiling", format="%.2f", help=shared.WORDS["noise ceiling"]),
-                "share": st.column_config.NumberColumn("predicted", format="percent", help=shared.WORDS["above chance"]),
+                "share": st.column_config.NumberColumn("predicted", help=shared.WORDS["above chance"]),
                 "layer": st.column_config.NumberColumn("mean layer", format="%.1f", help=shared.WORDS["layer"]),
                 "confidence": st.column_config.NumberColumn("confidence", format="%.2f", help=shared.WORDS["confidence"]),
                 "scale": st.column_config.NumberColumn("scale", format="%.2f", help=shared.WORDS["scale"]),

@@ -8,15 +8,15 @@ import streamlit as st
 
 from factortopy import background
 from factortopy.records import duration
-from pages import shared
+from pages import pictures_save, shared
 
 FEWEST, MOST = 2, 50
 AT_ONCE = 1.0  # seconds that the page waits before it shows progress
 ALL = "all of them"
 WORDS = (
     "Places are put together when their weights on the network's channels are alike, whatever layer and place of the picture "
-    "they read (k-means, then Ward's tree; paper, section 4.5). More clusters only divide those that there are, and a cluster "
-    "keeps its colour."
+    "they read (k-means, then Ward's tree; paper, section 4.5). More clusters only divide those that there are. Numbers change "
+    "with how many there are; colours stay."
 )
 
 
@@ -86,7 +86,7 @@ def tree_of(run, encoder):
 
 
 def brain_map(encoder, clusters):
-    """The map for the brain: the cluster of the selected place bright, all of them when none is."""
+    """The map for the brain: the cluster of the selected place in its colour, all of them when none is."""
     from factortopy.view.cluster_maps import chosen_cluster_map
 
     return chosen_cluster_map(
@@ -143,12 +143,12 @@ def ask(number):
 def look_at(encoder, clusters, cluster):
     """Select the place of a cluster that is predicted best; nothing for all of them."""
     if cluster == ALL:
-        shared.choose_vertex(None)
+        shared.choose_place(None)
         return
     inside = np.flatnonzero(clusters.labels == cluster)
     score = encoder.scores.get("score")
     best = inside[0] if score is None else inside[np.nanargmax(np.nan_to_num(score[inside], nan=-np.inf))]
-    shared.choose_vertex(int(shared.rows_of(encoder)[best]))
+    shared.choose_place(int(shared.rows_of(encoder)[best]))
 
 
 @st.fragment(run_every=0.7)
@@ -174,10 +174,12 @@ def overview(encoder, rois, clusters):
     if not areas:
         st.caption("No area is known here to compare them with.")
         return
+    share = [[row[name] for name in areas] for row in rows]
+    scale = {"thickness": 8, "tickformat": ".0%", "nticks": 4, "outlinewidth": 0, "xpad": 4}
     figure = go.Figure(
         go.Heatmap(
-            x=areas, y=[str(row["cluster"]) for row in rows], z=[[row[name] for name in areas] for row in rows],
-            colorscale="Blues", zmin=0, zmax=1, showscale=False,
+            x=areas, y=[str(row["cluster"]) for row in rows], z=share,
+            colorscale="Blues", zmin=0, zmax=float(np.max(share)), colorbar=scale,
             hovertemplate="cluster %{y}: %{z:.0%} of it in %{x}<extra></extra>",
         )
     )  # fmt: skip
@@ -202,10 +204,7 @@ def one(encoder, rois, gallery, clusters, here):
         help="Places far apart can read the same channels: that is what a cluster shows.",
     )
     if gallery is not None:
-        shared.picture_rows(gallery.pictures[gallery.top(mask, 8)], 4)
-        st.caption(
-            "What drives it most", help="Of up to 120 test pictures, those with the largest mean predicted response."
-        )
+        pictures_save.top(encoder, gallery, mask, f"cluster {here + 1} of {clusters.number}")
     rows = cluster_overlap(clusters.labels, here, rois)
     if not rows:
         st.caption("It lies in none of the named areas.")
@@ -234,9 +233,10 @@ def one(encoder, rois, gallery, clusters, here):
         f"cluster {here + 1} of {clusters.number} by area",
         encoder.simulated,
         column_config={
-            "of the cluster": st.column_config.NumberColumn(format="percent", help="Share of the cluster that lies in the area."),
-            "of the area": st.column_config.NumberColumn(format="percent", help="Share of the area's predicted places."),
+            "of the cluster": st.column_config.NumberColumn(help="Share of the cluster that lies in the area."),
+            "of the area": st.column_config.NumberColumn(help="Share of the area's predicted places."),
         },
+        percents=("of the cluster", "of the area"),
     )  # fmt: skip
 
 
@@ -246,8 +246,6 @@ def numbers(encoder, rois, clusters):
 
     with st.expander("Clusters in numbers" + (" (simulated subject)" if encoder.simulated else "")):
         st.caption("Share of each cluster that lies in each area; areas may overlap.")
-        share = st.column_config.NumberColumn(format="percent")
         shared.table(
-            cluster_areas(clusters.labels, rois), f"{clusters.number} clusters by area", encoder.simulated,
-            column_config=dict.fromkeys(rois, share),
+            cluster_areas(clusters.labels, rois), f"{clusters.number} clusters by area", encoder.simulated, percents=list(rois)
         )  # fmt: skip

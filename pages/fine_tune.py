@@ -357,8 +357,6 @@ def curve(job):
 
 def result(job, status):
     """Accuracy before and after, by class."""
-    import pandas as pd
-
     from factortopy.files import read_json
 
     if status != "finished" or not (job.path / TOLD).is_file():
@@ -379,12 +377,8 @@ def result(job, status):
         {"class": name, "before": before["classes"][name], "after": share} for name, share in after["classes"].items()
     ]
     column = st.column_config.NumberColumn(format="percent")
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        width="stretch",
-        height=250,
-        column_config={"before": column, "after": column},
+    shared.table(
+        rows, f"classes {job.name}", bool(told.get("simulated")), {"before": column, "after": column}, height=250
     )
     st.caption(
         f"{shared.plain(told['base'])} on {shared.plain(told['data'])}, head on layer {told['layer']} of {told['layers']}. Everywhere by "

@@ -60,6 +60,11 @@ def one(number, lesson, done):
 def opens(label, number, lesson, place, query, kind):
     """A button that opens a page in the lesson's state; that page then leads back (app.py)."""
     if st.button(label, type=kind, icon=":material/arrow_forward:", key=f"open {number} {place}"):
+        # What was chosen on those pages before would be shown beside what the lesson speaks of.
+        for name in [
+            name for name in st.session_state if str(name).startswith("compared ") or name in ("vertex", "roi")
+        ]:
+            del st.session_state[name]
         for name, value in lesson.state.items():
             st.session_state[name] = value
         if "run" in query:

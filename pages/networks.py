@@ -9,11 +9,12 @@ from factortopy import background
 from factortopy.backbones import UNTRAINED, list_backbones
 from factortopy.backbones.lookup import NOT_SAID, source_of
 from factortopy.errors import InputError
+from factortopy.records import duration
 from pages import shared
+from pages.sample_pictures import samples
 
 ROWS_HEIGHT = 350
 HERE, AWAY = "here", "to fetch"
-SAMPLES = (("drawn: face", "face", 20), ("drawn: landscape", "landscape", 42), ("drawn: street", "street", 55))
 A_ROW = 6  # layers beside each other
 
 
@@ -170,7 +171,7 @@ def progress(key, what):
     task = background.find(key)
     if task is None or not task.active:
         st.rerun()
-    left = f", {task.remaining:.0f} s left" if task.remaining else ""
+    left = f", about {duration(task.remaining)} left" if task.remaining else ""
     done = f": {task.done / 1e6:,.0f} of {task.total / 1e6:,.0f} MB{left}" if task.total else ""
     st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=f"{what}{done}")
     if st.button("Stop", key=f"stop {key}", icon=":material/stop:"):
@@ -216,20 +217,6 @@ def tokens(entry, name, weights):
                 st.rerun()
         else:
             layers(*task.result)
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def samples():
-    """{name: picture} for those who have none at hand."""
-    from sklearn.datasets import load_sample_images
-
-    from factortopy.pictures.scenes import render_scene
-
-    made = {name: render_scene(30_000_000 + seed, kind, 224)[0] for name, kind, seed in SAMPLES}
-    photos = load_sample_images().images
-    return made | {
-        n: np.ascontiguousarray(p[::2, ::2]) for n, p in zip(("photo: house", "photo: flower"), photos, strict=True)
-    }
 
 
 def offered():

@@ -5,7 +5,7 @@ import streamlit as st
 
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from pages import explore_clusters, shared
+from pages import explore_clusters, pictures_save, shared
 
 COLUMNS = 8  # the picture itself and what is chosen
 CLICKED, ITS_CLUSTER = "the clicked place", "its cluster"
@@ -13,22 +13,51 @@ CLICKED, ITS_CLUSTER = "the clicked place", "its cluster"
 
 def panel(run, encoder, pixels, name):
     """Choose areas and clusters; their pictures side by side."""
-    st.subheader("What their channels see in it")
+    st.subheader("This picture through the channels of")
     places = offered(encoder, explore_clusters.found(run, encoder))
-    usual = [place for place in (CLICKED, ITS_CLUSTER) if place in places]
+    usual = [place for place in (shared.chosen_roi(), CLICKED, ITS_CLUSTER) if place in places]
     usual += [place for place in places if place not in usual][: 4 - len(usual)]
     chosen = st.multiselect(
         "Of", list(places), usual, key=f"channels of {' '.join(usual[:2])}", max_selections=COLUMNS - 1,
-        help="Of an area or a cluster (Explore's map Clusters, as many as are chosen there) in three colours: like colours are read "
-        "alike. Of a single place in grey: bright where the picture drives it.",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    st.caption(
+        "A single place is grey: bright where the picture drives it. An area or a cluster is in colour: red, green and blue are its "
+        "three main directions of channel weights, so that like colours within one picture are read alike.",
+        help="The clusters are those of Explore's map Clusters, as many as are chosen there. Colours of different pictures of a row "
+        "do not stand for the same.",
     )  # fmt: skip
     columns = st.columns(COLUMNS)
     columns[0].image(square(pixels), caption=shared.plain(name), width="stretch")
+    made = {}
     for column, place in zip(columns[1:], chosen, strict=False):
         try:
-            column.image(seen(encoder, pixels, places[place]), caption=shared.plain(place), width="stretch")
+            made[place] = seen(encoder, pixels, places[place])
+            column.image(enlarged(made[place]), caption=shared.plain(place), width="stretch")
         except InputError as error:
             column.error(shared.plain(error))
+    if made:
+        pictures_save.button("channel images", encoder.simulated, lambda: saved(encoder, pixels, name, made, places))
+
+
+def saved(encoder, pixels, name, made, places):
+    """Pictures, titles and numbers of the row; {place: channel image}, {place: rows of vertices}."""
+    from factortopy.report import picture_row
+
+    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    where = "" if index is None else shared.where(encoder, index)
+    rows = []
+    for place, image in made.items():
+        told = {"picture": name, "of": f"{place}: {where}" if place in (CLICKED, ITS_CLUSTER) else place}
+        told["vertices"] = len(places[place])
+        for at, value in picture_row.places(image):
+            shades = (
+                dict(zip(("red", "green", "blue"), map(float, value), strict=True))
+                if image.ndim == 3
+                else {"grey": float(value)}
+            )
+            rows.append(told | at | shades)
+    return [square(pixels), *made.values()], [name, *made], rows
 
 
 def offered(encoder, clusters):
@@ -46,12 +75,17 @@ def offered(encoder, clusters):
 
 @st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
 def seen(encoder, pixels, rows):
-    """``analysis.channel_image`` enlarged for the eye, (224, 224, 3) uint8."""
-    from PIL import Image
-
+    """``analysis.channel_image``, kept."""
     from factortopy.analysis import channel_image
 
-    shade = np.round(channel_image(encoder, pixels, rows) * 255).astype(np.uint8)
+    return channel_image(encoder, pixels, rows)
+
+
+def enlarged(image):
+    """A channel image for the eye, (224, 224, 3) uint8."""
+    from PIL import Image
+
+    shade = np.round(image * 255).astype(np.uint8)
     return np.asarray(Image.fromarray(shade).convert("RGB").resize((224, 224), Image.Resampling.NEAREST))
 
 

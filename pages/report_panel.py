@@ -11,6 +11,8 @@ from factortopy.home import jobs_dir
 from factortopy.jobfolder import ACTIVE
 from factortopy.records import duration
 from factortopy.report.job import FOLDER, file_of, found
+from factortopy.report.levels import in_words
+from factortopy.telling_apart import short_names
 from factortopy.work import Job, list_jobs
 from pages import job_panel, shared
 
@@ -27,23 +29,26 @@ NEW_FITS = (
 )
 
 
-def show(chosen_run_names):
+def show(chosen_run_names, levels=None):
     """The section "Make the report" of the page Compare.
 
     Parameters
     ----------
     chosen_run_names : list of str
         Names of the runs that are compared; the visitor may change them here.
+    levels : {area: level}, optional
+        Order of the areas for the hierarchy slope, 0 early … 1 late, as edited on the page; None the paper's.
     """
     st.subheader(
         "Make the report", help="Every figure and table of the paper that these networks can show, in one page."
     )
     runs = shared.finished_runs()
     asked = [name for name in chosen_run_names if name in runs]
+    said = short_names({name: run.info for name, run in runs.items()})  # as the page above calls them
     left, right = st.columns([3, 2], gap="medium")
     with left:
         names = st.multiselect(
-            "Networks in the report", list(runs), asked, format_func=lambda name: shared.run_label(runs[name]),
+            "Networks in the report", list(runs), asked, format_func=said.get,
             key=f"reported {','.join(asked)}", help="Fitted encoders with the same vertices. The first trained one is fitted again.",
         )  # fmt: skip
     with right:
@@ -52,6 +57,9 @@ def show(chosen_run_names):
         )
     with left:
         settings = cost(names, amount) if names else None
+        if settings and levels:
+            settings |= {"levels": levels}
+            st.caption(f"Hierarchy slope over the levels above: {shared.plain(in_words(levels))}.")
         if st.button(
             "Make the report", type="primary", disabled=settings is None, icon=":material/summarize:", key="make report"
         ):

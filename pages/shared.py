@@ -265,6 +265,12 @@ def choose_vertex(row):
     st.session_state["vertex"] = row if row is not None and row >= 0 else None
 
 
+def choose_place(row):
+    """Select a row of the whole mesh alone: a region that was selected as a whole is left."""
+    choose_vertex(row)
+    st.session_state["roi"] = None
+
+
 def chosen_roi():
     """Name of the region that is selected as a whole, the same on every page; the address says it at first."""
     if "roi" not in st.session_state:
@@ -339,12 +345,12 @@ def chart(figure, key, simulated):
         st.plotly_chart(figure, width="stretch", config=config, key=key)
 
 
-def table(rows, name, simulated, column_config=None, decimals=None, **options):
+def table(rows, name, simulated, column_config=None, decimals=None, percents=(), **options):
     """A table and a button that saves it as CSV.
 
-    ``rows`` a list of dicts or a frame; ``decimals`` of its figures, as they are shown; ``options`` as for ``st.dataframe``. Of
-    simulated data the file's name and a column say so, and so does the first column's name in what the table's own tool bar
-    saves.
+    ``rows`` a list of dicts or a frame; ``decimals`` of its figures, as they are shown; ``percents`` the shares that are
+    shown as whole percents; ``options`` as for ``st.dataframe``. Of simulated data the file's name and a column say so, and so
+    does the first column's name in what the table's own tool bar saves.
     """
     import pandas as pd
 
@@ -353,6 +359,9 @@ def table(rows, name, simulated, column_config=None, decimals=None, **options):
     columns = {name: st.column_config.NumberColumn(format=f"%.{decimals}f") for name in floats} | (column_config or {})
     told = frame.assign(simulated=bool(simulated))
     told = told[["simulated", *(column for column in frame if column != "simulated")]]
+    for column in percents:
+        frame[column] = frame[column].round(2)
+        columns[column] = dict(columns.get(column) or {}) | st.column_config.NumberColumn(format="percent")
     if simulated and len(frame.columns):
         first = str(frame.columns[0])
         columns[f"{first} (simulated)"] = {"label": first} | dict(columns.pop(first, None) or {})

@@ -96,7 +96,7 @@ def findings(path, subject_id):
         st.caption(shared.plain(found.sentence()))
     for problem in found.problems:
         if problem.severity == "stops":
-            st.error(shared.plain(problem.line()))
+            say(problem)
     warnings = sum(problem.severity != "stops" for problem in found.problems)
     if found.facts or warnings:
         with st.expander("What was found" + (f", {count(warnings, 'warning')}" if warnings else "")):
@@ -108,17 +108,29 @@ def render(found, stops=True):
     """What was found in a data set: problems (those that stop a training first), facts, and a table of its areas."""
     for problem in sorted(found.problems, key=lambda p: p.severity != "stops"):
         if stops or problem.severity != "stops":
-            (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
+            say(problem)
     told = {name: str(text) for name, text in found.facts.items() if not (found.areas and name == "ROIs")}
     if found.areas and "noise ceiling" in told:
         told["noise ceiling"] = told["noise ceiling"].split(" (")[0]
     if told:
         st.table({"": list(told), "found": [shared.plain(text) for text in told.values()]}, hide_index=True)
     if found.areas:
-        _areas(found.areas)
+        _areas(found.areas, found.simulated)
 
 
-def _areas(areas):
+def say(problem):
+    """One problem; of a folder that holds no data set, what is looked for as a list."""
+    if problem.choices:
+        st.warning(
+            f"**No data set in** {shared.plain(problem.thing)}. Looked for:\n"
+            + "".join(f"- {shared.plain(choice)}\n" for choice in problem.choices)
+            + f"\nFound {shared.plain(problem.found)}; {shared.plain(problem.remedy)}."
+        )
+    else:
+        (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
+
+
+def _areas(areas, simulated):
     import pandas as pd
 
     def table(some, folded=False):
@@ -126,8 +138,8 @@ def _areas(areas):
             {"area": a.name, **({"part of": a.part_of} if folded else {}), "vertices": a.vertices, "ceiling": a.ceiling}
             for a in some
         ]
-        st.dataframe(
-            pd.DataFrame(rows).dropna(axis=1, how="all"), hide_index=True, width="stretch",
+        shared.table(
+            pd.DataFrame(rows).dropna(axis=1, how="all"), "parts of areas" if folded else "areas", simulated,
             column_config={"ceiling": st.column_config.NumberColumn("noise ceiling", format="%.2f", help=shared.WORDS["noise ceiling"])},
         )  # fmt: skip
 

@@ -114,7 +114,7 @@ def more():
     found = {}
     for name, help in (
         ("steps", "Steps of the optimiser; empty takes the recipe's own number. Several with commas: 90,180"),
-        ("pictures", "How many of the subject's pictures are used; empty takes all. Several: 300,1000,3000"),
+        ("pictures", "How many pictures are learnt from; empty takes all. Test pictures stay. Several: 300,1000,3000"),
     ):
         words = st.text_input(name.capitalize(), help=help).replace(" ", "")
         if words:
@@ -213,10 +213,11 @@ def told(row, varied):
     """One line of the table, for people."""
     step, total = row["step"], row["total"]
     share = 1.0 if row["status"] == "finished" else step / total if step and total else 0.0
+    subject = str(row["subject"]).rstrip("/").split("/")[-1] + (" (simulated)" if row["simulated"] else "")
     stage = row["stage"] if row["status"] in ("running", "stopping") else None
     left = None if row["remaining"] is None else duration(row["remaining"])
     return {
-        "status": SAID.get(row["status"], row["status"]), "subject": str(row["subject"]).rstrip("/").split("/")[-1],
+        "status": SAID.get(row["status"], row["status"]), "subject": subject,
         "network": row["backbone"], "seed": row["seed"], **{name: row[name] for name in varied}, "stage": stage,
         "progress": share, "left": left, "mean R²": row["mean_r2"],
         "minutes": None if row["seconds"] is None else round(row["seconds"] / 60, 1), "run": row["run"],

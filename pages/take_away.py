@@ -72,7 +72,7 @@ def effort(name):
 
 
 @st.fragment(run_every=0.7)
-def waiting(key):
+def waiting(key, stop="stop files"):
     """Progress, remaining time and Stop while the files are made."""
     task = background.find(key)
     if task is None or not task.active:
@@ -85,7 +85,7 @@ def waiting(key):
         left = f", about {duration(task.remaining)} left" if task.remaining else ""
         words = (f"{shared.plain(task.step)} is done" if task.step else "Drawing the first file") + left
     st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=words)
-    if st.button("Stop", key="stop files", icon=":material/stop:", width="stretch", disabled=task.stopping):
+    if st.button("Stop", key=stop, icon=":material/stop:", width="stretch", disabled=task.stopping):
         task.stop()
 
 

@@ -76,7 +76,7 @@ def form():
             )
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
         pictures = st.number_input(
-            "Pictures", 0, 100_000, 0, step=100, help="How many of the subject's pictures are used, 10 at least; 0 takes all. "
+            "Pictures", 0, 100_000, 0, step=100, help="How many pictures are learnt from, 10 at least; 0 takes all. Test pictures stay. "
             "Fewer are quicker and tell how much data is enough.",
         )  # fmt: skip
         steps = st.number_input(
@@ -355,8 +355,10 @@ def table(runs):
             rows.append({"run": run.name, "status": shared.SAID["unreadable"]})
             continue
         whole = next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
+        subject = info.get("subject")
+        subject = f"{subject} (simulated)" if subject and info.get("simulated") else subject
         rows.append(
-            {"run": run.name, "status": shared.SAID[run.status], "subject": info.get("subject"), "network": info.get("backbone"),
+            {"run": run.name, "status": shared.SAID[run.status], "subject": subject, "network": info.get("backbone"),
              "seed": info.get("seed"), "mean R²": whole.get("score"), "minutes": (info.get("seconds") or 0) / 60}
         )  # fmt: skip
     st.dataframe(

@@ -10,44 +10,25 @@ from factortopy.folders import files_in
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
 from pages import pictures_channels, shared, video
+from pages.sample_pictures import samples
 
 HEIGHT = 640
-SAMPLES = (
-    ("face", "face", 20),
-    ("body", "body", 31),
-    ("hills", "landscape", 42),
-    ("street", "street", 55),
-    ("word", "word", 63),
-)
 MOST = 200  # pictures at once
 MOST_BYTES = 200_000_000
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 TEST = "test picture"  # how pictures of the subject's own set are called here
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def samples():
-    """{name: picture} for those who have none at hand: rendered scenes and two photographs."""
-    from sklearn.datasets import load_sample_images
-
-    from factortopy.pictures.scenes import render_scene
-
-    photos = load_sample_images()
-    made = {}
-    for name, kind, seed in SAMPLES:
-        made[f"drawn: {name}"] = render_scene(30_000_000 + seed, kind, 224)[0]
-    for name, pixels in zip(("photo: house", "photo: flower"), photos.images, strict=True):
-        made[name] = np.ascontiguousarray(pixels[:: max(1, pixels.shape[0] // 400), :: max(1, pixels.shape[0] // 400)])
-    return made
-
-
 def page():
-    run = shared.choose_run()
+    run, waiting = shared.choose_run(), st.empty()
+    if st.session_state.get("pictures of") != run.name:  # the first time it may take seconds
+        waiting.caption("Loading the encoder and its network …")
     encoder = shared.load_encoder(run)
     kind = st.segmented_control(
         "What the brain is shown", ["Pictures", "A video"], default="Pictures", key="kind", label_visibility="collapsed"
     )
     if kind == "A video":
+        waiting.empty()
         video.page(encoder, HEIGHT)
         return
     gallery = shared.load_gallery(run)
@@ -58,9 +39,12 @@ def page():
         first, second = choose(list(pictures))
         responses = predicted(encoder, gallery, {name: pictures[name] for name in (first, second) if name})
         if responses is None:
+            waiting.empty()
             return
         maps, response = maps_for(encoder, gallery, responses, first, second)
         beside = st.container()
+    waiting.empty()
+    st.session_state["pictures of"] = run.name
     with left:
         shared.brain(maps, encoder, key="pictures", height=HEIGHT, group="explore")
     with beside:
@@ -104,7 +88,7 @@ def offered(mine, gallery):
             st.session_state["shown"] = newest
     own = {}
     if gallery is not None:
-        own = {f"{TEST} {int(i)}": p for i, p in zip(gallery.image, gallery.pictures, strict=True)}
+        own = {f"{TEST} {int(i)}": p for i, p in zip(gallery.number, gallery.pictures, strict=True)}
     return mine | samples() | own
 
 
@@ -209,7 +193,7 @@ def gallery_row(gallery, name):
     """Row of a test picture in the gallery; None for any other picture."""
     if gallery is None or not name.startswith(TEST):
         return None
-    return int(np.flatnonzero(gallery.image == int(name.split()[-1]))[0])
+    return int(np.flatnonzero(gallery.number == int(name.split()[-1]))[0])
 
 
 def maps_for(encoder, gallery, responses, first, second):
@@ -228,8 +212,8 @@ def maps_for(encoder, gallery, responses, first, second):
     row = gallery_row(gallery, first)
     if row is not None:
         measured = gallery.measured[row].astype(np.float32)
-        kind = "Simulated" if encoder.simulated else "Measured"
-        response[f"{kind.lower()}: {first}"] = measured
+        kind = "Measured (simulated)" if encoder.simulated else "Measured"
+        response[f"measured: {first}"] = measured
         what = f"{kind} response to {first} (noisy: one trial or a mean of few)"
         maps.append(response_map(measured, *at, name=kind, what=what, **common))
     if second:
@@ -271,11 +255,13 @@ def ranking(encoder, gallery, mine):
     places = (["the clicked place"] if index is not None else []) + list(areas)
     if not places or not (mine or gallery):
         return
-    st.subheader("What drives it most")
+    places.sort(key=lambda place: place != shared.chosen_roi())  # the area that is selected as a whole comes first
+    heading = st.empty()
     chosen, among = st.columns(2)
     place = chosen.selectbox(
-        "Of", places, key="ranked place", help="The clicked place of the brain, or the mean of an area."
+        "Of", places, key=f"ranked place {places[0]}", help="The clicked place of the brain, or the mean of an area."
     )
+    heading.subheader(f"What drives {shared.plain(place)} most")
     sets = (["my pictures", "both"] if mine else []) + ([f"{TEST}s"] if gallery else [])
     which = among.selectbox("Among", sets, key="ranked set", help="Whose pictures are put in order.")
     use = np.array([index]) if place == "the clicked place" else np.flatnonzero(areas[place])
@@ -288,7 +274,7 @@ def ranking(encoder, gallery, mine):
     if which != "my pictures" and gallery is not None:
         values = gallery.predicted[:, use].astype(np.float32).mean(1)
         found += [
-            (float(v), f"{TEST} {int(i)}", p) for v, i, p in zip(values, gallery.image, gallery.pictures, strict=True)
+            (float(v), f"{TEST} {int(i)}", p) for v, i, p in zip(values, gallery.number, gallery.pictures, strict=True)
         ]
     found.sort(key=lambda row: -row[0])
     for column, (value, name, pixels) in zip(st.columns(8), found, strict=False):

@@ -114,7 +114,7 @@ def test_pictures_that_drive_several_vertices_most():
     assert list(gallery.top(np.array([True, True, False]), 3)) == [2, 1, 0]
 
 
-def test_the_chosen_cluster_is_bright_and_keeps_its_colour():
+def test_the_chosen_cluster_keeps_its_colour_and_the_others_are_grey():
     from factortopy.view.cluster_maps import chosen_cluster_map, cluster_colours
 
     hemi, vertex, labels = np.zeros(6, int), np.arange(6), np.array([0, 0, 1, 1, 2, -1])
@@ -122,6 +122,12 @@ def test_the_chosen_cluster_is_bright_and_keeps_its_colour():
     every = chosen_cluster_map(labels, colours, hemi, vertex)
     one = chosen_cluster_map(labels, colours, hemi, vertex, only=1)
     np.testing.assert_array_equal(every.palette, cluster_colours(colours))
-    np.testing.assert_array_equal(one.palette, every.palette)
-    assert (one.alpha[2:4] == 255).all() and (one.alpha[[0, 1, 4]] < 30).all() and (every.alpha[:5] == 255).all()
+    ground = np.zeros((len(every.value), 3), np.uint8)
+    before, after = every.colours(ground), one.colours(ground)
+    np.testing.assert_array_equal(after[2:4], before[2:4])
+    assert (np.ptp(after[[0, 1, 4]].astype(int), axis=1) < 10).all() and (after[[0, 1, 4]] > 100).all()
+    np.testing.assert_array_equal(one.painted, every.painted)
+    assert [one.words["names"][k] for k in one.value[:5]] == [every.words["names"][k] for k in every.value[:5]]
     assert "cluster 2" in one.title and "cluster 2 of 3" in one.legend["label"]
+    assert one.legend["names"] == ["2", "others"]
+    np.testing.assert_array_equal(one.palette[0], every.palette[1])

@@ -129,10 +129,18 @@ def test_the_sentence_names_areas_and_directions():
     late[one.rois["EBA"]] = ONE_HOT[L - 1]
     two = made(np.zeros(N), layer=late)
     said = analysis.moved_in_words(one, two, names=("before", "after"))
-    assert said.startswith("Compared with before, after uses later layers in EBA (+100%); about the same in V1.")
+    assert said.startswith(
+        "Compared with before, the mean layer of after, weighted by use, is later in EBA (+100%); about the same in V1."
+    )
     back = analysis.moved_in_words(two, one, names=("after", "before"))
-    assert "earlier layers in EBA (−100%)" in back and "later" not in back
-    assert "about the same layers in every area" in analysis.moved_in_words(one, one)
+    assert "is earlier in EBA (−100%)" in back and "later" not in back
+    assert "is about the same in every area" in analysis.moved_in_words(one, one)
+    # The mean rises, though the largest weight moves to an earlier layer.
+    split, low = np.float32([[0.45, 0.55, 0, 0]] * N), np.float32([[0.55, 0, 0, 0.45]] * N)
+    said = analysis.moved_in_words(made(np.zeros(N), layer=split), made(np.zeros(N), layer=low))
+    assert (
+        "is later in V1 (+27%) and EBA (+27%). The best layer goes the other way in V1 (−33%) and EBA (−33%)." in said
+    )
     dark = made(np.zeros(N), predicted=False)
     assert analysis.moved_in_words(one, dark, names=("a", "b")) == "No place is predicted by both a and b."
 
@@ -156,8 +164,12 @@ def test_names_say_what_differs_and_no_more():
         "a": "demo-vit · seed 0", "b": "demo-mae", "c": "demo-vit · no topology", "d": "demo-vit · 300 pictures",
         "e": "demo-vit · seed 1",
     }  # fmt: skip
-    assert short_names({"a": info(), "c": info(topology=False)}) == {"a": "demo-vit", "c": "no topology"}
-    assert short_names({"a": info(), "b": info(subject="demo-2")}) == {"a": "demo-1", "b": "demo-2"}
+    assert short_names({"a": info(), "c": info(topology=False)}) == {
+        "a": "demo-vit", "c": "demo-vit · no topology",
+    }  # fmt: skip
+    assert short_names({"a": info(), "b": info(subject="demo-2")}) == {
+        "a": "demo-vit · demo-1", "b": "demo-vit · demo-2",
+    }  # fmt: skip
     assert short_names({"only": info()}) == {"only": "demo-vit"}
 
 

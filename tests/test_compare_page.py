@@ -1,12 +1,18 @@
 """The page Compare as Streamlit runs it: every map and score, many networks, seeds, mean over subjects, its address."""
 
+import io
 import json
 import shutil
+import time
+import zipfile
 
+import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 from test_pages import SHIPPED, open_page, words
 
+from factortopy import background
 from factortopy.encoder import Encoder
 from factortopy.home import assets_dir, runs_dir
 from pages.compare_grid import MAPS, PER_PAGE
@@ -38,7 +44,8 @@ def test_every_map_opens_and_is_in_the_address():
     show(at, "compared map", "Layer weight")
     at.slider(key="compared layer").set_value(12).run()
     show(at, "compared two", "Swipe")
-    assert "Compared with demo\\-vit, demo\\-mae uses" in words(at)
+    assert at.query_params["layer"] in ("12", ["12"]) and at.query_params["show"] in ("Swipe", ["Swipe"])
+    assert "Compared with demo\\-vit, the mean layer of demo\\-mae" in words(at)
 
 
 def test_scores_that_no_run_knows_are_not_offered_and_those_known_are_labelled():
@@ -71,7 +78,7 @@ def test_several_subjects_become_their_mean():
     at.toggle(key="compared average").set_value(True).run()
     assert not at.exception and not at.error and before == len(at.dataframe[0].value.columns) + 1
     assert any("mean of 2 subjects" in str(column) for column in at.dataframe[0].value.columns)
-    assert open_page("compare", runs=TWO).toggle(key="compared average").disabled
+    assert not [one for one in open_page("compare", runs=TWO).toggle if one.key == "compared average"]
 
 
 def test_any_number_of_networks_page_by_page():
@@ -112,6 +119,54 @@ def test_runs_of_other_densities_are_said():
     copy_run("dense", density="41k")
     at = open_page("compare", runs=f"{SHIPPED},dense")
     assert not at.exception and len(at.error) == 1 and "one density" in at.error[0].value
+
+
+def test_the_address_says_which_layer_and_which_two():
+    asked = {"map": "Layer weight", "layer": "7", "from": "demo-mae_demo-1", "to": SHIPPED, "show": "Swipe"}
+    at = open_page("compare", runs=TWO, **asked)
+    assert at.slider(key="compared layer").value == 7 and at.button_group(key="compared two").value == "Swipe"
+    assert "Compared with demo\\-mae, the mean layer of demo\\-vit" in words(at)
+    at.selectbox(key="compared from").set_value(SHIPPED).run()
+    assert not at.exception and at.selectbox(key="compared to").value == "demo-mae_demo-1"
+    assert "from" not in at.query_params and "to" not in at.query_params  # as at first
+    at = open_page("compare", runs=TWO, map="Layer weight", layer="99", to="gone", show="nothing")
+    assert not at.exception and at.slider(key="compared layer").value == 1 and "show" not in at.query_params
+
+
+def test_a_visitor_first_sees_one_architecture_with_three_objectives():
+    names = open_page("compare").multiselect(key="compared").value
+    assert names == [SHIPPED, "demo-mae_demo-1", "demo-vit-untrained_demo-1"]
+
+
+def test_one_name_a_network_everywhere():
+    at = open_page("compare", runs=f"{SHIPPED},demo-vit-300-pictures_demo-1")
+    said = "demo-vit · 300 pictures"
+    assert said in at.multiselect(key="compared").options and said in at.selectbox(key="compared to").options
+    reported = [m for m in at.multiselect if m.label == "Networks in the report"]
+    assert len(reported) == 1 and said in reported[0].options
+    tables = [set(map(str, [*t.value.columns, *t.value.iloc[:, 0]])) for t in at.dataframe]
+    assert sum(said in one for one in tables) >= 3 and not any("300 pictures" in one for one in tables)
+
+
+def test_the_maps_that_are_shown_are_taken_away():
+    at = open_page("compare", runs=TWO, map="Layer")
+    at.button(key="make maps").click().run()
+    end = time.monotonic() + 60
+    while not (saved := [b for b in at.get("download_button") if "Save them (zip)" in b.proto.label]):
+        assert time.monotonic() < end and not at.exception and not at.error
+        time.sleep(0.3)
+        at.run()
+    (task,) = [t for key, t in background._tasks.items() if key.startswith("compared ") and t.state == "finished"]
+    with zipfile.ZipFile(io.BytesIO(task.result)) as archive:
+        names = archive.namelist()
+        assert len(saved) == 1 and len(names) == 10 and all("simulated" in name for name in names)
+        table = pd.read_csv(archive.open("demo-mae_Layer_simulated.csv"))
+        side = nibabel.GiftiImage.from_bytes(archive.read("demo-mae_Layer_simulated_hemi-L.func.gii"))
+    encoder = Encoder.load(assets_dir() / "runs" / "demo-mae_demo-1")
+    assert table["simulated"].all() and np.array_equal(table["layer"], encoder.selectors().layer_argmax + 1)
+    shown = np.isfinite(side.agg_data()[0]).sum()
+    assert shown == (table["painted"] & (table["hemisphere"] == "L")).sum() > 100
+    assert side.darrays[1].meta["Name"] == "confidence"
 
 
 @pytest.mark.parametrize("runs", ["nothing,here", "../../etc", ""])

@@ -37,6 +37,7 @@ def test_scores_and_distance_to_best():
     assert far["EBA"]["b"] == pytest.approx(0.3)
     best = analysis.best_network(both)
     assert (best[:5] == 1).all() and (best[5:] == 0).all()
+    np.testing.assert_allclose(analysis.lead(both), 0.3, atol=1e-6)
 
 
 def test_unpredicted_vertices_and_missing_scores():

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -131,10 +132,10 @@ def test_a_demo_subject_is_shown(data):
     at = until_done(at)
     assert not at.exception and not at.error
     said = words(at)
-    assert "What was found" in said and "local contrast" in said and "picture 1" in said
+    assert "What was found" in said and "local contrast" in said and "picture 5" in said
     assert "vertices" in at.table[0].value[""].tolist() and "ROIs" not in at.table[0].value[""].tolist()
     areas = at.dataframe[0].value
-    assert {"V1", "FFA"} <= set(areas["area"]) and (areas["vertices"] > 0).all()
+    assert {"V1", "FFA"} <= set(areas["area (simulated)"]) and (areas["vertices"] > 0).all()
     assert at.query_params["subject"] in ("demo-1", ["demo-1"])
     outlines = next(box for box in at.selectbox if box.label == "Outlines")
     assert outlines.value == "main areas" and outlines.options[-1] == "None"
@@ -175,6 +176,36 @@ def test_a_path_that_leads_nowhere_is_said(data, tmp_path):
     assert not at.exception and len(at.error) >= 1
 
 
+def test_a_folder_without_a_data_set_is_no_dead_end(data, tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
+    at = until_done(data.text_input[0].set_value(str(tmp_path)).run())
+    said = at.warning[0].value.replace("\\", "")
+    assert not at.exception and not at.error and "notes.txt" in said
+    assert [line for line in said.split("\n") if line.startswith("- ")] == [
+        "- training_split/ and roi_masks/ (Algonauts 2023)", "- nsddata_betas/ and nsddata/ (NSD)",
+        "- dataset.json and responses/ (folder layout)",
+    ]  # fmt: skip
+    assert "An example" in words(at)
+    at = button(at, "Demo subject").click().run()
+    assert not at.exception and at.selectbox[0].value == "demo-1"
+
+
+def test_the_demo_subject_keeps_the_picture_that_was_shown_first():
+    from pages import data_start
+
+    shown = data_start.example()
+    found = replace(
+        shown, pictures=None, names=["another"], responses=shown.responses[:1], ceiling=np.ones(len(shown.vertex))
+    )
+    kept = data_start.as_shown(found)
+    assert kept.names == shown.names and kept.responses is shown.responses and kept.ceiling is found.ceiling
+    assert data_start.as_shown(None) is shown
+    number = int(shown.names[0].split()[-1])  # from 1, as the data set counts them
+    loaded = demo.load_demo(1, n_pictures=20)
+    assert loaded.picture_name(number - 1) == shown.names[0]
+    assert np.abs(loaded.image(number - 1).astype(float) - shown.pictures[0]).mean() < 12
+
+
 def test_every_problem_of_a_folder_is_listed(data, tmp_path):
     from fixtures_algonauts import make_algonauts
 
@@ -182,7 +213,7 @@ def test_every_problem_of_a_folder_is_listed(data, tmp_path):
     np.save(folder / "training_split" / "training_fmri" / "lh_training_fmri.npy", np.zeros((5, 3), np.float32))
     (folder / "training_split" / "training_fmri" / "rh_training_fmri.npy").write_bytes(b"cut")
     at = until_there(data.text_input[0].set_value(str(folder)).run())
-    assert not at.exception and "has to be mended" in words(at)
+    assert not at.exception and "has to be mended" in words(at) and "Look again" in [one.label for one in at.button]
     assert "19,004 left" in " ".join(at.table[0].value["found"]).replace("\\", "")
     assert {"V1", "FFA"} <= set(at.dataframe[0].value["area"])
     assert sum("fmri.npy" in e.value.replace("\\", "") for e in at.error) >= 2

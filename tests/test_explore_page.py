@@ -46,6 +46,59 @@ def test_a_cluster_is_chosen_by_place_or_from_the_list(encoder):
     assert at.session_state["vertex"] is None and "Click a place to see its cluster" in words(at)
 
 
+def test_a_chosen_cluster_leaves_the_area_that_was_selected():
+    at = open_page("explore", map="Clusters", roi="FFA")
+    assert at.session_state["roi"] == "FFA" and at.query_params["roi"] == "FFA"
+    at.selectbox(key="cluster box").set_value(4).run()
+    assert not at.exception and at.session_state["roi"] is None and "roi" not in at.query_params
+    at.session_state["beside"] = "Place"
+    at.run()
+    assert [m.label for m in at.metric] == ["R²", "Ceiling", "Scale"] and "The whole region" not in words(at)
+
+
+def test_explore_offers_scores_and_places_as_maps_of_few_groups(encoder):
+    from factortopy.analysis.measures import MEASURES
+    from factortopy.view.factor_maps import detail_maps
+
+    scores = {name: MEASURES[name].of(encoder) for name in ("Pearson r", "R² / noise ceiling")}
+    made = detail_maps(encoder.selectors(), encoder.hemi, encoder.vertex, scores=scores, image_degrees=8.4)
+    assert [(m.group, m.name) for m in made] == [
+        ("Layer", "Confidence"), ("Space", "Polar angle"), ("Space", "Eccentricity"), ("Brain score", "Pearson r"),
+        ("Brain score", "R² / noise ceiling"),
+    ]  # fmt: skip
+    at = open_page("explore", map="Eccentricity", vertex=str(int(full_index(encoder.hemi, encoder.vertex)[0])))
+    assert not at.exception and at.query_params["map"] == "Eccentricity"
+    x, y = encoder.selectors().space[0].astype(float)
+    far = np.hypot(x, y) * encoder.info["image_degrees"] / 2
+    line = next(c.value for c in at.caption if "ecc." in c.value)
+    assert line.startswith(f"r {scores['Pearson r'][0]:.2f} · R²/ceiling") and f"ecc. {far:.1f}°" in line
+
+
+def test_a_row_of_pictures_is_saved_as_picture_and_numbers(tmp_path):
+    import csv
+
+    from PIL import Image
+
+    from factortopy.report.picture_row import places, write_row
+
+    image = np.arange(12, dtype=float).reshape(2, 2, 3) / 12
+    rows = [{"of": "V1", **at, "red": value[0]} for at, value in places(image)] + [{"of": "place", "grey": 0.5}]
+    write_row(tmp_path, "row", [image, image[..., 0]], ["a $x$", "b"], rows, True)
+    with Image.open(tmp_path / "row.png") as drawn:
+        assert drawn.text["Comment"] == "simulated" and drawn.width > 200
+    told = list(csv.DictReader((tmp_path / "row.csv").open()))
+    assert len(told) == 5 and {row["simulated"] for row in told} == {"True"}
+    assert (told[2]["row"], told[2]["column"], float(told[2]["red"])) == ("2", "1", 0.5) and told[4]["grey"] == "0.5"
+
+
+def test_your_pictures_keeps_the_chosen_area():
+    at = open_page("pictures", roi="FFA")
+    assert not at.exception and next(s for s in at.selectbox if s.label == "Of").value == "FFA"
+    assert next(m for m in at.multiselect if m.label == "Of").value[0] == "FFA"
+    heads = [head.value for head in at.subheader]
+    assert "What drives FFA most" in heads and "This picture through the channels of" in heads
+
+
 def test_another_number_of_clusters_is_made_and_the_address_says_it(encoder):
     index = int(np.flatnonzero(encoder.scores["clusters"] == 0)[0])
     at = open_page("explore", map="Clusters", vertex=str(int(full_index(encoder.hemi, encoder.vertex)[index])))

@@ -58,6 +58,20 @@ def test_a_page_that_a_lesson_opened_leads_back(page):
     assert back.page == "learn" and back.query_string == "lesson=5"
 
 
+def test_a_lesson_on_compare_begins_with_its_own_score_and_with_nothing_selected(page):
+    page.switch_page("pages/compare.py").run()
+    page.selectbox(key="compared score").set_value("R² / noise ceiling").run()
+    page.button_group(key="compared two").set_value("Swipe").run()
+    page.session_state["vertex"] = 831
+    page.query_params.clear()
+    page.query_params["lesson"] = "7"
+    page.switch_page("pages/learn.py").run()
+    page.button(key="open 6 pages/compare.py").click().run()
+    page.switch_page("pages/compare.py").run()  # as the browser follows the button
+    assert not page.exception and page.selectbox(key="compared score").value == "R²"
+    assert page.button_group(key="compared two").value == "What changes" and page.session_state["vertex"] is None
+
+
 def test_an_address_opens_its_lesson():
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     at.query_params["lesson"] = "7"

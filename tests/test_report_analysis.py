@@ -197,6 +197,47 @@ def test_verdicts_follow_the_numbers():
     assert checklist.factors_matter(seen).told.count("−0.100") == 3
 
 
+def fits(**told):
+    """Networks of a report as ``Entry.told`` tells them: {name: (network, fit)}."""
+    return {name: {"trained": True, "network": network, "fit": fit} for name, (network, fit) in told.items()}
+
+
+def test_two_fits_of_one_network_are_not_two_networks():
+    areas = [{"roi": "V1", "a": 0.0, "a300": 0.1}, {"roi": "EBA", "a": 0.1, "a300": 0.0}]
+    seen = {"networks": fits(a=("vit", ""), a300=("vit", "300 pictures")), "slopes": [slope("a", 0.7), slope("a300", 0.3)],
+            "distance": [*areas, {"roi": "all", "a": 0.1, "a300": 0.2}]}  # fmt: skip
+    for rule in (checklist.objective_matters, checklist.objectives_lead_somewhere):
+        assert rule(seen).verdict == checklist.OPEN and "different training" in rule(seen).told
+    # Another network, but fitted otherwise than the first one: still nothing to set against it.
+    seen["networks"]["a300"]["network"] = "mae"
+    assert checklist.objective_matters(seen).verdict == checklist.OPEN
+    seen["networks"]["a300"]["fit"] = ""
+    assert checklist.objective_matters(seen).verdict == checklist.HOLDS
+    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.HOLDS
+    for told in seen["networks"].values():  # two sizes of one training
+        told["objective"] = "categories"
+    assert checklist.objective_matters(seen).verdict == checklist.OPEN
+
+
+def test_a_lead_needs_a_margin_and_a_trained_network():
+    near = [{"roi": "V1", "a": 0.0, "b": 0.009}, {"roi": "EBA", "a": 0.02, "b": 0.0}]
+    seen = {"networks": fits(a=("a", ""), b=("b", "")), "distance": near}
+    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.FAILS
+    near[0]["b"] = 0.011
+    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.HOLDS
+    seen["networks"]["a"]["trained"] = False
+    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.OPEN
+
+
+def test_training_is_judged_within_one_way_of_fitting():
+    networks = fits(a=("a", ""), few=("a", "300 pictures"), none=("a", ""))
+    networks["none"]["trained"] = False
+    seen = {"networks": networks, "scores": [{"roi": "all", "a": 0.4, "few": 0.2, "none": 0.3}]}
+    assert checklist.training_helps(seen).verdict == checklist.HOLDS
+    del networks["a"]
+    assert checklist.training_helps(seen).verdict == checklist.OPEN
+
+
 def test_scaling_and_clip_are_judged_where_they_can_be():
     rows = [slope("clip-s", 0.1), slope("clip-l", 0.5), slope("clip-xl", 0.6), slope("sam-b", 0.3), slope("sam-h", 0.2)]
     seen = {"slopes": rows, "networks": {row["network"]: {"trained": True} for row in rows}}

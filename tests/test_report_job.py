@@ -31,6 +31,9 @@ NAMES = [path.name for path in DEMO]
         ({"runs": ["../../etc"]}, "expected letters"),
         ({"runs": NAMES[:1], "quick": 3}, "quick: expected"),
         ({"runs": NAMES[:1], "steps": 0}, "steps: expected"),
+        ({"runs": NAMES[:1], "levels": {"V1": 2}}, "levels: expected areas with levels from 0 to 1"),
+        ({"runs": NAMES[:1], "levels": {"V1": 0, "nowhere": 1}}, "levels: expected areas of this subject"),
+        ({"runs": NAMES[:1], "levels": {"V1": 0.5}}, "levels: expected two different levels"),
         ({"runs": NAMES[:1], "out": "/tmp"}, "'out' is not one of"),
     ],
 )
@@ -50,6 +53,14 @@ def test_same_report_is_the_same_job_and_a_finished_one_is_left_alone():
     with pytest.raises(InputError, match="found it queued"):
         run = jobs.submit({"subject": "demo-1", "backbone": "demo-vit"}, start=False)
         job.check_settings({"runs": [run.name]})
+
+
+def test_levels_are_kept_where_they_are_not_the_usual_ones():
+    from factortopy.analysis.hierarchy import LEVELS
+
+    asked = {"runs": NAMES[:1], "quick": True}
+    assert "levels" not in job.check_settings(asked | {"levels": dict(LEVELS)})
+    assert job.check_settings(asked | {"levels": {"V1": 0, "FFA": 1}})["levels"] == {"V1": 0.0, "FFA": 1.0}
 
 
 # ---------------------------------------------------------------- the fits

@@ -154,7 +154,9 @@ def test_predicted_against_measured_at_the_best_vertices(tmp_path):
     assert answers.best_vertices(one.encoder) == {"V1": 39, "EBA": 59}
     rng = np.random.default_rng(0)
     measured = rng.standard_normal((30, N))
-    one.__dict__["gallery"] = SimpleNamespace(measured=measured, predicted=2 * measured, image=np.arange(30))
+    one.__dict__["gallery"] = SimpleNamespace(
+        measured=measured, predicted=2 * measured, image=np.arange(30), number=np.arange(30) + 1
+    )
     dark = entry("dark", made(score, predicted=False))
     dark.__dict__["gallery"] = one.gallery
     doc = Document(tmp_path, "Title")

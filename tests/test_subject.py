@@ -348,7 +348,9 @@ def test_fewer_pictures_keep_split_and_repeats():
         rng.standard_normal((120, 6)).astype(np.float32), images, [0] * 3 + [1] * 3, [0, 1, 2] * 2, image_index=index
     )
     part = fewer_pictures(whole, 20)
-    assert 19 <= part.n_images <= 22 and part.repeats() == {3: part.n_images}
+    learnt = len(np.unique(part.image_index[np.concatenate([part.split.train, part.split.val])]))
+    assert learnt == 18 and part.n_images == learnt + 4 and part.repeats() == {3: part.n_images}
+    np.testing.assert_array_equal(part.responses[part.split.test], whole.responses[whole.split.test])
     again = fewer_pictures(whole, 20)
     np.testing.assert_array_equal(part.responses, again.responses)
     for trial in range(part.n_trials):  # every trial still has its own picture, in the same part of the split

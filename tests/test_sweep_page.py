@@ -64,6 +64,7 @@ def test_finished_runs_open_and_compare():
     at = open_page()
     frame = at.dataframe[0].value
     assert list(frame["status"]) == ["finished", "finished", "failed"] and frame["mean R²"][0] == 0.25
+    assert frame["subject"][0] == "demo-1 (simulated)"  # so in what the table's tool bar saves
     assert "imulated" in texts(at) and r"no \<b\>such" in at.error[0].value
     assert find(at.button, "Compare all") and find(at.button, "Open in Explore") and find(at.button, "Resume 1")
 

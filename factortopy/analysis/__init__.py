@@ -14,6 +14,7 @@ from factortopy.analysis.comparison import (
     distance_to_best,
     layer_shares,
     layer_shift,
+    lead,
     moved_in_words,
     scores_by_roi,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "hierarchy",
     "layer_shares",
     "layer_shift",
+    "lead",
     "lost",
     "make_gallery",
     "moved_in_words",

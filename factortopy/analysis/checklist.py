@@ -7,6 +7,7 @@ import numpy as np
 
 from factortopy.analysis.hierarchy import LEVELS
 
+NEAREST = 0.01  # R²: by less than this a network does not lead in an area
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be tested here"
 SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large
 NOT_ASKED, RUNS, PAPERS, SUBJECT = (
@@ -44,7 +45,9 @@ def checklist(seen):
     Parameters
     ----------
     seen : dict
-        What a report measured; a key that is missing was not. networks {name: {"trained": bool}}; scores (rows of
+        What a report measured; a key that is missing was not. networks {name: {"trained": bool, "network": what fits of one network
+        share (the name when not told), "objective": what networks trained alike share (network when not told), "fit": what fits of all
+        networks made in one way share}}; scores (rows of
         ``scores_by_roi``); distance (rows of ``distance_to_best``); slopes (rows: network, slope, slope from, slope to);
         scale {name: (early, late)}; contralateral {name: share}; hemispheres, diversity {name: rows}; ablation (rows),
         topology {"smooth", "score": (with, without)}, seeds {"layer_r"}, decay, data (rows), single {"equal", "chance", "r"}, tuning (rows
@@ -72,6 +75,29 @@ def _trained(seen, names):
     return [name for name in names if networks.get(name, {}).get("trained", True)]
 
 
+def alike(seen, names):
+    """Trained networks that can be set against each other: each once, all fitted in one way (the way that most of ``names`` have)."""
+    networks, ways = seen.get("networks", {}), {}
+    for name in _trained(seen, names):
+        told = networks.get(name, {})
+        ways.setdefault(told.get("fit", ""), {}).setdefault(told.get("network", name), name)
+    return list(max(ways.values(), key=len, default={}).values())
+
+
+def _network(seen, name):
+    return seen.get("networks", {}).get(name, {}).get("network", name)
+
+
+def _objective(seen, name):
+    return seen.get("networks", {}).get(name, {}).get("objective", _network(seen, name))
+
+
+def _differ(seen, names):
+    """Whether there are networks of different training among these."""
+    return len({_objective(seen, name) for name in names}) > 1
+
+
+OBJECTIVES = Missing(RUNS, "needs networks of different training, fitted in the same way")
 NOT_FITTED = Missing(NOT_ASKED, "needs new fits")
 
 
@@ -143,10 +169,12 @@ def hierarchy_aligns(seen):
 
 
 def objective_matters(seen):
-    rows = [row for row in seen.get("slopes") or () if row["network"] in _trained(seen, [row["network"]])]
-    outcome = Missing(RUNS, "needs two or more trained networks with a slope") if rows else _without_slope(seen)
-    if len(rows) > 1:
-        low, high = min(rows, key=lambda r: r["slope"]), max(rows, key=lambda r: r["slope"])
+    found = {row["network"]: row for row in seen.get("slopes") or ()}
+    rows = [found[name] for name in alike(seen, found)]
+    outcome = OBJECTIVES if rows else _without_slope(seen)
+    if _differ(seen, [row["network"] for row in rows]):
+        pairs = [(a, b) for a in rows for b in rows if _objective(seen, a["network"]) != _objective(seen, b["network"])]
+        low, high = max(pairs, key=lambda pair: pair[1]["slope from"] - pair[0]["slope to"])
         outcome = (
             low["slope to"] < high["slope from"],
             f"{low['network']} {low['slope']:.2f}, {high['network']} {high['slope']:.2f}",
@@ -155,46 +183,55 @@ def objective_matters(seen):
         "How a network was trained changes its hierarchy",
         "abstract, Table 2",
         ("hierarchy", "layer-shares"),
-        "the 95 % intervals of the smallest and the largest slope of trained networks do not overlap",
+        "two networks of different training, fitted in the same way, have slopes whose 95 % intervals do not overlap",
         outcome,
     )
 
 
 def training_helps(seen):
-    row = (seen.get("scores") or [{}])[-1]
-    names = [n for n in seen.get("networks", {}) if n in row]
-    yes, no = _trained(seen, names), [n for n in names if n not in _trained(seen, names)]
-    outcome = Missing(RUNS, "needs an untrained network beside a trained one")
-    if yes and no:
-        worst, best = min(yes, key=lambda n: row[n]), max(no, key=lambda n: row[n])
-        outcome = row[worst] > row[best], f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}"
+    row, networks = (seen.get("scores") or [{}])[-1], seen.get("networks", {})
+    ways = {}
+    for name in (n for n in networks if n in row):
+        ways.setdefault(networks[name].get("fit", ""), ([], []))[not networks[name].get("trained", True)].append(name)
+    both = [(min(yes, key=row.get), max(no, key=row.get)) for yes, no in ways.values() if yes and no]
+    outcome = Missing(RUNS, "needs an untrained network beside a trained one, fitted in the same way")
+    if both:
+        outcome = (
+            all(row[worst] > row[best] for worst, best in both),
+            "; ".join(f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}" for worst, best in both),
+        )
     return _finding(
         "Trained networks predict the brain better than untrained ones",
         "control, not of the paper",
         ("scores",),
-        "every trained network has a larger mean R² than every untrained one",
+        "every trained network has a larger mean R² than every untrained one fitted in the same way",
         outcome,
     )
 
 
 def objectives_lead_somewhere(seen):
     rows = [row for row in seen.get("distance") or () if row["roi"] != "all"]
-    names = [n for n in seen.get("networks", {}) if rows and n in rows[0]]
-    outcome = Missing(RUNS, "needs two or more networks")
-    if not rows and len(seen.get("networks", {})) > 1:
+    names = alike(seen, [n for n in seen.get("networks", {}) if rows and n in rows[0]])
+    outcome = OBJECTIVES
+    if not rows and _differ(seen, alike(seen, seen.get("networks", {}))):
         outcome = Missing(SUBJECT, "needs areas")
-    if len(names) > 1 and rows:
-        first = {row["roi"]: min(names, key=lambda n: np.nan_to_num(row[n], nan=np.inf)) for row in rows}
-        count = {n: sum(v == n for v in first.values()) for n in names}
+    if _differ(seen, names):
+        count = dict.fromkeys(names, 0)
+        for row in rows:
+            far = {n: float(np.nan_to_num(row[n], nan=np.inf)) for n in names}
+            first = min(far, key=far.get)
+            others = [far[n] for n in names if _objective(seen, n) != _objective(seen, first)]
+            count[first] += bool(min(others) - far[first] >= NEAREST)
         outcome = (
-            sum(c > 0 for c in count.values()) > 1,
+            _differ(seen, [n for n in names if count[n]]),
             ", ".join(f"{n} nearest to the best in {c} of {len(rows)} areas" for n, c in count.items()),
         )
     return _finding(
         "No network is the best everywhere: objectives suit different areas",
         "4.2, Table 1",
         ("distance", "score-maps"),
-        "two networks or more are nearest to the best of all in some area",
+        "trained networks of two trainings or more, fitted in the same way, are each nearest to the best of all in some area, "
+        f"by {NEAREST} R² or more",
         outcome,
     )
 
@@ -331,11 +368,11 @@ def data_scales(seen):
 
 
 def slope_scales(seen):
-    families = {}
-    for row in seen.get("slopes") or ():
-        match = re.fullmatch(r"(.+)-([a-z]{1,2})", row["network"])
+    families, found = {}, {row["network"]: row for row in seen.get("slopes") or ()}
+    for name in alike(seen, found):
+        match = re.fullmatch(r"(.+)-([a-z]{1,2})", _network(seen, name))
         if match and match[2] in SIZES:
-            families.setdefault(match[1], []).append((SIZES.index(match[2]), row))
+            families.setdefault(match[1], []).append((SIZES.index(match[2]), found[name]))
     families = {name: [row for _, row in sorted(f, key=lambda p: p[0])] for name, f in families.items() if len(f) > 1}
     outcome = Missing(PAPERS, "needs CLIP in two sizes or more (clip-s to clip-xl)")
     if families:
@@ -356,8 +393,9 @@ def slope_scales(seen):
 
 def clip_leads(seen):
     row = (seen.get("distance") or [{}])[-1]
-    names = [n for n in seen.get("networks", {}) if n in row]
-    clip, others = [n for n in names if n.startswith("clip")], [n for n in names if not n.startswith("clip")]
+    names = alike(seen, [n for n in seen.get("networks", {}) if n in row])
+    clip = [n for n in names if _network(seen, n).startswith("clip")]
+    others = [n for n in names if n not in clip]
     outcome = Missing(PAPERS, "needs CLIP beside networks of other objectives")
     if clip and others:
         best = min(names, key=lambda n: row[n])
@@ -366,7 +404,7 @@ def clip_leads(seen):
         "Language supervision (CLIP) comes nearest to the best of all networks",
         "Table 1",
         ("distance",),
-        "a CLIP network has the smallest difference to the best over all vertices",
+        "of trained networks fitted in the same way a CLIP network has the smallest difference to the best over all vertices",
         outcome,
     )
 

@@ -9,6 +9,8 @@ from factortopy.analysis.measures import MEASURES, R2
 from factortopy.errors import InputError
 
 STAYS = 0.03  # of the depth: a smaller shift of an area's mean layer is not told as one
+OTHER_WAY = 0.01  # of the depth: a smaller shift of an area's best layers is not told as one
+LEADS = 0.05  # R², or what else is measured: a lead from which on a network's colour is full
 
 
 def same_vertices(encoders):
@@ -98,6 +100,14 @@ def best_network(encoders, measure=R2):
     return np.where(shown & np.isfinite(scores.max(0)), scores.argmax(0), -1)
 
 
+def lead(encoders, measure=R2):
+    """(N,) how far the best encoder of each vertex is ahead of the second best; NaN where fewer than two have a score."""
+    scores = np.sort(np.stack([np.nan_to_num(s, nan=-np.inf) for s in _scores(encoders, measure).values()]), 0)
+    if len(scores) < 2:
+        return np.full(scores.shape[1], np.nan)
+    return np.where(np.isfinite(scores[-2]), scores[-1] - np.where(np.isfinite(scores[-2]), scores[-2], 0), np.nan)
+
+
 def layer_shares(encoder):
     """(L,) share of the predicted vertices whose largest layer weight is on each layer."""
     factor = encoder.selectors()
@@ -161,7 +171,9 @@ def layer_shift(a, b):
 
 
 def moved_in_words(a, b, rois=None, names=("the first", "the second")):
-    """One sentence: where ``b`` uses later layers than ``a``, where earlier ones, where the same.
+    """In words: where the mean layer, weighted by use, of ``b`` is later than that of ``a``, where earlier, where the same.
+
+    Where an area's best layers (the largest weights) go the other way, that is said too.
 
     Parameters
     ----------
@@ -174,16 +186,30 @@ def moved_in_words(a, b, rois=None, names=("the first", "the second")):
     if not both.any():
         return f"No place is predicted by both {names[0]} and {names[1]}."
     moved = {roi: mean(shift, mask) for roi, mask in _areas(a, rois).items() if roi != "all" and (mask & both).any()}
+    best = _best_shift(a, b, both)
     order = sorted(moved, key=lambda roi: -abs(moved[roi]))
     later = [f"{roi} (+{moved[roi]:.0%})" for roi in order if moved[roi] >= STAYS]
     earlier = [f"{roi} (−{-moved[roi]:.0%})" for roi in order if moved[roi] <= -STAYS]
     same = [roi for roi in order if abs(moved[roi]) < STAYS]
-    parts = [f"{word} layers in {_listed(areas)}" for word, areas in (("later", later), ("earlier", earlier)) if areas]
+    parts = [f"{word} in {_listed(areas)}" for word, areas in (("later", later), ("earlier", earlier)) if areas]
     parts += [f"about the same in {_listed(same)}"] if same and parts else []
-    said = "; ".join(parts) or "about the same layers" + (" in every area" if same else "")
-    said = f"Compared with {names[0]}, {names[1]} uses {said}"
+    said = "; ".join(parts) or "about the same" + (" in every area" if same else "")
+    said = f"Compared with {names[0]}, the mean layer of {names[1]}, weighted by use, is {said}"
+    turned = {roi: mean(best, mask) for roi, mask in _areas(a, rois).items() if abs(moved.get(roi, 0)) >= STAYS}
+    turned = [
+        f"{roi} ({'+' if x > 0 else '−'}{abs(x):.0%})"
+        for roi, x in turned.items()
+        if abs(x) >= OTHER_WAY and (x > 0) != (moved[roi] > 0)
+    ]
+    said += f". The best layer goes the other way in {_listed(turned)}" if turned else ""
     total = f"{float(np.mean(np.abs(shift[both]))):.0%} of the network's depth"
     return f"{said}. Over the {int(both.sum()):,} places that both predict the mean layer moves by {total}."
+
+
+def _best_shift(a, b, use):
+    """(N,) how far the best layer of ``b`` lies above that of ``a``, in shares of the depth; NaN outside ``use``."""
+    depths = [f.layer_argmax / max(f.layer.shape[1] - 1, 1) for f in (a.selectors(), b.selectors())]
+    return np.where(use, depths[1] - depths[0], np.nan)
 
 
 def _listed(words, most=5):

@@ -28,6 +28,11 @@ class Gallery:
     predicted: np.ndarray
     image: np.ndarray
 
+    @property
+    def number(self):
+        """(n,) what people call the pictures: the subject's counted from 1, as ``Subject.picture_name`` does."""
+        return self.image + 1
+
     def top(self, vertex, k=6):
         """Rows of the ``k`` pictures with the largest predicted response.
 

@@ -7,6 +7,7 @@ import numpy as np
 from factortopy.errors import InputError
 
 LEVELS = {"V1": 0.0, "V2": 1 / 3, "V3": 1 / 3, "OPA": 2 / 3, "EBA": 1.0}
+BOOTSTRAP = 1000  # samples behind the intervals of the report and of the page Compare
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def _figure(doc, entry):
     rows = [
         {"network": entry.name, "roi": roi, "hemisphere": ("left", "right")[int(encoder.hemi[v])], "vertex": int(encoder.vertex[v]),
          "picture": int(i), "measured": float(m), "predicted": float(p)}
-        for k, (roi, v) in enumerate(chosen.items()) for i, m, p in zip(gallery.image, measured[:, k], predicted[:, k], strict=True)
+        for k, (roi, v) in enumerate(chosen.items()) for i, m, p in zip(gallery.number, measured[:, k], predicted[:, k], strict=True)
     ]  # fmt: skip
     r = {roi: correlation(m, p) for roi, m, p in zip(chosen, measured.T, predicted.T, strict=True)}
     known = {roi: value for roi, value in r.items() if np.isfinite(value)}

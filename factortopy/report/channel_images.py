@@ -10,6 +10,7 @@ from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.answers import best_vertices
 from factortopy.report.mapping import _safe
+from factortopy.report.picture_row import places
 
 AREAS, CLUSTERS, VERTICES = 9, 4, 8
 
@@ -37,7 +38,7 @@ def draw(doc, entry, labels, n):
         short = f"channel images (Figs. 7, 8, 25, 28–33) of {entry.name}: its network cannot be loaded"
         doc.note(f"{entry.name}: channel images cannot be drawn. {error}", RUNS, short)
         return
-    shown = [(int(gallery.image[i]), gallery.pictures[i]) for i in chosen]
+    shown = [(int(gallery.number[i]), gallery.pictures[i]) for i in chosen]
     if groups:
         _colours(doc, entry, shown, list(groups), [line[: len(groups)] for line in seen])
     if single:
@@ -81,7 +82,7 @@ def _colours(doc, entry, shown, names, seen):
     rows = [
         {"picture": i, "area": name, **place, **dict(zip(("red", "green", "blue"), map(float, colour), strict=True))}
         for (i, _), line in zip(shown, seen, strict=True) for name, image in zip(names, line, strict=True)
-        for place, colour in _places(image)
+        for place, colour in places(image)
     ]  # fmt: skip
     shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster."
     known = [name for name in names if name in LEVELS] or names
@@ -111,7 +112,7 @@ def _greys(doc, entry, shown, single, seen):
     rows = [
         {"picture": i, "area": name, "hemisphere": side, "vertex": vertex, **place, "value": float(value)}
         for (i, _), line in zip(shown, seen, strict=True)
-        for name, (side, vertex), image in zip(names, at, line, strict=True) for place, value in _places(image)
+        for name, (side, vertex), image in zip(names, at, line, strict=True) for place, value in places(image)
     ]  # fmt: skip
     shows = "The vertex of each area that is predicted best (L left, R right, its number): bright where its channels answer most."
     if len(names) > 1:
@@ -122,12 +123,6 @@ def _greys(doc, entry, shown, single, seen):
     title = f"Test pictures as single vertices see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel image of one vertex)"
     doc.figure(f"channel-vertices-{_safe(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
-
-
-def _places(image):
-    """(row and column from 1, value) of every place of an image."""
-    for (i, j), _ in np.ndenumerate(image[..., 0] if image.ndim == 3 else image):
-        yield {"row": i + 1, "column": j + 1}, image[i, j]
 
 
 def _alike(ones, others):

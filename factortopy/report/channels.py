@@ -97,7 +97,7 @@ def _top_pictures(doc, entry, labels):
         best = np.argsort(-mean, kind="stable")[:TOP]
         grid.append([gallery.pictures[i] for i in best])
         rows += [
-            {"cluster": k + 1, "rank": r + 1, "picture": int(gallery.image[i]), "response": float(mean[i])}
+            {"cluster": k + 1, "rank": r + 1, "picture": int(gallery.number[i]), "response": float(mean[i])}
             for r, i in enumerate(best)
         ]
     shades = figures.of_clusters(len(grid))

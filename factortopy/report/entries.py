@@ -5,12 +5,14 @@ from functools import cached_property
 
 import numpy as np
 
+from factortopy.analysis import checklist
 from factortopy.analysis.averaging import average
 from factortopy.analysis.comparison import same_vertices
 from factortopy.analysis.gallery import read_gallery
 from factortopy.analysis.scores import normalised, pearson
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
+from factortopy.finetune.named import label
 from factortopy.telling_apart import in_word, network_of
 
 
@@ -50,6 +52,14 @@ class Entry:
     @property
     def trained(self):
         return bool(self.info.get("trained", True))
+
+    @property
+    def told(self):
+        """What the checklist needs to know of it (``analysis.checklist.checklist``): networks are not their fits."""
+        own, network = network_of(self.info), label(self.info)
+        fit = {key: value for key, value in own.items() if key not in ("backbone", "weights")}
+        same = None if self.info.get("finetuned") or own["weights"] else objective(network)
+        return {"trained": self.trained, "network": network, "objective": same or network, "fit": repr(fit)}
 
     @property
     def settings(self):
@@ -113,6 +123,21 @@ def entries(runs):
         out.append(Entry(names[key], list(found), list(encoders), others))
     same_vertices({str(run.path): e for entry in out for run, e in zip(entry.runs, entry.encoders, strict=True)})
     return out
+
+
+def alike(found):
+    """Trained entries that can be set against each other: each network once, all fitted in one way (``checklist.alike``)."""
+    told = {e.name: e.told for e in found}
+    names = checklist.alike({"networks": told}, told)
+    return [e for e in found if e.name in names]
+
+
+def objective(name):
+    """What a network of the registry was trained to do and on what; None where that is not known."""
+    from factortopy.backbones import list_backbones
+
+    name = name.split(":")[0].split("@")[0]
+    return next((f"{b.objective}, {b.training_data}" for b in list_backbones() if b.name == name), None)
 
 
 def _names(keys):

@@ -4,16 +4,18 @@ from factortopy.errors import InputError
 from factortopy.jobfolder import RunBusy
 from factortopy.runs import find_run
 
-KEYS = ("runs", "quick", "steps")
+KEYS = ("runs", "quick", "steps", "levels")
 FOLDER = "report"  # inside the job's
 FIT_SHARES = {"fit": (0.1, 0.8), "score": (0.9, 0.1)}  # of a fit's time: what was before, and its own
 
 
 def check_settings(settings):
-    """Complete settings: runs (names of finished runs of the same vertices), quick (no new fits), steps (of new fits; None the run's)."""
+    """Complete settings: runs (names of finished runs of the same vertices), quick (no new fits), steps (of new fits; None the run's),
+    and, where they are not the usual ones, levels ({area: 0 early … 1 late}, of the hierarchy slope)."""
     for key in sorted(set(settings) - set(KEYS)):
         raise InputError(f"settings: {key!r} is not one of {', '.join(KEYS)}")
     from factortopy.report.entries import entries
+    from factortopy.report.levels import checked_levels
 
     names, quick, steps = settings.get("runs"), settings.get("quick") or False, settings.get("steps")
     if not isinstance(names, (list, tuple)) or not names or len(set(map(str, names))) < len(names):
@@ -24,8 +26,10 @@ def check_settings(settings):
         raise InputError(f"quick: expected true or false, found {quick!r}")
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise InputError(f"steps: expected a whole number from 1 up, found {steps!r}")
-    entries(found(names))  # runs that cannot be compared are said at once
-    return {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
+    read = entries(found(names))  # runs that cannot be compared are said at once
+    levels = checked_levels(settings.get("levels"), read[0].encoder.rois)
+    kept = {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
+    return kept | ({} if levels is None else {"levels": levels})
 
 
 def found(names):
@@ -64,9 +68,9 @@ def report_job(job, on_progress):
     runs = found(s["runs"])
     simulated = any(run.info.get("simulated") for run in runs)
     job.update(simulated=simulated)
-    told = Progress(on_progress)
+    told, kept = Progress(on_progress), {"levels": s.get("levels"), "fits": shared_folder()}
     try:
-        path = report(runs, job.path / FOLDER, s["quick"], s["steps"], told, job.log, fits=shared_folder())
+        path = report(runs, job.path / FOLDER, s["quick"], s["steps"], told, job.log, **kept)
     except RunBusy as error:  # of a fit, not of this job
         raise InputError(f"{error} (another report makes this fit at the moment)") from None
     return {"file": str(path), "simulated": simulated}

@@ -1,5 +1,7 @@
 """The order of the areas that the hierarchy slope is taken over, as people type it."""
 
+import math
+
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.errors import InputError
 from factortopy.report_verb import USUAL
@@ -25,18 +27,37 @@ def read_levels(words):
     return known_levels(levels)
 
 
-def known_levels(levels, rois=None):
+def checked_levels(levels, rois):
+    """Levels of a job's settings, {area: level}; None where they are none or the usual ones of a subject with these areas."""
+    if levels is None:
+        return None
+    good = isinstance(levels, dict) and all(
+        isinstance(name, str) and isinstance(x, (int, float)) and not isinstance(x, bool) and 0 <= x <= 1
+        for name, x in levels.items()
+    )
+    if not good:
+        raise InputError(
+            f"levels: expected areas with levels from 0 to 1 ({USUAL}), found {str(levels)[:100]}; mend or empty the one that is not"
+        )
+    levels = {name: float(x) for name, x in levels.items()}
+    usual = {name: x for name, x in LEVELS.items() if name in rois}
+    if usual.keys() == levels.keys() and all(math.isclose(usual[name], x) for name, x in levels.items()):
+        return None
+    return known_levels(levels, rois, "levels")
+
+
+def known_levels(levels, rois=None, control="--levels"):
     """The levels, checked against a subject's areas where these are given; None stays None."""
     if levels is None:
         return None
     if len(set(levels.values())) < 2:
         raise InputError(
-            f"--levels: expected two different levels at least, found {in_words(levels)}; give a later area too"
+            f"{control}: expected two different levels at least, found {in_words(levels) if levels else 'none'}; give a later area too"
         )
     for name in levels:
         if rois is not None and name not in rois:
             raise InputError(
-                f"--levels: expected areas of this subject ({', '.join(rois) or 'it has none'}), found {name!r}; leave it out"
+                f"{control}: expected areas of this subject ({', '.join(rois) or 'it has none'}), found {name!r}; leave it out"
             )
     return levels
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis.checklist import SUBJECT
+from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.curves import painted
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.report import figures
@@ -90,7 +91,12 @@ def _score_maps(doc, entries, flat):
     )
     if len(entries) > 1:
         best = analysis.best_network({e.name: e.encoder for e in entries})
-        said = [f"{e.name} at {np.mean(best[best >= 0] == k):.0%}" for k, e in enumerate(entries)]
+        clear = np.nan_to_num(analysis.lead({e.name: e.encoder for e in entries})) >= LEADS
+        clear, best = clear[best >= 0], best[best >= 0]
+        said = [
+            f"{e.name} at {np.mean(best == k):.0%} (by {LEADS} R² or more at {np.mean((best == k) & clear):.0%})"
+            for k, e in enumerate(entries)
+        ]
         doc.sentences(f"Of the vertices that any network predicts, the best one is {', '.join(said)}.")
 
 

@@ -11,7 +11,7 @@ import factortopy
 from factortopy.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.errors import InputError
-from factortopy.files import read_tensors, write_tensors
+from factortopy.files import read_json, read_tensors, write_tensors
 from factortopy.records import DEFAULTS, check_settings
 from factortopy.runs import Run, RunBusy
 from factortopy.subjects import subject_of
@@ -140,7 +140,10 @@ class Refits:
         return self._subject
 
     def _on_all_test_pictures(self, run, encoder, full):
-        """Scores on the test pictures of the whole subject: fewer pictures means fewer test ones, which would not compare."""
+        """Scores on the test pictures of the whole subject; {} where the run has them.
+
+        A fit of an older version, kept from then, has its own fewer test pictures, which would not compare.
+        """
         kept = run.path / "scores-all.safetensors"
         if kept.exists():
             return read_tensors(kept)
@@ -148,6 +151,8 @@ class Refits:
         from factortopy.encoder.delays import rows_of
 
         subject = self.subject()
+        if len(read_json(run.path / "split.json")["test"]) == len(subject.split.test):
+            return {}
         if self._features is None:
             backbone = factortopy.load_backbone(full["backbone"], weights=full["weights"])
             self._features = factortopy.extract(backbone, subject.images)

@@ -4,13 +4,11 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis.checklist import RUNS, SUBJECT
-from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.hierarchy import BOOTSTRAP, LEVELS
 from factortopy.analysis.scores import LEAST_CEILING, challenge
 from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.levels import in_words
-
-BOOTSTRAP = 1000
 
 
 def tables(entries, levels=None):
@@ -129,7 +127,7 @@ def section(doc, entries, levels=None):
             shows,
             paper,
         )
-        words = f"{shows} Slope: b1 − b0, the line's ends at level 1 and 0. From and to: 95 % of the bootstrap samples."
+        words = f"{shows} Slope: b1 − b0, the line's ends at level 1 and 0. From and to: 95 % of {BOOTSTRAP:,} bootstrap samples."
         doc.table("hierarchy-table", "Hierarchy slope by network", slopes, words, "Table 2")
     for line, why in told:
         doc.note(f"No hierarchy slope. {line}", why, f"hierarchy slope (Table 2): {line}")

@@ -10,7 +10,7 @@ from factortopy.analysis.checklist import RUNS
 from factortopy.analysis.curves import painted
 from factortopy.errors import InputError
 from factortopy.report import figures
-from factortopy.report.entries import pairs
+from factortopy.report.entries import alike, pairs
 from factortopy.report.mapping import _rows, _safe, common
 from factortopy.view import layer_map, value_map
 
@@ -55,7 +55,8 @@ def accuracies(found, table=None):
     """({network: accuracy}, where it is from) of the entries; {} where none is known.
 
     From ``table`` (CSV with network and accuracy) where one is given. Else the linear probe of each network, as it was, on the data that
-    a network here was fine-tuned on (the data of most networks); where only fine-tuned ones are here, theirs.
+    a network here was fine-tuned on (the data of most networks); where only fine-tuned ones are here, theirs. Of several fits of one
+    network one counts (``entries.alike``).
     """
     if table is not None:
         return _read(table, {e.name for e in found}), f"accuracy as {Path(table).name} tells it"
@@ -70,11 +71,14 @@ def accuracies(found, table=None):
     if not told:
         return {}
     data = max(told, key=lambda name: len(told[name]))
-    names = {e.name: str(e.info.get("backbone")) for e in found if not e.info.get("finetuned")}
+    names = {e.name: str(e.info.get("backbone")) for e in alike([e for e in found if not e.info.get("finetuned")])}
     known = {name: told[data][backbone] for name, backbone in names.items() if backbone in told[data]}
     if known:
         return known, f"accuracy is that of a linear probe of the networks as they were, on {data}"
-    return of[data], f"accuracy is that of the fine-tuned networks on {data}"
+    counted = {e.name for e in alike([e for e in found if e.name in of[data]])}
+    return {
+        name: value for name, value in of[data].items() if name in counted
+    }, f"accuracy is that of the fine-tuned networks on {data}"
 
 
 def _read(path, names):
@@ -178,11 +182,16 @@ def _before_after(doc, name, before, after, flat):
 
 def _lost(doc, both):
     rows, r = analysis.lost({name: (before.encoder, after.encoder) for name, (before, after) in both.items()})
+    befores = {before.name: before for before, _ in both.values()}
+    once = {e.name for e in alike(list(befores.values()))}  # of several fits of one network one counts
+    counted = {name: pair for name, pair in both.items() if pair[0].name in once}
+    if len(counted) < len(both):
+        r = analysis.lost({name: (before.encoder, after.encoder) for name, (before, after) in counted.items()})[1]
     for row, (_, after) in zip(rows, both.values(), strict=True):
         right = after.info["finetuned"].get("accuracy") or {}
         row |= {f"accuracy {w}": right[w]["all"] if w in right else None for w in ("before", "after")}
     points = {row["network"]: (row["slope"], row["share lost"]) for row in rows}
-    n = len({id(before) for before, _ in both.values()})
+    n = len({id(before) for before, _ in counted.values()})
     said = f"Rank correlation of slope and loss over {n} networks: {r:.2f}.".replace("-", "−")
     said = said if np.isfinite(r) else f"{n} network{'s' * (n > 1)}: a correlation needs three."
     drawn = figures.points([("share of the score that was lost", points)], doc.simulated, "hierarchy slope before")
@@ -194,7 +203,7 @@ def _lost(doc, both):
         said,
         "After the short paper (slope against the score lost by fine-tuning)",
     )
-    return rows, r
+    return [row for row in rows if row["network"] in counted], r
 
 
 # ---------------------------------------------------------------- accuracy

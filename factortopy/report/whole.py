@@ -74,7 +74,7 @@ def report(
     doc = Document(out, TITLE, _subtitle(found), simulated, drawing.say)
     _opening(doc, simulated)
     flat = Flat(encoder.hemi, encoder.vertex, encoder.density)
-    seen = {"networks": {e.name: {"trained": e.trained} for e in found}}
+    seen = {"networks": {e.name: e.told for e in found}}
 
     parts = {
         "scores": lambda: scoring.section(doc, found, levels),

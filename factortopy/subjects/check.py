@@ -39,6 +39,7 @@ class Findings:
     sizes : {"trial", "picture", "vertex": number}, those that are known
     problems : list of Problem
     sampled : True when some pictures were decoded and others were not
+    simulated : True of simulated data
     """
 
     layout: str = ""
@@ -48,6 +49,7 @@ class Findings:
     sizes: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
     sampled: bool = False
+    simulated: bool = False
 
     @property
     def stops(self):
@@ -176,7 +178,7 @@ def _sizes(areas):
 
 
 def _of_subject(findings, subject):
-    findings.subject = subject.name
+    findings.subject, findings.simulated = subject.name, bool(subject.simulated)
     findings.facts |= subject_facts(findings.layout, subject)
     findings.areas = _areas(subject.rois, subject.noise_ceiling)
     findings.sizes = {"trial": subject.n_trials, "picture": subject.n_images, "vertex": subject.n_vertices}

@@ -10,7 +10,9 @@ PARTS = ("train", "val", "test")
 
 
 def fewer_pictures(subject, n, seed=0):
-    """The subject with ``n`` of its pictures, drawn at random (seeded) from each part of its split in proportion.
+    """The subject with ``n`` of its pictures to learn from; all of its test pictures, so that scores compare.
+
+    Drawn at random (seeded) in proportion: n over all pictures is the share that is kept of the training and of the validation pictures.
 
     Returns
     -------
@@ -35,8 +37,9 @@ def fewer_pictures(subject, n, seed=0):
     for part in PARTS:
         trials = getattr(subject.split, part)
         pool = np.unique(image[trials])
-        some = rng.permutation(pool)[: max(2, round(share * len(pool)))]
-        rows[part] = trials[np.isin(image[trials], some)]
+        if part != "test":
+            pool = rng.permutation(pool)[: max(2, round(share * len(pool)))]
+        rows[part] = trials[np.isin(image[trials], pool)]
     trials = np.sort(np.concatenate(list(rows.values())))
     kept, image_index = np.unique(image[trials], return_inverse=True)
     images = subject.images
@@ -54,5 +57,6 @@ def fewer_pictures(subject, n, seed=0):
         session=of_trials(subject.session), onset=of_trials(subject.onset), tr=subject.tr, maps=subject.maps,
     )  # fmt: skip
     made.surface = subject.surface
-    made.remark(f"{made.n_images:,} of {subject.n_images:,} pictures are used")
+    learnt = np.unique(np.asarray(made.image_index)[np.concatenate([made.split.train, made.split.val])])
+    made.remark(f"{len(learnt):,} of {subject.n_images:,} pictures are learnt from; the test part is whole")
     return made

@@ -20,6 +20,7 @@ class Problem:
     severity : "stops" (no training before it is mended) or "warning" (what was done instead is in ``remedy``)
     thing : the path or argument; expected, found, remedy : short phrases without a full stop. With ``expected`` empty,
     ``found`` is the whole sentence.
+    choices : tuple of str, all that would do as ``expected``; a page makes a list of them
     """
 
     severity: str
@@ -27,12 +28,14 @@ class Problem:
     expected: str
     found: str
     remedy: str
+    choices: tuple = ()
 
     def line(self):
         """The sentence, one line."""
         if not self.expected:
             return " ".join(self.found.split())
-        return " ".join(f"{self.thing}: expected {self.expected}, found {self.found}; {self.remedy}".split())
+        choices = f" ({'; '.join(self.choices)})" if self.choices else ""
+        return " ".join(f"{self.thing}: expected {self.expected}{choices}, found {self.found}; {self.remedy}".split())
 
 
 class DataError(InputError):
@@ -43,9 +46,9 @@ class DataError(InputError):
         super().__init__(problem.line())
 
 
-def stop(thing, expected, found, remedy):
+def stop(thing, expected, found, remedy, choices=()):
     """A DataError to raise."""
-    return DataError(Problem(STOPS, shown_path(thing), expected, found, remedy))
+    return DataError(Problem(STOPS, shown_path(thing), expected, found, remedy, tuple(choices)))
 
 
 def warn(thing, expected, found, remedy):

@@ -245,24 +245,21 @@ def _children(folder):
 
 
 def _nothing_here(folder):
-    looked = "; ".join(layout.looked_for for layout in LAYOUTS)
+    looked, data = [layout.looked_for for layout in LAYOUTS], "a data set"
     for above in list(folder.parents)[:_ABOVE]:
         if _recognise(above):
-            return stop(folder, f"a data set ({looked})", "none of these", f"did you mean the folder above, {above}?")
+            return stop(folder, data, "none of these", f"did you mean the folder above, {above}?", looked)
     deeper = _subjects_below(folder, 5)
     if deeper:
         nearest = min((entry[1] for entry in deeper.values()), key=lambda path: len(path.parts))
-        return stop(folder, f"a data set ({looked})", "none of these", f"did you mean {nearest.parent}?")
+        return stop(folder, data, "none of these", f"did you mean {nearest.parent}?", looked)
     volumes = volumes_in(folder)
     if volumes:
-        return stop(folder, f"a data set ({looked})", f"volumes ({volumes})", f"{PROJECT}; then docs/folder.md")
+        return stop(folder, data, f"volumes ({volumes})", f"{PROJECT}; then docs/folder.md", looked)
     try:
         here = sorted(safe_label(entry.name) for entry in itertools.islice(os.scandir(folder), _MOST))
     except OSError:
         here = []
     found = f"none of these, but {first_few(here)}" if here else "none of these: an empty folder"
-    remedy = (
-        "give the folder of a subject or the one that holds the subjects, or lay the files out so (docs/your_data.md); demo-1, demo-2, "
-        "demo-3 need no files"
-    )
-    return stop(folder, f"a data set ({looked})", found, remedy)
+    remedy = "give a subject's folder or the one above, or lay the files out so (docs/your_data.md); demo-1, demo-2, demo-3 need no files"
+    return stop(folder, data, found, remedy, looked)

@@ -1,4 +1,4 @@
-"""The map of channel clusters as one looks at them: colours that stay, one cluster bright and the others dimmed."""
+"""The map of channel clusters as one looks at them: colours that stay, one cluster alone in its colour, the others grey."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.view import colour
-from factortopy.view.brainmap import BrainMap
+from factortopy.view.brainmap import UNPAINTED, BrainMap
 from factortopy.view.maps import cluster_map
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-DIMMED = 12  # alpha of the clusters that are not looked at
+GREY = (140, 143, 148)  # of the clusters that are not looked at
 
 
 def cluster_colours(colours: ArrayLike) -> np.ndarray:
@@ -39,16 +39,23 @@ def chosen_cluster_map(
     labels : (N,) int, −1 outside
     colours : (k,) int, number of each cluster's colour
     only : int, optional
-        The cluster that is bright; the others are dimmed.
+        The cluster that keeps its colour; the others are grey. It is the first category of the map then.
     options : painted, context, density as for ``cluster_map``
     """
     made = cluster_map(labels, hemi, vertex, **options)
     made = replace(made, palette=cluster_colours(colours))
     if only is None:
         return made
-    alpha = np.where(made.value == only, 255, DIMMED).astype(np.uint8)
-    legend = made.legend | {"label": f"cluster {only + 1} of {len(made.palette)}, the others dimmed"}
+    # The chosen one comes first, so that the legend's two swatches are its colour and the others' grey.
+    order = np.r_[only, np.delete(np.arange(len(made.palette)), only)]
+    code = np.full(UNPAINTED + 1, UNPAINTED, dtype=np.uint8)
+    code[order] = np.arange(len(order))
+    palette = np.full_like(made.palette, GREY)
+    palette[0] = made.palette[only]
+    names = [str(only + 1), "others"][: len(order)]
+    legend = made.legend | {"label": f"cluster {only + 1} of {len(order)}", "names": names}
+    words = made.words | {"names": [made.words["names"][k] for k in order]}
     title = made.title.replace(
         "Places that read the same channels", f"Places that read the channels of cluster {only + 1}"
     )
-    return replace(made, alpha=alpha, legend=legend, title=title)
+    return replace(made, value=code[made.value], palette=palette, legend=legend, words=words, title=title)

@@ -67,6 +67,7 @@ def brain_view(
     swipe: Any = None,
     camera: str | None = None,
     heading: str = "",
+    comparing: bool = True,
 ) -> Seen:
     """Show the brain with one or several maps, on the surface and on the flat map.
 
@@ -111,6 +112,8 @@ def brain_view(
         ``Seen.camera`` of another time; acts when it changes. One that cannot be read is left out of account.
     heading : str
         Stands in one line above a small picture, in place of the map's sentence, which hovering it then tells.
+    comparing : bool
+        False takes the view's own buttons Swipe and Difference away.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def brain_view(
     data = message(
         maps, rois=rois, key=key, group=group, selected=selected, map=map, threshold=threshold, score=score,
         score_label=score_label, simulated=simulated, labels=labels, layout=layout, controls=controls, report=report,
-        density=density, roi=roi, swipe=swipe, camera=camera, heading=heading,
+        density=density, roi=roi, swipe=swipe, camera=camera, heading=heading, comparing=comparing,
     )  # fmt: skip
     chosen = {"vertex": selected, "map": map, "threshold": threshold, "roi": roi, "camera": camera}
     result = _component()(
@@ -163,7 +166,7 @@ def whole_rois(
 def message(
     maps, *, rois=None, key="brain", group=None, selected=None, map=None, threshold=None, score=None, score_label="R²",
     simulated=False, labels=True, layout="both", controls="full", report=("vertex", "threshold"), density="10k",
-    roi=None, swipe=None, camera=None, heading="",
+    roi=None, swipe=None, camera=None, heading="", comparing=True,
 ):  # fmt: skip
     """Bytes for the browser: the maps at the vertices that any of them paints, palettes, regions, words."""
     if not maps:
@@ -197,6 +200,7 @@ def message(
         "swipe": swipe,
         "camera": camera,
         "heading": str(heading),
+        "comparing": bool(comparing),
         "simulated": bool(simulated),
         "labels": bool(labels),
         "layout": layout,

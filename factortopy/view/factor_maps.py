@@ -26,6 +26,8 @@ from factortopy.view.maps import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
     from factortopy.encoder.selectors import Selectors
@@ -223,4 +225,26 @@ def selector_maps(
         maps.append(score_map(score, hemi, vertex, **shown))
     if clusters is not None:
         maps.append(cluster_map(clusters, hemi, vertex, **shown))
+    return maps
+
+
+def detail_maps(
+    selectors: Selectors | None,
+    hemi: ArrayLike,
+    vertex: ArrayLike,
+    *,
+    scores: Mapping[str, ArrayLike] | None = None,
+    image_degrees: float | None = None,
+    **shown: Unpack[Shown],
+) -> list[BrainMap]:
+    """What stands beside the maps of ``selector_maps``, in their groups, so that the view's switch stays short: confidence
+    beside the layer, polar angle and eccentricity beside space, other ``scores`` {label: (N,)} beside the brain score."""
+    maps = []
+    if selectors is not None:
+        maps.append(replace(confidence_map(selectors, hemi, vertex, **shown), group="Layer"))
+        maps.append(polar_angle_map(selectors, hemi, vertex, group="Space", **shown))
+        maps.append(eccentricity_map(selectors, hemi, vertex, image_degrees=image_degrees, group="Space", **shown))
+    for label, values in (scores or {}).items():
+        made = score_map(values, hemi, vertex, label=label, **shown)
+        maps.append(replace(made, name=label, group="Brain score"))
     return maps

@@ -16,7 +16,7 @@ import { savePicture } from "./picture.js";
 import { Pointer } from "./pointer.js";
 import { Scene } from "./scene.js";
 import { Selection } from "./selection.js";
-import { drawLegend } from "./words.js";
+import { drawLegend, sameLegend } from "./words.js";
 
 const SLOW = 45, // milliseconds a frame, above which a moving brain is drawn coarser
   FAST = 10; // and below which edges are smoothed by drawing at twice the resolution
@@ -214,6 +214,7 @@ class View {
     const began = performance.now();
     this.base = this.maps.find((map) => map.name === name) ?? this.maps[0];
     [this.current, this.other] = this.compare.pair(this.base);
+    this.secondLegend = this.other && !sameLegend(this.current, this.other) ? this.other : null;
     const { title } = this,
       { preview } = this.geometry; // its folding detail is interpolated
     this.part("title").textContent = this.message.heading || title + (preview ? " · preview surface" : "");
@@ -225,7 +226,7 @@ class View {
     const ratio = Math.min(2, devicePixelRatio || 1) + 0.5;
     for (const [part, map] of [
       ["legend", this.current],
-      ["second", this.other],
+      ["second", this.secondLegend],
     ]) {
       const legend = this.part(part);
       legend.hidden = !map;
@@ -411,7 +412,7 @@ class View {
 
   panels() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const legends = this.other ? 2 : 1; // one above the other where the flat map is beside the surface
+    const legends = this.secondLegend ? 2 : 1; // one above the other where the flat map is beside the surface
     return panelsOf({ layout: this.layout, width, height, compact: this.compact, focus: this.focus, legends });
   }
 

@@ -164,7 +164,8 @@ export function buildControls(view) {
       this.groups = groups;
       const box = part("maps");
       box.replaceChildren();
-      part("choose").hidden = view.maps.length < 2;
+      const { comparing, swipe } = view.message; // a page that has chosen both maps needs no switch
+      part("choose").hidden = view.maps.length < 2 || (comparing === false && Boolean(swipe));
       if (view.maps.length < 2) return;
       for (const [group, maps] of groups) {
         const made = button(
@@ -199,10 +200,10 @@ export function buildControls(view) {
     showCompare() {
       const { mode, other } = view.compare.state;
       for (const [name, made] of compareButtons) {
-        made.hidden = !view.compare.partners(name).length;
+        made.hidden = view.message.comparing === false || !view.compare.partners(name).length;
         made.setAttribute("aria-pressed", String(mode === name));
       }
-      partner.hidden = !mode;
+      partner.hidden = !mode || view.message.comparing === false;
       const names = mode ? view.compare.partners(mode).map((map) => map.name) : [];
       fill(partner, names, other);
       partner.setAttribute("aria-label", mode === "swipe" ? "Map right of the divider" : "Map that is subtracted");

@@ -47,6 +47,12 @@ function shade(map, k, alpha) {
     : colour.map((v, c) => GREY[c] + (v - GREY[c]) * alpha);
 }
 
+// Whether one legend holds for both maps: the same words, scale and colours.
+export function sameLegend(a, b) {
+  const said = ({ kind, fade, legend, words, palette }) => JSON.stringify([kind, fade, legend, words, [...palette]]);
+  return said(a) === said(b);
+}
+
 // Draws the legend of a map into a 2D canvas, resizing it; returns what a screen reader says.
 export function drawLegend(canvas, map, ratio) {
   const { legend } = map,
@@ -64,11 +70,19 @@ export function drawLegend(canvas, map, ratio) {
   return `Legend: ${legend.label}${ends ? ` (${ends})` : ""}. ${legend.note ?? ""}`;
 }
 
+// As much of the words as has room, with … for the rest.
+function cut(pen, words, width) {
+  if (pen.measureText(words).width <= width) return words;
+  let most = words.length - 1;
+  while (most > 1 && pen.measureText(`${words.slice(0, most)}…`).width > width) most--;
+  return `${words.slice(0, most).trimEnd()}…`;
+}
+
 function text(pen, words, x, y, { align = "left", size = 11, colour = INK, weight = 400, width } = {}) {
   pen.font = `${weight} ${size}px "Source Sans", "Source Sans Pro", system-ui, sans-serif`;
   pen.textAlign = align;
   pen.fillStyle = colour;
-  pen.fillText(String(words), x, y, width);
+  pen.fillText(width ? cut(pen, String(words), width) : String(words), x, y);
 }
 
 function cells(pen, map, x, y, w, h, columns, rows) {
@@ -130,14 +144,15 @@ const SHAPES = {
     },
   },
   strip: {
-    size: ({ legend }) => [196, legend.low || legend.high ? 66 : 52],
+    size: ({ legend }) => [196, legend.low || legend.high ? (stacked(legend) ? 80 : 66) : 52],
     paint(pen, map, w) {
       const { legend } = map;
       text(pen, legend.label, 8, 12, { weight: 600, width: w - 16 });
       cells(pen, map, 8, 19, w - 16, 12, w - 16, 1);
       ticks(pen, legend, 8, 44, w - 16);
-      text(pen, legend.low, 8, 58, { colour: SOFT });
-      text(pen, legend.high, w - 8, 58, { colour: SOFT, align: "right" });
+      text(pen, legend.low, 8, 58, { colour: SOFT, width: w - 16 });
+      const below = stacked(legend) ? 14 : 0;
+      text(pen, legend.high, w - 8, 58 + below, { colour: SOFT, align: "right", width: w - 16 });
     },
   },
   square: {
@@ -186,4 +201,11 @@ const SHAPES = {
   },
 };
 
-const columnsOf = (legend) => (Math.max(...legend.names.map((name) => name.length)) <= 2 ? 5 : 3);
+// Words at the ends that are too long for one line.
+const stacked = ({ low, high }) => `${low ?? ""}${high ?? ""}`.length > 30;
+
+// Names in a row: as many as can be read.
+function columnsOf(legend) {
+  const longest = Math.max(...legend.names.map((name) => name.length));
+  return longest <= 2 ? 5 : longest <= 9 ? 3 : 1;
+}

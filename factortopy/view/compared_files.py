@@ -1,0 +1,97 @@
+"""Maps that stand side by side, in files: each flat as PNG and SVG, the numbers behind it as CSV and GIFTI."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from factortopy.files import write_atomic
+from factortopy.surfaces import N_VERTICES, full_index
+from factortopy.view.brainmap import BrainMap, whole
+from factortopy.view.flat_picture import flat_png, flat_svg
+from factortopy.view.gifti import SIDES, write_func_gii
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from factortopy.encoder.encoder import Encoder
+    from factortopy.encoder.selectors import Selectors
+
+
+class Shown(NamedTuple):
+    """A map on the page.
+
+    name : str, whose it is; map : BrainMap; encoder : Encoder, whose vertices and ROIs it has
+    numbers : {column: (N,)}, what the map paints, before colours
+    """
+
+    name: str
+    map: BrainMap
+    encoder: Encoder
+    numbers: Mapping[str, np.ndarray]
+
+
+def map_numbers(
+    kind: str, selectors: Selectors, layer: int = 0, image_degrees: float | None = None
+) -> dict[str, np.ndarray]:
+    """{column: (N,)} of a kind of map of factor selectors.
+
+    kind : Layer, Confidence, Layer weight, Space, Polar angle, Eccentricity or Scale
+    layer : of Layer weight, 0-based
+    image_degrees : width of a picture; None leaves places and eccentricity in shares of half a picture's width
+    """
+    x, y = np.asarray(selectors.space, float).T
+    half, unit = (image_degrees / 2, "degrees") if image_degrees else (1.0, "share of the picture's half-width")
+    columns: dict[str, dict[str, Any]] = {
+        "Layer": {"layer": selectors.layer_argmax + 1, "confidence": selectors.layer_confidence},
+        "Confidence": {"confidence": selectors.layer_confidence},
+        "Layer weight": {f"weight of layer {layer + 1}": selectors.layer[:, layer]},
+        "Space": {f"right, {unit}": x * half, f"up, {unit}": -y * half},
+        "Polar angle": {"degrees counter-clockwise from the right": np.mod(np.degrees(np.arctan2(-y, x)), 360)},
+        "Eccentricity": {f"eccentricity, {unit}": np.hypot(x, y) * half},
+        "Scale": {"scale": selectors.scale},
+    }
+    return {name: np.asarray(values, float) for name, values in columns[kind].items()}
+
+
+def export_compared(out: Path, shown: Sequence[Shown]) -> Iterator[Path]:
+    """Write the maps into a folder that exists; yields each path once it is written.
+
+    ``NAME_MAP.png``, ``.svg``, ``.csv`` (a row a vertex: hemisphere, vertex, rois, painted, the numbers) and
+    ``NAME_MAP_hemi-{L,R}.func.gii`` of the whole mesh, NaN where the map paints nothing. "simulated" is in all names, in a
+    column of the CSV and in the GIFTI's own words when the subject is.
+    """
+    for one, stem in zip(shown, _stems(shown), strict=True):
+        encoder, simulated = one.encoder, bool(one.encoder.simulated)
+        at: dict[str, Any] = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
+        rows = full_index(**at)
+        painted = one.map.painted[rows]
+        rois = {name: rows[np.asarray(mask, bool)] for name, mask in encoder.rois.items()}
+        yield flat_png(one.map, out / f"{stem}.png", rois=rois, simulated=simulated)
+        yield flat_svg(one.map, out / f"{stem}.svg", rois=rois, simulated=simulated)
+        side = np.array(["L", "R"])[np.asarray(encoder.hemi, int)]
+        members = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
+        place = {"simulated": simulated, "network": one.name, "hemisphere": side, "vertex": encoder.vertex}
+        frame = pd.DataFrame(place | {"rois": members, "painted": painted} | dict(one.numbers))
+        write_atomic(out / f"{stem}.csv", frame.to_csv(index=False, float_format="%.6g"))
+        yield out / f"{stem}.csv"
+        values = np.stack([np.where(painted, values, np.nan) for values in one.numbers.values()], axis=1)
+        mesh, n = whole(values, **at), N_VERTICES[encoder.density]
+        for k, (letter, structure) in enumerate(SIDES):
+            path = out / f"{stem}_hemi-{letter}.func.gii"
+            yield write_func_gii(path, mesh[k * n : (k + 1) * n], list(one.numbers), simulated, structure)
+
+
+def _stems(shown):
+    """A file's name for each, none twice."""
+    made: list[str] = []
+    for one in shown:
+        what = one.map.group if one.map.group not in (one.name, "Layer weight") else one.map.name
+        words = f"{one.name}_{what}" if what != one.name else one.name
+        stem = re.sub(r"[^A-Za-z0-9_+=-]+", "-", words).strip("-")[:120] + "_simulated" * bool(one.encoder.simulated)
+        made.append(stem if stem not in made else f"{stem}_{len(made) + 1}")
+    return made
