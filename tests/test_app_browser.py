@@ -135,6 +135,12 @@ def test_every_click_reaches_the_page_and_the_next_page(app, page):
     for name in ("Scale", "Space", "Clusters", "Layer"):
         view.get_by_role("button", name=name, exact=True).first.click()
         page.wait_for_url(f"**map={name}**", timeout=10_000)
+    confidence = view.get_by_role("button", name="Confidence", exact=True)  # a map of the same group
+    confidence.click()
+    page.wait_for_url("**map=Confidence**", timeout=10_000)
+    assert confidence.get_attribute("aria-pressed") == "true"
+    view.get_by_role("button", name="Scale", exact=True).first.click()
+    confidence.wait_for(state="hidden")
     chosen = view.get_attribute("data-vertex")
     page.get_by_role("link", name="Your pictures").click()
     page.get_by_text("Drop your pictures here").wait_for()

@@ -211,4 +211,4 @@ def test_pictures_from_a_folder_are_ranked(tmp_path):
     next(t for t in at.text_input if t.label == "Folder with pictures").set_value(str(tmp_path)).run()
     assert not at.exception and "could not be read" in " ".join(e.label for e in at.expander)
     next(s for s in at.selectbox if s.label == "Among").set_value("my pictures").run()
-    assert not at.exception and "What drives it most" in words(at)
+    assert not at.exception and "What drives V1 most" in words(at)

@@ -154,7 +154,7 @@ export function buildControls(view) {
       this.showShape();
     },
 
-    // One button a group of maps; within a group of several a slider.
+    // One button a group of maps; within a group a button each, of many a slider.
     buildSwitch() {
       const groups = new Map();
       for (const map of view.maps) groups.set(map.group, [...(groups.get(map.group) ?? []), map]);
@@ -188,12 +188,26 @@ export function buildControls(view) {
       for (const made of part("maps").querySelectorAll("button"))
         made.setAttribute("aria-pressed", String(made.dataset.group === current.group));
       part("series").hidden = maps.length < 2;
+      const few = maps.length <= FEW;
+      part("series").classList.toggle("buttons", few);
+      if (few) this.showFew(current, maps);
       range.max = String(maps.length - 1);
       range.value = String(maps.findIndex((map) => map.name === current.name));
       range.setAttribute("aria-label", current.group);
       range.setAttribute("aria-valuetext", current.name);
       part("series").querySelector("span").textContent = current.name;
       this.showCompare();
+    },
+
+    showFew(current, maps) {
+      const box = part("few"),
+        names = JSON.stringify(maps.map((map) => map.name));
+      if (box.dataset.names !== names) {
+        box.dataset.names = names;
+        box.setAttribute("aria-label", current.group);
+        box.replaceChildren(...maps.map((map) => button(map.name, () => view.chooseMap(map.name), { pressed: false })));
+      }
+      for (const made of box.children) made.setAttribute("aria-pressed", String(made.textContent === current.name));
     },
 
     // Which comparisons this map allows, and with which other map.
@@ -242,6 +256,7 @@ export function buildControls(view) {
   return controls;
 }
 
+const FEW = 4; // maps of a group that have a button each
 const STEP_MS = 400; // a map of a series that plays
 
 const TITLES = {
