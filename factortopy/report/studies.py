@@ -191,7 +191,7 @@ def _data(doc, entry, refits, flat, levels):
     shows = (
         "Mean R² "
         + ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in rows)
-        + " pictures (training, validation and test parts in proportion; scored on all test pictures)."
+        + " pictures (training and validation parts in proportion; all scored on the same test pictures)."
     )
     drawn = figures.lines(panels, doc.simulated, "pictures", log=True, ticks=(x, [f"{n:,}" for n in x]), columns=3)
     doc.figure("data", "How much data is enough", drawn, rows, shows, "After Fig. 10 (amount of data)")
