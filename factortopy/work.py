@@ -110,6 +110,14 @@ class Job(JobFolder):
         return ["work", str(self.path), "--queued"]
 
     @property
+    def kind(self):
+        """One of ``KINDS``; None when the folder is gone or cannot be read."""
+        try:
+            return self.info.get("kind")
+        except InputError:
+            return None
+
+    @property
     def settings(self):
         """What was asked."""
         return self.info.get("settings") or {}

@@ -21,7 +21,7 @@ def page():
     jobs.wake()
     with st.sidebar:
         settings = form()
-    found = [job for job in list_jobs() if kind_of(job) == "finetune"]
+    found = [job for job in list_jobs() if job.kind == "finetune"]
     if not found:
         welcome(settings)
         return
@@ -34,13 +34,6 @@ def page():
         label_visibility="collapsed" if len(names) == 1 else "visible", help="All that were fine-tuned here, the newest first.",
     )  # fmt: skip
     panel(name)
-
-
-def kind_of(job):
-    try:
-        return job.info.get("kind")
-    except InputError:
-        return None
 
 
 def title_of(job):

@@ -1,8 +1,5 @@
 """Making the report of fitted networks: what it costs, its progress, the finished one to read and to save."""
 
-import io
-import zipfile
-
 import streamlit as st
 
 from factortopy import jobs
@@ -133,7 +130,7 @@ def start(settings):
 
 def made(names):
     """The report that was asked for last, or that of these runs: progress, or the page itself."""
-    known = {job.name: job for job in list_jobs() if kind_of(job) == "report"}
+    known = {job.name: job for job in list_jobs() if job.kind == "report"}
     wanted = st.session_state.get("watched report")
     job = known.get(wanted) or next((j for j in known.values() if set(j.settings.get("runs", ())) == set(names)), None)
     if job is None:
@@ -157,13 +154,6 @@ def made(names):
                 st.error(shared.plain(error))
                 return
             st.rerun()
-
-
-def kind_of(job):
-    try:
-        return job.info.get("kind")
-    except InputError:
-        return None
 
 
 def opened(name):
@@ -211,9 +201,4 @@ def alone(job):
 
 def packed(job):
     """Bytes of a zip of the report's folder."""
-    buffer, folder = io.BytesIO(), job.path / FOLDER
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(folder))
-    return buffer.getvalue()
+    return shared.zipped_folder(job.path / FOLDER)

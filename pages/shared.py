@@ -390,11 +390,16 @@ def file_name(words, simulated):
 
 def zipped(write):
     """Bytes of a zip of what ``write(folder)`` writes into a folder."""
-    buffer = io.BytesIO()
     with TemporaryDirectory() as folder:
         write(folder)
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(Path(folder).rglob("*")):
-                if path.is_file():
-                    archive.write(path, path.relative_to(folder))
+        return zipped_folder(Path(folder))
+
+
+def zipped_folder(folder):
+    """Bytes of a zip of what a folder, a Path, holds."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
     return buffer.getvalue()
