@@ -68,8 +68,8 @@ def page():
     st.subheader("What was found")
     subjects.render(found.findings)
     with st.container(horizontal=True):
-        if st.button("Train an encoder on it", icon=":material/model_training:", type="primary"):
-            subjects.hand_over(path, subject_id)
+        shared.link("train", "Train an encoder on it", ":material/model_training:", primary=True,
+                    subject=path, subject_id=subject_id)  # fmt: skip
         if not active:
             again(key, found.findings.sampled)
 

@@ -257,7 +257,7 @@ def headline(job, status, reason):
 
 def buttons(job, status):
     """Stop, resume, train, compare, delete: what makes sense now."""
-    a, b, c = st.columns(3)
+    a, b, c = st.columns(3, vertical_alignment="center")
     try:
         if status in ("queued", "running"):
             if a.button(
@@ -275,19 +275,13 @@ def buttons(job, status):
             jobs.resume(job)
             st.rerun()
         if status == "finished":
-            if a.button(
-                "Train an encoder with it",
-                key=f"train {job.name}",
-                type="primary",
-                width="stretch",
-                icon=":material/model_training:",
-            ):
-                st.session_state["network"] = (PREFIX + job.name, None)
-                st.switch_page("pages/train.py")
+            with a:
+                shared.link("train", "Train an encoder with it", ":material/model_training:", primary=True,
+                            network=PREFIX + job.name)  # fmt: skip
             both = before_and_after(job)
-            if b.button("Compare before and after", key=f"compare {job.name}", width="stretch", icon=":material/compare:",
-                        disabled=not both, help=BOTH):  # fmt: skip
-                st.switch_page("pages/compare.py", query_params={"runs": ",".join(both)})
+            with b:
+                shared.link("compare", "Compare before and after", ":material/compare:", disabled=not both, help=BOTH,
+                            runs=",".join(both or ()))  # fmt: skip
         if status not in (*ACTIVE, "deleted"):
             with c.popover("Delete", icon=":material/delete:", width="stretch"):
                 st.write(

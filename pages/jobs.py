@@ -8,7 +8,7 @@ from factortopy import jobs, work
 from factortopy.errors import InputError
 from factortopy.jobfolder import ACTIVE, RESUMABLE
 from factortopy.records import duration
-from factortopy.runs import Run, find_run
+from factortopy.runs import Run
 from pages import job_panel, report_panel, shared
 
 LATELY, LINES = 20, 15  # of what has ended; of a log
@@ -20,6 +20,7 @@ GOES = {  # what deleting takes away
     "report": "Delete this report with its figures and maps? Fits that were made for it are kept for the next one.",
 }
 SECONDS_BETWEEN_LOOKS = 2.0
+OPEN = ":material/open_in_new:"
 
 
 def page():
@@ -143,8 +144,7 @@ def main_button(job, status, kind, info):
             jobs.resume(job)
             st.rerun()
     elif status == "finished" and kind in OPENS:
-        if st.button("Open", key=f"open {job.key}", icon=":material/open_in_new:", width="stretch"):
-            OPENS[kind](job, info)
+        OPENS[kind](job, info)
 
 
 def delete(job, kind):
@@ -160,27 +160,24 @@ def delete(job, kind):
 
 def open_run(job, info):
     """A training in Explore."""
-    st.session_state["run"] = job.name
-    st.switch_page("pages/explore.py", query_params={"run": job.name})
+    shared.link("explore", "Open", OPEN, run=job.name)
 
 
 def open_experiment(job, info):
     """An experiment in the Lab, with its settings."""
-    run = find_run(info["settings"]["run"])
-    st.session_state["run"], st.session_state["opened protocol"] = run.name, info["settings"]["protocol"]
-    st.switch_page("pages/lab.py", query_params={"run": run.name})
+    shared.link("lab", "Open", OPEN, run=info["settings"]["run"], job=job.key)
 
 
 def open_training(job, info):
     """Train on features that were extracted."""
-    st.session_state["network"] = (info["settings"]["backbone"], info["settings"]["weights"])
-    st.switch_page("pages/train.py")
+    shared.link("train", "Open", OPEN, network=info["settings"]["backbone"], weights=info["settings"]["weights"])
 
 
 def open_report(job, info):
     """A report above the list, to read and to save."""
-    st.session_state["opened report"] = job.name
-    st.rerun()
+    if st.button("Open", key=f"open {job.key}", icon=OPEN, width="stretch"):
+        st.session_state["opened report"] = job.name
+        st.rerun()
 
 
 OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training, "report": open_report}

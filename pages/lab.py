@@ -61,11 +61,22 @@ def page():
 def recall():
     """Set the controls as they were: Streamlit forgets those that were not drawn the last time."""
     opened = st.session_state.pop("opened protocol", None)
+    if key := shared.asked("job"):  # from the Jobs page
+        opened = asked_for(key) or opened
     if opened is not None:
         st.session_state["experiment"] = opened["experiment"]
         st.session_state[f"protocol {opened['experiment']}"] = opened
     for name, value in st.session_state.get("lab kept", {}).items():
         st.session_state.setdefault(name, value)
+
+
+def asked_for(key):
+    """The protocol of an experiment in the queue; None, and why, where there is none of that key."""
+    try:
+        return protocols.complete(work.find(key).settings["protocol"])
+    except (InputError, KeyError) as error:
+        st.warning(f"The experiment of this link cannot be opened: {shared.plain(error)}", icon=":material/info:")
+    return None
 
 
 def remember():

@@ -135,9 +135,7 @@ def facts(entry):
     weights = "untrained" if random else path or None
     if weights is None and not entry.available:
         fetch(entry)
-    if st.button("Train an encoder with it", icon=":material/model_training:", width="stretch"):
-        st.session_state["network"] = (entry.name, weights)
-        st.switch_page("pages/train.py")
+    shared.link("train", "Train an encoder with it", ":material/model_training:", network=entry.name, weights=weights)
     st.page_link("pages/fine_tune.py", label="Fine-tune a network on labelled pictures", icon=":material/tune:")
     return entry.name + (UNTRAINED if random else ""), None if random else path or None
 

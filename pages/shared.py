@@ -44,6 +44,10 @@ UNSEEN = dict.fromkeys(("bgcolor", "color", "activecolor"), "rgba(0,0,0,0)")  # 
 FIRST = "demo-vit_demo-1"  # what a visitor sees first
 
 
+LINKS = """<style>
+[class*="st-key-go-"] a {justify-content: center; min-height: 2.5rem; border: 1px solid #8884; border-radius: .5rem}
+[class*="st-key-go-first-"] a {background: PRIMARY !important} [class*="st-key-go-first-"] a * {color: white !important}
+</style>"""  # links to other pages look like the buttons beside them
 navigated = False  # set by app.py
 
 
@@ -57,6 +61,27 @@ def guard(page):
         page()
     except InputError as error:
         st.error(str(error).replace("$", r"\$"), icon=":material/error:")
+
+
+def link(page, label, icon=None, disabled=False, help=None, primary=False, **query):
+    """A button that opens another page, told what to open by its address (``query``).
+
+    It is a link that the browser follows, and not ``st.switch_page``: a page that is drawn anew on a timer may ask for that
+    once more while the server already sends the other page, which Streamlit then blanks (``run_every``, up to 1.67).
+    """
+    with st.container(key=f"go {'first ' * primary}{page} {label} {query}"):
+        st.page_link(
+            f"pages/{page}.py", label=label, icon=icon, disabled=disabled, help=help, width="stretch",
+            query_params={name: value for name, value in query.items() if value is not None},
+        )  # fmt: skip
+
+
+def asked(name):
+    """What another page's ``link`` has said in this page's address, once; None where it has said nothing."""
+    value = st.query_params.get(name)
+    if value is not None:
+        del st.query_params[name]
+    return value
 
 
 def say_who_can_reach_it():

@@ -24,19 +24,19 @@ def choose(check=True):
     """Subject as ``load_subject`` takes it, and which one of a folder; (None, None) while there is none.
 
     ``check``: show what is wrong with a folder here, and give it only when it can be trained on. The page's address names
-    the subject (``?subject=…&subject_id=…``); another page hands one over that way (``hand_over``).
+    the subject (``?subject=…&subject_id=…``); another page hands one over that way.
     """
     page = "train" if check else "data"
     given, given_id = st.query_params.get("subject"), st.query_params.get("subject_id")
     keys = [f"{page} kind", f"{page} folder"]
-    if given and (keys[0] not in st.session_state or given != st.session_state.get(f"{page} told")):
+    if given and (keys[0] not in st.session_state or (given, given_id) != st.session_state.get(f"{page} told")):
         st.session_state[keys[0]] = given if given in DEMO else ""
         st.session_state[keys[1]] = "" if given in DEMO else given
         st.session_state[f"{page} wanted"] = given_id
     st.session_state.setdefault(keys[0], "demo-1" if check else "")
     subject, subject_id = _chosen(keys, check, page)
     told = {"subject": subject or st.session_state.get(keys[1]) or None, "subject_id": subject_id}
-    st.session_state[f"{page} told"] = told["subject"]
+    st.session_state[f"{page} told"] = tuple(told.values())
     for name, value in told.items():
         if value is None:
             st.query_params.pop(name, None)
@@ -48,13 +48,6 @@ def choose(check=True):
 def take(page, subject):
     """Choose a subject for a page ("train" or "data"), in the callback of a button."""
     st.session_state[f"{page} kind"] = subject
-
-
-def hand_over(subject, subject_id):
-    """Open the Train page with this subject."""
-    st.session_state.pop("train kind", None)
-    told = {"subject": subject} | ({"subject_id": subject_id} if subject_id else {})
-    st.switch_page("pages/train.py", query_params=told)
 
 
 def _chosen(keys, check, page):

@@ -258,14 +258,16 @@ def go_to(table):
     a, b, c = st.columns([2, 1, 1], vertical_alignment="bottom")
     chosen = a.selectbox("Run", names, help="Open one of them: in Explore when it is finished, else in Train.")
     done = chosen in [row["run"] for row in finished]
-    if b.button("Open in Explore" if done else "Open in Train", width="stretch"):
-        st.session_state["run" if done else "watched"] = chosen
-        st.switch_page("pages/explore.py" if done else "pages/train.py", query_params={"run": chosen} if done else None)
+    with b:
+        if done:
+            shared.link("explore", "Open in Explore", ":material/explore:", run=chosen)
+        else:
+            shared.link("train", "Open in Train", ":material/model_training:", watch=chosen)
     if len(finished) > 1:
         compared = [row["run"] for row in finished[:MOST_COMPARED]]
         label = "Compare all" if len(compared) == len(finished) else f"Compare the first {len(compared)}"
-        if c.button(label, width="stretch", icon=":material/compare:"):
-            st.switch_page("pages/compare.py", query_params={"runs": ",".join(compared)})
+        with c:
+            shared.link("compare", label, ":material/compare:", runs=",".join(compared))
 
 
 shared.guard(page)

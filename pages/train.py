@@ -127,7 +127,9 @@ def choose_network():
     from factortopy.backbones import list_backbones
 
     entries = sorted(list_backbones(), key=lambda entry: not entry.available)  # those with weights first
-    given, file = st.session_state.get("network", (None, None))  # from the Networks page
+    if name := shared.asked("network"):  # from the Networks page
+        st.session_state["network"] = name, shared.asked("weights")
+    given, file = st.session_state.get("network", (None, None))
     fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}
     options = [*(entry.name for entry in entries if entry.available), "demo-vit untrained", "timm/…", *fetched]
     own = f"{given} untrained" if file == "untrained" else given
@@ -179,6 +181,8 @@ def watch():
         return
     active = [name for name, run in runs.items() if run.status in ACTIVE]
     names = list(runs)
+    if name := shared.asked("watch"):
+        st.session_state["watched"] = name
     wanted = st.session_state.get("watched")
     start = names.index(wanted) if wanted in runs else names.index(active[0]) if active else 0
     name = st.selectbox("Run", names, index=start, format_func=lambda n: f"{n} · {shared.SAID[runs[n].status]}", key="watched run "
@@ -254,7 +258,7 @@ def headline(run, status, reason, progress):
 
 def buttons(run, status):
     """Stop, resume, open, delete: what makes sense now."""
-    a, b, _ = st.columns([1, 1, 2])
+    a, b, _ = st.columns([1, 1, 2], vertical_alignment="center")
     try:
         if status in ("queued", "running"):
             if a.button("Stop", key=f"stop-{run.name}", icon=":material/stop:", width="stretch",
@@ -265,11 +269,9 @@ def buttons(run, status):
                                         help="Goes on from its last checkpoint."):  # fmt: skip
             jobs.resume(run)
             st.rerun(scope="fragment")
-        if status == "finished" and a.button(
-            "Open in Explore", key=f"open-{run.name}", type="primary", width="stretch"
-        ):
-            st.session_state["run"] = run.name
-            st.switch_page("pages/explore.py", query_params={"run": run.name})
+        if status == "finished":
+            with a:
+                shared.link("explore", "Open in Explore", ":material/explore:", primary=True, run=run.name)
         if status not in ACTIVE:
             with b.popover("Delete", icon=":material/delete:", width="stretch"):
                 st.write("Delete this run with everything in it?")
@@ -337,7 +339,7 @@ def curve(run):
                            mode="lines+markers")  # fmt: skip
     figure.update_layout(
         height=HEIGHT - 120, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "tickformat": ".2f"},
-        yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".2f"}, legend={"orientation": "h", "y": 1.12},
+        yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".3f"}, legend={"orientation": "h", "y": 1.12},
     )  # fmt: skip
     simulated = bool(run.info.get("simulated")) or str(run.settings["subject"]).startswith("demo")
     shared.chart(figure, f"curve {run.name}", simulated)

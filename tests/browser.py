@@ -47,6 +47,22 @@ def browser():
         opened.close()
 
 
+def what_is_seen(fixtures):
+    """Text of a failed test: address and words of every open page, and the end of the app's log."""
+    lines = []
+    for context in getattr(fixtures.get("browser"), "contexts", ()):
+        for page in context.pages:
+            try:
+                text, views = page.inner_text("body", timeout=5000), page.get_by_test_id("brain-view").count()
+            except Exception as error:  # whatever is wrong with the page is what we want to know
+                text, views = f"{type(error).__name__}: {error}", "?"
+            lines += [f"--- {page.url} ({views} brain views)", text[:3000]]
+    for app in fixtures.values():
+        if isinstance(app, App):
+            lines += [f"--- log of {app.url}", app.log()[-3000:]]
+    return "\n".join(lines)
+
+
 class App:
     """A running Streamlit app: ``url``, ``process``, ``log()``."""
 

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from browser import browser  # noqa: F401  (one for all modules: playwright starts once a process)
+from browser import browser, what_is_seen  # noqa: F401  (one for all modules: playwright starts once a process)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed browser test prints what its pages showed: elsewhere nobody can look."""
+    report = yield
+    if report.when == "call" and report.failed and "browser" in item.fixturenames:
+        report.sections.append(("what the browser showed", what_is_seen(item.funcargs)))
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, words
+from test_pages import ROOT, follow, words
 
 from factortopy.subjects import demo
 
@@ -140,7 +140,7 @@ def test_a_demo_subject_is_shown(data):
     outlines = next(box for box in at.selectbox if box.label == "Outlines")
     assert outlines.value == "main areas" and outlines.options[-1] == "None"
     assert not outlines.set_value("none").run().exception
-    button(at, "Train an encoder on it").click().run()
+    follow(at, "Train an encoder on it")
     assert (
         not at.exception
         and at.sidebar.selectbox[0].value == "demo-1"
@@ -164,7 +164,7 @@ def test_a_folder_is_handed_to_train(tmp_path, monkeypatch):
         raise AssertionError("the folder is looked through a second time")
 
     monkeypatch.setattr(check, "look_through", never)  # Train takes over what was found
-    button(at, "Train an encoder on it").click().run()
+    follow(at, "Train an encoder on it")
     assert not at.exception and not at.error
     assert at.sidebar.text_input[0].value == str(folder) and not at.sidebar.button[0].disabled
     assert "60 trials" in words(at).replace("\\", "")

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_finetune import planted
-from test_pages import ROOT, SHIPPED, words
+from test_pages import ROOT, SHIPPED, follow, link, words
 
 from factortopy import jobs, work
 from factortopy.files import read_json, write_json
@@ -58,9 +58,8 @@ def test_a_finished_one_shows_its_accuracy(tmp_path):
         "all",
         "animal",
     ] and "finetuned/tried" in said
-    compare = next(b for b in at.button if b.label == "Compare before and after")
-    assert compare.disabled
-    at = pressed(at, "Train an encoder with it")
+    assert link(at, "Compare before and after").disabled
+    at = follow(at, "Train an encoder with it")
     assert not at.exception and any("finetuned/tried" in box.options for box in at.selectbox if box.label == "Network")
     assert (jobs_dir() / "tried" / "drawings" / "factortopy-rendered.txt").is_file()
 

@@ -4,7 +4,7 @@ import pytest
 from in_process import serve
 from streamlit.testing.v1 import AppTest
 from test_job_kinds import EXTRACT, SHIPPED, simulate
-from test_pages import ROOT, words
+from test_pages import ROOT, follow, words
 from trials import SETTINGS, start_holder, wait_for
 
 from factortopy import jobs, work
@@ -93,9 +93,13 @@ def test_an_experiment_runs_from_the_lab_and_opens_there_again(monkeypatch):
     serve(monkeypatch)
     job = jobs.submit_job("simulate", asked)
     wait_for(lambda: job.status == "finished", 200)
-    at = press(open_page(), f"open {job.key}")
+    at = follow(open_page(), "Open")
     assert at.session_state["experiment"] == "localizer" and not at.error
     assert "scenes against" in words(at) and "simulated" in words(at)
+    at.query_params["job"] = "jobs/deleted-since"  # as a kept address may say
+    at.run()
+    assert not at.exception and "deleted-since" in at.warning[0].value.replace("\\", "")
+    assert "scenes against" in words(at)
 
 
 def test_a_job_that_failed_says_so_in_the_lab():

@@ -1,9 +1,11 @@
 """The Sweep page, run as Streamlit runs it: cost told before, start, table, cancel, resume, what opens."""
 
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_pages import link
 
 from factortopy import jobs, sweeps
 from factortopy.home import runs_dir
@@ -51,7 +53,7 @@ def test_from_choice_to_table_to_resume():
     assert list(at.dataframe[0].value["status"]) == ["stopped"] * 16
     find(at.button, "Resume 16").click().run()
     assert list(at.dataframe[0].value["status"]) == ["waiting"] * 16
-    assert find(at.button, "Open in Train")
+    assert link(at, "Open in Train").query_string == f"watch={jobs.queued_names()[0].removeprefix('runs/')}"
 
 
 def test_finished_runs_open_and_compare():
@@ -66,7 +68,9 @@ def test_finished_runs_open_and_compare():
     assert list(frame["status"]) == ["finished", "finished", "failed"] and frame["mean R²"][0] == 0.25
     assert frame["subject"][0] == "demo-1 (simulated)"  # so in what the table's tool bar saves
     assert "imulated" in texts(at) and r"no \<b\>such" in at.error[0].value
-    assert find(at.button, "Compare all") and find(at.button, "Open in Explore") and find(at.button, "Resume 1")
+    done = [sweeps.run_of(trial).name for trial in sweep.runs[:2]]
+    assert parse_qs(link(at, "Compare all").query_string) == {"runs": [",".join(done)]} and find(at.button, "Resume 1")
+    assert link(at, "Open in Explore").query_string == f"run={done[0]}"
 
 
 @pytest.mark.parametrize(

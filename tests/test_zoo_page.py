@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, words
+from test_pages import ROOT, follow, words
 
 from factortopy import background
 from factortopy.analysis.token_colours import token_colours
@@ -57,7 +57,7 @@ def test_a_network_of_a_library_is_looked_up_by_its_name(networks):
     at = pressed(at, "Show its layers")
     at = until(at, lambda at: "principal components over" in words(at))
     assert "timm/vit_tiny_patch16_224 untrained" in words(at)
-    at = pressed(at, "Train an encoder with it")
+    at = follow(at, "Train an encoder with it")
     assert at.session_state["network"] == ("timm/vit_tiny_patch16_224", "untrained") and not at.exception
     assert "like ViT" in words(at)
 
@@ -87,7 +87,7 @@ def test_one_pictures_tokens_are_shown_layer_by_layer(networks):
 
 def test_random_weights_are_called_untrained_and_go_to_training(networks):
     at = networks.toggle(key="random demo-vit").set_value(True).run()
-    at = pressed(at, "Train an encoder with it")
+    at = follow(at, "Train an encoder with it")
     assert not at.exception
     assert at.session_state["network"] == ("demo-vit", "untrained")
     chosen = next(box for box in at.selectbox if box.label == "Network").value
