@@ -16,7 +16,6 @@ st.set_page_config(
 shared.say_who_can_reach_it()
 # Less empty space around a page: the brain gets it.
 st.html("<style>[data-testid=stMainBlockContainer] {padding: 4.2rem 1.8rem 3rem}</style>")
-st.html(shared.LINKS.replace("PRIMARY", st.get_option("theme.light.primaryColor")))
 chosen = st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),

@@ -68,8 +68,7 @@ def page():
     st.subheader("What was found")
     subjects.render(found.findings)
     with st.container(horizontal=True):
-        shared.link("train", "Train an encoder on it", ":material/model_training:", primary=True,
-                    subject=path, subject_id=subject_id)  # fmt: skip
+        shared.link("train", "Train an encoder on it", ":material/model_training:", subject=path, subject_id=subject_id)
         if not active:
             again(key, found.findings.sampled)
 

@@ -276,8 +276,7 @@ def buttons(job, status):
             st.rerun()
         if status == "finished":
             with a:
-                shared.link("train", "Train an encoder with it", ":material/model_training:", primary=True,
-                            network=PREFIX + job.name)  # fmt: skip
+                shared.link("train", "Train an encoder with it", ":material/model_training:", network=PREFIX + job.name)
             both = before_and_after(job)
             with b:
                 shared.link("compare", "Compare before and after", ":material/compare:", disabled=not both, help=BOTH,

@@ -26,6 +26,8 @@ OPEN = ":material/open_in_new:"
 def page():
     jobs.wake()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
+    if key := shared.asked("report"):
+        st.session_state["opened report"] = key
     opened = st.session_state.get("opened report")
     if opened:
         shared.guard(lambda: report_panel.opened(opened))
@@ -175,9 +177,7 @@ def open_training(job, info):
 
 def open_report(job, info):
     """A report above the list, to read and to save."""
-    if st.button("Open", key=f"open {job.key}", icon=OPEN, width="stretch"):
-        st.session_state["opened report"] = job.name
-        st.rerun()
+    shared.link("jobs", "Open", OPEN, report=job.key)
 
 
 OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training, "report": open_report}

@@ -2,15 +2,13 @@
 
 import streamlit as st
 
-from factortopy import jobs
+from factortopy import jobs, work
 from factortopy.errors import InputError
-from factortopy.home import jobs_dir
 from factortopy.jobfolder import ACTIVE
 from factortopy.records import duration
 from factortopy.report.job import FOLDER, file_of, found
 from factortopy.report.levels import in_words
 from factortopy.telling_apart import short_names
-from factortopy.work import Job, list_jobs
 from pages import job_panel, shared
 
 HEIGHT = 800  # of the report inside the page
@@ -130,7 +128,7 @@ def start(settings):
 
 def made(names):
     """The report that was asked for last, or that of these runs: progress, or the page itself."""
-    known = {job.name: job for job in list_jobs() if job.kind == "report"}
+    known = {job.name: job for job in work.list_jobs() if job.kind == "report"}
     wanted = st.session_state.get("watched report")
     job = known.get(wanted) or next((j for j in known.values() if set(j.settings.get("runs", ())) == set(names)), None)
     if job is None:
@@ -156,12 +154,13 @@ def made(names):
             st.rerun()
 
 
-def opened(name):
-    """A finished report on the page Jobs, until it is closed."""
-    job = Job(jobs_dir() / name)
-    if job.status != "finished":
-        st.session_state.pop("opened report", None)
+def opened(key):
+    """A finished report on the page Jobs, until it is closed; InputError where there is none of that key."""
+    st.session_state.pop("opened report", None)
+    job = work.find(key)
+    if job.status != "finished" or job.info.get("kind") != "report":
         return
+    st.session_state["opened report"] = key
     if st.button("Close the report", icon=":material/close:", key="close report"):
         st.session_state.pop("opened report", None)
         st.rerun()

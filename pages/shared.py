@@ -44,10 +44,6 @@ UNSEEN = dict.fromkeys(("bgcolor", "color", "activecolor"), "rgba(0,0,0,0)")  # 
 FIRST = "demo-vit_demo-1"  # what a visitor sees first
 
 
-LINKS = """<style>
-[class*="st-key-go-"] a {justify-content: center; min-height: 2.5rem; border: 1px solid #8884; border-radius: .5rem}
-[class*="st-key-go-first-"] a {background: PRIMARY !important} [class*="st-key-go-first-"] a * {color: white !important}
-</style>"""  # links to other pages look like the buttons beside them
 navigated = False  # set by app.py
 
 
@@ -63,17 +59,16 @@ def guard(page):
         st.error(str(error).replace("$", r"\$"), icon=":material/error:")
 
 
-def link(page, label, icon=None, disabled=False, help=None, primary=False, **query):
-    """A button that opens another page, told what to open by its address (``query``).
+def link(page, label, icon=None, disabled=False, help=None, **query):
+    """Opens another page, told what to open by its address (``query``).
 
-    It is a link that the browser follows, and not ``st.switch_page``: a page that is drawn anew on a timer may ask for that
-    once more while the server already sends the other page, which Streamlit then blanks (``run_every``, up to 1.67).
+    A link that the browser follows, and not ``st.switch_page``: a page that is drawn anew on a timer may ask for that once
+    more while the server already sends the other page, which Streamlit then blanks (``run_every``, up to 1.67).
     """
-    with st.container(key=f"go {'first ' * primary}{page} {label} {query}"):
-        st.page_link(
-            f"pages/{page}.py", label=label, icon=icon, disabled=disabled, help=help, width="stretch",
-            query_params={name: value for name, value in query.items() if value is not None},
-        )  # fmt: skip
+    st.page_link(
+        f"pages/{page}.py", label=label, icon=icon, disabled=disabled, help=help,
+        query_params={name: value for name, value in query.items() if value is not None},
+    )  # fmt: skip
 
 
 def asked(name):

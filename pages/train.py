@@ -271,7 +271,7 @@ def buttons(run, status):
             st.rerun(scope="fragment")
         if status == "finished":
             with a:
-                shared.link("explore", "Open in Explore", ":material/explore:", primary=True, run=run.name)
+                shared.link("explore", "**Open in Explore**", ":material/explore:", run=run.name)
         if status not in ACTIVE:
             with b.popover("Delete", icon=":material/delete:", width="stretch"):
                 st.write("Delete this run with everything in it?")
@@ -339,7 +339,8 @@ def curve(run):
                            mode="lines+markers")  # fmt: skip
     figure.update_layout(
         height=HEIGHT - 120, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "tickformat": ".2f"},
-        yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".3f"}, legend={"orientation": "h", "y": 1.12},
+        yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".3f", "tickmode": "auto", "nticks": 6, "showgrid": False},
+        legend={"orientation": "h", "y": -0.15},
     )  # fmt: skip
     simulated = bool(run.info.get("simulated")) or str(run.settings["subject"]).startswith("demo")
     shared.chart(figure, f"curve {run.name}", simulated)

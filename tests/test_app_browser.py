@@ -81,7 +81,7 @@ def test_an_experiment_goes_on_when_the_page_is_left(app, page):
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("button", name="Stop").wait_for()
     page.get_by_role("link", name="Explore").click()
-    page.get_by_text("Click a place on the brain").wait_for(timeout=30_000)
+    page.get_by_text("Click a place on the brain").wait_for(timeout=60_000)
     page.get_by_role("link", name="Lab").click()
     page.get_by_role("radio", name="Localizer").click()
     page.get_by_text("Are the areas found?").wait_for(timeout=120_000)
@@ -130,14 +130,14 @@ def test_every_click_reaches_the_page_and_the_next_page(app, page):
         # Not every vertex is on top where it lies: some are on a cut of the flat map.
         seen = next(int(row) for row in rows[encoder.rois[area]][20:] if project(view, int(row), "flat")["seen"])
         click_vertex(page, view, seen)
-        page.get_by_role("heading", name=area, exact=True).wait_for(timeout=10_000)
+        page.get_by_role("heading", name=area, exact=True).wait_for(timeout=60_000)
         page.wait_for_url(f"**vertex={view.get_attribute('data-vertex')}**")
     for name in ("Scale", "Space", "Clusters", "Layer"):
         view.get_by_role("button", name=name, exact=True).first.click()
-        page.wait_for_url(f"**map={name}**", timeout=10_000)
+        page.wait_for_url(f"**map={name}**", timeout=60_000)
     confidence = view.get_by_role("button", name="Confidence", exact=True)  # a map of the same group
     confidence.click()
-    page.wait_for_url("**map=Confidence**", timeout=10_000)
+    page.wait_for_url("**map=Confidence**", timeout=60_000)
     assert confidence.get_attribute("aria-pressed") == "true"
     view.get_by_role("button", name="Scale", exact=True).first.click()
     confidence.wait_for(state="hidden")

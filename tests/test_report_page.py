@@ -5,7 +5,7 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_jobs_page import no_worker, open_page, press  # noqa: F401  (a fixture)
-from test_pages import words
+from test_pages import follow, words
 
 from factortopy import jobs, work
 from factortopy.report import job as report_job
@@ -97,11 +97,12 @@ def test_the_page_jobs_lists_and_opens_it(there):
     at = open_page()
     assert "**Report**" in words(at) and not at.exception
     finish(made)
-    at = press(open_page(), f"open {made.key}").run()
+    at = follow(open_page(), "Open")
     assert not at.exception and at.get("iframe") and at.button(key="close report")
     if not there:
         made.delete()
-        assert not at.run().exception and not at.get("iframe")
+        assert not at.run().exception and not at.get("iframe") and "none of that name" in at.error[0].value
+        assert not at.run().error  # said once
         return
     at = press(at, "close report").run()
     assert not at.get("iframe")

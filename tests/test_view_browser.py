@@ -59,7 +59,7 @@ def seen_member(view, planted, name, kind):
 
 
 def expect_text(page, pattern):
-    page.get_by_text(re.compile(pattern)).first.wait_for(timeout=15_000)
+    page.get_by_text(re.compile(pattern)).first.wait_for(timeout=60_000)
 
 
 def test_it_paints_says_what_and_that_it_is_simulated(page, view):
@@ -126,7 +126,7 @@ def test_hovering_says_the_value_in_words(page, view, planted):
     box = view.locator("canvas.paint").bounding_box()
     page.mouse.move(box["x"] + place["x"] - 1, box["y"] + place["y"])
     page.mouse.move(box["x"] + place["x"], box["y"] + place["y"])
-    view.locator(".tip").wait_for(state="visible", timeout=5_000)
+    view.locator(".tip").wait_for(state="visible", timeout=60_000)
     words = view.locator(".tip").text_content()
     side = "left" if row < load_mesh().n else "right"
     assert words.startswith("layer 4 of 12 · confidence 1.00 · hV4 · brain score R² ")
@@ -198,13 +198,13 @@ def test_camera_and_map_outlive_a_rerun_and_new_data_are_painted(page, view):
     page.get_by_label("shift").fill("1")
     page.get_by_label("shift").press("Enter")
     page.wait_for_function(
-        "([view, n]) => Number(view.dataset.painted) > n", arg=[view.element_handle(), painted], timeout=15_000
+        "([view, n]) => Number(view.dataset.painted) > n", arg=[view.element_handle(), painted], timeout=60_000
     )
     assert view.evaluate("root => root.ftv.view.camera.yaw") == 33
     page.get_by_label("shift").fill("0")
     page.get_by_label("shift").press("Enter")
     page.wait_for_function(
-        "([view, n]) => Number(view.dataset.painted) > n", arg=[view.element_handle(), painted + 1], timeout=15_000
+        "([view, n]) => Number(view.dataset.painted) > n", arg=[view.element_handle(), painted + 1], timeout=60_000
     )
 
 
@@ -238,7 +238,7 @@ def test_drag_turns_wheel_zooms_and_double_click_resets(page, view):
 
 
 def test_the_picture_can_be_saved(page, view):
-    with page.expect_download(timeout=15_000) as download:
+    with page.expect_download(timeout=60_000) as download:
         view.get_by_role("button", name="Save picture").click()
     assert download.value.suggested_filename == "simulated-brain-layer.png"
     assert open(download.value.path(), "rb").read(4) == b"\x89PNG"
@@ -268,7 +268,7 @@ def test_without_webgl_there_is_a_sentence(page, browser):
         " return kind === 'webgl2' ? null : old.call(this, kind, ...rest); }"
     )
     plain.goto(page.app.url)
-    plain.get_by_text("it has no WebGL 2").first.wait_for(timeout=20_000)
+    plain.get_by_text("it has no WebGL 2").first.wait_for(timeout=60_000)
     context.close()
 
 

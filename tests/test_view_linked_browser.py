@@ -62,7 +62,7 @@ def shown(view, planted, area, kind):
 
 
 def expect_text(page, pattern):
-    page.get_by_text(re.compile(pattern)).first.wait_for(timeout=20_000)
+    page.get_by_text(re.compile(pattern)).first.wait_for(timeout=60_000)
 
 
 def value_colour(palette, share):
