@@ -339,7 +339,8 @@ def curve(run):
                            mode="lines+markers")  # fmt: skip
     figure.update_layout(
         height=HEIGHT - 120, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "tickformat": ".2f"},
-        yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".3f", "tickmode": "auto", "nticks": 6, "showgrid": False},
+        yaxis2={"overlaying": "y", "side": "right", "title": "validation R²", "tickformat": ".3f", "tickmode": "auto", "nticks": 6,
+                "showgrid": False},
         legend={"orientation": "h", "y": -0.15},
     )  # fmt: skip
     simulated = bool(run.info.get("simulated")) or str(run.settings["subject"]).startswith("demo")
