@@ -268,12 +268,14 @@ class View {
   applyThreshold(threshold) {
     this.least = this.leastByte(threshold);
     this.colour();
+    const { support, scores, least } = this,
+      { bytes } = this.current;
     let total = 0,
       shown = 0;
-    for (const v of this.support) {
-      if (this.current.bytes[4 * v] === UNPAINTED) continue;
+    for (let k = 0; k < support.length; k++) {
+      if (bytes[4 * support[k]] === UNPAINTED) continue;
       total++;
-      if (this.isShown(v)) shown++;
+      if (isShown(this.current, support[k], scores, least)) shown++;
     }
     this.controls.showCount(shown, total);
     if (total === 0) this.notice("No vertex of this map is predicted above chance, so nothing is painted.");

@@ -42,7 +42,8 @@ export function vertexColours(map, support, scores, least) {
     n = palette.length / 3;
   const side = map.kind === "plane" ? Math.round(Math.sqrt(n)) : n,
     dark = map.fade === "dark";
-  for (const v of support) {
+  for (let i = 0; i < support.length; i++) {
+    const v = support[i];
     if (!isShown(map, v, scores, least)) continue;
     const at = 4 * v,
       value = bytes[at],

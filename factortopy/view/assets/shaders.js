@@ -63,22 +63,26 @@ void main() {
 export const SCREEN_VERTEX = `#version 300 es
 void main() { gl_Position = vec4(gl_VertexID == 1 ? 3. : -1., gl_VertexID == 2 ? 3. : -1., 0., 1.); }`;
 
-// How much of a pixel the brain covers, into the overlay's alpha: beside the edge a part, so that it does not look jagged.
+// How much of a pixel the brain covers, into the overlay's alpha: beside the edge a part, so that it does not look jagged,
+// and the neighbour whose colour it takes. 255: all of it; else 8 times a share in units of PART, and one of four sides.
 export const EDGE_FRAGMENT = `#version 300 es
 precision highp float; precision highp int; precision highp usampler2D;
 uniform usampler2D uGeometry;
 uniform bool uSoft;
 out vec4 pixel;
-float there(ivec2 at) {
+int there(ivec2 at) {
   at = clamp(at, ivec2(0), textureSize(uGeometry, 0) - 1);
-  return (texelFetch(uGeometry, at, 0).r & 0xffffffu) != 0u ? 1. : 0.;
+  return (texelFetch(uGeometry, at, 0).r & 0xffffffu) != 0u ? 1 : 0;
 }
 void main() {
   ivec2 at = ivec2(gl_FragCoord.xy), right = ivec2(1, 0), up = ivec2(0, 1);
-  float cover = there(at);
-  if (uSoft && cover == 0.)
-    cover = min(.7, .35 * (there(at + right) + there(at - right) + there(at + up) + there(at - up)));
-  pixel = vec4(0., 0., 0., cover);
+  int code = 255 * there(at);
+  if (uSoft && code == 0) {
+    ivec4 side = ivec4(there(at - right), there(at + right), there(at - up), there(at + up));
+    int count = min(2, side.x + side.y + side.z + side.w);
+    if (count > 0) code = 8 * count + (side.x == 1 ? 0 : side.y == 1 ? 1 : side.z == 1 ? 2 : 3);
+  }
+  pixel = vec4(0., 0., 0., float(code) / 255.);
 }`;
 
 // uColours: colour of every vertex and its opacity over the grey ground, 0 where nothing is painted. A category has
@@ -90,28 +94,26 @@ uniform sampler2D uColours, uOverlay;   // overlay: white line, its dark rim, hi
 uniform bool uSmooth;
 uniform vec3 uGround;
 out vec4 pixel;
+const float PART = .35;
 vec4 colourOf(uint v) { return texelFetch(uColours, ivec2(int(v) & 1023, int(v) >> 10), 0); }
 void main() {
   ivec2 at = ivec2(gl_FragCoord.xy);
   vec4 over = texelFetch(uOverlay, at, 0);
   pixel = vec4(uGround, 1.);
-  if (over.a == 0.) return;
+  int code = int(over.a * 255. + .5), side = code & 3;
+  if (code == 0) return;
+  if (code != 255) at += side < 2 ? ivec2(2 * side - 1, 0) : ivec2(0, 2 * side - 5);
   uvec2 g = texelFetch(uGeometry, at, 0).rg;
-  if ((g.x & 0xffffffu) == 0u) {   // a pixel beside the brain that it partly covers
-    ivec2 last = textureSize(uGeometry, 0) - 1;
-    for (int k = 0; k < 4 && (g.x & 0xffffffu) == 0u; k++)
-      g = texelFetch(uGeometry, clamp(at + (k < 2 ? ivec2(2 * k - 1, 0) : ivec2(0, 2 * k - 5)), ivec2(0), last), 0).rg;
-  }
   int triangle = int(g.x & 0xffffffu) - 1;
   uvec3 v = texelFetch(uFaces, ivec2(triangle & 1023, triangle >> 10), 0).rgb;
   vec3 weight = vec3(g.y & 255u, g.y >> 8 & 255u, 0.) / 255.;
   weight.z = max(0., 1. - weight.x - weight.y);
+  vec4 a = colourOf(v.x), b = colourOf(v.y), c = colourOf(v.z);
   bool first = weight.x >= weight.y && weight.x >= weight.z;
-  vec4 ink = colourOf(first ? v.x : weight.y >= weight.z ? v.y : v.z);
+  vec4 ink = first ? a : weight.y >= weight.z ? b : c;
   vec3 colour = vec3(1., 1.012, 1.035) * (float(g.x >> 24) / 255.);
   if (ink.a > 0.) {
     if (uSmooth) {
-      vec4 a = colourOf(v.x), b = colourOf(v.y), c = colourOf(v.z);
       weight *= vec3(greaterThan(vec3(a.a, b.a, c.a), vec3(0.)));
       ink = (a * weight.x + b * weight.y + c * weight.z) / (weight.x + weight.y + weight.z);
     }
@@ -122,7 +124,7 @@ void main() {
     colour = mix(colour, vec3(1.), .85 * over.r);
     colour = mix(colour, vec3(1., .83, .2), over.b);
   }
-  pixel = vec4(mix(uGround, colour, over.a), 1.);
+  pixel = vec4(mix(uGround, colour, code == 255 ? 1. : PART * float(code >> 3)), 1.);
 }`;
 
 // Outlines: two triangles for each segment between the middles of two mesh edges. (Not instanced: software renderers
