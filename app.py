@@ -38,6 +38,7 @@ if "lesson open" in st.session_state and chosen.url_path != "learn":  # a lesson
     st.sidebar.page_link(
         "pages/learn.py", label=f"Back to lesson {lesson}", icon=":material/school:", query_params={"lesson": lesson}
     )
+shared.arrive(chosen.url_path)
 chosen.run()
 if st.session_state.setdefault("asleep", True):  # what an ended app left waiting goes on, whichever page is opened
     from factortopy import jobs

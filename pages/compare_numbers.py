@@ -10,7 +10,7 @@ from factortopy.analysis.hierarchy import BOOTSTRAP, LEVELS
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from pages import shared
+from pages import saving, shared
 
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, away from the chart
 ROW = 20  # pixels that a row of the legend takes
@@ -54,7 +54,7 @@ def scores(encoders, measure):
         figure.add_scatter(x=[r["roi"] for r in rows], y=[r["ceiling"] for r in rows], name="noise ceiling", mode="markers",
                            marker={"symbol": "line-ew-open", "size": 22, "color": "grey"})  # fmt: skip
     layout(figure, 300, len(encoders) + 1, yaxis_title=f"mean {chosen.label}")
-    shared.chart(figure, "scores", simulated)
+    saving.chart(figure, "scores", simulated)
     if simulated:
         st.caption("This subject is simulated: its high-level areas answer to categories by construction; networks trained on them have an "
                    "advantage.")  # fmt: skip
@@ -108,7 +108,7 @@ def hierarchy(encoders):
         if rows:
             across = {"title": "level of the area", "range": [-0.02, 1.02], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
             layout(figure, 260, len(rows), xaxis=across, yaxis_title="mean layer (0 first, 1 last)")
-            shared.chart(figure, "slopes", next(iter(encoders.values())).simulated)
+            saving.chart(figure, "slopes", next(iter(encoders.values())).simulated)
             table(rows, "hierarchy", encoders)
             st.caption(
                 f"From and to: 95 % of {BOOTSTRAP:,} bootstrap samples of vertices within areas. Neighbours are alike: subjects would "
@@ -127,7 +127,7 @@ def layers(encoders):
                            customdata=encoder.layer_names, hovertemplate="%{customdata}: %{y:.0%}<extra>" + name + "</extra>")  # fmt: skip
     axis = {"title": "share of places", "tickformat": ".0%"}
     layout(figure, 240, len(encoders), xaxis_title="depth (0 first layer, 1 last)", yaxis=axis)
-    shared.chart(figure, "shares", next(iter(encoders.values())).simulated)
+    saving.chart(figure, "shares", next(iter(encoders.values())).simulated)
 
 
 def time_steps(encoders):
@@ -156,7 +156,7 @@ def time_steps(encoders):
             figure.update_layout(
                 height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="T", yaxis_title="mean R²"
             )
-            shared.chart(figure, f"steps {part}", next(iter(encoders.values())).simulated)
+            saving.chart(figure, f"steps {part}", next(iter(encoders.values())).simulated)
             table(rows, f"time_steps_{part or 'all'}", encoders)
     for name in over_time:
         st.markdown(f"**Steps that each area reads: {shared.plain(name)}**")
@@ -165,4 +165,4 @@ def time_steps(encoders):
 
 def table(rows, name, encoders, **options):
     """Rows about networks of one kind of subject, with three decimals, all of them seen, to save as CSV."""
-    shared.table(rows, name, next(iter(encoders.values())).simulated, decimals=3, **{"height": "content"} | options)
+    saving.table(rows, name, next(iter(encoders.values())).simulated, decimals=3, **{"height": "content"} | options)

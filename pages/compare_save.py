@@ -6,7 +6,7 @@ import streamlit as st
 
 from factortopy import background
 from factortopy.errors import Stopped
-from pages import shared, take_away
+from pages import saving, shared, take_away
 
 HELP = "Each map as a flat picture (PNG), as a drawing (SVG), its numbers as CSV and as GIFTI for other programs; all in one zip."
 
@@ -22,7 +22,7 @@ def control(shown, key="maps"):
         take_away.waiting(task_key, f"stop {key}")
         return
     if task is not None and task.state == "finished":
-        name = f"{shared.file_name('compared maps', any(e.simulated for _, _, e, _ in shown))}.zip"
+        name = f"{saving.file_name('compared maps', any(e.simulated for _, _, e, _ in shown))}.zip"
         st.download_button("Save them (zip)", task.result, name, "application/zip", key=f"save {key}", on_click="ignore",
                            icon=":material/download:", help=HELP)  # fmt: skip
         return
@@ -50,4 +50,4 @@ def packed(shown, task):
             if not task.report(done, total):
                 raise Stopped("maps: stopped")
 
-    return shared.zipped(write)
+    return saving.zipped(write)

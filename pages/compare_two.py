@@ -10,7 +10,7 @@ from factortopy import analysis
 from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.measures import MEASURES, known
 from factortopy.finetune.named import label
-from pages import compare_address, compare_save, shared
+from pages import compare_address, compare_save, saving, shared
 from pages.compare_grid import brain
 from pages.compare_numbers import table
 
@@ -188,7 +188,7 @@ def tuning(encoders, pairs):
             yaxis_title="mean R²",
             legend={"orientation": "h", "y": 1.15},
         )
-        shared.chart(figure, "before and after", next(iter(encoders.values())).simulated)
+        saving.chart(figure, "before and after", next(iter(encoders.values())).simulated)
     with right:
         right_ = told.get("accuracy") or {}
         if right_:
@@ -223,6 +223,6 @@ def tuning(encoders, pairs):
         )
         figure.update_layout(height=260, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="hierarchy slope before",
                              yaxis={"title": "share of the score lost", "tickformat": ".0%"})  # fmt: skip
-        shared.chart(figure, "slope and loss", next(iter(encoders.values())).simulated)
+        saving.chart(figure, "slope and loss", next(iter(encoders.values())).simulated)
         st.caption(f"Rank correlation {r:.2f}." if np.isfinite(r) else "A correlation needs three networks.")
         table(kept, "slope_lost", encoders)

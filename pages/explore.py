@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from pages import explore_clusters, pictures_save, shared, take_away
+from pages import explore_clusters, pictures_save, saving, shared, take_away
 
 HEIGHT = 680
 CLUSTERS = "Clusters"  # the view's map of that name
@@ -157,7 +157,7 @@ def vertex_panel(encoder, rois, gallery, index):
     if gallery is not None:
         looking(gallery, factor, index, float(info.get("image_degrees") or 8.4))
     if factor is not None:
-        shared.chart(layer_bars(encoder, index), "layer weights", encoder.simulated)
+        saving.chart(layer_bars(encoder, index), "layer weights", encoder.simulated)
     if gallery is None:
         st.caption("This run has no held-out pictures to show.")
         return
@@ -202,7 +202,7 @@ def looking(gallery, factor, index, image_degrees):
     with right:
         st.markdown("**What drives it**", help="Of up to 120 test pictures, those with the largest predicted response; the first "
                     "one is on the left.")  # fmt: skip
-        shared.picture_rows(gallery.pictures[order[1:]], 2)
+        saving.picture_rows(gallery.pictures[order[1:]], 2)
 
 
 def measured_and_predicted(encoder, gallery, index):
@@ -218,7 +218,7 @@ def measured_and_predicted(encoder, gallery, index):
         height=172, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="measured", yaxis_title="predicted",
         title={"text": "Predicted against measured", "font": {"size": 14}},
     )  # fmt: skip
-    shared.chart(figure, "measured and predicted", encoder.simulated)
+    saving.chart(figure, "measured and predicted", encoder.simulated)
 
 
 def area_panel(encoder, name, mask, gallery):
@@ -239,7 +239,7 @@ def area_panel(encoder, name, mask, gallery):
     else:
         pictures_save.top(encoder, gallery, rows, name)
     if encoder.has_selectors:
-        shared.chart(layer_bars(encoder, rows), "layer weights", encoder.simulated)
+        saving.chart(layer_bars(encoder, rows), "layer weights", encoder.simulated)
 
 
 def figure(score):
@@ -304,7 +304,7 @@ def by_area(encoder):
     rows = by_roi(encoder)
     table = pd.DataFrame(rows).dropna(axis=1, how="all")  # a baseline has no layers
     with st.expander("Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")):
-        shared.table(
+        saving.table(
             table, "areas", encoder.simulated, percents=[name for name in ("share",) if name in table],
             column_config={
                 "roi": st.column_config.TextColumn("area"),

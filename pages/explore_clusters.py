@@ -8,7 +8,7 @@ import streamlit as st
 
 from factortopy import background
 from factortopy.records import duration
-from pages import pictures_save, shared
+from pages import pictures_save, saving, shared
 
 FEWEST, MOST = 2, 50
 AT_ONCE = 1.0  # seconds that the page waits before it shows progress
@@ -189,7 +189,7 @@ def overview(encoder, rois, clusters):
         xaxis={"title": None, "tickangle": -60}, yaxis={"title": "cluster", "autorange": "reversed", "type": "category"},
         meta={"columns": {"x": "area", "z": "share of the cluster"}},
     )  # fmt: skip
-    shared.chart(figure, "clusters by area", encoder.simulated)
+    saving.chart(figure, "clusters by area", encoder.simulated)
 
 
 def one(encoder, rois, gallery, clusters, here):
@@ -224,8 +224,8 @@ def one(encoder, rois, gallery, clusters, here):
         xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"},
         meta={"columns": {"x": "share of the cluster", "y": "area"}},
     )  # fmt: skip
-    shared.chart(figure, "areas of the cluster", encoder.simulated)
-    shared.table(
+    saving.chart(figure, "areas of the cluster", encoder.simulated)
+    saving.table(
         [
             {"area": row["roi"], "places": row["vertices"], "of the cluster": row["of_cluster"], "of the area": row["of_area"]}
             for row in rows
@@ -246,6 +246,6 @@ def numbers(encoder, rois, clusters):
 
     with st.expander("Clusters in numbers" + (" (simulated subject)" if encoder.simulated else "")):
         st.caption("Share of each cluster that lies in each area; areas may overlap.")
-        shared.table(
+        saving.table(
             cluster_areas(clusters.labels, rois), f"{clusters.number} clusters by area", encoder.simulated, percents=list(rois)
         )  # fmt: skip

@@ -11,7 +11,7 @@ from factortopy.finetune.recipe import DEFAULTS
 from factortopy.folders import typed
 from factortopy.jobfolder import ACTIVE
 from factortopy.work import Job, list_jobs
-from pages import job_panel, shared
+from pages import job_panel, saving, shared
 
 TRY = 300  # steps of a first try
 DRAWN, OWN = "Drawings by FactorTopy: a first try", "A folder on this machine"
@@ -180,7 +180,7 @@ def pictures(settings):
         shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:40])
         figure = go.Figure(go.Bar(x=list(shown), y=list(shown.values())))
         figure.update_layout(height=190, margin={"l": 0, "r": 0, "t": 8, "b": 0}, yaxis_title="pictures")
-        shared.chart(figure, "pictures by class", simulated)
+        saving.chart(figure, "pictures by class", simulated)
         for line in problems[:10]:
             st.caption(shared.plain(line))
 
@@ -338,7 +338,7 @@ def curve(job):
         yaxis2={"overlaying": "y", "side": "right", "title": "accuracy", "tickformat": ".0%", "range": [0, 1.02], "dtick": 0.2, "tick0": 0},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )  # fmt: skip
-    shared.chart(figure, f"tuning curve {job.name}", bool((job.info.get("result") or {}).get("simulated")))
+    saving.chart(figure, f"tuning curve {job.name}", bool((job.info.get("result") or {}).get("simulated")))
 
 
 def result(job, status):
@@ -363,7 +363,7 @@ def result(job, status):
         {"class": name, "before": before["classes"][name], "after": share} for name, share in after["classes"].items()
     ]
     column = st.column_config.NumberColumn(format="percent")
-    shared.table(
+    saving.table(
         rows, f"classes {job.name}", bool(told.get("simulated")), {"before": column, "after": column}, height=250
     )
     st.caption(

@@ -26,10 +26,7 @@ OPEN = ":material/open_in_new:"
 def page():
     jobs.wake()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
-    if key := shared.asked("report"):
-        st.session_state["opened report"] = key
-    opened = st.session_state.get("opened report")
-    if opened:
+    if opened := st.query_params.get("report"):
         shared.guard(lambda: report_panel.opened(opened))
     everything()
 

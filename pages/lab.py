@@ -9,7 +9,7 @@ from factortopy.errors import InputError
 from factortopy.experiments import protocol as protocols
 from factortopy.jobfolder import ACTIVE
 from factortopy.runs import Run
-from pages import job_panel, lab_forms, lab_results, shared
+from pages import job_panel, lab_forms, lab_results, saving, shared
 
 HEIGHT = 640
 NAMES = {
@@ -202,7 +202,7 @@ def take_away(result):
     """The result as files."""
     word = "simulated_" if result.info.get("simulated") else ""
     st.download_button(
-        "Save the result (zip: protocol, numbers, maps, pictures)", lambda: shared.zipped(result.save),
+        "Save the result (zip: protocol, numbers, maps, pictures)", lambda: saving.zipped(result.save),
         f"{word}{result.experiment}.zip", "application/zip", icon=":material/download:",
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages import shared
+from pages import saving, shared
 
 REFERENCES = {"measured": "measured", "atlas": "atlas", "selectors": "own selector"}
 SCORES = {
@@ -185,7 +185,7 @@ def course(result, encoder):
         figure.add_scatter(y=model, name="fitted field", line={"dash": "dot"})
     figure.update_layout(height=220, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="frame",
                          title={"text": shared.where(encoder, index), "font": {"size": 14}})  # fmt: skip
-    shared.chart(figure, "course", simulated=True)
+    saving.chart(figure, "course", simulated=True)
 
 
 def localizer(result, encoder):
@@ -197,7 +197,7 @@ def localizer(result, encoder):
                 f"more, {one['less']:,} less (q ≤ {one['q']}).")  # fmt: skip
     a, b = st.columns(2, gap="medium")
     with a:
-        shared.chart(profile(told["profile"]), "profile", simulated=True)
+        saving.chart(profile(told["profile"]), "profile", simulated=True)
     with b:
         st.markdown(
             "**Are the areas found?**", help="AUC: chance that a place of the area has a larger d′ than one outside; 0.5 is chance. "
@@ -269,7 +269,7 @@ def lesion(result, encoder):
                 margin={"l": 0, "r": 0, "t": 10, "b": 0},
                 xaxis={"title": "what is left", "autorange": "reversed"},
             )
-            shared.chart(figure, "doses", simulated=True)
+            saving.chart(figure, "doses", simulated=True)
 
 
 def lesioned_area(result):
@@ -302,7 +302,7 @@ def maximize(result, encoder):
         figure.update_layout(
             height=200, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis_title="target"
         )
-        shared.chart(figure, "history", simulated=True)
+        saving.chart(figure, "history", simulated=True)
     with b:
         st.markdown("**What else it drives**", help="z: in standard deviations over rendered pictures. A selective picture drives its "
                     "target far more than any other area.")  # fmt: skip
@@ -323,7 +323,7 @@ def motion(result, encoder):
     st.markdown(
         f"**The order of the frames {same}** (largest change {told['shuffled frames']:.1e} of a response's spread)."
     )
-    shared.chart(profile(told["profile"]), "motion profile", simulated=True)
+    saving.chart(profile(told["profile"]), "motion profile", simulated=True)
     if "coherent" in told:
         table(
             [{"area": name, "d′ coherent against random": value} for name, value in told["coherent"]["dprime"].items()],
@@ -343,7 +343,7 @@ def pictures(result, each):
 def table(rows, name):
     """Rows of dicts; figures with two decimals. What the lab tells is always simulated."""
     if rows:
-        shared.table(rows, name, simulated=True, decimals=2)
+        saving.table(rows, name, simulated=True, decimals=2)
     else:
         st.caption("Nothing to compare.")
 

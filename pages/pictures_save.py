@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages import shared
+from pages import saving
 
 MOST = 8  # pictures that drive something
 
@@ -12,9 +12,9 @@ def button(name, simulated, make, label="Save"):
     """Save a row. ``make`` gives pictures, their titles and the numbers' rows, and is asked when it is clicked."""
     from factortopy.report.picture_row import write_row
 
-    file = shared.file_name(name, simulated)
+    file = saving.file_name(name, simulated)
     st.download_button(
-        label, lambda: shared.zipped(lambda folder: write_row(folder, file, *make(), simulated)), f"{file}.zip", "application/zip",
+        label, lambda: saving.zipped(lambda folder: write_row(folder, file, *make(), simulated)), f"{file}.zip", "application/zip",
         key=f"save {name}", on_click="ignore", type="tertiary", icon=":material/download:",
         help="The pictures as PNG and the numbers behind them as CSV, in a zip.",
     )  # fmt: skip
@@ -34,7 +34,7 @@ def top(encoder, gallery, vertices, name):
             width="content",
         )
         top_button(encoder, gallery, vertices, name)
-    shared.picture_rows(gallery.pictures[gallery.top(vertices, MOST)], 4)
+    saving.picture_rows(gallery.pictures[gallery.top(vertices, MOST)], 4)
 
 
 def top_button(encoder, gallery, vertices, name, label="Save"):

@@ -9,7 +9,7 @@ from factortopy.records import duration
 from factortopy.report.job import FOLDER, file_of, found
 from factortopy.report.levels import in_words
 from factortopy.telling_apart import short_names
-from pages import job_panel, shared
+from pages import job_panel, saving, shared
 
 HEIGHT = 800  # of the report inside the page
 QUICK, SMALL, FULL = "Quick", "Full, with fewer steps", "Full"
@@ -155,14 +155,12 @@ def made(names):
 
 
 def opened(key):
-    """A finished report on the page Jobs, until it is closed; InputError where there is none of that key."""
-    st.session_state.pop("opened report", None)
+    """A finished report on the page Jobs, as the address names it; InputError where there is none of that key."""
     job = work.find(key)
     if job.status != "finished" or job.info.get("kind") != "report":
         return
-    st.session_state["opened report"] = key
     if st.button("Close the report", icon=":material/close:", key="close report"):
-        st.session_state.pop("opened report", None)
+        del st.query_params["report"]
         st.rerun()
     take_away(job, True)
 
@@ -200,4 +198,4 @@ def alone(job):
 
 def packed(job):
     """Bytes of a zip of the report's folder."""
-    return shared.zipped_folder(job.path / FOLDER)
+    return saving.zipped_folder(job.path / FOLDER)

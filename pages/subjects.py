@@ -8,7 +8,7 @@ from factortopy import background
 from factortopy.errors import InputError
 from factortopy.records import duration
 from factortopy.subjects.findings import count
-from pages import shared
+from pages import saving, shared
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
 AT_ONCE = 1.0  # seconds that a look may take before it says how far it is
@@ -131,7 +131,7 @@ def _areas(areas, simulated):
             {"area": a.name, **({"part of": a.part_of} if folded else {}), "vertices": a.vertices, "ceiling": a.ceiling}
             for a in some
         ]
-        shared.table(
+        saving.table(
             pd.DataFrame(rows).dropna(axis=1, how="all"), "parts of areas" if folded else "areas", simulated,
             column_config={"ceiling": st.column_config.NumberColumn("noise ceiling", format="%.2f", help=shared.WORDS["noise ceiling"])},
         )  # fmt: skip

@@ -7,7 +7,7 @@ import streamlit as st
 from factortopy import background
 from factortopy.errors import InputError, Stopped
 from factortopy.records import duration
-from pages import shared
+from pages import saving, shared
 
 FORMS = {
     "png": "print pictures (flat maps, the surface in six views)", "svg": "drawings (SVG)", "html": "the viewer as one page",
@@ -62,7 +62,7 @@ def packed(run, what, task):
             raise Stopped("export: stopped")
 
     task.report(0, total)
-    return shared.zipped(lambda folder: export_run(run, folder, what, say=say))
+    return saving.zipped(lambda folder: export_run(run, folder, what, say=say))
 
 
 def effort(name):

@@ -9,7 +9,7 @@ from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
 from factortopy.records import DEFAULTS, duration, score_text
 from factortopy.runs import ACTIVE, find_run, list_runs
-from pages import cost, shared, subjects
+from pages import cost, saving, shared, subjects
 
 HEIGHT = 520
 STAGES = {
@@ -128,7 +128,7 @@ def choose_network():
 
     entries = sorted(list_backbones(), key=lambda entry: not entry.available)  # those with weights first
     if name := shared.asked("network"):  # from the Networks page
-        st.session_state["network"] = name, shared.asked("weights")
+        st.session_state["network"] = name, st.query_params.get("weights")
     given, file = st.session_state.get("network", (None, None))
     fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}
     options = [*(entry.name for entry in entries if entry.available), "demo-vit untrained", "timm/…", *fetched]
@@ -344,7 +344,7 @@ def curve(run):
         legend={"orientation": "h", "y": -0.15},
     )  # fmt: skip
     simulated = bool(run.info.get("simulated")) or str(run.settings["subject"]).startswith("demo")
-    shared.chart(figure, f"curve {run.name}", simulated)
+    saving.chart(figure, f"curve {run.name}", simulated)
 
 
 def table(runs):

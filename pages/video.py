@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import background
-from pages import shared
+from pages import saving, shared
 
 TYPES = ("mp4", "mov", "webm", "mkv", "avi", "m4v", "gif")
 LONGEST = 60  # seconds
@@ -106,7 +106,7 @@ def told(encoder, responses, times, frames):
     columns = st.columns(4)
     for k, i in enumerate(pick):
         columns[k % 4].image(frames[i], caption=f"{times[i]:.1f} s", width="stretch")
-    shared.chart(courses(encoder, responses, times), "courses", encoder.simulated)
+    saving.chart(courses(encoder, responses, times), "courses", encoder.simulated)
     st.caption(
         "The network sees one picture at a time: it knows nothing of motion, and shuffled pictures would give the same responses."
         + (" Simulated subject." if encoder.simulated else "")

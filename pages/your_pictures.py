@@ -9,7 +9,7 @@ from factortopy.errors import InputError
 from factortopy.folders import files_in
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
-from pages import pictures_channels, shared, video
+from pages import pictures_channels, saving, shared, video
 from pages.sample_pictures import samples
 
 HEIGHT = 640
@@ -242,7 +242,7 @@ def details(encoder, pictures, response, first, second):
             st.markdown(f"**{shared.plain(shared.where(encoder, index))}**")
             for name, values in response.items():
                 st.markdown(f"{shared.plain(name)}: **{values[index]:+.2f}**")
-    shared.chart(area_bars(encoder, response), "areas", encoder.simulated)
+    saving.chart(area_bars(encoder, response), "areas", encoder.simulated)
     if encoder.simulated:
         st.caption("Responses of a simulated subject, in standard deviations.")
 

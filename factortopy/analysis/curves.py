@@ -111,3 +111,9 @@ def painted(encoder):
     if "predicted" in encoder.scores:
         return np.asarray(encoder.scores["predicted"], bool)
     return np.ones(encoder.n_vertices, bool)
+
+
+def top_confidence(encoders):
+    """Confidence (0.2 to 1) that is to be full brightness in layer maps of several encoders: the largest 98th percentile."""
+    tops = [np.percentile(e.selectors().layer_confidence[painted(e)], 98) for e in encoders if painted(e).any()]
+    return float(np.clip(max(tops, default=0.2), 0.2, 1))

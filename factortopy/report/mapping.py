@@ -7,7 +7,7 @@ import numpy as np
 from factortopy import analysis
 from factortopy.analysis.checklist import SUBJECT
 from factortopy.analysis.comparison import LEADS
-from factortopy.analysis.curves import painted
+from factortopy.analysis.curves import painted, top_confidence
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.report import figures
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
@@ -101,12 +101,7 @@ def _score_maps(doc, entries, flat):
 
 
 def _layers(doc, entries, flat):
-    tops = [
-        np.percentile(e.encoder.selectors().layer_confidence[painted(e.encoder)], 98)
-        for e in entries
-        if painted(e.encoder).any()
-    ]
-    top = float(np.clip(max(tops, default=0.2), 0.2, 1))
+    top = top_confidence([e.encoder for e in entries])
     made, sure = {}, {}
     for e in entries:
         at, same = common(e)

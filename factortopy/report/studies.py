@@ -8,7 +8,7 @@ import numpy as np
 from factortopy import analysis
 from factortopy.analysis import curves, single_layer
 from factortopy.analysis.checklist import SUBJECT, Missing
-from factortopy.analysis.curves import painted
+from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures, plan
 from factortopy.view import layer_map
@@ -241,10 +241,7 @@ def _single_layers(doc, entry, refits, flat):
 
 def _layer_maps(encoders):
     """Layer maps of one brightness."""
-    tops = [
-        np.percentile(e.selectors().layer_confidence[painted(e)], 98) for e in encoders.values() if painted(e).any()
-    ]
-    top = float(np.clip(max(tops, default=0.2), 0.2, 1))
+    top = top_confidence(encoders.values())
     return {
         name: layer_map(e.selectors(), e.hemi, e.vertex, painted=painted(e), density=e.density, confidence_top=top)
         for name, e in encoders.items()

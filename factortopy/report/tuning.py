@@ -7,7 +7,7 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis.checklist import RUNS
-from factortopy.analysis.curves import painted
+from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.entries import alike, pairs
@@ -137,8 +137,7 @@ def _before_after(doc, name, before, after, flat):
         return
     at, same = common(before)
     both = painted(a) & painted(b)
-    tops = [np.percentile(e.selectors().layer_confidence[painted(e)], 98) for e in (a, b) if painted(e).any()]
-    top = float(np.clip(max(tops, default=0.2), 0.2, 1))
+    top = top_confidence((a, b))
     made = {
         word: layer_map(e.encoder.selectors(), *common(e)[0], confidence_top=top, **common(e)[1])
         for word, e in (("before", before), ("after", after))

@@ -1,0 +1,96 @@
+"""What is shown and can be saved where it is seen: charts, tables, rows of pictures, zips."""
+
+import io
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import streamlit as st
+
+HEAD = 24  # pixels above a chart, where its button and the word "simulated" stand
+UNSEEN = dict.fromkeys(("bgcolor", "color", "activecolor"), "rgba(0,0,0,0)")  # plotly's own button, which ours presses
+
+
+def chart(figure, key, simulated):
+    """A chart with a small button that saves it: PNG for print, SVG, and the numbers behind it as CSV.
+
+    One of simulated data says so in the drawing, in the files' names and in the first column of the numbers.
+    """
+    from factortopy.view.chart_numbers import as_csv
+    from factortopy.view.save_button import save_button
+
+    margin = figure.layout.margin
+    figure.update_layout(margin={"t": max(HEAD, margin.t or 0), "l": max(8, margin.l or 0)}, modebar=UNSEEN)
+    if simulated:
+        figure.add_annotation(
+            text="simulated", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False,
+            xshift=-28, font={"size": 10, "color": "#a07000"},
+        )  # fmt: skip
+    name = file_name(key, simulated)
+    config = {
+        "displaylogo": False, "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": "png", "scale": 3, "filename": name},
+    }  # fmt: skip
+    with st.container(gap=None):
+        save_button(name, as_csv(figure, simulated), f"save {key}")
+        st.plotly_chart(figure, width="stretch", config=config, key=key)
+
+
+def table(rows, name, simulated, column_config=None, decimals=None, percents=(), **options):
+    """A table and a button that saves it as CSV.
+
+    ``rows`` a list of dicts or a frame; ``decimals`` of its figures, as they are shown; ``percents`` the shares that are
+    shown as whole percents; ``options`` as for ``st.dataframe``. Of simulated data the file's name and a column say so, and so
+    does the first column's name in what the table's own tool bar saves.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(rows)
+    floats = frame.select_dtypes("float") if decimals is not None else ()
+    columns = {name: st.column_config.NumberColumn(format=f"%.{decimals}f") for name in floats} | (column_config or {})
+    told = frame.assign(simulated=bool(simulated))
+    told = told[["simulated", *(column for column in frame if column != "simulated")]]
+    for column in percents:
+        frame[column] = frame[column].round(2)
+        columns[column] = dict(columns.get(column) or {}) | st.column_config.NumberColumn(format="percent")
+    if simulated and len(frame.columns):
+        first = str(frame.columns[0])
+        columns[f"{first} (simulated)"] = {"label": first} | dict(columns.pop(first, None) or {})
+        frame = frame.rename(columns={frame.columns[0]: f"{first} (simulated)"})
+    st.dataframe(frame, hide_index=True, width="stretch", column_config=columns, **options)
+    st.download_button(
+        "Save the table (CSV)", told.to_csv(index=False, lineterminator="\n"), f"{file_name(name, simulated)}.csv", "text/csv",
+        key=f"csv {name}", on_click="ignore",
+    )  # fmt: skip
+
+
+def picture_rows(pictures, columns):
+    """Small pictures close together, so many in a row."""
+    with st.container(gap="xxsmall"):
+        for start in range(0, len(pictures), columns):
+            for column, pixels in zip(
+                st.columns(columns, gap="xxsmall"), pictures[start : start + columns], strict=False
+            ):
+                column.image(pixels, width="stretch")
+
+
+def file_name(words, simulated):
+    """A file's name of words, without an ending."""
+    return "-".join(f"{'simulated ' if simulated else ''}{words}".split())
+
+
+def zipped(write):
+    """Bytes of a zip of what ``write(folder)`` writes into a folder."""
+    with TemporaryDirectory() as folder:
+        write(folder)
+        return zipped_folder(Path(folder))
+
+
+def zipped_folder(folder):
+    """Bytes of a zip of what a folder, a Path, holds."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
