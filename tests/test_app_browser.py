@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from browser import brain, click_at, project, start_app
 from PIL import Image
+
+from factortopy.home import assets_dir
 
 SHOTS = Path(__file__).resolve().parent.parent / "screenshots"
 
@@ -93,7 +96,6 @@ def test_an_experiment_goes_on_when_the_page_is_left(app, page):
 
 def test_explore_a_vertex(app, page):
     from factortopy.encoder import Encoder
-    from factortopy.home import assets_dir
     from factortopy.surfaces import full_index
 
     page.goto(app.url)
@@ -118,7 +120,6 @@ def test_explore_a_vertex(app, page):
 
 def test_every_click_reaches_the_page_and_the_next_page(app, page):
     from factortopy.encoder import Encoder
-    from factortopy.home import assets_dir
     from factortopy.surfaces import full_index
 
     encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
@@ -166,6 +167,31 @@ def test_upload_a_photograph(app, page, tmp_path):
     page.get_by_text(re.compile("Predicted response to holiday")).first.wait_for(timeout=60_000)
     no_traceback(page)
     shot(page, "your_pictures")
+
+
+def test_a_page_with_a_timer_is_left_for_a_whole_one(app, page):
+    """However late the server answers: a question that the old page's timer asks meanwhile must not blank the new one."""
+    shutil.copytree(assets_dir() / "runs" / "demo-vit_demo-1", app.home / "runs" / "copied")
+    late, held = [], []
+
+    def route(socket):
+        server = socket.connect_to_server()
+        server.on_message(lambda message: held.append((socket, message)) if late else socket.send(message))
+
+    page.route_web_socket("**/_stcore/stream", route)
+    page.goto(f"{app.url}/jobs")
+    page.get_by_role("link", name="Open").wait_for(timeout=60_000)
+    late.append(True)
+    page.get_by_role("link", name="Open").click()
+    page.wait_for_timeout(3000)  # the list of jobs is drawn anew every two seconds
+    late.clear()
+    for socket, message in held:
+        socket.send(message)
+    brain(page)
+    page.wait_for_timeout(3000)
+    assert brain(page).is_visible() and "run=copied" in page.url
+    no_traceback(page)
+    shutil.rmtree(app.home / "runs" / "copied")
 
 
 def test_a_training_goes_on_when_the_page_is_left(app, page, browser):
