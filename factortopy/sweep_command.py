@@ -45,7 +45,7 @@ def sweep_verb(options):
 
 def _new(options, asked):
     axes = {"subject": options.subjects or [], "backbone": options.backbones or []}
-    axes["seed"] = [whole("seeds", word) for word in options.seeds or ["0"]]
+    axes["seed"] = [whole("--seeds", word) for word in options.seeds or ["0"]]
     for name, values in settings(options.set).items():
         if name in axes:
             raise InputError(f"--set {name}: give it with --{name}s")
@@ -108,7 +108,7 @@ def _plain(word):
 def whole(name, word):
     """The whole number that a word says, or InputError naming what it is for."""
     if not re.fullmatch(r"\d{1,9}", word):
-        raise InputError(f"--{name} {word[:60]!r}: expected whole numbers, as in 0,1,2")
+        raise InputError(f"{name} {word[:60]!r}: expected whole numbers, as in 0,1,2")
     return int(word)
 
 

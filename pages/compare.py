@@ -121,8 +121,7 @@ def linked(runs):
 def told(names, kind, measure):
     """The address says what is shown, so that it can be sent."""
     st.session_state["compared link"] = names
-    compare_address.said("runs", ",".join(names))
-    compare_address.said("vertex", shared.chosen_vertex())
+    shared.address(runs=",".join(names), vertex=shared.chosen_vertex())
     compare_address.told("map", "compared map", kind)
     compare_address.told("score", "compared score", measure, R2)
 

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from pages import shared
+
 
 def asked(word, key, known, first):
     """Give the widget ``key`` what the address newly says under ``word``, else what was chosen last, else ``first``.
@@ -20,12 +22,4 @@ def asked(word, key, known, first):
 def told(word, key, value, usual=None):
     """The address says under ``word`` what was chosen; nothing where it is the ``usual`` one."""
     st.session_state[f"{key} link"] = value
-    said(word, None if value == usual else value)
-
-
-def said(word, value):
-    """Write a word of the address; None takes it away."""
-    if value is None:
-        st.query_params.pop(word, None)
-    elif st.query_params.get(word) != str(value):
-        st.query_params[word] = str(value)
+    shared.address(**{word: None if value == usual else value})

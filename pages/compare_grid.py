@@ -33,7 +33,7 @@ def choose_map(encoders, aside):
         layer = aside.slider("Layer", 1, deepest, key="compared layer", help="1 is the first layer of each network.")
         compare_address.told("layer", "compared layer", layer)
     else:
-        compare_address.said("layer", None)
+        shared.address(layer=None)
     st.caption(MAPS[kind])
     return kind, layer - 1
 

@@ -112,7 +112,7 @@ def choose(run, encoder, clusters, here):
     top = max(most(encoder), int(known(encoder).max()) + 1)
     st.session_state["clusters box"] = wanted(encoder)
     if st.session_state["clusters"] is not None:  # the address says it
-        st.query_params["clusters"] = str(wanted(encoder))
+        shared.address(clusters=wanted(encoder))
     left.number_input(
         "Clusters", FEWEST, top, key="clusters box", help=WORDS, on_change=lambda: ask(st.session_state["clusters box"])
     )

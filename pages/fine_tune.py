@@ -27,10 +27,12 @@ def page():
         return
     pictures(settings)
     names = [job.name for job in found]
+    if name := shared.asked("tuned"):
+        st.session_state["tuned"] = name
     wanted = st.session_state.get("tuned")
     name = st.selectbox(
         "Fine-tuning", names, index=names.index(wanted) if wanted in names else 0, key=f"tuning {wanted}",
-        format_func=lambda n: f"{title_of(found[names.index(n)])} · {shared.SAID[found[names.index(n)].status]}",
+        format_func=lambda n: title_of(found[names.index(n)]),
         label_visibility="collapsed" if len(names) == 1 else "visible", help="All that were fine-tuned here, the newest first.",
     )  # fmt: skip
     panel(name)
@@ -59,6 +61,7 @@ def form():
             "Folder of pictures by class", placeholder="/data/EuroSAT",
             help="A folder for each class, as EuroSAT is released; or pictures with a CSV table of labels, as ISIC is.",
         ).strip()  # fmt: skip
+        images = images if there(images) else ""
     last = f"the last ({layers})" if layers else "the last"
     layer = st.selectbox(
         "Layer that the head reads", [None, *range(1, (layers or 0) + 1)], format_func=lambda k: last if k is None else f"layer {k}",
@@ -94,8 +97,6 @@ def form():
 def start(settings):
     """Send it to the queue."""
     try:
-        if settings["images"] != "drawings":
-            looked(str(typed(settings["images"], "pictures")))
         job = jobs.submit_job("finetune", {key: value for key, value in settings.items() if value is not None})
     except InputError as error:
         st.error(shared.plain(error))
@@ -157,16 +158,21 @@ def looked(path):
     return found.counts(), found.problems, found.form, found.name, found.simulated
 
 
+def there(images):
+    """Whether the folder that was typed can be trained on; what is wrong stands below the field."""
+    try:
+        return bool(images and looked(str(typed(images, "pictures"))))
+    except InputError as error:
+        st.error(shared.plain(error))
+        return False
+
+
 def pictures(settings):
     """What lies in the folder that was typed."""
     if settings["images"] in (None, "drawings"):
         return
     with st.expander("What is in the folder", expanded=True):
-        try:
-            counts, problems, form, name, simulated = looked(str(typed(settings["images"], "pictures")))
-        except InputError as error:
-            st.error(shared.plain(error))
-            return
+        counts, problems, form, name, simulated = looked(str(typed(settings["images"], "pictures")))
         drawn = ", rendered by FactorTopy" if simulated else ""
         st.markdown(
             f"**{shared.plain(name)}**: {len(counts)} classes, {sum(counts.values()):,} pictures{drawn}; {shared.plain(form)}."
@@ -218,7 +224,7 @@ def one(name):
     before = st.session_state.get(f"tuning status {name}")
     st.session_state[f"tuning status {name}"] = status
     if before in ACTIVE and status == "finished":
-        st.rerun()
+        st.rerun()  # the encoders that can be compared
     headline(job, status, reason)
     buttons(job, status)
     if status in ("deleted", "unreadable"):
@@ -234,25 +240,18 @@ def one(name):
 
 
 def headline(job, status, reason):
-    """What it is doing, how far, how long still."""
-    if status in ACTIVE:
-        share, text = job_panel.told(job, status)
-        st.progress(share, text=text[:1].upper() + text[1:])
-        if status == "running" and job.hung:
-            st.warning(job_panel.HUNG, icon=":material/heart_broken:")
-    elif status == "finished":
+    """What it is doing, how far, how long still; how it ended."""
+    job_panel.headline(job, status, reason)
+    if status == "finished":
         told = job.info.get("result") or {}
         drawn = " Rendered drawings, not photographs." if told.get("simulated") else ""
         right = (
-            f": {told['accuracy']:.0%} of the held-out pictures are named rightly, {told['chance']:.0%} by chance"
+            f": {told['accuracy']:.0%} of the held-out pictures are named rightly, {told['before']:.0%} before it, "
+            f"{told['chance']:.0%} by chance"
             if "accuracy" in told
             else ""
         )
         st.success(f"Finished{right}.{drawn}")
-    else:
-        (st.error if status in ("failed", "unreadable") else st.warning)(
-            f"{shared.SAID[status].capitalize()}. {shared.plain(reason or '')}"
-        )
 
 
 def buttons(job, status):
@@ -362,10 +361,7 @@ def result(job, status):
     rows += [
         {"class": name, "before": before["classes"][name], "after": share} for name, share in after["classes"].items()
     ]
-    column = st.column_config.NumberColumn(format="percent")
-    saving.table(
-        rows, f"classes {job.name}", bool(told.get("simulated")), {"before": column, "after": column}, height=250
-    )
+    saving.table(rows, f"classes {job.name}", bool(told.get("simulated")), percents=("before", "after"), height=250)
     st.caption(
         f"{shared.plain(told['base'])} on {shared.plain(told['data'])}, head on layer {told['layer']} of {told['layers']}. Everywhere by "
         f"name: `{PREFIX}{job.name}`"

@@ -37,6 +37,24 @@ def told(job, status):
     return share, text + (f" · {shared.plain(doing)}" if doing else "")
 
 
+def headline(job, status, reason, more=""):
+    """How far it is and how long still, or how it ended where that is no success; ``more`` is said of running work."""
+    if status in ACTIVE:
+        share, text = told(job, status)
+        st.progress(share, text=text[:1].upper() + text[1:] + (more if status == "running" else ""))
+        if status == "running" and job.hung:
+            st.warning(HUNG, icon=":material/heart_broken:")
+    elif status != "finished":
+        (st.error if status in ("failed", "unreadable") else st.warning)(ended(status, reason))
+
+
+def ended(status, reason):
+    """How it ended, in a sentence."""
+    if status == "stopped" and reason:
+        return f"{shared.plain(reason.capitalize())}."
+    return f"{shared.SAID[status].capitalize()}." + (f" {shared.plain(reason)}" if reason else "")
+
+
 def stop(job, words="Stop", **options):
     """A button that stops it."""
     if st.button(words, key=f"stop {job.key}", icon=":material/stop:", width="stretch", **options):

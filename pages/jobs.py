@@ -87,7 +87,7 @@ def about(job):
         info = job.info
     except InputError:
         return None, "Job", job.name, {}
-    simulated = " (simulated)" if info.get("simulated") else ""
+    simulated = " (simulated)" if info.get("simulated") or (info.get("result") or {}).get("simulated") else ""
     if isinstance(job, Run):
         return "train", "Training", f"{job.name}{simulated}", info
     kind = info.get("kind")
@@ -100,7 +100,11 @@ def row(job, status, reason):
     kind, words, title, info = about(job)
     with st.container(border=True):
         what, far, left, middle, right = st.columns([3, 3.5, 1.3, 1.3, 1.1], vertical_alignment="center")
-        what.markdown(f"**{words}**  \n{shared.plain(title)}")
+        with what:
+            st.markdown(f"**{words}**  \n{shared.plain(title)}")
+            if kind in PAGES and status != "finished":
+                page, word = PAGES[kind]
+                shared.link(page, "Watch it", ":material/visibility:", **{word: job.name})
         with far:
             if status in ACTIVE:
                 share, text = job_panel.told(job, status)
@@ -167,6 +171,11 @@ def open_experiment(job, info):
     shared.link("lab", "Open", OPEN, run=info["settings"]["run"], job=job.key)
 
 
+def open_tuning(job, info):
+    """A fine-tuning on its page."""
+    shared.link("fine_tune", "Open", OPEN, tuned=job.name)
+
+
 def open_training(job, info):
     """Train on features that were extracted."""
     shared.link("train", "Open", OPEN, network=info["settings"]["backbone"], weights=info["settings"]["weights"])
@@ -177,6 +186,8 @@ def open_report(job, info):
     shared.link("jobs", "Open", OPEN, report=job.key)
 
 
-OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training, "report": open_report}
+OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training, "finetune": open_tuning,
+         "report": open_report}  # fmt: skip
+PAGES = {"train": ("train", "watch"), "finetune": ("fine_tune", "tuned")}  # where work shows what it has so far
 
 shared.guard(page)

@@ -14,8 +14,10 @@ SCORES = {
 MEASURES = {
     "similarity": "similarity to the intact",
     "dprime": "d′ of the contrast",
-    "change": "change of the response",
+    "change": "change of the predicted response",
 }
+AXES = {"similarity": "correlation r", "dprime": "d′", "change": "mean change, SD"}  # what a measure is counted in
+SD = "Responses are counted in standard deviations (SD) of the measured ones over pictures."
 
 
 # ---------------------------------------------------------------- the brains

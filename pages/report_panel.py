@@ -160,7 +160,7 @@ def opened(key):
     if job.status != "finished" or job.info.get("kind") != "report":
         return
     if st.button("Close the report", icon=":material/close:", key="close report"):
-        del st.query_params["report"]
+        shared.address(report=None)
         st.rerun()
     take_away(job, True)
 

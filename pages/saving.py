@@ -57,7 +57,7 @@ def table(rows, name, simulated, column_config=None, decimals=None, percents=(),
         first = str(frame.columns[0])
         columns[f"{first} (simulated)"] = {"label": first} | dict(columns.pop(first, None) or {})
         frame = frame.rename(columns={frame.columns[0]: f"{first} (simulated)"})
-    st.dataframe(frame, hide_index=True, width="stretch", column_config=columns, **options)
+    st.dataframe(frame, hide_index=True, width="stretch", column_config=columns, **{"placeholder": ""} | options)
     st.download_button(
         "Save the table (CSV)", told.to_csv(index=False, lineterminator="\n"), f"{file_name(name, simulated)}.csv", "text/csv",
         key=f"csv {name}", on_click="ignore",

@@ -75,6 +75,15 @@ def asked(name):
     return value
 
 
+def address(**told):
+    """Say it in the page's address, None takes a word out: one step of the browser's history, none where nothing changes."""
+    known = st.query_params.to_dict()
+    wanted = known | {name: None if value is None else str(value) for name, value in told.items()}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    if wanted != known:
+        st.query_params.from_dict(wanted)
+
+
 def arrive(page):
     """Called at each run with the page's name: what its address asks for counts anew when it is come to from another one."""
     if st.session_state.get("page") != page:
@@ -140,10 +149,8 @@ def choose_run():
             help="A fitted encoder: one subject, one network. New ones appear here when their training is done.",
         )
     st.session_state["run"] = name
-    if st.query_params.get("run") != name:
-        if asked is not None:  # another run may have other maps
-            st.query_params.pop("map", None)
-        st.query_params["run"] = name
+    another = asked is not None and asked != name  # which may have other maps
+    address(run=name, map=None if another else st.query_params.get("map"))
     run = runs[name]
     with st.sidebar:
         _facts(run)
@@ -335,8 +342,4 @@ def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "roi")
     told = {"vertex": chosen_vertex(), "roi": chosen_roi()} | ({} if map_name else {"map": seen.map or shown})
     if "camera" in report:
         told["camera"] = seen.camera
-    for name, value in told.items():
-        if value is None:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != str(value):
-            st.query_params[name] = str(value)
+    address(**told)

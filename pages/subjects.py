@@ -37,11 +37,7 @@ def choose(check=True):
     subject, subject_id = _chosen(keys, check, page)
     told = {"subject": subject or st.session_state.get(keys[1]) or None, "subject_id": subject_id}
     st.session_state[f"{page} told"] = tuple(told.values())
-    for name, value in told.items():
-        if value is None:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != value:
-            st.query_params[name] = value
+    shared.address(**told)
     return findings(subject, subject_id) if check and subject and subject not in DEMO else (subject, subject_id)
 
 

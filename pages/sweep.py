@@ -11,8 +11,9 @@ from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
 from factortopy.records import duration
 from factortopy.runs import ACTIVE
-from factortopy.sweep_command import settings, summary, whole
+from factortopy.sweep_command import summary, whole
 from pages import cost, shared
+from pages.job_panel import STAGES
 
 DEMO = ("demo-1", "demo-2", "demo-3")
 MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
@@ -43,36 +44,52 @@ def page():
 def form():
     """Axes, the number of runs, what they cost, the button."""
     st.subheader("Train many encoders")
-    try:
-        axes = {**whose_brains(), **which_networks()}
-        words = st.text_input(
-            "Seeds", "0", help="Seeds with commas between, as in 0,1,2: the same training with other chance."
-        )
-        axes["seed"] = [whole("seeds", word.strip()) for word in words.split(",")]
-        with st.expander("More settings"):
-            name = st.text_input("Name (optional)", help="What the runs' names begin with.").strip()
-            axes |= more()
-            engine, options = where()
-        if not axes.get("subject") or not axes.get("backbone"):
-            st.caption("Choose at least one subject and one network.")
-            planned = []
-        else:
-            planned = sweeps.settings_of(axes)
-            st.caption(price(planned, axes))
-    except InputError as error:
-        st.error(shared.plain(error))
-        return
+    parts = [checked(whose_brains), which_networks(), checked(seeds)]
+    with st.expander("More settings"):
+        name = st.text_input("Name (optional)", help="What the runs' names begin with.").strip()
+        parts += more()
+        place = checked(where)
+    axes, planned = {}, []
+    if None not in (*parts, place):
+        axes = {key: values for part in parts for key, values in part.items()}
+        planned = checked(plan, axes) or []
     label = f"Start {len(planned)} run{'s' * (len(planned) != 1)}" if planned else "Start"
     if st.button(label, type="primary", width="stretch", disabled=not planned, icon=":material/play_arrow:"):
         try:
             sweeps.look_up(planned)
-            sweep = sweeps.make(axes, name=name or None, engine=engine, options=options)
+            sweep = sweeps.make(axes, name=name or None, **place)
             st.session_state["sweep"] = sweep.name
             sweeps.start(sweep)
         except InputError as error:
             st.error(shared.plain(error))
             return
         st.rerun()
+
+
+def checked(read, *given):
+    """What a control says; None where it says something wrong, which is told below it."""
+    try:
+        return read(*given)
+    except InputError as error:
+        st.error(shared.plain(error))
+        return None
+
+
+def plan(axes):
+    """Settings of all runs, with what they cost."""
+    if not axes["subject"] or not axes["backbone"]:
+        st.caption("Choose at least one subject and one network.")
+        return []
+    planned = sweeps.settings_of(axes)
+    st.caption(price(planned, axes))
+    return planned
+
+
+def seeds():
+    words = st.text_input(
+        "Seeds", "0", help="Seeds with commas between, as in 0,1,2: the same training with other chance."
+    )
+    return {"seed": [whole("Seeds", word.strip()) for word in words.split(",")]}
 
 
 def whose_brains():
@@ -110,41 +127,41 @@ def which_networks():
 
 
 def more():
-    """Settings; several values are one more axis."""
-    found = {}
+    """Settings, each as a part of the axes; several values are one more axis. None for a part that is wrong."""
+    found = []
+
+    def numbers(name, help):
+        words = st.text_input(name, help=help).replace(" ", "")
+        return {name.lower(): [whole(name, word) for word in words.split(",")]} if words else {}
+
     for name, help in (
-        ("steps", "Steps of the optimiser; empty takes the recipe's own number. Several with commas: 90,180"),
-        ("pictures", "How many pictures are learnt from; empty takes all. Test pictures stay. Several: 300,1000,3000"),
+        ("Steps", "Steps of the optimiser; empty takes the recipe's own number. Several with commas: 90,180"),
+        ("Pictures", "How many pictures are learnt from; empty takes all. Test pictures stay. Several: 300,1000,3000"),
     ):
-        words = st.text_input(name.capitalize(), help=help).replace(" ", "")
-        if words:
-            found |= settings([f"{name}={words}"])
-    found["recipe"] = st.multiselect(
-        "Recipes", RECIPES, ["fast"], help="fast, or the published one: up to 60,000 steps."
-    )
-    found["model"] = st.multiselect(
-        "Models", MODELS, ["factorized"], help="The factorized encoder, and the papers' baselines."
-    )
+        found.append(checked(numbers, name, help))
+    recipe = st.multiselect("Recipes", RECIPES, ["fast"], help="fast, or the published one: up to 60,000 steps.")
+    model = st.multiselect("Models", MODELS, ["factorized"], help="The factorized encoder, and the papers' baselines.")
     alike = st.multiselect(
         "Neighbours choose alike", ["yes", "no"], ["yes"], help="No: every point of the cortex learns by itself."
     )
-    return found | {"topology": [word == "yes" for word in alike]}
+    return [*found, {"recipe": recipe, "model": model, "topology": [word == "yes" for word in alike]}]
 
 
 def where():
-    """(engine, SLURM's options): asked for only where SLURM's commands are."""
+    """Engine, and SLURM's options: asked for only where SLURM's commands are."""
+    here = {"engine": "local", "options": None}
     if not shutil.which("sbatch"):
-        return "local", None
+        return here
     if (
         st.selectbox("Where", ["this machine", "SLURM"], help="SLURM: this machine can hand runs to a cluster.")
         != "SLURM"
     ):
-        return "local", None
+        return here
     words = st.text_input(
         "SLURM", placeholder="partition=gpu,time=4:00:00,gpus=1,mem=32G,array=8",
         help="Of each run: partition, time, gpus, mem, cpus; array: how many at once. Other names are sbatch's own.",
     )  # fmt: skip
-    return "slurm", slurm.options(words)
+    return {"engine": "slurm", "options": slurm.options(words)}
 
 
 def price(planned, axes):
@@ -197,6 +214,7 @@ def one_sweep(name, was_active):
     st.dataframe(
         frame, hide_index=True, width="stretch", height=min(600, 38 + 35 * len(frame)), placeholder="",
         column_config={
+            "subject": st.column_config.TextColumn(width=130),
             "mean R²": st.column_config.NumberColumn(format="%.3f", help=shared.WORDS["R²"]),
             "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width="small"),
         },
@@ -214,7 +232,7 @@ def told(row, varied):
     step, total = row["step"], row["total"]
     share = 1.0 if row["status"] == "finished" else step / total if step and total else 0.0
     subject = str(row["subject"]).rstrip("/").split("/")[-1] + (" (simulated)" if row["simulated"] else "")
-    stage = row["stage"] if row["status"] in ("running", "stopping") else None
+    stage = STAGES.get(row["stage"], row["stage"]) if row["status"] in ("running", "stopping") else None
     left = None if row["remaining"] is None else duration(row["remaining"])
     return {
         "status": SAID.get(row["status"], row["status"]), "subject": subject,
@@ -265,7 +283,9 @@ def go_to(table):
             shared.link("train", "Open in Train", ":material/model_training:", watch=chosen)
     if len(finished) > 1:
         compared = [row["run"] for row in finished[:MOST_COMPARED]]
-        label = "Compare all" if len(compared) == len(finished) else f"Compare the first {len(compared)}"
+        label = "Compare all" if len(compared) == len(table) else f"Compare the first {len(compared)}"
+        if len(compared) == len(finished) < len(table):
+            label = f"Compare the {len(finished)} finished"
         with c:
             shared.link("compare", label, ":material/compare:", runs=",".join(compared))
 

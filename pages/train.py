@@ -7,18 +7,11 @@ import streamlit as st
 from factortopy import jobs
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
-from factortopy.records import DEFAULTS, duration, score_text
+from factortopy.records import DEFAULTS, score_text
 from factortopy.runs import ACTIVE, find_run, list_runs
-from pages import cost, saving, shared, subjects
+from pages import cost, job_panel, saving, shared, subjects
 
 HEIGHT = 520
-STAGES = {
-    "pictures": "Preparing the subject and its pictures",
-    "weights": "Fetching the network's weights",
-    "features": "Showing the pictures to the network",
-    "fit": "Fitting the encoder",
-    "score": "Scoring it on pictures it has not seen",
-}
 DENSITIES = {"164k": "all vertices", "41k": "a quarter of them", "10k": "a quick look"}
 TRIALS = {
     "single": "each by itself", "mean": "the mean of a picture's repeats", "paper": "as in the paper: without the last sessions",
@@ -110,6 +103,10 @@ def form():
         settings |= {"select": select, "topology": topology, "space_samples": int(space_samples)}
     if subject and backbone:
         st.caption(cost.of_runs([DEFAULTS | settings]))
+        done = [run.name for run in list_runs(shipped=False) if run.status == "finished"]
+        same = next((name for name in done if find_run(name).settings == DEFAULTS | settings), None)
+        if same:
+            st.caption(f"Was trained already, as {shared.plain(same)}; again gives the same.")
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):
@@ -184,9 +181,12 @@ def watch():
     if name := shared.asked("watch"):
         st.session_state["watched"] = name
     wanted = st.session_state.get("watched")
+    if wanted is not None and wanted not in runs:
+        st.warning(
+            f"There is no run {shared.plain(wanted)} here (any more); showing another one.", icon=":material/info:"
+        )
     start = names.index(wanted) if wanted in runs else names.index(active[0]) if active else 0
-    name = st.selectbox("Run", names, index=start, format_func=lambda n: f"{n} · {shared.SAID[runs[n].status]}", key="watched run "
-                        + str(wanted), label_visibility="collapsed")  # fmt: skip
+    name = st.selectbox("Run", names, index=start, key=f"watched run {wanted}", label_visibility="collapsed")
     panel(name)
     with st.expander(f"All runs ({len(runs)})"):
         table(runs)
@@ -206,14 +206,12 @@ def one_run(name):
         st.warning(f"Run {shared.plain(name)} was deleted.", icon=":material/delete:")
         return
     status, reason = run.state()
-    progress = run.progress() or {}
     before = st.session_state.get(f"status {name}")
     st.session_state[f"status {name}"] = status
-    if before == "queued" and status == "running":
-        st.rerun()  # the list above says so, too
-    if before in ACTIVE and status == "finished":
-        st.toast(f"{name} is finished; it is in Explore now.")
-    headline(run, status, reason, progress)
+    if before not in (None, status):
+        st.rerun()  # the table below says so, too
+    history = run.history()
+    headline(run, status, reason, history)
     buttons(run, status)
     if status == "unreadable":
         return
@@ -221,39 +219,20 @@ def one_run(name):
     with left:
         forming(run, status)
     with right:
-        curve(run)
+        curve(run, history)
     if log := run.log_tail(60):
         with st.expander("Log"):
             st.code(log, language=None, height=220)
 
 
-def headline(run, status, reason, progress):
-    """What it is doing, how far, how long still."""
-    if status in ("running", "stopping"):
-        stage, total = progress.get("stage"), progress.get("total")
-        step = progress.get("step") or 0
-        share = min(1.0, step / total) if total else 0.0
-        unit, word = (1_000_000, " MB") if stage == "weights" else (1, "")
-        text = STAGES.get(stage, "Starting") + (f": {step // unit:,} of {total // unit:,}{word}" if total else "")
-        remaining = progress.get("remaining")
-        if remaining is not None:
-            text += f" · about {duration(remaining)} left"
-        if stage == "fit" and progress.get("val_score") is not None:
-            text += f" · validation R² {score_text(progress['val_score'])}"
-        st.progress(share, text=text if status == "running" else "Stopping; what was learnt is kept")
-        if run.hung:
-            st.warning("No sign of life for ten minutes. Stop it and resume it.", icon=":material/heart_broken:")
-    elif status == "queued":
-        position = jobs.queue_position(run)
-        st.progress(0.0, text=f"Waiting: number {position} in the queue" if position else "Waiting for its turn")
-    elif status == "finished":
+def headline(run, status, reason, history):
+    """What it is doing, how far, how long still; how it ended."""
+    score = next((score for score in reversed(history.val_score) if score is not None), None)
+    job_panel.headline(run, status, reason, f" · validation R² {score_text(score)}" if score is not None else "")
+    if status == "finished":
         whole = next((row for row in run.info.get("scores") or [] if row["roi"] == "all"), None)
         score = f": mean R² {score_text(whole['score'])} on pictures it has not seen" if whole else ""
         st.success(f"Finished{score}." + (" Simulated subject." if run.info.get("simulated") else ""))
-    else:
-        (st.error if status in ("failed", "unreadable") else st.warning)(
-            f"{shared.SAID[status].capitalize()}. {shared.plain(reason or '')}"
-        )
 
 
 def buttons(run, status):
@@ -316,16 +295,15 @@ def forming(run, status):
         factor, hemi, vertex, painted=mask, density=density,
         context=f"{settings['backbone']} on {run.info.get('subject')} · {state}",
     )  # fmt: skip
-    simulated = bool(run.info.get("simulated")) or str(settings["subject"]).startswith("demo")
+    simulated = bool(run.info.get("simulated"))
     brain_view(
         [made], rois=whole_rois(rois, hemi, vertex, density), key=f"forming-{run.name}", height=HEIGHT,
         simulated=simulated, controls="compact", layout="surface", report=(), density=density,
     )  # fmt: skip
 
 
-def curve(run):
+def curve(run, history):
     """Loss and validation score by step."""
-    history = run.history()
     if not history.step:
         st.caption("Loss and validation score appear here with the first steps.")
         return
@@ -343,7 +321,7 @@ def curve(run):
                 "showgrid": False},
         legend={"orientation": "h", "y": -0.15},
     )  # fmt: skip
-    simulated = bool(run.info.get("simulated")) or str(run.settings["subject"]).startswith("demo")
+    simulated = bool(run.info.get("simulated"))
     saving.chart(figure, f"curve {run.name}", simulated)
 
 
