@@ -98,8 +98,11 @@ def check(options):
 
 def extract(options):
     """Features of a subject's pictures into the cache."""
-    subject = factortopy.load_subject(options.subject, options.subject_id)
+    from factortopy.subjects.progress import for_work, listening
+
     ticker = Ticker()
+    with listening(for_work(ticker)):
+        subject = factortopy.load_subject(options.subject, options.subject_id)
 
     def progress(stage):
         begun = time.monotonic()

@@ -2,17 +2,22 @@
 
 Sources: benchmarks/results/encoder.json ("full": 3,000 pictures, 12 layers of 768 channels, 37,984 vertices, 180 steps; "linear")
 and extraction.json; how well they hold elsewhere is told in docs/cluster.md. A network that was extracted on this machine takes
-its own pace (pace.py) in place of the formula's.
+its own pace (pace.py) in place of the formula's. START: a run of 20 steps took 19 s, 19 s of processor time, its formula says 5 (demo-1
+and demo-vit, features on disk); MAKE: 3,000 pictures in 25 and 25 s, 600 in 7 and 7 s.
 """
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 
 from factortopy import pace
 from factortopy.errors import InputError
-from factortopy.home import home
+from factortopy.files import read_json
+from factortopy.home import cache_dir, home
 from factortopy.records import duration
+from factortopy.subjects import DEMO_SUBJECTS
+from factortopy.subjects.demo import N_PICTURES, on_disk
 from factortopy.surfaces import N_VERTICES
 from factortopy.tokens import rate_text, size_text
 
@@ -27,6 +32,9 @@ PREPARE = 54.3 / (3000 * 9216)  # seconds a picture and channel: checks, princip
 STEP = (0.09, 6.5e-5)  # seconds, and seconds a channel
 SOLVE = 41.2 / (3000 * 37984)  # seconds a picture and vertex, the last solve
 STEPS = 180
+START = 14  # seconds a run beside its fit: start-up, loading subject and network, scoring, saving
+MAKE = (0.01, 0.01)  # seconds a picture of a demo subject that is not on disk: rendering, simulating the responses
+TEST = 0.1  # of a subject's pictures, which a run with fewer pictures is scored on all the same
 RUN = (1.7e6, 560)  # bytes of a run's folder, and bytes a vertex
 # Of the time of a fast fit of the factorized encoder: docs/ablations.md.
 MODELS = {"factorized": 1.0, "classtoken": 0.2, "patchtoken": 0.4, "gnetvit": 1.25, "ridge": 0.4}
@@ -47,7 +55,7 @@ class Sizes:
     vertices: int
 
 
-DEMO = {"pictures": 3000, "trials": 3000, "vertices": 2154}
+DEMO = {"pictures": N_PICTURES, "trials": N_PICTURES, "vertices": 2154}
 
 
 @dataclass(frozen=True)
@@ -171,36 +179,76 @@ def _fit(one, net, pictures, size):
     return MODELS[one["model"]] * PAPER_STEP * (steps or PAPER_STEPS)
 
 
-def extractions(settings):
-    """How many different features runs need; those that agree read the same."""
+def extraction_key(settings):
+    """What features a run or an extraction reads: runs of the same key read the same. The demo subjects share their pictures."""
     from factortopy.sweepfolder import EXTRACTION
 
-    return len({tuple(one[name] for name in EXTRACTION) for one in settings})
+    subject, *others = (settings.get(name) for name in EXTRACTION)
+    return ("demo" if demo_of(subject) else subject, *others)
 
 
-def estimate(settings, sizes=sizes_of):
+def demo_of(subject):
+    """1, 2 or 3 for a demo subject's name, else None."""
+    return 1 if subject == "demo" else DEMO_SUBJECTS.index(subject) + 1 if subject in DEMO_SUBJECTS else None
+
+
+def extractions(settings):
+    """How many different features runs need; those that agree read the same."""
+    return len({extraction_key(one) for one in settings})
+
+
+def extracted():
+    """Keys of the features that finished runs and extractions read, of networks that have features on disk.
+
+    Pictures are not looked at: features that nobody finished with are not found, those that were deleted may be.
+    """
+    from factortopy.runs import list_runs
+    from factortopy.work import list_jobs
+
+    names = set()
+    for path in cache_dir("features").glob("*/done.json"):
+        with contextlib.suppress(InputError, AttributeError):
+            names.add(str(read_json(path, "extraction").get("backbone")).removesuffix(pace.UNTRAINED))
+    keys = set()
+    for one in [*list_runs(shipped=False), *(job for job in list_jobs() if job.kind == "extract")]:
+        with contextlib.suppress(InputError):
+            if one.status == "finished" and one.settings["backbone"] in names:
+                keys.add(extraction_key(one.settings))
+    return keys
+
+
+def making(subjects):
+    """Seconds to render and simulate those of the demo subjects that are not on disk."""
+    numbers = {demo_of(subject) for subject in subjects} - {None}
+    there = [on_disk(number) for number in numbers]
+    parts = (not all(pictures for pictures, _ in there), sum(not responses for _, responses in there))
+    return DEMO["pictures"] * sum(one * count for one, count in zip(MAKE, parts, strict=True))
+
+
+def estimate(settings, sizes=sizes_of, extracted=extracted):
     """What runs cost, one after the other.
 
     Parameters
     ----------
     settings : list of dict, as ``sweepfolder.settings_of`` makes them
     sizes : callable(subject, subject_id, trials) -> Sizes or None
+    extracted : callable() -> set of the keys of features that are on disk
 
     Returns
     -------
     dict
-        runs; extractions (different features); seconds and bytes, None where a subject's size, a network or the recipe's pace is
+        runs; extractions (different features), kept (those on disk); making (seconds of a demo subject's first use); seconds and bytes
+        in all, None where a subject's size, a network or the recipe's pace is
         not known; here: True when the networks' pace was measured on this machine; like: True when a network that is not known by
         name is taken to be of the size of ViT-B.
     """
-    from factortopy.sweepfolder import EXTRACTION
-
-    known, looked_up = networks(), lru_cache(None)(sizes)
-    seen, seconds, size, here, like = set(), 0.0, 0.0, True, False
+    known, looked_up, there = networks(), lru_cache(None)(sizes), extracted()
+    first = making(one["subject"] for one in settings)
+    seen, seconds, size, here, like = set(), first, 0.0, True, False
     for one in settings:
         net, subject = network_of(one["backbone"], known), looked_up(one["subject"], one["subject_id"], one["trials"])
-        key = tuple(one[name] for name in EXTRACTION)
-        new = key not in seen
+        key = extraction_key(one)
+        new = key not in seen and key not in there
         seen.add(key)
         like, net = like or net is None, net or VIT_B
         if subject is None:
@@ -208,17 +256,20 @@ def estimate(settings, sizes=sizes_of):
         if size is None:
             continue
         pictures = min(one["pictures"] or subject.pictures, subject.pictures)
+        shown = pictures + TEST * (subject.pictures - pictures)
         rate, _ = measured(one["backbone"], known)
         here = here and rate is not None
-        size += new * pictures * net.bytes(one["pca"]) + run_bytes(subject.vertices, net.channels)
+        size += new * shown * net.bytes(one["pca"]) + run_bytes(subject.vertices, net.channels)
         fit = _fit(one, net, pictures, subject)
         if seconds is None or fit is None:
             seconds = None
             continue
-        seconds += new * (pictures / rate if rate else extraction_seconds(net, pictures)) + fit
+        seconds += new * (shown / rate if rate else extraction_seconds(net, shown)) + START + fit
     return {
         "runs": len(settings),
         "extractions": len(seen),
+        "kept": len(seen & there),
+        "making": first,
         "seconds": seconds,
         "bytes": size,
         "here": here,
@@ -236,4 +287,6 @@ def told(found):
     if found["seconds"] is None:
         return f"{disk}. How long the fit takes was not measured for this recipe and size; it is told while it runs."
     source = f"pictures at this machine's pace, the fit as on {TWO_CORES}" if found["here"] else f"on {TWO_CORES}"
-    return f"About {duration(found['seconds'])} ({source}) and {disk}. Less where features are on disk already."
+    kept = "Features" if found["kept"] == found["extractions"] else "Less where features"
+    made = f" The demo subject is made first, once: about {duration(found['making'])} of it." if found["making"] else ""
+    return f"About {duration(found['seconds'])} ({source}) and {disk}. {kept} are on disk already.{made}"

@@ -4,6 +4,7 @@ import factortopy
 from factortopy.encoder.delays import reducing
 from factortopy.errors import InputError, Stopped
 from factortopy.records import check_settings as check_training
+from factortopy.subjects.progress import for_work, listening
 
 KEYS = ("subject", "subject_id", "backbone", "weights", "pca")
 
@@ -24,7 +25,8 @@ def extract_job(job, on_progress):
     def shown(stage):
         return lambda done, total: on_progress({"stage": stage, "step": done, "total": total})
 
-    subject = factortopy.load_subject(s["subject"], s["subject_id"])
+    with listening(for_work(on_progress)):
+        subject = factortopy.load_subject(s["subject"], s["subject_id"])
     job.update(simulated=bool(subject.simulated))
     if on_progress({"stage": "network"}) is False:
         raise Stopped

@@ -35,6 +35,7 @@ class Recorder:
         self.stage = STAGES[0]
         self._clock = 0.0  # monotonic second of the stage's start
         self._first = None  # step at which this process began the stage
+        self._last = 0  # step that was reported last
         self._before = 0.0  # seconds of fit in earlier processes
         self._history_step = None
         self._written = self._previewed = -math.inf
@@ -60,8 +61,9 @@ class Recorder:
     def report(self, step, total, loss=None, val_score=None, force=False, **more):
         """Write progress.json, at most once a second; ``more``: what else it says."""
         now_ = time.monotonic()
-        if self._first is None:
+        if self._first is None or step < self._last:  # a stage of several parts: each begins anew
             self._first, self._clock = step, now_
+        self._last = step
         done = step - self._first
         remaining = (now_ - self._clock) / done * (total - step) if done > 0 and total else None
         progress = {

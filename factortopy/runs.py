@@ -38,6 +38,7 @@ class Run(JobFolder):
     """
 
     noun = "run"
+    kind = "train"  # among the work of the queue
 
     def __init__(self, path, shipped=False):
         super().__init__(path)

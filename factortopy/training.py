@@ -18,6 +18,7 @@ from factortopy.records import check_settings, free_megabytes, score_text
 from factortopy.runs import Run, RunFromNewer, RunGone
 from factortopy.subjects import subject_of
 from factortopy.subjects.fewer import fewer_pictures
+from factortopy.subjects.progress import for_work, listening
 
 RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe
 
@@ -156,7 +157,8 @@ def _train(run, settings, recorder, say, seconds_before):
     recorder.begin("pictures")
     _check_space(run, RESERVE_MEGABYTES)
     with _asked_for():
-        subject = subject_of(settings)
+        with listening(for_work(recorder.on_job)):
+            subject = subject_of(settings)
         if settings["pictures"]:
             subject = fewer_pictures(subject, settings["pictures"])
     recorder.places(subject)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from factortopy.errors import InputError
+from factortopy.experiments import NAMES
 from factortopy.files import read_tensors, write_tensors
 from factortopy.home import jobs_dir, runs_dir
 from factortopy.jobfolder import NAME_PATTERN, JobFolder, RunGone
@@ -30,6 +31,7 @@ class Kind:
     place : "module:function"; the module's ``check_settings`` completes settings or raises InputError
     words : what pages call it
     title : what one is about, from its settings
+    folder : what its folder is called, from its settings, where that is not the title
     again : True when the result lies elsewhere: a finished one may be done again, and its folder go
     """
 
@@ -37,6 +39,7 @@ class Kind:
     words: str
     title: Callable
     again: bool = True
+    folder: Callable | None = None
 
     def module(self):
         """The module that does it, imported here so that listing jobs stays quick."""
@@ -51,7 +54,8 @@ KINDS = {
         "factortopy.extraction:extract_job", "Features", lambda s: f"{s['backbone']} on the pictures of {subject_of(s)}"
     ),
     "simulate": Kind(
-        "factortopy.experiments.job:simulate_job", "Experiment", lambda s: f"{s['protocol']['experiment']} on {s['run']}"
+        "factortopy.experiments.job:simulate_job", "Experiment", lambda s: f"{NAMES[s['protocol']['experiment']]} on {s['run']}",
+        folder=lambda s: f"{s['protocol']['experiment']} on {s['run']}",
     ),
     "finetune": Kind(
         "factortopy.finetune.job:finetune_job", "Fine-tuning",
@@ -169,7 +173,8 @@ def find(key):
 
 def job_of(kind, settings):
     """The job of these settings (complete ones), which may not exist: the same work has the same folder."""
-    title = re.sub(r"[^A-Za-z0-9]+", "-", kind_of(kind).title(settings)).strip("-")[:80]
+    words = (kind_of(kind).folder or kind_of(kind).title)(settings)
+    title = re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-")[:80]
     told = json.dumps([kind, settings], sort_keys=True)
     return Job(jobs_dir() / f"{title}-{hashlib.blake2b(told.encode(), digest_size=4).hexdigest()}")
 
@@ -189,6 +194,11 @@ def _created(job):
         return str(job.info.get("created") or "")
     except InputError:
         return ""
+
+
+def job_asked(kind, settings):
+    """The job of settings as the kind's ``check_settings`` takes them; InputError for others."""
+    return job_of(kind, kind_of(kind).module().check_settings(settings))
 
 
 # ---- doing it

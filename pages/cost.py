@@ -6,6 +6,7 @@ import streamlit as st
 
 from factortopy import costs
 from factortopy.home import home
+from factortopy.records import duration
 from factortopy.tokens import SAMPLE, disk_size, size_text
 from pages import shared
 
@@ -18,17 +19,27 @@ def sizes(subject, subject_id, trials=None):
     return costs.sizes_of(subject, subject_id, trials)
 
 
+@st.cache_data(ttl=10, show_spinner=False)
+def extracted():
+    """Features that are on disk."""
+    return costs.extracted()
+
+
 def of_runs(planned):
     """Time and disk of runs, in a sentence that can be shown; ``planned`` as ``costs.estimate`` takes them."""
-    return shared.plain(costs.told(costs.estimate(planned, sizes)))
+    return shared.plain(costs.told(costs.estimate(planned, sizes, extracted)))
 
 
-def of_extraction(name, layers, width, subject, subject_id, pca):
-    """Time and disk of an extraction, in a sentence that can be shown."""
-    found = sizes(subject, subject_id)
+def of_extraction(asked, layers, width):
+    """Time and disk of an extraction, in a sentence that can be shown; ``asked`` as ``factortopy.extraction`` takes its settings."""
+    if costs.extraction_key(asked) in extracted():
+        return "Its tokens of these pictures are on disk already; making sure takes seconds."
+    found, pca = sizes(asked["subject"], asked["subject_id"]), asked["pca"]
     n = found.pictures if found else FOLDER_UNKNOWN
-    time = costs.extraction_told(name, n + (min(n, SAMPLE) if pca else 0))
+    time = costs.extraction_told(asked["backbone"], n + (min(n, SAMPLE) if pca else 0))
     disk = size_text(disk_size(layers, width, n, pca))
+    first = costs.making([asked["subject"]])
+    made = f" Before that the demo subject is made, once: about {duration(first)}." if first else ""
     return shared.plain(
-        f"For {n:,} pictures: {time}; {disk} of disk at most, {size_text(shutil.disk_usage(home()).free)} are free."
+        f"For {n:,} pictures: {time}; {disk} of disk at most, {size_text(shutil.disk_usage(home()).free)} are free.{made}"
     )

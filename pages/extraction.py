@@ -1,7 +1,5 @@
 """Extracting a network's features from a subject's pictures ahead of a training, as a job of the queue."""
 
-import contextlib
-
 import streamlit as st
 
 from factortopy import jobs, work
@@ -12,17 +10,16 @@ from pages import cost, job_panel, shared, subjects
 
 def under_way(name):
     """True when features of this network wait or are being extracted."""
-    for job in work.list_jobs():
-        with contextlib.suppress(InputError):
-            if job.info["kind"] == "extract" and job.settings["backbone"] == name and job.status in ACTIVE:
-                return True
-    return False
+    jobs_of_it = (job for job in work.list_jobs() if job.kind == "extract" and job.settings.get("backbone") == name)
+    return any(job.status in ACTIVE for job in jobs_of_it)
 
 
 def offer(name, weights, layers, width):
     """Choose a subject, start, see how far; ``name`` and ``weights`` as ``load_backbone`` takes them, layers of up to ``width``."""
     jobs.wake()
-    with st.expander("Extract its features of a subject's pictures", expanded=under_way(name)):
+    seen = f"extraction of {name} seen"  # how it ended is to be read, too
+    st.session_state[seen] = st.session_state.get(seen) or under_way(name)
+    with st.expander("Extract its features of a subject's pictures", expanded=st.session_state[seen]):
         st.caption(
             "Every picture of the subject is shown to the network and its tokens are kept on disk, so that trainings on them begin at "
             "once. A training does it by itself; here it can be done ahead. It goes on when you leave."
@@ -34,25 +31,15 @@ def offer(name, weights, layers, width):
             "Principal components a layer", 0, 10_000, 0, step=32, key="components",
             help="Keeps so many numbers of each token in place of all channels, learnt from training pictures; 0 keeps all.",
         )  # fmt: skip
-        st.caption(cost.of_extraction(name, layers, width, subject, subject_id, int(pca) or None))
+        asked = {
+            "subject": subject, "subject_id": subject_id, "backbone": name, "weights": weights, "pca": int(pca) or None,
+        }  # fmt: skip
         try:
-            asked = (
-                work.kind_of("extract")
-                .module()
-                .check_settings(
-                    {
-                        "subject": subject,
-                        "subject_id": subject_id,
-                        "backbone": name,
-                        "weights": weights,
-                        "pca": int(pca) or None,
-                    }
-                )
-            )
+            job = work.job_asked("extract", asked)
         except InputError as error:
             st.error(shared.plain(error))
             return
-        job = work.job_of("extract", asked)
+        st.caption(cost.of_extraction(asked, layers, width))
         status, reason = job.state()
         if status in ACTIVE:
             job_panel.watch(job.key, job.info["title"])

@@ -26,7 +26,7 @@ def told(job, status):
         before = f"number {place} in the queue" if place and place > 1 else "next in the queue"
         return 0.0, f"waiting, {before}" if place else "starting"
     if status == "stopping":
-        return 0.0, "stopping; what was done is kept"
+        return 0.0, "stopping" if job.kind == "simulate" else "stopping; what was done is kept"
     progress = job.progress() or {}
     step, total = progress.get("step") or 0, progress.get("total")
     share = min(1.0, step / total) if total else 0.0

@@ -20,6 +20,7 @@ GOES = {  # what deleting takes away
     "report": "Delete this report with its figures and maps? Fits that were made for it are kept for the next one.",
 }
 SECONDS_BETWEEN_LOOKS = 2.0
+AGAIN = "Starts anew; responses that were predicted are kept."
 OPEN = ":material/open_in_new:"
 
 
@@ -142,8 +143,8 @@ def main_button(job, status, kind, info):
     if status in ACTIVE:
         job_panel.stop(job, disabled=status == "stopping")
     elif status in RESUMABLE:
-        if st.button("Resume", key=f"resume {job.key}", icon=":material/play_arrow:", width="stretch",
-                     help="Goes on from what is kept."):  # fmt: skip
+        words, help = ("Run again", AGAIN) if kind == "simulate" else ("Resume", "Goes on from what is kept.")
+        if st.button(words, key=f"resume {job.key}", icon=":material/play_arrow:", width="stretch", help=help):
             jobs.resume(job)
             st.rerun()
     elif status == "finished" and kind in OPENS:

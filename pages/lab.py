@@ -6,15 +6,13 @@ import streamlit as st
 
 from factortopy import jobs, work
 from factortopy.errors import InputError
+from factortopy.experiments import NAMES
 from factortopy.experiments import protocol as protocols
 from factortopy.jobfolder import ACTIVE
 from factortopy.runs import Run
 from pages import job_panel, lab_forms, lab_results, saving, shared
 
 HEIGHT = 640
-NAMES = {
-    "retinotopy": "Retinotopy", "localizer": "Localizer", "lesion": "Lesion", "maximize": "Dream (maximize)", "motion": "Motion",
-}  # fmt: skip
 ASKS = {
     "retinotopy": "Where in the visual field does each place look? A checkered bar, wedge or ring moves through the picture, as in "
     "a scanner, and each place's responses tell.",
@@ -30,7 +28,7 @@ def page():
     jobs.wake()
     run = shared.choose_run()
     encoder = shared.load_encoder(run)
-    recall()
+    recall(encoder)
     st.session_state.setdefault("experiment", "retinotopy")
     experiment = st.segmented_control(
         "Experiment", list(NAMES), format_func=NAMES.get, key="experiment", label_visibility="collapsed",
@@ -58,11 +56,13 @@ def page():
     remember()
 
 
-def recall():
+def recall(encoder):
     """Set the controls as they were: Streamlit forgets those that were not drawn the last time."""
     opened = st.session_state.pop("opened protocol", None)
-    if key := shared.asked("job"):  # from the Jobs page
-        opened = asked_for(key) or opened
+    if (key := shared.asked("job")) and (asked := asked_for(key)):  # from the Jobs page
+        st.session_state["experiment"], st.session_state["tried protocol"] = asked["experiment"], asked
+        st.session_state.pop(f"protocol {asked['experiment']}", None)
+        lab_forms.show(asked, encoder)
     if opened is not None:
         st.session_state["experiment"] = opened["experiment"]
         st.session_state[f"protocol {opened['experiment']}"] = opened
@@ -89,9 +89,12 @@ def remember():
 
 def choose(experiment, encoder):
     """The protocol as the controls, or an opened protocol file, say it."""
-    opened = st.session_state.get(f"protocol {experiment}")
+    opened, tried = st.session_state.get(f"protocol {experiment}"), st.session_state.pop("tried protocol", None)
     if opened is None:
         protocol = protocols.complete({"experiment": experiment, "settings": lab_forms.FORMS[experiment](encoder)})
+        if tried is not None and tried != protocol:  # it says more than the controls can
+            st.session_state[f"protocol {experiment}"] = tried
+            st.rerun()
     else:
         protocol = edited(experiment, opened)
     with st.popover("Protocol", icon=":material/description:", width="stretch"):
@@ -161,7 +164,8 @@ def offer(run, encoder, protocol):
     if status == "failed":
         st.error(shared.plain(reason))
     if status in ("stopped", "interrupted"):
-        st.caption("Stopped. Responses that were predicted are kept; the analysis starts anew.")
+        again = "the pictures are grown" if experiment == "maximize" else "it starts"
+        st.caption(f"Stopped. Run it again: {again} anew; responses that were predicted are kept.")
     if result is None:
         result = protocols.newest(run, experiment)
         if result is not None:

@@ -206,6 +206,80 @@ def motion(encoder):
 FORMS = {"retinotopy": retinotopy, "localizer": localizer, "lesion": lesion, "maximize": maximize, "motion": motion}
 
 
+# ---------------------------------------------------------------- controls that say a protocol
+
+
+def show(protocol, encoder):
+    """Set the controls as a protocol says, as far as they can; where they cannot, the form gives other settings."""
+    experiment, settings = protocol["experiment"], protocol["settings"]
+    try:
+        told = SHOWN[experiment](settings, encoder)
+    except (InputError, AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):  # what no control can hold
+        return
+    told = {name: settings[name] for name in SAME[experiment]} | told
+    for name, value in told.items():
+        st.session_state[key(experiment, name)] = value
+
+
+SAME = {
+    "retinotopy": ("protocol", "carrier", "steps", "repetitions", "noise"),
+    "localizer": ("category", "n"),
+    "lesion": ("gain", "noise", "around", "propagate", "contrast"),
+    "maximize": ("steps", "seeds"),
+    "motion": ("clips", "speed"),
+}  # settings that a control holds as they are
+
+
+def _show_retinotopy(settings, encoder):
+    half = float(encoder.info.get("image_degrees") or 8.4) / 2
+    folder = settings["pictures"] if isinstance(settings["pictures"], str) else ""
+    radius = max(0.5, half if settings["radius"] is None else settings["radius"])
+    width = 0.25 if settings["bar_width"] is None else round(settings["bar_width"] / radius, 6)
+    return {"radius": radius, "width": min(1.0, max(0.05, width)), "pictures": folder}
+
+
+def _show_localizer(settings, encoder):
+    folder = "" if settings["pictures"] == "rendered" else settings["pictures"]
+    if folder:
+        _read(folder)  # InputError when it is gone: the result is still to be seen
+    return {"folder": folder, "against": list(settings["against"] or ())}
+
+
+def _show_lesion(settings, encoder):
+    channels, heads, region = settings["channels"], settings["heads"], settings["region"]
+    here = {"layers": [l for l in settings["layers"] or () if l in range(len(encoder.layer_names))]}
+    if channels is not None:
+        share = min(90, max(1, round(100 * channels["share"])))
+        return here | {"kind": LESIONS[0], "roi": channels["roi"], "share": share}
+    if heads is not None:
+        return here | {"kind": LESIONS[2], "heads": [head for head in heads if head in range(heads_of(encoder))]}
+    if region is not None:
+        return here | {"kind": LESIONS[3], "part": next((name for name, part in PARTS.items() if part == region), None)}
+    return here | {"kind": LESIONS[1]}
+
+
+def _show_maximize(settings, encoder):
+    target = settings["target"]
+    seeds = settings["seeds"] if isinstance(settings["seeds"], int) else 1  # a list says which: no control does
+    here = {"suppress": (target.get("suppress") or {}).get("roi", "nothing"), "seeds": seeds}
+    if "cluster" in target:
+        return here | {"kind": "a cluster", "cluster": target["cluster"]}
+    if "vertex" in target:
+        shared.choose_vertex(int(target["vertex"]))
+        return here | {"kind": "the clicked place"}
+    return here | {"kind": "an area", "roi": target["roi"]}
+
+
+def _show_motion(settings, encoder):
+    return {"types": [kind for kind in settings["types"] if kind in module_of("motion").DEFAULTS["types"]]}
+
+
+SHOWN = {
+    "retinotopy": _show_retinotopy, "localizer": _show_localizer, "lesion": _show_lesion, "maximize": _show_maximize,
+    "motion": _show_motion,
+}  # fmt: skip
+
+
 # ---------------------------------------------------------------- what will be shown
 
 

@@ -16,8 +16,8 @@ MEASURES = {
     "dprime": "d′ of the contrast",
     "change": "change of the predicted response",
 }
-AXES = {"similarity": "correlation r", "dprime": "d′", "change": "mean change, SD"}  # what a measure is counted in
-SD = "Responses are counted in standard deviations (SD) of the measured ones over pictures."
+AXES = {"similarity": "similarity, r", "dprime": "d′", "change": "change, SD"}
+SD = "SD: predicted responses are counted in standard deviations of the measured ones over pictures."
 
 
 # ---------------------------------------------------------------- the brains
@@ -139,31 +139,28 @@ def retinotopy(result, encoder):
         f"**{told['mapped']:,} of {told['vertices']:,} places have a fit**: their R² is above {told['floor']:.2f}, which 5 % of "
         f"places reach when the frames are shuffled. {told['frames']} frames, {told['seconds']:.0f} s."
     )
-    a, b = st.columns(2, gap="medium")
-    with a:
-        st.markdown(
-            "**Agreement**", help="Each hemisphere by itself, then the mean. By chance: what an encoder whose places are swapped at random "
-            "within a hemisphere exceeds in 5 % of trials, the largest of the columns. Real maps are smooth, so that chance alone can "
-            "reach somewhat more.",
-        )  # fmt: skip
-        rows = []
-        for key, words in SCORES.items():
-            scores = {name: found[key] for name, found in told["agreement"].items() if key in found}
-            if scores:
-                row = {"": words} | {reference_name(name, encoder): found["mean"] for name, found in scores.items()}
-                floors = [found["floor"] for found in scores.values() if found["floor"] is not None]
-                worst = min if key == "angle_error" else max
-                rows.append(row | {"by chance": worst(floors) if floors else None})
-        table(rows, "retinotopy agreement")
-    with b:
-        st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
-                    "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the next column.")  # fmt: skip
-        signs = told.get("signs") or {}
-        table([
-            {"area": row["roi"], "with a fit": row["mapped"], "R²": row["r2"], "ecc. °": row["eccentricity"], "size °": row["size"],
-             "right sign": row["right_sign"], "atlas": (signs.get(row["roi"]) or {}).get("template")}
-            for row in told["areas"]
-        ], "retinotopy areas")  # fmt: skip
+    st.markdown(
+        "**Agreement**", help="Each hemisphere by itself, then the mean. By chance: what an encoder whose places are swapped at random "
+        "within a hemisphere exceeds in 5 % of trials, the largest of the columns. Real maps are smooth, so that chance alone can "
+        "reach somewhat more.",
+    )  # fmt: skip
+    rows = []
+    for key, words in SCORES.items():
+        scores = {name: found[key] for name, found in told["agreement"].items() if key in found}
+        if scores:
+            row = {"": words} | {reference_name(name, encoder): found["mean"] for name, found in scores.items()}
+            floors = [found["floor"] for found in scores.values() if found["floor"] is not None]
+            worst = min if key == "angle_error" else max
+            rows.append(row | {"by chance": worst(floors) if floors else None})
+    table(rows, "retinotopy agreement", result)
+    st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
+                "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the next column.")  # fmt: skip
+    signs = told.get("signs") or {}
+    table([
+        {"area": row["roi"], "with a fit": row["mapped"], "R²": row["r2"], "ecc. °": row["eccentricity"], "size °": row["size"],
+         "right sign": row["right_sign"], "atlas": (signs.get(row["roi"]) or {}).get("template")}
+        for row in told["areas"]
+    ], "retinotopy areas", result)  # fmt: skip
     for name, d in (told.get("borders") or {}).items():
         if d.get("found_to_atlas") is not None:
             st.markdown(f"Border {name}: reversals of the sign lie {d['found_to_atlas']:.1f} mm from the atlas' border on average "
@@ -187,7 +184,7 @@ def course(result, encoder):
         figure.add_scatter(y=model, name="fitted field", line={"dash": "dot"})
     figure.update_layout(height=220, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="frame",
                          title={"text": shared.where(encoder, index), "font": {"size": 14}})  # fmt: skip
-    saving.chart(figure, "course", simulated=True)
+    saving.chart(figure, "course", simulated(result))
 
 
 def localizer(result, encoder):
@@ -199,7 +196,7 @@ def localizer(result, encoder):
                 f"more, {one['less']:,} less (q ≤ {one['q']}).")  # fmt: skip
     a, b = st.columns(2, gap="medium")
     with a:
-        saving.chart(profile(told["profile"]), "profile", simulated=True)
+        saving.chart(profile(told["profile"]), "profile", simulated(result))
     with b:
         st.markdown(
             "**Are the areas found?**", help="AUC: chance that a place of the area has a larger d′ than one outside; 0.5 is chance. "
@@ -208,7 +205,7 @@ def localizer(result, encoder):
         )  # fmt: skip
         table([{"area": name, "by": row["category"], "AUC": row["auc"], "Dice": row["dice"],
                 "found": row["found"], "vertices": row["vertices"]}
-               for name, row in told["agreement"].items()], "localizer areas")  # fmt: skip
+               for name, row in told["agreement"].items()], "localizer areas", result)  # fmt: skip
         for category, row in told.get("measured", {}).items():
             named = f"the measured map {shared.plain(row['map'])} ({row['vertices']:,} vertices)"
             st.markdown(f"{shared.plain(category)}: r = {row['r']:.2f} with {named}.")
@@ -222,7 +219,7 @@ def profile(by_roi):
         cells = [by_roi[roi][category] for roi in by_roi]
         figure.add_bar(x=list(by_roi), y=[c["mean"] for c in cells], name=category,
                        error_y={"array": [c["se"] for c in cells], "thickness": 1, "width": 0})  # fmt: skip
-    figure.update_layout(height=300, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="mean response",
+    figure.update_layout(height=300, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="mean response, SD",
                          legend={"orientation": "h", "y": 1.15})  # fmt: skip
     return figure
 
@@ -234,44 +231,37 @@ def lesion(result, encoder):
     st.markdown(
         f"**{sum(parts.values()):,} {told['lesioned']['of']} in {len(parts)} layers**, gain {result.settings['gain']:g}."
     )
-    a, b = st.columns(2, gap="medium")
-    with a:
-        rows = []
-        for name, row in told["rois"].items():
-            line = {"area": name, "response": row["response change"], f"d′ {told['contrast']['category']} before": row["dprime before"],
-                    "after": row["dprime after"], "similarity": row["similarity"]}  # fmt: skip
-            if "similarity, random" in row:
-                line |= {"after, random": row["dprime after, random"], "similarity, random": row["similarity, random"]}
-            rows.append(line)
-        st.markdown("**What is lost**", help="Similarity: correlation over pictures of the responses after with those before; 1 nothing "
-                    "lost. Random: equally many random channels.")  # fmt: skip
-        table(rows, "lesion areas")
-    with b:
-        doses = told["doses"]
-        if doses["gain"]:
-            names = [
-                n
-                for n in dict.fromkeys((lesioned_area(result), "V1", "FFA", "PPA", "EBA", "all"))
-                if n in doses["rois"]
-            ] or list(doses["rois"])
-            measure = st.selectbox(
-                "Dose and response",
-                list(MEASURES),
-                key="dose",
-                format_func=MEASURES.get,
-                help="Over what is left of the parts.",
-            )
-            figure = go.Figure()
-            for name in names:
-                for kind, curves in doses["rois"][name].items():
-                    figure.add_scatter(x=doses["gain"], y=curves[measure], name=name + (", random" if kind == "random" else ""),
-                                       line={"dash": "dot" if kind == "random" else "solid"}, legendgroup=name)  # fmt: skip
-            figure.update_layout(
-                height=280,
-                margin={"l": 0, "r": 0, "t": 10, "b": 0},
-                xaxis={"title": "what is left", "autorange": "reversed"},
-            )
-            saving.chart(figure, "doses", simulated=True)
+    rows = []
+    for name, row in told["rois"].items():
+        line = {"area": name, "change, SD": row["response change"],
+                f"d′ {told['contrast']['category']} before": row["dprime before"],
+                "d′ after": row["dprime after"], "similarity": row["similarity"]}  # fmt: skip
+        if "similarity, random" in row:
+            line |= {"d′ after, random": row["dprime after, random"], "similarity, random": row["similarity, random"]}
+        rows.append(line)
+    st.markdown("**What is lost**", help="Change: of the mean response. Similarity: correlation over pictures of the responses after "
+                f"with those before; 1 nothing lost. Random: equally many random channels. {SD}")  # fmt: skip
+    table(rows, "lesion areas", result)
+    doses = told["doses"]
+    if not doses["gain"]:
+        return
+    names = [
+        n for n in dict.fromkeys((lesioned_area(result), "V1", "FFA", "PPA", "EBA", "all")) if n in doses["rois"]
+    ] or list(doses["rois"])
+    measure = st.selectbox("Dose and response", list(MEASURES), key="dose", format_func=MEASURES.get, width=460,
+                           help=f"Over what is left of the parts. {SD}")  # fmt: skip
+    figure = go.Figure()
+    for name in names:
+        for kind, curves in doses["rois"][name].items():
+            figure.add_scatter(x=doses["gain"], y=curves[measure], name=name + (", random" if kind == "random" else ""),
+                               line={"dash": "dot" if kind == "random" else "solid"}, legendgroup=name)  # fmt: skip
+    figure.update_layout(
+        height=400,  # the legend of six areas
+        margin={"l": 0, "r": 0, "t": 10, "b": 0},
+        xaxis={"title": "what is left", "autorange": "reversed"},
+        yaxis_title=AXES[measure],
+    )
+    saving.chart(figure, "doses", simulated(result))
 
 
 def lesioned_area(result):
@@ -302,19 +292,20 @@ def maximize(result, encoder):
             [go.Scatter(y=row, name=f"picture {k + 1}") for k, row in enumerate(result.arrays["history"])]
         )
         figure.update_layout(
-            height=200, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis_title="target"
+            height=200, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis_title="target, SD"
         )
-        saving.chart(figure, "history", simulated=True)
+        saving.chart(figure, "history", simulated(result))
     with b:
         st.markdown("**What else it drives**", help="z: in standard deviations over rendered pictures. A selective picture drives its "
-                    "target far more than any other area.")  # fmt: skip
+                    f"target far more than any other area. {SD}")  # fmt: skip
         rows = sorted(told["rois"].items(), key=lambda item: -(item[1]["z"] or -np.inf))
         table(
             [
-                {"area": n + (" (target)" if row["in_target"] else ""), "response": row["response"], "z": row["z"]}
+                {"area": n + (" (target)" if row["in_target"] else ""), "response, SD": row["response"], "z": row["z"]}
                 for n, row in rows
             ],
             "maximize areas",
+            result,
         )
 
 
@@ -325,11 +316,12 @@ def motion(result, encoder):
     st.markdown(
         f"**The order of the frames {same}** (largest change {told['shuffled frames']:.1e} of a response's spread)."
     )
-    saving.chart(profile(told["profile"]), "motion profile", simulated=True)
+    saving.chart(profile(told["profile"]), "motion profile", simulated(result))
     if "coherent" in told:
         table(
             [{"area": name, "d′ coherent against random": value} for name, value in told["coherent"]["dprime"].items()],
             "motion areas",
+            result,
         )
     pictures(result, 4)
 
@@ -342,10 +334,15 @@ def pictures(result, each):
             st.image(list(stack[:each]), width=96)
 
 
-def table(rows, name):
-    """Rows of dicts; figures with two decimals. What the lab tells is always simulated."""
+def simulated(result):
+    """Was the subject a simulated one?"""
+    return bool(result.info.get("simulated"))
+
+
+def table(rows, name, result):
+    """Rows of dicts; figures with two decimals."""
     if rows:
-        saving.table(rows, name, simulated=True, decimals=2)
+        saving.table(rows, name, simulated(result), decimals=2, height="content")
     else:
         st.caption("Nothing to compare.")
 

@@ -38,7 +38,7 @@ LESSONS = (
         "What an encoding model is",
         "A network has looked at 2,400 pictures, and a brain has answered the same pictures. How could one find out which parts "
         "of the network a place of the brain resembles, without ever looking at a neuron?",
-        "Open **Your pictures**, switch between *Predicted* and *Simulated* for a test picture, and look for places where they "
+        "Open **Your pictures**, switch between *Predicted* and *Measured (simulated)* for a test picture, and look for places where they "
         "agree and where they do not. Then click a place and read its two numbers.",
         "pages/your_pictures.py",
         "An encoding model predicts a place's response from the network's features by weights that are learnt on some pictures and "

@@ -180,9 +180,10 @@ def test_a_page_with_a_timer_is_left_for_a_whole_one(app, page):
 
     page.route_web_socket("**/_stcore/stream", route)
     page.goto(f"{app.url}/jobs")
-    page.get_by_role("link", name="Open").wait_for(timeout=60_000)
+    opens = page.locator("a[href$='run=copied']")
+    opens.wait_for(timeout=60_000)
     late.append(True)
-    page.get_by_role("link", name="Open").click()
+    opens.click()
     page.wait_for_timeout(3000)  # the list of jobs is drawn anew every two seconds
     late.clear()
     for socket, message in held:

@@ -188,8 +188,9 @@ def test_ctrl_c_stops_and_keeps_the_checkpoint(tmp_path):
     assert "--resume" in told_in_one_line(run_command(*TRAIN, "--out", out))
     assert "stopped" in told_in_one_line(run_command("score", out))
 
+    reached = Run(out).progress()["step"]  # the first one's word, until the second writes its own
     second = start_command("train", "--out", out, "--resume")
-    wait_for(lambda: fitting(Run(out)))
+    wait_for(lambda: (fitting(Run(out)) or 0) > reached)
     second.send_signal(signal.SIGTERM)
     told, _ = second.communicate(timeout=60)
     assert second.returncode == 143 and "going on from the checkpoint" in told

@@ -8,12 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from trials import environment
 
-from factortopy import load_subject
-from factortopy.errors import InputError
+from factortopy import jobs, load_subject, work
+from factortopy.errors import InputError, Stopped
+from factortopy.jobfolder import JobFolder
 from factortopy.pictures.scenes import SUBJECT_SEEDS, render_scenes
 from factortopy.subjects import demo, simulation
+from factortopy.subjects.progress import listening
+from factortopy.training import train_run
 
 N = 60
 HALF = demo.DEGREES / 2
@@ -276,7 +280,7 @@ def test_every_other_part_and_each_picture_once(tmp_path):
     n = demo.PART + 1
     demo.render_parts(tmp_path, n, 1)
     (part,) = tmp_path.glob("part-*.npz")
-    assert part.name == f"part-{demo.PART}.npz"
+    assert part.name == f"part-{demo.PART}-{n}.npz"
     images, scenes = render_scenes([SUBJECT_SEEDS + demo.PART])
     made = np.load(part)
     np.testing.assert_array_equal(made["images"], images)
@@ -298,6 +302,51 @@ def test_when_the_second_process_fails_the_first_does_its_part(monkeypatch):
     assert not list(folder.glob("part-*"))
     monkeypatch.setattr(demo, "_render", None)  # not drawn again
     np.testing.assert_array_equal(demo.pictures(7)[0], expected)
+
+
+def stopping(folder, words, seen):
+    """A listener that asks the run or job in a folder to stop as soon as a few pictures of this step are done."""
+
+    def on_progress(progress):
+        seen.append(progress)
+        if str(progress.get("doing")).startswith(words) and progress["step"]:
+            JobFolder(folder).request_stop()
+
+    return on_progress
+
+
+def test_a_trainings_first_use_is_told_and_stopped(monkeypatch, tmp_path):
+    """Stopped while pictures are rendered, resumed from there, stopped while responses are simulated, and once more by an extraction."""
+    monkeypatch.setattr(demo.load_demo, "__defaults__", (1, 400, None))
+    path, first, then, last = tmp_path / "run", [], [], []
+    run = train_run(path, "demo-1", "demo-vit", on_progress=stopping(path, "rendering", first))
+    assert run.state() == ("stopped", "stopped on request") and run.resumable
+    told = [p for p in first if p.get("doing")]
+    assert told[0]["step"] == 0 and 0 < told[-1]["step"] < 400 and told[-1]["remaining"] > 0
+    assert all((p["stage"], p["total"]) == ("pictures", 400) for p in told)
+
+    train_run(path, resume=True, on_progress=stopping(path, "simulating", then))
+    told = [p for p in then if p.get("doing")]
+    assert told[0]["step"] >= first[-1]["step"] and run.status == "stopped" and demo.on_disk(1, 400) == (True, False)
+    assert 0 < told[-1]["step"] < told[-1]["total"] and told[-1]["doing"].startswith("simulating")
+
+    job = jobs.submit_job("extract", {"subject": "demo-1", "backbone": "demo-vit"}, start=False)
+    work.work_job(job.path, queued=True, on_progress=stopping(job.path, "simulating", last))
+    assert job.status == "stopped" and job.progress()["stage"] == "pictures" and last[-1]["remaining"] > 0
+    assert demo.on_disk(1, 400) == (True, False)
+
+
+def test_who_waits_for_anothers_rendering_tells_how_far_it_is():
+    folder = demo.cache_dir("subjects") / f"pictures-v{demo.VERSION}-100"
+    folder.mkdir()
+    demo.render_parts(folder, 100, 0)
+
+    def told(step):
+        assert (step.done, step.total) == (50, 100)
+        return False
+
+    with FileLock(folder / "lock"), pytest.raises(Stopped), listening(told):
+        demo.pictures(100)
 
 
 SCRIPT = """

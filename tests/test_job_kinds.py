@@ -43,7 +43,7 @@ def step_of(job):
 
 def test_same_settings_are_the_same_job():
     first = jobs.submit_job("simulate", simulate(), start=False)
-    assert first.status == "queued" and first.info["title"] == f"localizer on {SHIPPED}"
+    assert first.status == "queued" and first.info["title"] == f"Localizer on {SHIPPED}"
     assert jobs.submit_job("simulate", simulate(seed=0), start=False) == first  # a default, said
     other = jobs.submit_job("simulate", simulate(seed=1), start=False)
     assert other != first and jobs.queued_names() == [first.key, other.key]

@@ -9,6 +9,7 @@ from in_process import serve
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
+from factortopy import jobs
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import Result
 from factortopy.runs import find_run
@@ -106,6 +107,43 @@ def test_an_opened_protocol_is_what_runs(lab, experiment):
     assert len(lab.error) == 1 and not lab.exception
     press(lab, "Use the controls instead")
     assert not lab.text_area and not lab.exception
+
+
+def opened_from_jobs(monkeypatch, experiment, settings):
+    """The Lab as a link of the Jobs page opens it, and the complete protocol."""
+    serve(monkeypatch)
+    asked = {"run": SHIPPED, "protocol": {"experiment": experiment, "settings": settings}}
+    job = jobs.submit_job("simulate", asked, start=False)
+    jobs.cancel(job)
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    at.query_params["job"] = job.key
+    at.switch_page("pages/lab.py").run()
+    assert not at.exception and not at.error
+    return at, job.settings["protocol"]
+
+
+SAID = [
+    ("retinotopy", {"radius": 2.0, "bar_width": 0.6, "ring_width": 0.6, "noise": 1, "carrier": "picture"}),
+    ("localizer", {"category": "scenes", "against": ["faces"], "n": 5}),
+    ("lesion", {"channels": {"roi": "V1", "share": 0.29}, "layers": [2, 3], "gain": 0.5, "around": "zero"}),
+    ("lesion", {"channels": None, "region": [0, -1, 1, 1]}),
+    ("lesion", {"channels": None, "heads": [1], "propagate": True}),
+    ("maximize", {"target": {"roi": "PPA", "suppress": {"roi": "V1"}}, "seeds": 2}),
+    ("motion", {"types": ["grating"], "speed": 2.5}),
+]
+
+
+@pytest.mark.parametrize(("experiment", "settings"), SAID)
+def test_an_experiment_of_the_queue_opens_as_the_controls(monkeypatch, experiment, settings):
+    at, protocol = opened_from_jobs(monkeypatch, experiment, settings)
+    assert not at.text_area and json.loads(at.code[0].value) == protocol
+    assert "Run it again" in words(at)
+
+
+@pytest.mark.parametrize("experiment", ["lesion", "maximize", "motion"])
+def test_what_the_controls_cannot_say_opens_as_a_text(monkeypatch, experiment):
+    at, protocol = opened_from_jobs(monkeypatch, experiment, GIVEN[experiment])
+    assert json.loads(next(t for t in at.text_area if t.label == "Protocol").value) == protocol
 
 
 def test_an_edited_protocol_runs(lab):

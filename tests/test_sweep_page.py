@@ -40,9 +40,9 @@ def test_from_choice_to_table_to_resume():
     find(at.text_input, "Seeds").set_value("0, 1")
     find(at.text_input, "Steps").set_value("20,40").run()
     told = texts(at)
-    assert "16 runs" in told and "2 subjects × 2 networks × 2 seeds × 2 steps" in told and "for 4 of them" in told
+    assert "16 runs" in told and "2 subjects × 2 networks × 2 seeds × 2 steps" in told and "for 2 of them" in told
     plain = told.replace("\\", "")
-    assert "min (on two cores, no GPU)" in plain and "2.5 GB of disk" in plain and not list(runs_dir().iterdir())
+    assert "min (on two cores, no GPU)" in plain and "1.3 GB of disk" in plain and not list(runs_dir().iterdir())
     find(at.text_input, "Name (optional)").set_value("first")
     find(at.button, "Start 16 runs").click().run()
     assert not at.exception and not at.error and len(jobs.queued_names()) == 16
@@ -69,7 +69,9 @@ def test_finished_runs_open_and_compare():
     assert frame["subject"][0] == "demo-1 (simulated)"  # so in what the table's tool bar saves
     assert "imulated" in texts(at) and r"no \<b\>such" in at.error[0].value
     done = [sweeps.run_of(trial).name for trial in sweep.runs[:2]]
-    assert parse_qs(link(at, "Compare the 2 finished").query_string) == {"runs": [",".join(done)]} and find(at.button, "Resume 1")
+    assert parse_qs(link(at, "Compare the 2 finished").query_string) == {"runs": [",".join(done)]} and find(
+        at.button, "Resume 1"
+    )
     assert link(at, "Open in Explore").query_string == f"run={done[0]}"
 
 
@@ -82,7 +84,9 @@ def test_wrong_input_is_said_beside_it(label, value, word):
     at = open_page()
     find(at.text_input, label).set_value(value).run()
     assert not at.exception and len(at.error) == 1 and word in at.error[0].value.replace("\\", "")
-    assert find(at.button, "Start").disabled and find(at.text_input, "Name (optional)") and "--" not in at.error[0].value
+    assert (
+        find(at.button, "Start").disabled and find(at.text_input, "Name (optional)") and "--" not in at.error[0].value
+    )
 
 
 def test_every_control_has_help():

@@ -244,6 +244,23 @@ def test_the_picture_can_be_saved(page, view):
     assert open(download.value.path(), "rb").read(4) == b"\x89PNG"
 
 
+@pytest.mark.parametrize("width", [780, 640, 480, 400])
+def test_no_control_is_cut_where_the_view_is_narrow(page, view, width):
+    parts = """root => { const box = name => root.querySelector(name).getBoundingClientRect(), { right, bottom } = box(".tools"),
+        last = box(".enlarge"), views = box(".views"), flat = box(".flatviews"); return [
+        last.right <= right && last.bottom <= bottom, views.right < flat.left, root.querySelector(".paint").clientHeight]; }"""
+    try:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("([root, width]) => root.clientWidth < width", arg=[view.element_handle(), width])
+        fits, apart, height = view.evaluate(parts)
+        assert fits and apart
+        view.evaluate("root => root.ftv.view.setThreshold(0.12, { final: false })")
+        assert view.evaluate(parts) == [True, True, height]  # nothing jumps
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.wait_for_function("root => root.clientWidth > 800", arg=view.element_handle())
+
+
 def test_a_lost_graphics_context_comes_back(page, view, planted):
     view.evaluate(
         """root => new Promise(done => {

@@ -306,7 +306,7 @@ def test_a_small_view_waits_until_it_is_seen_and_says_so_readably(page):
 def test_names_of_a_small_view_stand_apart_and_on_their_regions(page):
     view = brain(page, "middle")
     names = view.evaluate(
-        """root => [...root.querySelectorAll(".labels span")].filter(one => one.style.visibility === "visible")
+        """root => [...root.querySelectorAll(".labels span")].filter(one => getComputedStyle(one).visibility === "visible")
             .map(one => { const { x, y, width, height } = one.getBoundingClientRect(); return [x, y, width, height]; })"""
     )
     assert len(names) > 3

@@ -9,7 +9,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, follow, words
 
-from factortopy import background
+from factortopy import background, work
 from factortopy.analysis.token_colours import token_colours
 from factortopy.backbones import list_backbones
 
@@ -92,6 +92,27 @@ def test_random_weights_are_called_untrained_and_go_to_training(networks):
     assert at.session_state["network"] == ("demo-vit", "untrained")
     chosen = next(box for box in at.selectbox if box.label == "Network").value
     assert chosen == "demo-vit untrained"
+
+
+def test_how_an_extraction_ended_stays_to_be_read(networks, monkeypatch):
+    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)  # nobody does it: how it goes is said here
+    monkeypatch.setattr("factortopy.jobs.wake", lambda: None)
+
+    def opened(at):
+        (found,) = [one for one in at.expander if one.label.startswith("Extract its features")]
+        return found.proto.expanded
+
+    at = networks.run()
+    assert not opened(at) and "the demo subject is made, once" in words(at)
+    at = pressed(at, "Extract features")
+    (job,) = work.list_jobs()
+    assert job.status == "queued" and opened(at.run()) and not at.exception
+    job.update(state="failed", reason="the disk is full")
+    assert opened(at.run()) and "the disk is full" in at.error[0].value
+    job.update(state="finished", finished=True, result={"pictures": 3000, "layers": 12, "simulated": True})
+    assert opened(at.run()) and "3,000 pictures (simulated), 12 layers, kept on disk" in at.success[0].value
+    other = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/networks.py").run()
+    assert not opened(other)  # who did not see it begin is not shown it
 
 
 def test_weights_that_cannot_be_fetched_are_said(networks):

@@ -15,6 +15,11 @@ _WHERE = {
 
 __all__ = list(_WHERE)
 
+# What pages call the experiments.
+NAMES = {
+    "retinotopy": "Retinotopy", "localizer": "Localizer", "lesion": "Lesion", "maximize": "Dream (maximize)", "motion": "Motion",
+}  # fmt: skip
+
 
 def __getattr__(name):
     # Resolved on first use: reading a kept result needs no torch. No module may bear the name of a function here.

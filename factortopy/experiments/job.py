@@ -22,9 +22,10 @@ def simulate_job(job, on_progress):
     run, protocol = find_run(job.settings["run"]), job.settings["protocol"]
     encoder = factortopy.Encoder.load(run.path)
     job.update(simulated=bool(encoder.simulated))
+    stage = "maximize" if protocol["experiment"] == "maximize" else "features"
 
     def shown(done, total):
-        return on_progress({"stage": protocol["experiment"], "step": done, "total": total})
+        return on_progress({"stage": stage, "step": done, "total": total})
 
     result = protocols.run_protocol(protocol, encoder, shown, lambda step, pictures: job.show(pictures))
     run.check_there()  # deleted meanwhile: nothing is made again

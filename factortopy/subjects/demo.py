@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from factortopy import surfaces
 from factortopy.errors import InputError
@@ -21,8 +22,23 @@ from factortopy.subjects.progress import tell
 N_PICTURES = int(os.environ.get("FACTORTOPY_DEMO_PICTURES", 3000))  # fewer for tests and slow machines
 DEGREES = 12.0  # width of a picture: half as many early vertices again as at 8.4, still 9 pixels a degree
 NUMBERS = (1, 2, 3)
-PART = 250  # pictures rendered at a time
+PART = 50  # pictures rendered at a time, a second or two: progress is told and Stop answered in between
 VERSION = 2  # of pictures and simulation: a change makes them anew
+
+
+def _pictures(n):
+    """Folder of the rendered pictures."""
+    return cache_dir("subjects") / f"pictures-v{VERSION}-{n}"
+
+
+def _responses(number, n):
+    """File of a subject's simulated responses."""
+    return cache_dir("subjects") / f"demo-{number}-v{VERSION}-{n}.safetensors"
+
+
+def on_disk(number, n=N_PICTURES):
+    """(pictures, responses): True for what was made already."""
+    return (_pictures(n) / "truth.json").exists(), _responses(number, n).exists()
 
 
 def pictures(n=N_PICTURES, on_progress=None):
@@ -30,37 +46,63 @@ def pictures(n=N_PICTURES, on_progress=None):
 
     Rendered once, by two processes; ``on_progress`` gets (done, total).
     """
-    folder = cache_dir("subjects") / f"pictures-v{VERSION}-{n}"
+    folder = _pictures(n)
     images, truth = folder / "images.npy", folder / "truth.json"
     if not truth.exists():
+        on_progress = on_progress or partial(tell, "rendering the demo subject's pictures, once")
         folder.mkdir(exist_ok=True)
-        with FileLock(folder / "lock"):
+        with _alone(folder, n, on_progress):
             if not truth.exists():
                 _render(folder, n, on_progress)
     return np.load(images, mmap_mode="r"), _read_truth(truth)
 
 
+@contextmanager
+def _alone(folder, n, on_progress):
+    """Hold the folder; while another process renders, its progress is told."""
+    lock = FileLock(folder / "lock")
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            on_progress(_rendered(folder, n), n)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _render(folder, n, on_progress):
-    """Parts of 250 pictures, each kept when done; a second process takes every other one."""
+    """Parts of 50 pictures, each kept when done; a second process takes every other one."""
     starts = range(0, n, PART)
     # A plain subprocess, not multiprocessing: that would run a user's script again in every worker.
     code = f"from factortopy.subjects.demo import render_parts; render_parts({str(folder)!r}, {n}, 1)"
     helper = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     try:
-        render_parts(folder, n, 0, on_progress or partial(tell, "rendering the demo subject's pictures, once"))
+        render_parts(folder, n, 0, on_progress)
         if helper.wait() != 0:
-            render_parts(folder, n, 1)
+            render_parts(folder, n, 1, on_progress)
     finally:
         helper.kill()
-    parts = [folder / f"part-{start}.npz" for start in starts]
+    parts = [_part(folder, start, n) for start in starts]
     loaded = [np.load(part) for part in parts]
     buffer = BytesIO()
     np.save(buffer, np.concatenate([part["images"] for part in loaded]))
     write_atomic(folder / "images.npy", buffer.getvalue())
     # The truth last: it says that both are whole.
     write_json(folder / "truth.json", {"scenes": [s for part in loaded for s in json.loads(str(part["truth"]))]})
-    for part in parts:
+    for part in folder.glob("part-*.npz"):
         part.unlink()
+
+
+def _part(folder, start, n):
+    """File of the pictures from ``start`` on."""
+    return Path(folder) / f"part-{start}-{min(start + PART, n)}.npz"
+
+
+def _rendered(folder, n):
+    """How many of ``n`` pictures are in files of parts."""
+    return sum(min(PART, n - start) for start in range(0, n, PART) if _part(folder, start, n).exists())
 
 
 def render_parts(folder, n, parity, on_progress=None):
@@ -68,14 +110,16 @@ def render_parts(folder, n, parity, on_progress=None):
     from factortopy.pictures.scenes import SUBJECT_SEEDS, render_scenes
 
     for start in list(range(0, n, PART))[parity::2]:
-        path = Path(folder) / f"part-{start}.npz"
+        path = _part(folder, start, n)
+        if on_progress is not None:
+            on_progress(_rendered(folder, n), n)
         if not path.exists():
             images, scenes = render_scenes([SUBJECT_SEEDS + i for i in range(start, min(start + PART, n))])
             buffer = BytesIO()
             np.savez(buffer, images=images, truth=json.dumps([asdict(scene) for scene in scenes]))
             write_atomic(path, buffer.getvalue())
-        if on_progress is not None:
-            on_progress(len(list(Path(folder).glob("part-*.npz"))) * PART, n)
+    if on_progress is not None:
+        on_progress(_rendered(folder, n), n)
 
 
 def _read_truth(path):
@@ -107,7 +151,7 @@ def load_demo(number=1, n_pictures=N_PICTURES, on_progress=None):
 
     images, scenes = pictures(n_pictures, on_progress)
     brain = cortex(number)
-    path = cache_dir("subjects") / f"demo-{number}-v{VERSION}-{n_pictures}.safetensors"
+    path = _responses(number, n_pictures)
     if not path.exists():
         from factortopy.subjects.simulation import simulate
 

@@ -36,6 +36,16 @@ def listening(listener):
         _listener.reset(token)
 
 
+def for_work(on_progress):
+    """A listener that hands every step on as progress of a run or job: a dict (stage, step, total, doing); False stops."""
+
+    def listener(step):
+        told = {"stage": "pictures", "step": step.done, "total": step.total or None, "doing": step.words}
+        return on_progress(told | ({} if step.remaining is None else {"remaining": step.remaining}))
+
+    return listener
+
+
 def tell(words, done=0, total=0, begun=None):
     """Tell how far a step has come; ``begun`` is the time (``time.monotonic``) at which it began."""
     listener = _listener.get()

@@ -8,6 +8,7 @@ import numpy as np
 
 from factortopy import surfaces
 from factortopy.pictures.scenes import CATEGORIES, SCENE_KINDS
+from factortopy.subjects.progress import each
 
 PRF_SIZE = {"V1": (0.169, 0.022), "V2": (0.169, 0.147), "V3": (0.264, 0.342), "hV4": (0.530, 0.445)}
 WAVELENGTHS = (5, 9, 16, 30)  # pixels of a 112-pixel picture
@@ -51,7 +52,7 @@ def contrast_energy(images, batch=50):
             filters.append((band * np.exp(-(off**2) / (2 * 0.45**2))).astype(np.float32))
     block = size // SIDE
     out = np.empty((n, len(filters), SIDE, SIDE), dtype=np.float32)
-    for i in range(0, n, batch):
+    for i in each(range(0, n, batch), "simulating the demo subject's responses, once"):
         grey = np.asarray(images[i : i + batch], dtype=np.float32).mean(-1) / 255
         grey = np.pad(grey - grey.mean((1, 2), keepdims=True), ((0, 0), (rim, rim), (rim, rim)), mode="symmetric")
         spectrum = np.fft.fft2(grey).astype(np.complex64)

@@ -415,7 +415,9 @@ class View {
   panels() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const legends = this.secondLegend ? 2 : 1; // one above the other where the flat map is beside the surface
-    return panelsOf({ layout: this.layout, width, height, compact: this.compact, focus: this.focus, legends });
+    const series = [...(this.controls.groups?.values() ?? [])].some((maps) => maps.length > 1); // has a row of its own
+    const { layout, compact, focus } = this;
+    return panelsOf({ layout, width, height, compact, focus, legends, rows: series ? 2 : 1 });
   }
 
   poses() {

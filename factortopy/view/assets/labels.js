@@ -56,7 +56,7 @@ export class Labels {
       const p = visible && poses.find((one) => one.panel.kind === entry.kind);
       const spot = p && this.spot(entry, p, geometry, taken, depths);
       entry.at = spot || null;
-      entry.span.style.visibility = spot ? "visible" : "hidden";
+      entry.span.style.visibility = spot ? "" : "hidden";
       if (spot) entry.span.style.transform = `translate(${spot.x.toFixed(1)}px, ${spot.y.toFixed(1)}px)`;
     }
   }

@@ -4,7 +4,8 @@ import { flatFit } from "./camera.js";
 
 export const SPLIT = 0.64; // share of the width that the surface has beside the flat map; as in brain.css
 const LEGEND = [226, 130]; // CSS pixels of the largest legend with its margin
-const NARROW = 600;
+const NARROW = 600,
+  ROW = 30; // of buttons, above a flat map that fills the width
 
 // How much smaller legends are drawn: those of these widths must fit into `width` beside each other.
 export function legendZoom(width, widths, compact) {
@@ -25,7 +26,7 @@ function footOf(w, h, focus, legends, compact) {
 }
 
 // [{kind, x, y, w, h, foot, indent}] in CSS pixels; foot and indent: what is left free below and at the left.
-export function panelsOf({ layout, width: w, height: h, compact, focus, legends = 1 }) {
+export function panelsOf({ layout, width: w, height: h, compact, focus, legends = 1, rows = 1 }) {
   const zoom = legendZoom(w, [], compact);
   if (layout === "both") {
     const first = Math.round(w * SPLIT);
@@ -34,8 +35,9 @@ export function panelsOf({ layout, width: w, height: h, compact, focus, legends 
       { kind: "flat", x: first, y: 0, w: w - first, h, foot: footOf(w - first, h, focus, legends, compact), indent: 0 },
     ];
   }
-  const below = { kind: layout, x: 0, y: 0, w, h, foot: Math.min(LEGEND[1] * zoom, h / 2), indent: 0 },
-    beside = { ...below, foot: 0, indent: Math.min(LEGEND[0] * zoom, w / 2) };
+  const head = layout === "flat" && !compact ? ROW * rows : 0,
+    below = { kind: layout, x: 0, y: head, w, h: h - head, foot: Math.min(LEGEND[1] * zoom, h / 2), indent: 0 },
+    beside = { ...below, y: 0, h, foot: 0, indent: Math.min(LEGEND[0] * zoom, w / 2) };
   if (layout === "surface") return [w < NARROW ? below : { ...below, foot: 0 }];
   // The legend stands where it costs the flat map less.
   return [!focus || flatFit(below, focus) > flatFit(beside, focus) ? below : beside];

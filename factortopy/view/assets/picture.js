@@ -31,7 +31,7 @@ export function savePicture(view) {
   }
   if (view.compare.split !== null) {
     pen.fillStyle = "#e6e9ee";
-    for (const { x, w, h } of view.panels()) pen.fillRect(x + view.compare.split * w - 1, head, 2, h);
+    for (const { x, y, w, h } of view.panels()) pen.fillRect(x + view.compare.split * w - 1, head + y, 2, h);
   }
   picture.toBlob((blob) => {
     const link = document.createElement("a"),
