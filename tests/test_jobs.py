@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from huey.registry import Message
@@ -244,11 +245,21 @@ def test_killed_trainer_is_started_again_three_times_at_most(children):
     assert len(set(killed)) == 3 and run.log_tail().count("goes on from its checkpoint") == 2
 
 
+def open_files(pid):
+    """Paths that a process has open."""
+    found = []
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found.append(os.readlink(one))
+    return found
+
+
 def test_queue_deleted_under_the_worker_is_replaced(children):
     jobs.ensure_worker()
     assert jobs.wait_for_worker()
     first = worker_number()
-    wait_for(lambda: (home() / "queue.db").exists())
+    # One that had not opened it yet would open the new one, and rightly stay.
+    wait_for(lambda: os.path.realpath(home() / "queue.db") in open_files(first))
     for path in home().glob("queue.db*"):
         path.unlink()
     run = jobs.submit({**SETTINGS, "subject": "nowhere"})
