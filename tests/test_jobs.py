@@ -258,8 +258,9 @@ def test_queue_deleted_under_the_worker_is_replaced(children):
     jobs.ensure_worker()
     assert jobs.wait_for_worker()
     first = worker_number()
-    # One that had not opened it yet would open the new one, and rightly stay.
-    wait_for(lambda: os.path.realpath(home() / "queue.db") in open_files(first))
+    # One that is still opening its queue would take the new one, and rightly stay.
+    wait_for(lambda: "consumer started" in (home() / "worker.log").read_text())
+    assert os.path.realpath(home() / "queue.db") in open_files(first)  # so no other file gets its number
     for path in home().glob("queue.db*"):
         path.unlink()
     run = jobs.submit({**SETTINGS, "subject": "nowhere"})
