@@ -16,7 +16,7 @@ from factortopy.errors import InputError
 from factortopy.files import read_json
 from factortopy.home import cache_dir, home
 from factortopy.records import duration
-from factortopy.subjects import DEMO_SUBJECTS
+from factortopy.subjects import demo_number
 from factortopy.subjects.demo import N_PICTURES, on_disk
 from factortopy.surfaces import N_VERTICES
 from factortopy.tokens import rate_text, size_text
@@ -189,7 +189,9 @@ def extraction_key(settings):
 
 def demo_of(subject):
     """1, 2 or 3 for a demo subject's name, else None."""
-    return 1 if subject == "demo" else DEMO_SUBJECTS.index(subject) + 1 if subject in DEMO_SUBJECTS else None
+    with contextlib.suppress(InputError):
+        return demo_number(subject)
+    return None
 
 
 def extractions(settings):

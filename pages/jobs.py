@@ -108,15 +108,12 @@ def row(job, status, reason):
                 shared.link(page, "Watch it", ":material/visibility:", **{word: job.name})
         with far:
             if status in ACTIVE:
-                share, text = job_panel.told(job, status)
-                st.progress(share, text=text[:1].upper() + text[1:])
-                if status == "running" and job.hung:
-                    st.warning(job_panel.HUNG, icon=":material/heart_broken:")
+                job_panel.headline(job, status, reason)
             else:
                 st.markdown(ending(job, status, reason, info))
         try:
             with left:
-                main_button(job, status, kind, info)
+                main_button(job, status, kind)
             if status not in ACTIVE:
                 with middle.popover("Delete", icon=":material/delete:", width="stretch"):
                     delete(job, kind)
@@ -138,7 +135,7 @@ def ending(job, status, reason, info):
     return f"{shared.SAID[status].capitalize()} {at}{took}" + (f": {shared.plain(reason)}" if reason else "")
 
 
-def main_button(job, status, kind, info):
+def main_button(job, status, kind):
     """Stop, Resume or Open: what makes sense now."""
     if status in ACTIVE:
         job_panel.stop(job, disabled=status == "stopping")
@@ -148,7 +145,8 @@ def main_button(job, status, kind, info):
             jobs.resume(job)
             st.rerun()
     elif status == "finished" and kind in OPENS:
-        OPENS[kind](job, info)
+        page, query = OPENS[kind](job, job.settings)
+        shared.link(page, "Open", OPEN, **query)
 
 
 def delete(job, kind):
@@ -162,33 +160,14 @@ def delete(job, kind):
 # ---------------------------------------------------------------- Open
 
 
-def open_run(job, info):
-    """A training in Explore."""
-    shared.link("explore", "Open", OPEN, run=job.name)
-
-
-def open_experiment(job, info):
-    """An experiment in the Lab, with its settings."""
-    shared.link("lab", "Open", OPEN, run=info["settings"]["run"], job=job.key)
-
-
-def open_tuning(job, info):
-    """A fine-tuning on its page."""
-    shared.link("fine_tune", "Open", OPEN, tuned=job.name)
-
-
-def open_training(job, info):
-    """Train on features that were extracted."""
-    shared.link("train", "Open", OPEN, network=info["settings"]["backbone"], weights=info["settings"]["weights"])
-
-
-def open_report(job, info):
-    """A report above the list, to read and to save."""
-    shared.link("jobs", "Open", OPEN, report=job.key)
-
-
-OPENS = {"train": open_run, "simulate": open_experiment, "extract": open_training, "finetune": open_tuning,
-         "report": open_report}  # fmt: skip
+# The page that shows what is finished, and what its address asks for; of a job and its settings.
+OPENS = {
+    "train": lambda job, asked: ("explore", {"run": job.name}),
+    "simulate": lambda job, asked: ("lab", {"run": asked["run"], "job": job.key}),
+    "extract": lambda job, asked: ("train", {"network": asked["backbone"], "weights": asked["weights"]}),
+    "finetune": lambda job, asked: ("fine_tune", {"tuned": job.name}),
+    "report": lambda job, asked: ("jobs", {"report": job.key}),
+}
 PAGES = {"train": ("train", "watch"), "finetune": ("fine_tune", "tuned")}  # where work shows what it has so far
 
 shared.guard(page)

@@ -103,10 +103,10 @@ def form():
         settings |= {"select": select, "topology": topology, "space_samples": int(space_samples)}
     if subject and backbone:
         st.caption(cost.of_runs([DEFAULTS | settings]))
-        done = [run.name for run in list_runs(shipped=False) if run.status == "finished"]
-        same = next((name for name in done if find_run(name).settings == DEFAULTS | settings), None)
+        done = (run for run in list_runs(shipped=False) if run.status == "finished")
+        same = next((run for run in done if run.settings == DEFAULTS | settings), None)
         if same:
-            st.caption(f"Was trained already, as {shared.plain(same)}; again gives the same.")
+            st.caption(f"Was trained already, as {shared.plain(same.name)}; again gives the same.")
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):

@@ -261,10 +261,6 @@ class View {
     return Math.min(254, Math.max(0, Math.ceil((threshold - score.low) / (score.step || 1) - 1e-6)));
   }
 
-  isShown(vertex) {
-    return isShown(this.current, vertex, this.scores, this.least);
-  }
-
   applyThreshold(threshold) {
     this.least = this.leastByte(threshold);
     this.colour();
