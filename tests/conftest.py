@@ -1,5 +1,7 @@
 """Fixtures that several tests share."""
 
+import sys
+
 import numpy as np
 import pytest
 from browser import browser, what_is_seen  # noqa: F401  (one for all modules: playwright starts once a process)
@@ -19,6 +21,12 @@ def own_home(tmp_path, monkeypatch, request):
     """Each test keeps what it makes in a folder of its own."""
     if "shared_home" not in request.fixturenames:
         monkeypatch.setenv("FACTORTOPY_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """Streamlit puts the page's script in place of the main module and leaves it there: back after each test."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,11 @@
 """Rendered scenes: they repeat, and what they say is in the picture is in the picture."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from trials import environment
 
 from factortopy.pictures import sheet
 from factortopy.pictures.localizer import localizer
@@ -41,6 +45,20 @@ def test_processes_do_not_change_pictures(drawn):
     seeds = SEEDS[:66]  # more than one portion of 64
     images, scenes = render_scenes(seeds, processes=2)
     assert np.array_equal(images, drawn[0][:66]) and scenes == drawn[1][:66]
+
+
+def test_processes_do_not_run_the_script_again(tmp_path):
+    """A script without ``if __name__ == "__main__"``, as people write them; its first line is printed once."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "print('begun', flush=True)\n"
+        "from factortopy.pictures.scenes import render_scenes\n"
+        f"images, _ = render_scenes(range({SEEDS[0]}, {SEEDS[66]}), processes=2)\n"
+        "print(images.shape)\n"
+    )
+    run = subprocess.run([sys.executable, script], env=environment(), capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split("\n") == ["begun", "(66, 112, 112, 3)", ""]
 
 
 def test_size_changes_pixels_and_not_the_scene():

@@ -4,11 +4,10 @@ Everything follows from a seed. Seeds are kept apart: networks train on 0 … 99
 HELD_OUT_SEEDS on, simulated subjects see SUBJECT_SEEDS on, the localizer LOCALIZER_SEEDS on.
 """
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 
 import numpy as np
+from joblib import Parallel, delayed
 from PIL import Image, ImageFilter
 
 from factortopy.pictures import backgrounds, objects, people
@@ -98,17 +97,16 @@ def render_covered(seeds, size=112, processes=1):
     """
     seeds = [int(seed) for seed in seeds]
     if processes > 1 and len(seeds) > processes:
-        chunks = [(seeds[first : first + 64], size) for first in range(0, len(seeds), 64)]
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            parts = list(pool.map(_render_chunk, chunks))
+        # joblib's processes, not multiprocessing's: those would run a user's script, or the app's, again in each.
+        chunks = [seeds[first : first + 64] for first in range(0, len(seeds), 64)]
+        parts = Parallel(n_jobs=processes)(delayed(_render_chunk)(chunk, size) for chunk in chunks)
     else:
-        parts = [_render_chunk((seeds, size))]
+        parts = [_render_chunk(seeds, size)]
     images, scenes, covers = zip(*parts, strict=True)
     return np.concatenate(images), [scene for part in scenes for scene in part], np.concatenate(covers)
 
 
-def _render_chunk(chunk):
-    seeds, size = chunk
+def _render_chunk(seeds, size):
     images = np.empty((len(seeds), size, size, 3), np.uint8)
     covers = np.empty((len(seeds), COVER_SIDE, COVER_SIDE, len(CATEGORIES)), np.uint8)
     scenes = []
