@@ -5,7 +5,7 @@ import pytest
 from test_comparison import L, N, made
 
 from factortopy import analysis
-from factortopy.analysis import averaging, checklist, curves, scores, single_layer
+from factortopy.analysis import averaging, checklist, claims, curves, scores, single_layer
 from factortopy.errors import InputError
 
 
@@ -165,7 +165,7 @@ def verdicts(seen):
 
 
 def test_nothing_measured_means_nothing_is_judged():
-    assert {f.verdict for f in checklist.checklist({})} == {checklist.OPEN}
+    assert {f.verdict for f in checklist.checklist({})} == {claims.OPEN}
 
 
 def slope(name, value, width=0.02):
@@ -189,8 +189,8 @@ def test_verdicts_follow_the_numbers():
         "single": {"equal": 0.1, "chance": 0.3, "r": 0.1},
     }  # fmt: skip
     found = {rule.__name__: rule(seen).verdict for rule in checklist.RULES}
-    holds = {n for n, v in found.items() if v == checklist.HOLDS}
-    fails = {n for n, v in found.items() if v == checklist.FAILS}
+    holds = {n for n, v in found.items() if v == claims.HOLDS}
+    fails = {n for n, v in found.items() if v == claims.FAILS}
     assert holds == {"factors_matter", "hierarchy_aligns", "objective_matters", "training_helps", "space_is_retinotopic",
                      "seeds_agree", "regulariser_prevents_collapse"}  # fmt: skip
     assert fails == {"scale_rises", "weights_find_layers", "data_scales", "objectives_lead_somewhere"}
@@ -207,56 +207,56 @@ def test_two_fits_of_one_network_are_not_two_networks():
     seen = {"networks": fits(a=("vit", ""), a300=("vit", "300 pictures")), "slopes": [slope("a", 0.7), slope("a300", 0.3)],
             "distance": [*areas, {"roi": "all", "a": 0.1, "a300": 0.2}]}  # fmt: skip
     for rule in (checklist.objective_matters, checklist.objectives_lead_somewhere):
-        assert rule(seen).verdict == checklist.OPEN and "different training" in rule(seen).told
+        assert rule(seen).verdict == claims.OPEN and "different training" in rule(seen).told
     # Another network, but fitted otherwise than the first one: still nothing to set against it.
     seen["networks"]["a300"]["network"] = "mae"
-    assert checklist.objective_matters(seen).verdict == checklist.OPEN
+    assert checklist.objective_matters(seen).verdict == claims.OPEN
     seen["networks"]["a300"]["fit"] = ""
-    assert checklist.objective_matters(seen).verdict == checklist.HOLDS
-    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.HOLDS
+    assert checklist.objective_matters(seen).verdict == claims.HOLDS
+    assert checklist.objectives_lead_somewhere(seen).verdict == claims.HOLDS
     for told in seen["networks"].values():  # two sizes of one training
         told["objective"] = "categories"
-    assert checklist.objective_matters(seen).verdict == checklist.OPEN
+    assert checklist.objective_matters(seen).verdict == claims.OPEN
 
 
 def test_a_lead_needs_a_margin_and_a_trained_network():
     near = [{"roi": "V1", "a": 0.0, "b": 0.009}, {"roi": "EBA", "a": 0.02, "b": 0.0}]
     seen = {"networks": fits(a=("a", ""), b=("b", "")), "distance": near}
-    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.FAILS
+    assert checklist.objectives_lead_somewhere(seen).verdict == claims.FAILS
     near[0]["b"] = 0.011
-    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.HOLDS
+    assert checklist.objectives_lead_somewhere(seen).verdict == claims.HOLDS
     seen["networks"]["a"]["trained"] = False
-    assert checklist.objectives_lead_somewhere(seen).verdict == checklist.OPEN
+    assert checklist.objectives_lead_somewhere(seen).verdict == claims.OPEN
 
 
 def test_training_is_judged_within_one_way_of_fitting():
     networks = fits(a=("a", ""), few=("a", "300 pictures"), none=("a", ""))
     networks["none"]["trained"] = False
     seen = {"networks": networks, "scores": [{"roi": "all", "a": 0.4, "few": 0.2, "none": 0.3}]}
-    assert checklist.training_helps(seen).verdict == checklist.HOLDS
+    assert checklist.training_helps(seen).verdict == claims.HOLDS
     del networks["a"]
-    assert checklist.training_helps(seen).verdict == checklist.OPEN
+    assert checklist.training_helps(seen).verdict == claims.OPEN
 
 
 def test_scaling_and_clip_are_judged_where_they_can_be():
     rows = [slope("clip-s", 0.1), slope("clip-l", 0.5), slope("clip-xl", 0.6), slope("sam-b", 0.3), slope("sam-h", 0.2)]
     seen = {"slopes": rows, "networks": {row["network"]: {"trained": True} for row in rows}}
-    assert checklist.slope_scales(seen).verdict == checklist.HOLDS
+    assert checklist.slope_scales(seen).verdict == claims.HOLDS
     seen["slopes"][0] = slope("clip-s", 0.9)
-    assert checklist.slope_scales(seen).verdict == checklist.FAILS
+    assert checklist.slope_scales(seen).verdict == claims.FAILS
     seen["slopes"] = seen["slopes"][3:]
-    assert checklist.slope_scales(seen).verdict == checklist.OPEN
+    assert checklist.slope_scales(seen).verdict == claims.OPEN
     seen["distance"] = [{"roi": "all"} | dict.fromkeys(seen["networks"], 0.2) | {"clip-l": 0.1}]
-    assert checklist.clip_leads(seen).verdict == checklist.HOLDS
+    assert checklist.clip_leads(seen).verdict == claims.HOLDS
 
 
 def test_diversity_and_hemispheres():
     rows = [
         {"roi": roi, "diversity": d, "vertices": 9} for roi, d in (("V1", 0.1), ("V2", 0.2), ("OPA", 0.3), ("EBA", 0.5))
     ]
-    assert checklist.diversity_rises({"diversity": {"a": rows}}).verdict == checklist.HOLDS
+    assert checklist.diversity_rises({"diversity": {"a": rows}}).verdict == claims.HOLDS
     falling = [row | {"diversity": -row["diversity"]} for row in rows]
-    assert checklist.diversity_rises({"diversity": {"a": falling}}).verdict == checklist.FAILS
-    assert checklist.diversity_rises({"diversity": {"a": rows[:2]}}).verdict == checklist.OPEN
+    assert checklist.diversity_rises({"diversity": {"a": falling}}).verdict == claims.FAILS
+    assert checklist.diversity_rises({"diversity": {"a": rows[:2]}}).verdict == claims.OPEN
     halves = [{"roi": "V1", "same": 0.9, "other": 0.1}, {"roi": "EBA", "same": 0.8, "other": 0.2}]
-    assert checklist.hemispheres_share_channels({"hemispheres": {"a": halves}}).verdict == checklist.HOLDS
+    assert checklist.hemispheres_share_channels({"hemispheres": {"a": halves}}).verdict == claims.HOLDS

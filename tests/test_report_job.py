@@ -7,7 +7,7 @@ from test_report import DEMO, rows_of, tiny  # noqa: F401  (a fixture)
 
 from factortopy import analysis, costs, jobs, work
 from factortopy.__main__ import main
-from factortopy.analysis import checklist
+from factortopy.analysis import checklist, claims
 from factortopy.errors import InputError
 from factortopy.home import runs_dir
 from factortopy.report import channel_images, findings, job, plan, scoring
@@ -256,21 +256,21 @@ def test_levels_that_cannot_be_are_one_line(words, capsys):
 
 def test_what_is_missing_is_grouped_by_reason():
     open_ones = checklist.checklist({"networks": {"a": {"trained": True}}})
-    groups = findings.grouped(open_ones, [(checklist.SUBJECT, "ceiling: none"), (checklist.SUBJECT, "ceiling: none")])
+    groups = findings.grouped(open_ones, [(claims.SUBJECT, "ceiling: none"), (claims.SUBJECT, "ceiling: none")])
     assert list(groups) == list(findings.REASONS)
-    assert len(groups[checklist.NOT_ASKED]) == 6 and groups[checklist.SUBJECT].count("Ceiling: none") == 1
-    assert any("CLIP" in line for line in groups[checklist.PAPERS]) and any(
-        "untrained" in line for line in groups[checklist.RUNS]
+    assert len(groups[claims.NOT_ASKED]) == 6 and groups[claims.SUBJECT].count("Ceiling: none") == 1
+    assert any("CLIP" in line for line in groups[claims.PAPERS]) and any(
+        "untrained" in line for line in groups[claims.RUNS]
     )
     # Each open finding is in exactly one group.
     assert all(sum(f.claim in line for lines in groups.values() for line in lines) == 1 for f in open_ones)
-    assert not findings.grouped([f for f in open_ones if f.verdict != checklist.OPEN], [])
+    assert not findings.grouped([f for f in open_ones if f.verdict != claims.OPEN], [])
 
 
 def test_a_study_that_failed_says_its_own_reason():
-    why = checklist.Missing(checklist.SUBJECT, "expected more than 100 pictures, found 60")
+    why = claims.Missing(claims.SUBJECT, "expected more than 100 pictures, found 60")
     (found,) = [f for f in checklist.checklist({"unfitted": {"data": why}}) if f.source == "Figs. 10, 27"]
-    assert (found.verdict, found.why, found.told) == (checklist.OPEN, why.why, why.told)
+    assert (found.verdict, found.why, found.told) == (claims.OPEN, why.why, why.told)
 
 
 def test_vertices_of_early_and_late_areas_are_chosen():

@@ -1,42 +1,26 @@
 """The findings of "Brain Decodes Deep Nets" (its Table 5 and text, from memory) as claims with a rule each on numbers at hand."""
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 
+from factortopy.analysis.claims import (
+    NOT_ASKED,
+    PAPERS,
+    RUNS,
+    SUBJECT,
+    Missing,
+    alike,
+    differ,
+    finding,
+    network,
+    objective,
+    trained,
+)
 from factortopy.analysis.hierarchy import LEVELS
 
 NEAREST = 0.01  # R²: by less than this a network does not lead in an area
-HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be tested here"
 SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large
-NOT_ASKED, RUNS, PAPERS, SUBJECT = (
-    "Not asked for", "Needs other runs", "Needs NSD or the papers' networks", "Cannot be had from this subject"
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Missing:
-    """What is missing to test a finding: ``why`` one of NOT_ASKED, RUNS, PAPERS, SUBJECT; ``told`` in words."""
-
-    why: str
-    told: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A claim, where it is from, the figures that test it, the rule, the verdict and the numbers it rests on.
-
-    ``why``: where it cannot be tested, which kind of thing is missing (``Missing.why``); else "".
-    """
-
-    claim: str
-    source: str
-    figures: tuple
-    rule: str
-    verdict: str
-    told: str
-    why: str = ""
 
 
 def checklist(seen):
@@ -45,56 +29,20 @@ def checklist(seen):
     Parameters
     ----------
     seen : dict
-        What a report measured; a key that is missing was not. networks {name: {"trained": bool, "network": what fits of one network
-        share (the name when not told), "objective": what networks trained alike share (network when not told), "fit": what fits of all
-        networks made in one way share}}; scores (rows of
-        ``scores_by_roi``); distance (rows of ``distance_to_best``); slopes (rows: network, slope, slope from, slope to);
-        scale {name: (early, late)}; contralateral {name: share}; hemispheres, diversity {name: rows}; ablation (rows),
-        topology {"smooth", "score": (with, without)}, seeds {"layer_r"}, decay, data (rows), single {"equal", "chance", "r"}, tuning (rows
-        of ``lost``, r), accuracy (rows of ``score_against``), steps {words: (early, late)}; unfitted {study: Missing} says why one of new
-    fits is not there, "not asked for" by default.
+        What a report measured; a key that is missing was not. networks {name: {"trained": bool, "network": what fits of one
+        network share (the name when not told), "objective": what networks trained alike share (network when not told), "fit":
+        what fits of all networks made in one way share}}; scores (rows of ``scores_by_roi``); distance (rows of
+        ``distance_to_best``); slopes (rows: network, slope, slope from, slope to); scale {name: (early, late)}; contralateral
+        {name: share}; hemispheres, diversity {name: rows}; ablation (rows), topology {"smooth", "score": (with, without)}, seeds
+        {"layer_r"}, decay, data (rows), single {"equal", "chance", "r"}, tuning (rows of ``lost``, r), accuracy (rows of
+        ``score_against``), steps {words: (early, late)}; unfitted {study: Missing} says why one of new fits is not there, "not
+        asked for" by default.
 
     Returns
     -------
     list of Finding
     """
     return [rule(seen) for rule in RULES]
-
-
-def _finding(claim, source, figures, rule, outcome):
-    """``outcome``: (True or False, words), or Missing where it cannot be told."""
-    if isinstance(outcome, Missing):
-        return Finding(claim, source, figures, rule, OPEN, outcome.told, outcome.why)
-    held, told = outcome
-    told = re.sub(r"(^|[ (])-(?=\d)", "\\1−", told)
-    return Finding(claim, source, figures, rule, HOLDS if held else FAILS, told)
-
-
-def _trained(seen, names):
-    networks = seen.get("networks", {})
-    return [name for name in names if networks.get(name, {}).get("trained", True)]
-
-
-def alike(seen, names):
-    """Trained networks that can be set against each other: each once, all fitted in one way (the way that most of ``names`` have)."""
-    networks, ways = seen.get("networks", {}), {}
-    for name in _trained(seen, names):
-        told = networks.get(name, {})
-        ways.setdefault(told.get("fit", ""), {}).setdefault(told.get("network", name), name)
-    return list(max(ways.values(), key=len, default={}).values())
-
-
-def _network(seen, name):
-    return seen.get("networks", {}).get(name, {}).get("network", name)
-
-
-def _objective(seen, name):
-    return seen.get("networks", {}).get(name, {}).get("objective", _network(seen, name))
-
-
-def _differ(seen, names):
-    """Whether there are networks of different training among these."""
-    return len({_objective(seen, name) for name in names}) > 1
 
 
 OBJECTIVES = Missing(RUNS, "needs networks of different training, fitted in the same way")
@@ -108,14 +56,14 @@ def _unfitted(seen, study):
 
 def _without_slope(seen):
     """What is missing where no trained network has a slope."""
-    if seen.get("slopes") or not _trained(seen, seen.get("networks", {})):
+    if seen.get("slopes") or not trained(seen, seen.get("networks", {})):
         return Missing(RUNS, "needs a trained network")
     return Missing(SUBJECT, "needs two of V1, V2, V3, OPA, EBA and a network of two layers")
 
 
 def _of_subject(seen, words):
     """The subject lacks something, unless no trained network is here to begin with."""
-    if not _trained(seen, seen.get("networks", {})):
+    if not trained(seen, seen.get("networks", {})):
         return Missing(RUNS, "needs a trained network")
     return Missing(SUBJECT, words)
 
@@ -127,7 +75,7 @@ def factors_matter(seen):
     if parts:
         told = (f"{n} {rows[n]['difference']:+.3f}, {1 - rows[n]['better']:.0%} of the vertices worse" for n in parts)
         outcome = all(rows[n]["difference"] < 0 and rows[n]["better"] < 0.5 for n in parts), "; ".join(told)
-    return _finding(
+    return finding(
         "Space, layer and scale are each needed to map a network onto the brain",
         "abstract, Table 3",
         ("ablation",),
@@ -141,7 +89,7 @@ def topology_helps(seen):
     if both:
         (a, b), (x, y) = both["smooth"], both["score"]
         outcome = a > b and x > y - 0.01, f"neighbours on one layer {a:.0%} and {b:.0%}; mean R² {x:.3f} and {y:.3f}"
-    return _finding(
+    return finding(
         "The topology prior makes maps smooth without costing score",
         "Fig. 2, Table 3",
         ("topology", "ablation"),
@@ -151,7 +99,7 @@ def topology_helps(seen):
 
 
 def hierarchy_aligns(seen):
-    rows = [row for row in seen.get("slopes") or () if row["network"] in _trained(seen, [row["network"]])]
+    rows = [row for row in seen.get("slopes") or () if row["network"] in trained(seen, [row["network"]])]
     outcome = _without_slope(seen)
     if rows:
         up = [row for row in rows if row["slope from"] > 0]
@@ -159,7 +107,7 @@ def hierarchy_aligns(seen):
             len(up) > 0,
             "; ".join(f"{r['network']} {r['slope']:.2f} ({r['slope from']:.2f} to {r['slope to']:.2f})" for r in rows),
         )
-    return _finding(
+    return finding(
         "Some trained networks are ordered as the brain is: later areas read later layers",
         "4.3, Table 2",
         ("hierarchy", "layer-maps"),
@@ -172,14 +120,14 @@ def objective_matters(seen):
     found = {row["network"]: row for row in seen.get("slopes") or ()}
     rows = [found[name] for name in alike(seen, found)]
     outcome = OBJECTIVES if rows else _without_slope(seen)
-    if _differ(seen, [row["network"] for row in rows]):
-        pairs = [(a, b) for a in rows for b in rows if _objective(seen, a["network"]) != _objective(seen, b["network"])]
+    if differ(seen, [row["network"] for row in rows]):
+        pairs = [(a, b) for a in rows for b in rows if objective(seen, a["network"]) != objective(seen, b["network"])]
         low, high = max(pairs, key=lambda pair: pair[1]["slope from"] - pair[0]["slope to"])
         outcome = (
             low["slope to"] < high["slope from"],
             f"{low['network']} {low['slope']:.2f}, {high['network']} {high['slope']:.2f}",
         )
-    return _finding(
+    return finding(
         "How a network was trained changes its hierarchy",
         "abstract, Table 2",
         ("hierarchy", "layer-shares"),
@@ -200,7 +148,7 @@ def training_helps(seen):
             all(row[worst] > row[best] for worst, best in both),
             "; ".join(f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}" for worst, best in both),
         )
-    return _finding(
+    return finding(
         "Trained networks predict the brain better than untrained ones",
         "control, not of the paper",
         ("scores",),
@@ -213,20 +161,20 @@ def objectives_lead_somewhere(seen):
     rows = [row for row in seen.get("distance") or () if row["roi"] != "all"]
     names = alike(seen, [n for n in seen.get("networks", {}) if rows and n in rows[0]])
     outcome = OBJECTIVES
-    if not rows and _differ(seen, alike(seen, seen.get("networks", {}))):
+    if not rows and differ(seen, alike(seen, seen.get("networks", {}))):
         outcome = Missing(SUBJECT, "needs areas")
-    if _differ(seen, names):
+    if differ(seen, names):
         count = dict.fromkeys(names, 0)
         for row in rows:
             far = {n: float(np.nan_to_num(row[n], nan=np.inf)) for n in names}
             first = min(far, key=far.get)
-            others = [far[n] for n in names if _objective(seen, n) != _objective(seen, first)]
+            others = [far[n] for n in names if objective(seen, n) != objective(seen, first)]
             count[first] += bool(min(others) - far[first] >= NEAREST)
         outcome = (
-            _differ(seen, [n for n in names if count[n]]),
+            differ(seen, [n for n in names if count[n]]),
             ", ".join(f"{n} nearest to the best in {c} of {len(rows)} areas" for n, c in count.items()),
         )
-    return _finding(
+    return finding(
         "No network is the best everywhere: objectives suit different areas",
         "4.2, Table 1",
         ("distance", "score-maps"),
@@ -238,7 +186,7 @@ def objectives_lead_somewhere(seen):
 
 def scale_rises(seen):
     known = {
-        n: pair for n, pair in (seen.get("scale") or {}).items() if n in _trained(seen, [n]) and np.isfinite(sum(pair))
+        n: pair for n, pair in (seen.get("scale") or {}).items() if n in trained(seen, [n]) and np.isfinite(sum(pair))
     }
     outcome = _of_subject(seen, "needs areas of two levels of the hierarchy")
     if known:
@@ -246,7 +194,7 @@ def scale_rises(seen):
             all(b > a for a, b in known.values()),
             "; ".join(f"{n} {a:.2f} to {b:.2f}" for n, (a, b) in known.items()),
         )
-    return _finding(
+    return finding(
         "Early areas read local tokens, late ones the global token",
         "Fig. 4",
         ("scale-maps",),
@@ -256,11 +204,11 @@ def scale_rises(seen):
 
 
 def space_is_retinotopic(seen):
-    known = {n: v for n, v in (seen.get("contralateral") or {}).items() if n in _trained(seen, [n]) and np.isfinite(v)}
+    known = {n: v for n, v in (seen.get("contralateral") or {}).items() if n in trained(seen, [n]) and np.isfinite(v)}
     outcome = _of_subject(seen, "needs both hemispheres and vertices that read local tokens")
     if known:
         outcome = all(v > 0.75 for v in known.values()), ", ".join(f"{n} {v:.0%}" for n, v in known.items())
-    return _finding(
+    return finding(
         "Where vertices look is retinotopic, learnt without being told",
         "Fig. 4, space selector",
         ("space-maps", "polar-angle", "eccentricity"),
@@ -270,12 +218,12 @@ def space_is_retinotopic(seen):
 
 
 def hemispheres_share_channels(seen):
-    known = {n: rows for n, rows in (seen.get("hemispheres") or {}).items() if rows and n in _trained(seen, [n])}
+    known = {n: rows for n, rows in (seen.get("hemispheres") or {}).items() if rows and n in trained(seen, [n])}
     outcome = _of_subject(seen, "needs areas with vertices in both hemispheres")
     if known:
         share = {n: float(np.mean([r["same"] > r["other"] for r in rows])) for n, rows in known.items()}
         outcome = all(v > 0.5 for v in share.values()), ", ".join(f"{n} {v:.0%} of the areas" for n, v in share.items())
-    return _finding(
+    return finding(
         "Channels are symmetric between hemispheres",
         "4.5",
         ("hemispheres",),
@@ -290,13 +238,13 @@ def diversity_rises(seen):
     told = {}
     for name, rows in (seen.get("diversity") or {}).items():
         pairs = [(LEVELS[r["roi"]], r["diversity"]) for r in rows if r["roi"] in LEVELS]
-        if len({level for level, _ in pairs}) > 2 and name in _trained(seen, [name]):
+        if len({level for level, _ in pairs}) > 2 and name in trained(seen, [name]):
             level, value = (rankdata(column) for column in zip(*pairs, strict=True))
             told[name] = float(np.corrcoef(level, value)[0, 1]) if np.ptp(value) else 0.0
     outcome = _of_subject(seen, "needs areas of three levels of the hierarchy")
     if told:
         outcome = all(r > 0 for r in told.values()), ", ".join(f"{n} {r:+.2f}" for n, r in told.items())
-    return _finding(
+    return finding(
         "Channels grow more diverse from early to late areas",
         "4.5",
         ("diversity",),
@@ -312,7 +260,7 @@ def weights_find_layers(seen):
             bool(told["equal"] > told["chance"] and told["r"] > 0.3),
             f"same layer {told['equal']:.0%}, by chance {told['chance']:.0%}; r of depth {told['r']:.2f}",
         )
-    return _finding(
+    return finding(
         "Learnt layer weights find what a grid search over single layers finds",
         "Fig. 9",
         ("single-layers", "learnt-layers"),
@@ -325,7 +273,7 @@ def seeds_agree(seen):
     told, outcome = seen.get("seeds"), _unfitted(seen, "seeds")
     if told:
         outcome = told["layer_r"] > 0.8, f"r {told['layer_r']:.2f}, same layer or the next {told['layer_near']:.0%}"
-    return _finding(
+    return finding(
         "Layer selection is the same from seed to seed",
         "Fig. 13",
         ("seeds",),
@@ -341,7 +289,7 @@ def regulariser_prevents_collapse(seen):
         fell = shortest["collapsed"] and not all(row["collapsed"] for row in others)
         told = ", ".join(f"{row['one_layer']:.0%} on one layer at step {row['decay step']}" for row in rows)
         outcome = fell, f"{told}; recipe {shortest['recipe']} (the paper's finding is on its own recipe)"
-    return _finding(
+    return finding(
         "Without a regulariser that decays late enough, layer selection collapses",
         "Table 15, Fig. 26",
         ("decay", "decay-maps"),
@@ -358,7 +306,7 @@ def data_scales(seen):
             bool(np.all(np.diff(values) > 0)),
             ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in rows),
         )
-    return _finding(
+    return finding(
         "More pictures give better scores",
         "Figs. 10, 27",
         ("data", "data-maps"),
@@ -370,7 +318,7 @@ def data_scales(seen):
 def slope_scales(seen):
     families, found = {}, {row["network"]: row for row in seen.get("slopes") or ()}
     for name in alike(seen, found):
-        match = re.fullmatch(r"(.+)-([a-z]{1,2})", _network(seen, name))
+        match = re.fullmatch(r"(.+)-([a-z]{1,2})", network(seen, name))
         if match and match[2] in SIZES:
             families.setdefault(match[1], []).append((SIZES.index(match[2]), found[name]))
     families = {name: [row for _, row in sorted(f, key=lambda p: p[0])] for name, f in families.items() if len(f) > 1}
@@ -382,7 +330,7 @@ def slope_scales(seen):
             outcome = up["clip"], told
         else:
             outcome = Missing(PAPERS, f"needs CLIP in two sizes or more; {told}")
-    return _finding(
+    return finding(
         "CLIP's hierarchy grows with capacity and data; other objectives scale otherwise",
         "abstract, Table 2, Figs. 17–22",
         ("hierarchy",),
@@ -394,13 +342,13 @@ def slope_scales(seen):
 def clip_leads(seen):
     row = (seen.get("distance") or [{}])[-1]
     names = alike(seen, [n for n in seen.get("networks", {}) if n in row])
-    clip = [n for n in names if _network(seen, n).startswith("clip")]
+    clip = [n for n in names if network(seen, n).startswith("clip")]
     others = [n for n in names if n not in clip]
     outcome = Missing(PAPERS, "needs CLIP beside networks of other objectives")
     if clip and others:
         best = min(names, key=lambda n: row[n])
         outcome = best in clip, f"{best} is nearest, {row[best]:.3f}"
-    return _finding(
+    return finding(
         "Language supervision (CLIP) comes nearest to the best of all networks",
         "Table 1",
         ("distance",),
@@ -416,7 +364,7 @@ def tuning_forgets(seen):
     if np.isfinite(r):
         told = "; ".join(f"{row['network']} slope {row['slope']:.2f}, {row['share lost']:+.0%} lost" for row in known)
         outcome = bool(r < 0), f"rank correlation {r:+.2f}; {told}"
-    return _finding(
+    return finding(
         "Networks ordered as the brain is forget less when they are fine-tuned",
         "abstract, Fig. 6, short paper",
         ("slope-lost",),
@@ -436,7 +384,7 @@ def score_follows_accuracy(seen):
             bool(rows["EBA"]["r"] > rows["V1"]["r"]),
             ", ".join(f"{name} r {rows[name]['r']:+.2f}" for name in known),
         )
-    return _finding(
+    return finding(
         "Scores of late areas go along with accuracy on other tasks more than those of early ones (our reading of 4.1)",
         "4.1",
         ("score-accuracy",),
@@ -453,7 +401,7 @@ def diffusion_steps(seen):
             any(a != b for a, b in known.values()),
             "; ".join(f"{k} {a:.4g} in early areas, {b:.4g} in late ones" for k, (a, b) in known.items()),
         )
-    return _finding(
+    return finding(
         "A diffusion network's time steps map like layers: areas differ in the step that predicts them",
         "Fig. 5",
         ("time-steps", "time-scores"),
@@ -464,6 +412,6 @@ def diffusion_steps(seen):
 
 RULES = (
     factors_matter, topology_helps, hierarchy_aligns, objective_matters, objectives_lead_somewhere, training_helps, clip_leads,
-    slope_scales,    space_is_retinotopic, scale_rises, weights_find_layers, seeds_agree, regulariser_prevents_collapse, data_scales,
+    slope_scales, space_is_retinotopic, scale_rises, weights_find_layers, seeds_agree, regulariser_prevents_collapse, data_scales,
     hemispheres_share_channels, diversity_rises, score_follows_accuracy, diffusion_steps, tuning_forgets,
 )  # fmt: skip

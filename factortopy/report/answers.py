@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.analysis.checklist import SUBJECT
+from factortopy.analysis.claims import SUBJECT
 from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import correlation
 from factortopy.report import figures

@@ -3,7 +3,7 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.checklist import RUNS, SUBJECT
+from factortopy.analysis.claims import RUNS, SUBJECT
 from factortopy.analysis.curves import painted
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.report import channel_images, figures

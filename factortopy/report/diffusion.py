@@ -1,6 +1,6 @@
 """A diffusion network's time steps in the report: scores by step, and steps as layers (paper, Fig. 5, Table 13)."""
 
-from factortopy.analysis.checklist import RUNS
+from factortopy.analysis.claims import RUNS
 from factortopy.analysis.hierarchy import LEVELS
 from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
 from factortopy.report import figures

@@ -47,7 +47,7 @@ class Document:
         self.parts += [f"<p>{text(line)}</p>" for line in lines if line]
 
     def note(self, line, why=None, short=None):
-        """A sentence that says what is missing; with ``why`` (``checklist.Missing.why``) it is listed at the end too, as ``short``."""
+        """A sentence that says what is missing; with ``why`` (``claims.Missing.why``) it is listed at the end too, as ``short``."""
         self.parts.append(f'<p class="note">{text(line)}</p>')
         if why is not None:
             self.missing.append((why, short or line))

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from factortopy.analysis import checklist
+from factortopy.analysis import claims
 from factortopy.analysis.averaging import average
 from factortopy.analysis.comparison import same_vertices
 from factortopy.analysis.gallery import read_gallery
@@ -126,9 +126,9 @@ def entries(runs):
 
 
 def alike(found):
-    """Trained entries that can be set against each other: each network once, all fitted in one way (``checklist.alike``)."""
+    """Trained entries that can be set against each other: each network once, all fitted in one way (``claims.alike``)."""
     told = {e.name: e.told for e in found}
-    names = checklist.alike({"networks": told}, told)
+    names = claims.alike({"networks": told}, told)
     return [e for e in found if e.name in names]
 
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.checklist import SUBJECT
+from factortopy.analysis.claims import SUBJECT
 from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.curves import painted, top_confidence
 from factortopy.analysis.hierarchy import LEVELS

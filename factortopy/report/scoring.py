@@ -3,7 +3,7 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.checklist import RUNS, SUBJECT
+from factortopy.analysis.claims import RUNS, SUBJECT
 from factortopy.analysis.hierarchy import BOOTSTRAP, LEVELS
 from factortopy.analysis.scores import LEAST_CEILING, challenge
 from factortopy.errors import InputError

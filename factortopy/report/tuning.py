@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.checklist import RUNS
+from factortopy.analysis.claims import RUNS
 from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures

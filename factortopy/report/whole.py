@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from factortopy.analysis.checklist import NOT_ASKED, RUNS, Missing
+from factortopy.analysis.claims import NOT_ASKED, RUNS, Missing
 from factortopy.errors import Stopped
 from factortopy.report import findings, plan
 from factortopy.report.document import Document, begin, text
