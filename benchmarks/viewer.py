@@ -67,7 +67,7 @@ TIMES = """root => {
     median("vertex under the pointer, ms", k => view.pick(200 + 5 * k, 150));
     median("a frame at rest, ms", k => { camera.yaw += 3; view.motionUntil = 0; view.draw(); });
     median("a frame while it turns, ms", k => { camera.yaw += 3; view.motionUntil = 1e12; view.draw(); });
-    view.reset();
+    view.steering.reset();
     return all;
 }"""
 

@@ -38,7 +38,7 @@ def view(page):
     root = brain(page, "main")
     root.get_by_role("button", name="Layer", exact=True).click()
     root.evaluate(
-        "root => { const v = root.ftv.view; v.reset(); v.select(-1); v.setThreshold(null, { final: false }); }"
+        "root => { const v = root.ftv.view; v.steering.reset(); v.select(-1); v.setThreshold(null, { final: false }); }"
     )
     return root
 

@@ -38,7 +38,7 @@ def view(page):
             const v = root.ftv.view;
             v.compare.set({ mode: "", at: 0.5 });
             v.chooseMap("eight"); v.choices.names = true; v.setLayout("both");
-            v.reset(); v.select(-1); v.selectRegion(null); v.draw();
+            v.steering.reset(); v.select(-1); v.selectRegion(null); v.draw();
         }"""
     )
     return root
@@ -178,14 +178,14 @@ def test_the_camera_is_told_at_rest_and_restored(page, view):
     drawn = view.evaluate(
         """(root, text) => {
             const v = root.ftv.view, before = { ...v.camera };
-            v.reset(); v.restoreCamera(text);
+            v.steering.reset(); v.steering.restore(text);
             return [before, { ...v.camera }];
         }""",
         told[-1],
     )
     for name, value in drawn[0].items():
         assert drawn[1][name] == pytest.approx(value, abs=2.5 if name in ("x", "y", "flatX", "flatY") else 0.01), name
-    assert view.evaluate("root => { const v = root.ftv.view; v.restoreCamera('b9_x'); return v.camera.zoom }") == 11.25
+    assert view.evaluate("root => { const v = root.ftv.view; v.steering.restore('b9_x'); return v.camera.zoom }") == 11.25
     page.get_by_role("button", name="Restore").click()
     expect_text(page, re.escape("camera f0_20_-10_0_1.5_0_0_1_1.7_5_-3"))
     page.wait_for_function("view => view.dataset.layout === 'flat'", arg=view.element_handle())
@@ -237,7 +237,7 @@ def test_the_keyboard_reaches_and_says_everything(page, view):
 
 
 def test_the_legend_leaves_the_painted_cortex_of_a_narrow_view_alone(page, view, planted):
-    view.evaluate("root => root.ftv.view.reset()")
+    view.evaluate("root => root.ftv.view.steering.reset()")
     for name in ("left", "middle"):
         narrow = brain(page, name)
         covered = narrow.evaluate(

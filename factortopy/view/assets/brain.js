@@ -1,7 +1,8 @@
 // The brain view: a Streamlit component (st.components.v2). This file ties data, camera, drawing and controls together;
-// drawing is in scene.js, maps in maps.js, what is selected in selection.js, two maps at once in compare.js.
+// drawing is in scene.js, maps in maps.js, what is selected in selection.js, where the camera goes in steering.js, two maps
+// at once in compare.js.
 
-import { VIEWS, cameraText, newCamera, pose, readCamera, toScreen, worldPosition, wrapAngle } from "./camera.js";
+import { pose, toScreen, worldPosition } from "./camera.js";
 import { Compare } from "./compare.js";
 import { buildControls } from "./controls.js";
 import { coarser, loadGeometry } from "./geometry.js";
@@ -16,13 +17,12 @@ import { savePicture } from "./picture.js";
 import { Pointer } from "./pointer.js";
 import { Scene } from "./scene.js";
 import { Selection } from "./selection.js";
+import { Steering } from "./steering.js";
 import { drawLegend, sameLegend } from "./words.js";
 
 const SLOW = 45, // milliseconds a frame, above which a moving brain is drawn coarser
   FAST = 10; // and below which edges are smoothed by drawing at twice the resolution
 const ECHO = 5000; // milliseconds within which a state that we sent may come back from Python
-const REST = 350; // milliseconds without movement, after which the camera is told
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const views = new WeakMap();
 
 export default function brain({ parentElement, data, setStateValue }) {
@@ -49,6 +49,7 @@ class View {
     this.labels = new Labels(this.part("labels"));
     this.selection = new Selection(this);
     this.compare = new Compare(this);
+    this.steering = new Steering(this);
     this.maps = [];
     this.least = 0; // score byte of the threshold
     this.sent = { vertex: [], map: [], threshold: [], roi: [], camera: [] }; // not yet come back from Python
@@ -72,7 +73,7 @@ class View {
     this.unwatch?.();
     this.resized.disconnect();
     clearTimeout(this.sharpen);
-    clearTimeout(this.rest);
+    this.steering.stop();
     cancelAnimationFrame(this.frame);
     this.scene?.dispose();
   }
@@ -136,7 +137,7 @@ class View {
     if (wished("threshold", "threshold") && (threshold !== null || !first)) this.choices.threshold = threshold;
     if (wished("map", "map") && map) this.choices.map = map;
     if (wished("selected", "vertex")) this.select(vertex, { tell: false });
-    if (wished("camera", "camera") && camera) this.wantedCamera = camera;
+    if (wished("camera", "camera") && camera) this.steering.wanted = camera;
     if (message.swipe && !this.choices.compare)
       Object.assign(this.compare.state, { mode: "swipe", other: message.swipe });
 
@@ -330,44 +331,7 @@ class View {
     this.choices.layout = layout;
     this.controls.update();
     this.lay();
-    this.settle();
-  }
-
-  // Turns the camera to a preset in a quarter of a second, or at once where the visitor wants no motion.
-  goTo(preset) {
-    const from = { ...this.camera },
-      to = { x: 0, y: 0, zoom: 1, ...VIEWS[preset] };
-    const turn = wrapAngle(to.yaw - wrapAngle(from.yaw)),
-      began = performance.now();
-    const shape = this.camera.shape > 2 ? 2 : this.camera.shape;
-    const step = () => {
-      const t = calm.matches ? 1 : Math.min(1, (performance.now() - began) / 260),
-        eased = t * t * (3 - 2 * t);
-      for (const name of ["pitch", "open", "zoom", "x", "y", "w", "h"])
-        this.camera[name] = from[name] + (to[name] - from[name]) * eased;
-      this.camera.yaw = from.yaw + turn * eased;
-      this.camera.shape = from.shape + (shape - from.shape) * eased;
-      this.moved();
-      if (t < 1 && !this.gone) requestAnimationFrame(step);
-    };
-    step();
-  }
-
-  reset() {
-    Object.assign(this.camera, newCamera());
-    this.moved();
-  }
-
-  showFlat(part) {
-    const { camera } = this,
-      panel = this.panels().find((p) => p.kind === "flat");
-    Object.assign(camera, { flatZoom: 1, flatX: 0, flatY: 0 });
-    if (part === "whole" && panel) {
-      const fit = Math.min((panel.w - panel.indent) / 670, (panel.h - panel.foot) / 300),
-        now = pose(camera, panel, this.focus).scale;
-      Object.assign(camera, { flatZoom: fit / now, flatX: this.focus.x * fit, flatY: this.focus.z * fit });
-    }
-    this.moved();
+    this.steering.settle();
   }
 
   // The camera changed by hand: draw this view and those linked to it.
@@ -382,28 +346,7 @@ class View {
     this.motionUntil = performance.now() + 160;
     this.request();
     this.controls.showShape();
-    this.settle();
-  }
-
-  // Tells the camera once it has come to rest.
-  settle() {
-    clearTimeout(this.rest);
-    if (this.message.report.includes("camera"))
-      this.rest = setTimeout(() => this.send("camera", cameraText(this.camera, this.layout, this.poses())), REST);
-  }
-
-  // Goes where a text of the state "camera" says; one that cannot be read changes nothing.
-  restoreCamera(text) {
-    const read = readCamera(text);
-    this.wantedCamera = null;
-    if (!read) return;
-    if (this.layout !== read.layout) {
-      this.choices.layout = read.layout;
-      this.controls.update();
-      this.lay();
-    }
-    read.place(this.camera, (camera) => this.panels().map((panel) => pose(camera, panel, this.focus)));
-    this.moved();
+    this.steering.settle();
   }
 
   // ---------------------------------------------------------------- drawing
@@ -457,7 +400,7 @@ class View {
 
   draw() {
     if (this.gone || !this.scene || this.canvas.clientWidth < 2 || this.canvas.clientHeight < 2) return;
-    if (this.wantedCamera) this.restoreCamera(this.wantedCamera);
+    if (this.steering.wanted) this.steering.restore(this.steering.wanted);
     const began = performance.now();
     const first = this.stats.frames === 0; // coarse, so that it is there sooner
     const full = Math.min(2, devicePixelRatio || 1),

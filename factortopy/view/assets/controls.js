@@ -44,19 +44,19 @@ export function buildControls(view) {
     part("views").append(
       button(
         label,
-        ready(() => view.goTo(name)),
+        ready(() => view.steering.goTo(name)),
         { title: TITLES[name] },
       ),
     );
   part("flatviews").append(
     button(
       "Visual cortex",
-      ready(() => view.showFlat("part")),
+      ready(() => view.steering.showFlat("part")),
       { title: "Show the part of the flat map that is painted" },
     ),
     button(
       "Whole",
-      ready(() => view.showFlat("whole")),
+      ready(() => view.steering.showFlat("whole")),
       { title: "Show both flat hemispheres" },
     ),
   );

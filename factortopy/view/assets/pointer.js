@@ -124,7 +124,7 @@ export class Pointer {
     const [vertex, region] = this.beforeClick ?? [-1, null];
     this.view.select(vertex);
     this.view.selectRegion(region);
-    this.view.reset();
+    this.view.steering.reset();
   }
 
   wheel(event) {
@@ -202,8 +202,8 @@ export class Pointer {
       "+": () => this.zoom(1.2, middle(panel), panel),
       "=": () => this.zoom(1.2, middle(panel), panel),
       "-": () => this.zoom(1 / 1.2, middle(panel), panel),
-      0: () => view.reset(),
-      Home: () => view.reset(),
+      0: () => view.steering.reset(),
+      Home: () => view.steering.reset(),
     };
     const middleVertex = () => view.pick(...middle(panel));
     const chosen = () => (view.selection.hovered >= 0 ? view.selection.hovered : middleVertex());
