@@ -84,14 +84,19 @@ def typed(path, what="folder"):
 
 def files_in(folder, endings):
     """Files of a typed folder whose names end so, sorted; InputError where there are none."""
+    place, shown = typed(folder), f"folder {str(folder)[:200]!r}"
     try:
-        found = sorted(p for p in typed(folder).iterdir() if p.suffix.lower() in endings)
-    except OSError:
-        found = []
-    if not found:
+        found = sorted(p for p in place.iterdir() if p.suffix.lower() in endings)
+    except FileNotFoundError:
+        raise InputError(f"{shown}: expected a folder, found nothing there; check the path") from None
+    except NotADirectoryError:
+        raise InputError(f"{shown}: expected a folder, found a file; name the folder that holds it") from None
+    except OSError as error:
         raise InputError(
-            f"folder {str(folder)[:200]!r}: expected files that end in {', '.join(endings)}, found none; check the path"
-        )
+            f"{shown}: expected a folder that can be read, found: {error.strerror}; check its permissions"
+        ) from None
+    if not found:
+        raise InputError(f"{shown}: expected files that end in {', '.join(endings)}, found none; choose another folder")
     return found
 
 

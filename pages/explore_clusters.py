@@ -218,7 +218,7 @@ def one(encoder, rois, gallery, clusters, here):
         )
     )  # fmt: skip
     figure.update_layout(
-        height=52 + 20 * len(shown), margin={"l": 0, "r": 0, "t": 26, "b": 0},
+        height=76 + 20 * max(3, len(shown)), margin={"l": 0, "r": 0, "t": 26, "b": 0},
         title={"text": f"Where it lies · {inside:.0%} in named areas", "font": {"size": 14}},
         yaxis={"title": None, "autorange": "reversed"},
         xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"},

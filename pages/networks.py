@@ -219,13 +219,14 @@ def tokens(entry, name, weights):
 
 def offered():
     """{name: picture}: the visitor's own first."""
-    from factortopy.pictures.reading import read_image
+    from factortopy.pictures.reading import read_picture
 
     upload = st.file_uploader("Your picture", type=["png", "jpg", "jpeg", "webp"], key="own picture")
     if upload is None:
         return samples()
     try:
-        return {shared.plain(upload.name): read_image(upload.getvalue())} | samples()
+        picture = read_picture(upload.getvalue(), name=upload.name)
+        return {shared.plain(picture.name): picture.pixels} | samples()
     except InputError as error:
         st.error(shared.plain(error))
         return samples()

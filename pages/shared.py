@@ -307,6 +307,17 @@ def chosen_roi():
     return st.session_state["roi"]
 
 
+def maps_at_rest(encoder):
+    """What a page shows on the brain before it has a map of its own: the layers, where none are chosen the score."""
+    from factortopy.view import layer_map, score_map
+
+    at = (encoder.hemi, encoder.vertex)
+    common = {"painted": painted(encoder), "context": context_of(encoder), "density": encoder.density}
+    if encoder.has_selectors:
+        return [layer_map(encoder.selectors(), *at, **common)]
+    return [score_map(encoder.scores.get("score", np.zeros(encoder.n_vertices)), *at, **common)]
+
+
 def brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "roi"), map_name=None, **options):
     """The brain view with this encoder's scores and its own or other ROIs; keeps vertex and map in the address.
 

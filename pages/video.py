@@ -28,18 +28,17 @@ def page(encoder, height):
         sample = st.button("No video at hand? Take a sample: flying forwards", icon=":material/movie:", width="stretch")
         if sample:
             st.session_state["sample video"] = True
+        task = None
         if upload is None and not st.session_state.get("sample video"):
-            with left:
-                st.info("Drop a video on the right, or take the sample: the brain then answers each of its pictures.")
-            return
-        task, key = started(encoder, upload, rate, hrf)
+            st.info("Drop a video above, or take the sample: the brain then answers each of its pictures.")
+        else:
+            task, key = started(encoder, upload, rate, hrf)
+            if task.state != "finished":
+                waiting(key)
         beside = st.container()
     with left:
-        if task.state == "stopped":
-            st.info("Stopped. **Watch it again** is on the right.")
-            return
-        if task.state != "finished":
-            waiting(key)
+        if task is None or task.state != "finished":
+            shared.brain(shared.maps_at_rest(encoder), encoder, key="video at rest", height=height, group="explore")
             return
         responses, times, frames, notices = task.result
         from factortopy.view.lab_maps import time_maps
@@ -69,7 +68,7 @@ def started(encoder, upload, rate, hrf):
         if data is None:
             frames, times, notices = sample_video(rate, float(encoder.info.get("image_degrees") or 8.4))
         else:
-            video = read_video(data, fps=rate, most=LONGEST * rate)
+            video = read_video(data, fps=rate, most=LONGEST * rate, name=upload.name)
             frames, times, notices = video.frames, video.times, video.notices
         return watch(encoder, frames, times, hrf=hrf, on_progress=task.report), times, frames, notices
 
@@ -88,6 +87,9 @@ def waiting(key):
         st.rerun()
     if task.state == "failed":
         st.error(shared.plain(task.error))
+        return
+    if task.state == "stopped":
+        st.caption("Stopped.")
         return
     if not task.active:
         st.rerun()

@@ -1,5 +1,7 @@
 """Your pictures: what would this brain answer to my picture?"""
 
+from itertools import chain
+
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -15,6 +17,7 @@ from pages.sample_pictures import samples
 HEIGHT = 640
 MOST = 200  # pictures at once
 MOST_BYTES = 200_000_000
+FEW = 2  # problems are read at once, more of them on demand
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 TEST = "test picture"  # how pictures of the subject's own set are called here
 
@@ -62,18 +65,22 @@ def own_pictures(encoder):
         "closed.",
     )  # fmt: skip
     left, right = st.columns(2, gap="small")
-    with left.popover("A folder", icon=":material/folder_open:", width="stretch", help="Of pictures on this machine."):
+    folder = left.popover(
+        "A folder", icon=":material/folder_open:", width="stretch", help="Of pictures on this machine."
+    )
+    with folder, st.container(width=300):  # a sentence below must not widen it
         folder = st.text_input(
             "Folder with pictures",
             placeholder="path of a folder",
             key="folder",
             help="All PNG, JPEG and WebP files in it.",
         ).strip()
+        files = in_folder(folder) if folder else []
     with right.popover(
         "A sample", icon=":material/photo_library:", width="stretch", help="For who has no picture at hand."
     ):
         thumbnails(samples())
-    mine = read(uploads or [], folder)
+    mine = read(uploads or [], files)
     if mine:
         say_what_it_knows(encoder)
     return mine
@@ -102,8 +109,19 @@ def thumbnails(pictures):
                 st.session_state["shown"] = name
 
 
-def sources(uploads, folder):
-    """(name, bytes) or paths of all files that were given; a zip is opened, what is wrong with one is said."""
+def in_folder(folder):
+    """Paths of the pictures in it; what is wrong with it is said below the control."""
+    try:
+        files = files_in(folder, ENDINGS)
+    except InputError as error:
+        st.error(shared.plain(error))
+        return []
+    st.caption(f"{len(files)} file{'s' * (len(files) > 1)} found.")
+    return files
+
+
+def sources(uploads, problems):
+    """(name, bytes) of all files that were dropped; a zip is opened, what is wrong with one is added to ``problems``."""
     for upload in uploads:
         if not upload.name.lower().endswith(".zip"):
             yield upload.name, upload.getvalue()
@@ -111,25 +129,21 @@ def sources(uploads, folder):
         try:
             yield from read_zip(upload.getvalue(), upload.name)
         except InputError as error:
-            st.error(shared.plain(error))
-    if folder:
-        try:
-            yield from files_in(folder, ENDINGS)
-        except InputError as error:
-            st.error(shared.plain(error))
+            problems.append(str(error))
 
 
-def read(uploads, folder):
+def read(uploads, files):
     """{name: pixels} of what was given; what cannot be read is said, the rest goes on."""
-    read = read_pictures(sources(uploads, folder), most=MOST, most_bytes=MOST_BYTES)
-    if read.bad:
-        with st.expander(
-            f":material/broken_image: {len(read.bad)} of {len(read.bad) + len(read.good)} could not be read"
-        ):
-            for _, problem in read.bad[:20]:
+    problems = []
+    read = read_pictures(chain(sources(uploads, problems), files), most=MOST, most_bytes=MOST_BYTES)
+    problems += [problem for _, problem in read.bad]
+    if problems:
+        words = f":material/broken_image: {len(problems)} of {len(problems) + len(read.good)} could not be read"
+        with st.expander(words, expanded=len(problems) <= FEW):
+            for problem in problems[:20]:
                 st.error(shared.plain(problem))
-            if len(read.bad) > 20:
-                st.caption(f"… and {len(read.bad) - 20} more.")
+            if len(problems) > 20:
+                st.caption(f"… and {len(problems) - 20} more.")
     out = {}
     for picture in read.good:
         for notice in picture.notices:

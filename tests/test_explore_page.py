@@ -1,5 +1,9 @@
 """Explore and Your pictures: clusters beside the brain, and what stands beside a place."""
 
+import io
+import time
+import zipfile
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -97,6 +101,41 @@ def test_your_pictures_keeps_the_chosen_area():
     assert next(m for m in at.multiselect if m.label == "Of").value[0] == "FFA"
     heads = [head.value for head in at.subheader]
     assert "What drives FFA most" in heads and "This picture through the channels of" in heads
+
+
+def said(element):
+    return element.value.replace("\\", "")
+
+
+def test_what_cannot_be_read_is_said_where_it_was_given(tmp_path):
+    empty = io.BytesIO()
+    zipfile.ZipFile(empty, "w").close()
+    at = open_page("pictures")
+    at.file_uploader[0].set_value(
+        [("empty.zip", empty.getvalue(), "application/zip"), ("text.png", b"hello", "image/png")]
+    ).run()
+    (fold,) = [e for e in at.expander if "could not be read" in e.label]
+    assert "2 of 2" in fold.label and fold.proto.expanded
+    assert "empty.zip" in said(fold.error[0]) and "empty archive" in said(fold.error[0])
+    assert "text.png" in said(fold.error[1]) and "plain text" in said(fold.error[1])
+    at.file_uploader[0].set_value(None).run()
+    for path, told in ((tmp_path / "none", "found nothing there"), (tmp_path, "end in .png")):
+        at.text_input(key="folder").set_value(str(path)).run()
+        assert not at.exception and len(at.error) == 1 and told in said(at.error[0])
+    (tmp_path / "a.png").write_bytes(b"hello")
+    at.text_input(key="folder").set_value(str(tmp_path)).run()
+    assert "a.png" in said(at.error[0]) and "1 file found." in words(at)
+
+
+def test_a_video_that_cannot_be_read_leaves_the_brain(encoder):
+    at = open_page("pictures")
+    at.segmented_control(key="kind").set_value("A video").run()
+    assert not at.exception and len(at.get("bidi_component")) == 1 and "Drop a video above" in at.info[0].value
+    ends = time.monotonic() + 60
+    at.file_uploader[0].set_value(("film.mp4", b"0123456789", "video/mp4")).run()
+    while not at.error and time.monotonic() < ends:
+        at.run()
+    assert not at.exception and "film.mp4" in said(at.error[0]) and len(at.get("bidi_component")) == 1
 
 
 def test_another_number_of_clusters_is_made_and_the_address_says_it(encoder):

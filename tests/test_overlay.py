@@ -169,8 +169,9 @@ def test_bombs_and_entities_are_refused_within_little_memory(tmp_path):
         (gii(packed(bytes(4 * N)))[:-40], "damaged XML"),
         (b"", "empty file"),
         (b"<html>sign in</html>", "web page"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs"),
-        (b"\x00\x01\x02", "another kind"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs pointer instead of the map; run: git lfs pull$"),
+        (b"\x00\x01\x02", "another kind; export the map"),
+        (b"1 2 3", "plain text; export the map in one of these formats$"),
     ],
 )
 def test_damaged_and_foreign_files(data, match):

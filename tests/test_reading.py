@@ -452,6 +452,10 @@ def test_zip_of_pictures(tmp_path):
         assert [p.name for p in pictures.good] == ["a.png", "b.png"] and [n for n, _ in pictures.bad] == ["notes.txt"]
 
 
+def test_an_empty_archive_is_said():
+    assert "empty archive" in refused(zipped({})) and "empty archive" in refused(zipped({"__MACOSX/x": b""}))
+
+
 @pytest.mark.parametrize("name", ["../x.png", "a/../../x.png", "/etc/x.png", "C:\\x.png", "a\\..\\..\\x.png"])
 def test_zip_slip_refuses_the_whole_archive(name):
     assert "leads outside" in refused(zipped({"good.png": encoded(photo()), name: b"x"}))

@@ -9,6 +9,8 @@ from synthetic import planted_layers
 
 from factortopy.surfaces import load_mesh
 from factortopy.view import colour, layer_map, whole
+from factortopy.view.geometry import arranged
+from factortopy.view.surface_render import opened
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +237,32 @@ def test_drag_turns_wheel_zooms_and_double_click_resets(page, view):
     page.mouse.dblclick(box["x"] + 200, box["y"] + 200)
     assert view.evaluate("root => root.ftv.view.camera.yaw") == start["yaw"]
     assert view.get_attribute("data-vertex") == "-1"
+
+
+def test_a_turned_brain_is_never_cut_off(view):
+    poses = view.evaluate(
+        """root => {
+            const v = root.ftv.view, before = { ...v.camera }, seen = [];
+            for (let yaw = -180; yaw < 180; yaw += 30) for (const pitch of [-90, -60, -12, 24, 90]) for (const open of [0, 8, 62]) {
+                Object.assign(v.camera, { yaw, pitch, open });
+                const { panel, right, up, scale, x, y } = v.poses()[0];
+                seen.push([open, scale, panel.w, panel.h, x, y, ...right, ...up]);
+            }
+            Object.assign(v.camera, before);
+            return seen;
+        }"""
+    )
+    mesh = load_mesh("10k")
+    inflated = arranged(mesh)["inflated"]
+    is_right = np.arange(len(inflated)) >= mesh.n
+    used = []
+    for opening, scale, width, height, x, y, *axes in poses:
+        points, _ = opened(inflated, inflated, is_right, np.radians(opening))
+        across, upwards = (points @ np.array(axis) * scale for axis in (axes[:3], axes[3:]))
+        share = max(np.abs(across + x).max() / (width / 2), np.abs(upwards + y).max() / (height / 2))
+        assert share <= 1, (opening, axes)
+        used.append(share)
+    assert min(used) > 0.75  # and not made needlessly small
 
 
 def test_the_picture_can_be_saved(page, view):

@@ -26,7 +26,7 @@ made = [
     view.layer_map(brain.selectors, **at, context="planted"),
 ]
 if st.button("Restore"):
-    st.session_state.wish = "f0_20_-10_0_1.5_0_0_1_1.7_5_-3"
+    st.session_state.wish = "f_20_-10_0_1.5_0_0_1_1.7_5_-3"
 if st.button("Choose PPA"):
     st.session_state.roi = "PPA"
 seen = view.brain_view(

@@ -77,6 +77,8 @@ def _problem(archive, members):
             return f"expected files, found a symbolic link ({shown!r})"
         if info.flag_bits & 1:
             return f"expected files without a password, found an encrypted one ({shown!r})"
+    if not members:
+        return "expected files, found an empty archive"
     if len(members) > MAX_MEMBERS:
         return f"expected at most {MAX_MEMBERS} files, found {len(members)}"
     total = sum(info.file_size for info in members)

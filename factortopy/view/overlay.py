@@ -297,8 +297,11 @@ def _columns(data, label):
     if data[:512].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and b"GIFTI" in data[:4096]:
         found = read_gifti(data, label)
         return found.columns, found.names, found.labels if found.is_label else None, found.structure
-    kind = foreign_content(data[:100]) or ("an empty file" if not data else "a file of another kind")
-    raise InputError(f"{label}: expected {FORMATS}, found {kind}; export the map in one of these formats")
+    words = foreign_content(data[:100]).replace("the picture", "the map") or "a file of another kind"
+    kind, _, remedy = words.partition("; ")
+    if not remedy or any(word in remedy for word in ("picture", "PNG", "JPEG")):  # a remedy for pictures
+        remedy = "export the map in one of these formats"
+    raise InputError(f"{label}: expected {FORMATS}, found {kind}; {remedy}")
 
 
 def _stored(data, label, suffix, read):

@@ -286,9 +286,9 @@ class _Scene:
 
     def opened(self, degrees):
         """Positions and normals of the vertices with the hemispheres turned apart."""
-        from factortopy.view.surface_render import _opened
+        from factortopy.view.surface_render import opened
 
-        return _opened(self.vertices, self.normals, np.arange(2 * self.n) >= self.n, np.radians(degrees))
+        return opened(self.vertices, self.normals, np.arange(2 * self.n) >= self.n, np.radians(degrees))
 
 
 def _frame(yaw, pitch):

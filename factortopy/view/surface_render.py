@@ -55,7 +55,7 @@ def _add(plotter, scene, side, opening):
     import pyvista
 
     right = scene["right"]  # (P,) bool
-    points, normals = _opened(scene["points"], scene["normals"], right, opening)
+    points, normals = opened(scene["points"], scene["normals"], right, opening)
     kept = np.ones(len(scene["quads"]), bool) if side == 2 else right[scene["quads"][:, 0]] == bool(side)
     quads = scene["quads"][kept]
     surface = pyvista.PolyData(points, np.column_stack([np.full(len(quads), 4), quads]).ravel())
@@ -70,7 +70,7 @@ def _add(plotter, scene, side, opening):
     kept = np.ones(len(of_right), bool) if side == 2 else of_right == bool(side)
     if kept.any():
         ends = scene["lines"][kept].reshape(-1, 3)
-        ends, _ = _opened(ends, ends, np.repeat(of_right[kept], 2), opening)
+        ends, _ = opened(ends, ends, np.repeat(of_right[kept], 2), opening)
         pairs = np.column_stack([np.full(len(ends) // 2, 2), np.arange(len(ends)).reshape(-1, 2)])
         plotter.add_mesh(
             pyvista.PolyData(ends, lines=pairs.ravel()),
@@ -80,7 +80,7 @@ def _add(plotter, scene, side, opening):
         )
 
 
-def _opened(points, normals, right, angle, hinge=70.0):
+def opened(points, normals, right, angle, hinge=70.0):
     """Both hemispheres turned around a hinge in front of them, like a book (as ``opened`` in assets/camera.js)."""
     a = np.where(right, angle, -angle)
     c, s = np.cos(a), np.sin(a)

@@ -8,15 +8,19 @@ const RADIANS = Math.PI / 180;
 const HINGE = 70; // the hemispheres open like a book around this y, in front
 const FLAT_HALF = [335, 150]; // half the size of the flat map, in millimetres
 
-// w, h: half of what must fit into the panel at zoom 1, in millimetres.
+// The right inflated hemisphere as an ellipsoid, in millimetres; the left one mirrors it.
+const CENTRE = 43; // of x
+const AXES = [42, 108, 73];
+const MARGIN = [1.06, 1.12]; // what is left free beside and above it; brains are up to 10 % taller than ellipsoids
+
 export const VIEWS = {
-  start: { yaw: 0, pitch: 24, open: 8, w: 101, h: 86 },
-  back: { yaw: 0, pitch: 0, open: 0, w: 90, h: 80 },
-  below: { yaw: 0, pitch: 90, open: 0, w: 92, h: 116 },
-  left: { yaw: -90, pitch: 0, open: 0, w: 114, h: 80 },
-  right: { yaw: 90, pitch: 0, open: 0, w: 114, h: 80 },
-  top: { yaw: 0, pitch: -90, open: 0, w: 92, h: 116 },
-  inside: { yaw: 0, pitch: 8, open: 62, w: 232, h: 86 },
+  start: { yaw: 0, pitch: 24, open: 8 },
+  back: { yaw: 0, pitch: 0, open: 0 },
+  below: { yaw: 0, pitch: 90, open: 0 },
+  left: { yaw: -90, pitch: 0, open: 0 },
+  right: { yaw: 90, pitch: 0, open: 0 },
+  top: { yaw: 0, pitch: -90, open: 0 },
+  inside: { yaw: 0, pitch: 8, open: 62 },
 };
 
 export const newCamera = () => ({ ...VIEWS.start, zoom: 1, x: 0, y: 0, shape: 2, flatZoom: 1, flatX: 0, flatY: 0 });
@@ -43,6 +47,7 @@ export function pose(camera, panel, focus) {
     right[2] * forward[0] - right[0] * forward[2],
     right[0] * forward[1] - right[1] * forward[0],
   ];
+  const open = isFlat ? 0 : camera.open * upright * RADIANS;
   let scale, x, y;
   if (isFlat) {
     scale = flatFit(panel, focus) * camera.flatZoom;
@@ -50,11 +55,28 @@ export function pose(camera, panel, focus) {
     y = camera.flatY - focus.z * scale + panel.foot / 2;
   } else {
     const fit = ([w, h]) => Math.min(panel.w / (2 * w), (panel.h - panel.foot) / (2 * h));
-    scale = mix(fit([camera.w, camera.h]), fit(FLAT_HALF), flatness) * camera.zoom;
+    // Fits at every turn, so that a turned brain is never cut off at zoom 1.
+    scale =
+      mix(fit([MARGIN[0] * reach(right, open), MARGIN[1] * reach(up, open)]), fit(FLAT_HALF), flatness) * camera.zoom;
     [x, y] = [camera.x, camera.y + panel.foot / 2];
   }
-  const open = isFlat ? 0 : camera.open * upright * RADIANS;
   return { panel, first, blend, flatness, right, up, forward, scale, x, y, open };
+}
+
+// How far both hemispheres reach from the middle in a direction, in millimetres.
+function reach(direction, open) {
+  const [x, y, z] = direction;
+  const far = [0, 1].map((hemisphere) => {
+    const side = hemisphere ? 1 : -1,
+      c = Math.cos(open),
+      s = side * Math.sin(open);
+    const own = [c * x + s * y, c * y - s * x, z]; // the direction as the hemisphere has it
+    return (
+      Math.abs(dot(direction, opened([side * CENTRE, 0, 0], hemisphere, open))) +
+      Math.hypot(...own.map((d, k) => d * AXES[k]))
+    );
+  });
+  return Math.max(...far);
 }
 
 // Pixels a millimetre at which the focus fills a flat panel without its foot and indent, left free for the legend.
@@ -121,17 +143,15 @@ export const hinge = HINGE;
 // ---------------------------------------------------------------- the camera as a text
 
 const LAYOUTS = { b: "both", s: "surface", f: "flat" };
-const FRAMES = Object.values(VIEWS).map(({ w, h }) => [w, h]);
 const short = (value, decimals) => String(Number(value.toFixed(decimals)) || 0);
 const scaleOf = (poses, kind) => poses.find((p) => p.panel.kind === kind)?.scale;
 
-// Layout, frame, yaw, pitch and opening in degrees, zoom, shift in millimetres, shape, and zoom and shift of the flat map:
+// Layout, yaw, pitch and opening in degrees, zoom, shift in millimetres, shape, and zoom and shift of the flat map:
 // the same picture at any size of the view. At most 59 characters, all of them plain in a page's address.
 export function cameraText(camera, layout, poses) {
-  const frame = FRAMES.findIndex(([w, h]) => w === camera.w && h === camera.h);
   const length = (value, kind) => short(clamp(value / (scaleOf(poses, kind) ?? Infinity), -999, 999), 1);
   return [
-    layout[0] + Math.max(0, frame),
+    layout[0],
     short(wrapAngle(camera.yaw), 0),
     short(camera.pitch, 0),
     short(camera.open, 0),
@@ -147,17 +167,14 @@ export function cameraText(camera, layout, poses) {
 
 // {layout, place(camera, posesOf)} of such a text, null where it is none.
 export function readCamera(text) {
-  const found = /^([bsf])(\d)((?:_-?\d{1,3}(?:\.\d{1,2})?){10})$/.exec(String(text)),
-    frame = found && FRAMES[Number(found[2])];
-  if (!frame) return null;
-  const [yaw, pitch, open, zoom, x, y, shape, flatZoom, flatX, flatY] = found[3].slice(1).split("_").map(Number);
+  const found = /^([bsf])\d?((?:_-?\d{1,3}(?:\.\d{1,2})?){10})$/.exec(String(text));
+  if (!found) return null;
+  const [yaw, pitch, open, zoom, x, y, shape, flatZoom, flatX, flatY] = found[2].slice(1).split("_").map(Number);
   const place = (camera, posesOf) => {
     Object.assign(camera, {
       yaw: wrapAngle(yaw),
       pitch: clamp(pitch, -90, 90),
       open: clamp(open, 0, 90),
-      w: frame[0],
-      h: frame[1],
       zoom: clamp(zoom, 0.2, 12),
       shape: clamp(shape, 0, FLAT),
       flatZoom: clamp(flatZoom, 0.2, 12),

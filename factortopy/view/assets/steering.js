@@ -23,7 +23,7 @@ export class Steering {
     const step = () => {
       const t = calm.matches ? 1 : Math.min(1, (performance.now() - began) / 260),
         eased = t * t * (3 - 2 * t);
-      for (const name of ["pitch", "open", "zoom", "x", "y", "w", "h"])
+      for (const name of ["pitch", "open", "zoom", "x", "y"])
         camera[name] = from[name] + (to[name] - from[name]) * eased;
       camera.yaw = from.yaw + turn * eased;
       camera.shape = from.shape + (shape - from.shape) * eased;
