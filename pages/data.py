@@ -11,9 +11,9 @@ HEIGHT = 640
 
 def page():
     left, right = st.columns([2, 1], gap="medium")
-    with right, st.container(height=HEIGHT, border=False):
+    with st.sidebar:
         path, subject_id = subjects.choose(check=False)
-        beside = st.container()
+    beside = right.container(height=HEIGHT, border=False)
     if path is None:
         data_start.invitation(left, beside)
         return

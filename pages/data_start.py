@@ -16,7 +16,7 @@ from pages import shared, subjects
 from pages.data_brain import brain
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-HEIGHT = 620
+HEIGHT = 640
 GUIDES = {
     "Algonauts 2023": ("subjects.md", "Algonauts 2023"),
     "Natural Scenes Dataset": ("nsd.md", "Get the data"),
@@ -28,6 +28,11 @@ def invitation(left, right, listed=True):
     """What to do next on the right, with the list of what is known; on the left what it will look like, on the demo subject."""
     with right:
         if listed:
+            st.subheader("What is in my folder?")
+            st.markdown(
+                "Give its path on the left: here come what it holds, what is missing, and its pictures beside the brain's "
+                "responses."
+            )
             st.markdown(
                 "These are known by their files:\n"
                 "- **Algonauts 2023**: `training_split/`, `roi_masks/`\n"
@@ -43,17 +48,13 @@ def invitation(left, right, listed=True):
             "(about a minute).",
         )  # fmt: skip
     with left:
-        st.subheader("What is in my folder?")
-        st.markdown(
-            "Give its path on the right: here come what it holds, what is missing, and its pictures beside the brain's responses."
-        )
         found = example()
         if found is None:
             return
         names = next(iter(area_sets(found.rois).values()))
         chosen = brain(found, "data-example", {name: found.rois[name] for name in names}, HEIGHT)
     with right:
-        st.caption("**An example on the left**: demo subject 1, simulated. No person was measured.")
+        st.caption("**An example on the brain**: demo subject 1, simulated. No person was measured.")
         picture, words = st.columns([2, 3])
         picture.image(found.pictures[chosen], width="stretch")
         words.caption(

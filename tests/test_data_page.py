@@ -128,7 +128,7 @@ def test_every_picture_is_looked_at_when_asked(data, tmp_path):
 
 def test_a_demo_subject_is_shown(data):
     at = button(data, "Demo subject").click().run()
-    assert at.selectbox[0].value == "demo-1"
+    assert at.sidebar.selectbox[0].value == "demo-1"
     at = until_done(at)
     assert not at.exception and not at.error
     said = words(at)
@@ -187,7 +187,7 @@ def test_a_folder_without_a_data_set_is_no_dead_end(data, tmp_path):
     ]  # fmt: skip
     assert "An example" in words(at)
     at = button(at, "Demo subject").click().run()
-    assert not at.exception and at.selectbox[0].value == "demo-1"
+    assert not at.exception and at.sidebar.selectbox[0].value == "demo-1"
 
 
 def test_the_demo_subject_keeps_the_picture_that_was_shown_first():
