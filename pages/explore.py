@@ -11,6 +11,7 @@ HEIGHT = 680
 CLUSTERS = "Clusters"  # the view's map of that name
 OTHER_SCORES = ("Pearson r", "R² / noise ceiling")  # of analysis.measures
 SHORT = {"Pearson r": "r", "R² / noise ceiling": "R²/ceiling"}
+CENTRAL = 0.02  # of half the picture's width: nearer to its centre a polar angle says nothing
 FURTHER = (
     "Pearson's r of measured and predicted responses; R² as a share of the noise ceiling, where that is 0.1 or more; a place's "
     "eccentricity (distance from the picture's centre, in shares of half its width where its size in degrees is not known) and "
@@ -185,7 +186,8 @@ def further(encoder, rows):
         degrees = encoder.info.get("image_degrees")
         far = np.hypot(x, y) * (degrees / 2 if degrees else 1)
         told.append(f"ecc. {far:.1f}°" if degrees else f"ecc. {far:.2f}")
-        told.append(f"angle {np.degrees(np.arctan2(-y, x)) % 360:.0f}°")
+        if np.hypot(x, y) > CENTRAL:
+            told.append(f"angle {np.degrees(np.arctan2(-y, x)) % 360:.0f}°")
     if told:
         st.caption(" · ".join(told), help=FURTHER)
 

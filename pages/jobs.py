@@ -26,6 +26,8 @@ OPEN = ":material/open_in_new:"
 
 def page():
     jobs.wake()
+    with st.sidebar:
+        begin()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
     if opened := st.query_params.get("report"):
         shared.guard(lambda: report_panel.opened(opened))
@@ -64,9 +66,14 @@ def lists():
 def nothing():
     """The empty state."""
     st.markdown(
-        "Nothing has been started yet. Trainings, sweeps, experiments of the Lab, extractions, fine-tunings and reports stand here with "
-        "how far they are; they go on when the browser is closed."
+        "Nothing has been started yet: begin something on the left. Trainings, sweeps, experiments of the Lab, extractions, "
+        "fine-tunings and reports stand here with how far they are; they go on when the browser is closed."
     )
+
+
+def begin():
+    """Where work is started."""
+    st.markdown("**Begin**")
     st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
     st.page_link("pages/lab.py", label="Run an experiment", icon=":material/science:")
     st.page_link("pages/sweep.py", label="Train many at once", icon=":material/grid_view:")

@@ -10,7 +10,7 @@ from factortopy.records import duration
 from pages import saving, shared
 
 FORMS = {
-    "png": "print pictures (flat maps, the surface in six views)", "svg": "drawings (SVG)", "html": "the viewer as one page",
+    "png": "pictures for print (PNG)", "svg": "drawings (SVG)", "html": "the viewer as one page",
     "gif": "a turning film", "gifti": "GIFTI, for other programs", "run": "the run as one file, to open elsewhere",
 }  # fmt: skip
 # How long a form takes beside the others; five maps of most runs are drawn.
@@ -31,7 +31,12 @@ def panel(run, encoder):
 def out(run):
     """Files of the run, made in the background, in one zip."""
     chosen = st.multiselect(
-        "As", list(FORMS), ["html"], format_func=FORMS.get, key="forms", help="All of them in one zip file."
+        "As",
+        list(FORMS),
+        ["html"],
+        format_func=FORMS.get,
+        key="forms",
+        help="All of them in one zip file. For print: flat maps, and the surface in six views.",
     )
     key = f"export {run.name} {sorted(chosen)}"
     task = background.find(key)
