@@ -143,6 +143,7 @@ def train(options):
         out = runs_dir() / new_run_name(
             subject, options.backbone, options.recipe or "fast", options.seed or 0, options.pictures,
             options.model or "factorized", (options.select or "space,layer,scale").split(","), not options.no_topology,
+            options.weights,
         )  # fmt: skip
     ticker = Ticker()
     try:

@@ -275,6 +275,10 @@ class JobFolder:
         except InputError:
             return None
 
+    def kept(self):
+        """(step, of how many) that it goes on from when it is resumed; None where nothing tells."""
+        return None
+
     def log(self, line):
         """Append a line with the time to log.txt."""
         self.check_there()

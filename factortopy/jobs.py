@@ -187,6 +187,7 @@ def submit(settings, name=None, start=True):
             name = name or new_run_name(
                 settings["subject_id"] or settings["subject"], settings["backbone"], settings["recipe"],
                 settings["seed"], settings["pictures"], settings["model"], settings["select"], settings["topology"],
+                settings["weights"],
             )  # fmt: skip
             run = Run.create(runs_dir() / name, settings)
             enqueue(run.key)

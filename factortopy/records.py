@@ -120,6 +120,8 @@ def check_told(told, path):
     words, whole = (str, type(None)), (int, type(None))
     kinds = {"settings": (dict, type(None)), "holder": (dict, type(None)), "scores": (list, type(None))}
     kinds |= {"state": words, "reason": words, "created": words, "turn": whole, "deaths": whole}
+    kinds |= {"best_step": whole, "steps_done": whole, "steps": whole, "val_score": (int, float, type(None))}
+    kinds |= {"pictures": (dict, type(None))}
     settings = {
         "select": (list, tuple),
         "model": str,
@@ -127,10 +129,13 @@ def check_told(told, path):
         "pictures": whole,
         "subject": words,
         "backbone": words,
+        "weights": words,
     }
     asked = told.get("settings") if isinstance(told.get("settings"), dict) else {}
     parts = [(name, told[name], kind) for name, kind in kinds.items() if name in told]
     parts += [(f"settings, {name}", asked[name], kind) for name, kind in settings.items() if name in asked]
+    held = told.get("pictures") if isinstance(told.get("pictures"), dict) else {}
+    parts += [(f"pictures, {name}", count, int) for name, count in held.items()]
     rows = told.get("scores") if isinstance(told.get("scores"), list) else []
     for row in rows:
         cells = row.items() if isinstance(row, dict) else [("row", row)]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.files import read_tensors
+from factortopy.files import read_json, read_tensors
 from factortopy.home import assets_dir, runs_dir
 from factortopy.jobfolder import (  # noqa: F401  (names that others import from here)
     ACTIVE,
@@ -88,6 +88,14 @@ class Run(JobFolder):
         """What was asked: ``DEFAULTS`` with the run's own values."""
         return {**DEFAULTS, **(self.info.get("settings") or {})}
 
+    def kept(self):
+        """(step, of how many) of its checkpoint; None without one."""
+        try:
+            state = read_json(self.path / "checkpoint" / "state.json")
+            return int(state["step"]), int(state["total"])
+        except (InputError, KeyError, TypeError, ValueError):
+            return None
+
     @property
     def resumable(self):
         """True when ``jobs.resume`` or ``train --resume`` goes on with it."""
@@ -160,10 +168,13 @@ def find_run(name):
 
 
 def new_run_name(
-    subject, backbone, recipe="fast", seed=0, pictures=None, model="factorized", select=FACTORS, topology=True
-):
+    subject, backbone, recipe="fast", seed=0, pictures=None, model="factorized", select=FACTORS, topology=True, weights=None
+):  # fmt: skip
     """A free name that says what the run is: demo-1_demo-vit_fast_seed0, then …-2, …-3."""
-    parts = (Path(str(subject)).name or "subject", str(backbone).split("/")[-1], recipe, f"seed{seed}")
+    parts = (Path(str(subject)).name or "subject", str(backbone).split("/")[-1])
+    if weights is not None:
+        parts += ("untrained" if weights == "untrained" else f"weights-{Path(str(weights)).stem[:30]}",)
+    parts += (recipe, f"seed{seed}")
     parts += (f"{pictures}pictures",) if pictures else ()
     parts += (model,) if model != "factorized" else tuple(f"no-{name}" for name in FACTORS if name not in select)
     parts += () if topology else ("no-topology",)

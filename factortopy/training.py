@@ -10,7 +10,7 @@ import numpy as np
 import factortopy
 from factortopy.analysis.gallery import make_gallery
 from factortopy.attempt import attempt, signals
-from factortopy.encoder.delays import reducing
+from factortopy.encoder.delays import reducing, rows_of
 from factortopy.errors import InputError
 from factortopy.files import read_json, write_json
 from factortopy.recorder import Recorder
@@ -170,8 +170,9 @@ def _train(run, settings, recorder, say, seconds_before):
             f"was begun, found {subject.surface or 'no surfaces beside the data'}; put them back, or train anew"
         )
     run.update(
-        subject=subject.name, simulated=bool(subject.simulated), density=subject.density, surface=subject.surface
-    )
+        subject=subject.name, simulated=bool(subject.simulated), density=subject.density, surface=subject.surface,
+        pictures=_pictures(subject),
+    )  # fmt: skip
     recorder.check()
     with _asked_for():
         backbone = factortopy.load_backbone(settings["backbone"], settings["weights"], recorder.on_weights)
@@ -227,6 +228,13 @@ def _train(run, settings, recorder, say, seconds_before):
     )
     _tidy(run)
     say(f"finished: mean R² {score_text(rows[0]['score'])} over {rows[0]['vertices']} vertices, in {run.path}")
+
+
+def _pictures(subject):
+    """How many different pictures each part holds, {"train", "val", "test": int}; None of a film."""
+    if subject.film is not None:
+        return None
+    return {part: len(np.unique(rows_of(subject, trials))) for part, trials in subject.split.as_dict().items()}
 
 
 def _reduction(settings, backbone, say):

@@ -15,6 +15,7 @@ STAGES = {
     "after": "looking at the network after", "maximize": "growing pictures", "fits": "fitting the network again",
     "drawing": "drawing the figures",
 }  # fmt: skip
+BEFORE_A_FIT = ("begin", "pictures", "weights", "network", "features")  # done again when a training goes on
 HUNG = "No sign of life for ten minutes. Stop it and resume it."
 EVERY = 1.0  # seconds between looks
 
@@ -34,7 +35,23 @@ def told(job, status):
     remaining = progress.get("remaining")
     text += f" · about {duration(remaining)} left" if remaining is not None and total else ""
     doing = progress.get("doing")  # of many parts, which
-    return share, text + (f" · {shared.plain(doing)}" if doing else "")
+    text += f" · {shared.plain(doing)}" if doing else ""
+    kept = job.kept() if progress.get("stage") in BEFORE_A_FIT else None
+    return share, text + (f" · goes on from {_step(kept)}" if kept else "")
+
+
+def _step(kept):
+    return "step {:,} of {:,}".format(*kept)
+
+
+def far(job):
+    """How far work came that ended before its time, to be said after "stopped"; empty where it had not begun."""
+    if kept := job.kept():
+        return f" at {_step(kept)}"
+    progress = job.progress() or {}
+    step, total = progress.get("step") or 0, progress.get("total")
+    share = f", at {min(1.0, step / total):.0%}" if total else ""
+    return f" while {STAGES[progress['stage']]}{share}" if progress.get("stage") in STAGES else ""
 
 
 def headline(job, status, reason, more=""):
@@ -45,14 +62,15 @@ def headline(job, status, reason, more=""):
         if status == "running" and job.hung:
             st.warning(HUNG, icon=":material/heart_broken:")
     elif status != "finished":
-        (st.error if status in ("failed", "unreadable") else st.warning)(ended(status, reason))
+        (st.error if status in ("failed", "unreadable") else st.warning)(ended(job, status, reason))
 
 
-def ended(status, reason):
+def ended(job, status, reason):
     """How it ended, in a sentence."""
     if status == "stopped" and reason:
-        return f"{shared.plain(reason.capitalize())}."
-    return f"{shared.SAID[status].capitalize()}." + (f" {shared.plain(reason)}" if reason else "")
+        return f"{shared.plain(reason.capitalize())}{far(job)}."
+    came = far(job) if status == "interrupted" else ""
+    return f"{shared.SAID[status].capitalize()}{came}." + (f" {shared.plain(reason)}" if reason else "")
 
 
 def stop(job, words="Stop", **options):

@@ -112,7 +112,9 @@ def row(job, status, reason):
             st.markdown(f"**{words}**  \n{shared.plain(title)}")
             if kind in PAGES and status != "finished":
                 page, word = PAGES[kind]
-                shared.link(page, "Watch it", ":material/visibility:", **{word: job.name})
+                shared.link(
+                    page, "Watch it" if status in ACTIVE else "Show it", ":material/visibility:", **{word: job.name}
+                )
         with far:
             if status in ACTIVE:
                 job_panel.headline(job, status, reason)
@@ -138,7 +140,7 @@ def ending(job, status, reason, info):
     seconds = info.get("seconds")
     took = f", took {duration(seconds)}" if status == "finished" and seconds else ""
     if status == "stopped":
-        return f"{shared.plain((reason or 'stopped').capitalize())}, {at}"
+        return f"{shared.plain((reason or 'stopped').capitalize())}{job_panel.far(job)}, {at}"
     return f"{shared.SAID[status].capitalize()} {at}{took}" + (f": {shared.plain(reason)}" if reason else "")
 
 

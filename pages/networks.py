@@ -8,6 +8,7 @@ import streamlit as st
 from factortopy import background
 from factortopy.backbones import UNTRAINED, list_backbones
 from factortopy.backbones.lookup import NOT_SAID, source_of
+from factortopy.backbones.typed_weights import check_weights
 from factortopy.errors import InputError
 from factortopy.records import duration
 from pages import shared
@@ -25,10 +26,13 @@ def page():
         entries = {entry.name: entry for entry in list_backbones()}
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        chosen = table(entries)
-        entry = by_name() or chosen
+        clicked = table(entries)
+        entry = by_name() or clicked
     with right:
-        name, weights = facts(entry)
+        chosen = facts(entry)
+    if chosen is None:
+        return  # a file that cannot be read, as is said where it was typed
+    name, weights = chosen
     if weights is not None or entry.available or name.endswith(UNTRAINED):
         extraction.offer(name, weights, entry.layers, entry.width)
     tokens(entry, name, weights)
@@ -114,7 +118,7 @@ def kind_of(entry):
 
 
 def facts(entry):
-    """One network: what it is, its weights; returns (name, weights) as ``load_backbone`` takes them."""
+    """One network: what it is, its weights; (name, weights) as ``load_backbone`` takes them, None where a file cannot be read."""
     st.subheader(shared.plain(entry.name))
     said = (
         f"**Trained for** {shared.plain(entry.objective)}  \n**On** {shared.plain(entry.training_data)}  \n"
@@ -132,6 +136,12 @@ def facts(entry):
         help="A .safetensors or PyTorch file (nothing in it is run), or a folder with one.",
     ).strip()  # fmt: skip
     random = st.toggle("Random weights", key=f"random {entry.name}", help="Called untrained wherever it appears.")
+    if path and not random:
+        try:
+            path = check_weights(entry.name, path)
+        except InputError as error:
+            st.error(shared.plain(error))
+            return None
     weights = "untrained" if random else path or None
     if weights is None and not entry.available:
         fetch(entry)

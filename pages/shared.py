@@ -114,7 +114,7 @@ def run_label(run):
     """How a run is called in lists."""
     info = run.info
     if run.shipped:
-        return f"{info.get('backbone')} on {info.get('subject')}{_unusual(info.get('settings') or {})}"
+        return f"{info.get('backbone')} on {info.get('subject')}{_unusual(info)}"
     return f"{run.name} · {info.get('backbone')} on {info.get('subject')}"
 
 
@@ -163,8 +163,8 @@ def _facts(run):
     simulated = " (simulated)" if info.get("simulated") else ""
     lines = [
         f"**Subject** {plain(info.get('subject'))}{simulated}",
-        f"**Network** {plain(info.get('backbone'))}" + ("" if info.get("trained", True) else " (random weights)"),
-        f"**Recipe** {plain(info.get('recipe'))}, seed {info.get('seed')}" + _unusual(info.get("settings") or {}),
+        f"**Network** {network_of(info)}",
+        f"**Recipe** {recipe_of(info)}",
     ]
     if whole:
         lines.append(
@@ -179,9 +179,25 @@ def _facts(run):
         )
 
 
-def _unusual(settings):
+def network_of(info):
+    """The network of a run, and what its weights are where they are not the published ones."""
+    weights = (info.get("settings") or {}).get("weights")
+    if weights == "untrained" or not info.get("trained", True):
+        return f"{plain(info.get('backbone'))} (random weights)"
+    return plain(info.get("backbone")) + (f", weights of the file {plain(Path(weights).name)}" if weights else "")
+
+
+def recipe_of(info):
+    """Recipe and seed of a run, and what else was asked."""
+    return f"{plain(info.get('recipe'))}, seed {info.get('seed')}{_unusual(info)}"
+
+
+def _unusual(info):
     """What was asked beside the defaults: fewer pictures, another number of steps, a baseline, an ablation."""
+    settings = info.get("settings") or {}
     told = "".join(f", {settings[name]:,} {name}" for name in ("pictures", "steps") if settings.get(name))
+    if settings.get("steps") and info.get("best_step"):
+        told += f" (step {info['best_step']:,} kept)"
     if settings.get("model", "factorized") != "factorized":
         return f"{told}, {settings['model']} baseline"
     missing = [name for name in FACTORS if name not in settings.get("select", FACTORS)]

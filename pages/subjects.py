@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from factortopy import background
+from factortopy import background, costs
 from factortopy.errors import InputError
 from factortopy.records import duration
 from factortopy.subjects.findings import count
@@ -53,7 +53,9 @@ def _chosen(keys, check, page):
         help="Whose brain. The demo subjects are simulated; a folder may hold Algonauts 2023, NSD or FactorTopy's folder layout.",
     )  # fmt: skip
     if choice:
-        st.caption("Simulated: 3,000 rendered pictures, rendered at the first use (about a minute).")
+        first = costs.making([choice])
+        soon = f", rendered at the first use (about {duration(first)})" if first else ""
+        st.caption(f"Simulated: 3,000 rendered pictures{soon}.")
         return choice, None
     path = st.text_input(
         "Folder", placeholder="path of a data set, such as data/subj01", help="A folder on this machine.", key=keys[1]

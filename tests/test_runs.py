@@ -222,6 +222,9 @@ def test_new_names_are_run_names(subject, backbone, seed):
 
 def test_new_names_are_free_and_readable():
     assert new_run_name("/data/subj05/", "timm/vit_small", seed=3) == "subj05_vit-small_fast_seed3"
+    named = new_run_name("demo-1", "demo-vit", weights="/data/my weights.safetensors")
+    assert named == "demo-1_demo-vit_weights-my-weights_fast_seed0"
+    assert new_run_name("demo-1", "demo-vit", weights="untrained") == "demo-1_demo-vit_untrained_fast_seed0"
     (runs_dir() / "demo-1_demo-vit_fast_seed0").mkdir()
     assert new_run_name("demo-1", "demo-vit") == "demo-1_demo-vit_fast_seed0-2"
 

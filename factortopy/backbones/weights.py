@@ -18,6 +18,7 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "teacher")
 PREFIXES = ("module.", "_orig_mod.")  # of parallel training, of compiled networks
 SAFE = "model.safetensors"
+NOT_WHOLE = "it is no whole PyTorch file"
 ELSE = "or use demo-vit"
 
 
@@ -267,6 +268,30 @@ def weights_file(path, what):
     return path
 
 
+def opened(path, what):
+    """(path of the one weights file, True when it is to be read as PyTorch's and not as safetensors), by how it begins."""
+    path = weights_file(path, what)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise unreadable(path, what, error.strerror or error) from None
+    if head.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path}: expected weights of {what}, found a Git-LFS pointer; run: git lfs pull")
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        raise unreadable(path, what, "it is a web page")
+    pickled = head.startswith(b"PK") or head[:1] == b"\x80" or path.suffix not in (".safetensors", "")
+    return path, pickled and path.suffix != ".safetensors"
+
+
+def unreadable(path, what, reason):
+    """InputError for a file that holds no weights that can be read."""
+    return InputError(
+        f"{path}: expected weights of {what} as .safetensors, found a file that cannot be read ({reason}); "
+        "copy or download it again"
+    )
+
+
 def read_weights(path, what):
     """{key: tensor} of a .safetensors or PyTorch file; a pickle's code is not run.
 
@@ -280,28 +305,16 @@ def read_weights(path, what):
     import torch
     from safetensors.torch import load_file
 
-    path = weights_file(path, what)
-    with open(path, "rb") as file:
-        head = file.read(64)
-    if head.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path}: expected weights of {what}, found a Git-LFS pointer; run: git lfs pull")
-    pickled = head.startswith(b"PK") or head[:1] == b"\x80" or path.suffix not in (".safetensors", "")
+    path, pickled = opened(path, what)
     try:
-        found = (
-            torch.load(path, "cpu", weights_only=True) if pickled and path.suffix != ".safetensors" else load_file(path)
-        )
+        found = torch.load(path, "cpu", weights_only=True) if pickled else load_file(path)
     except Exception as error:  # safetensors, pickle and zip raise many classes for one cause
         reason = first_words(error, 120)
-        if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
-            reason = "it is a web page"
-        elif "Unsupported" in str(error):
+        if "Unsupported" in str(error):
             reason = "a pickle that holds more than tensors; nothing in it was run"
         elif "weights_only" in str(error):  # torch says how to run what is in it: that is not passed on
-            reason = "it is no whole PyTorch file"
-        raise InputError(
-            f"{path}: expected weights of {what} as .safetensors, found a file that cannot be read ({reason}); "
-            "copy or download it again"
-        ) from None
+            reason = NOT_WHOLE
+        raise unreadable(path, what, reason) from None
     for wrapper in WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]
