@@ -1,6 +1,7 @@
 """Training in a run folder: stopped, resumed, killed at any moment, on a full disk, in a folder that goes away."""
 
 import importlib.util
+import json
 import os
 import random
 import resource
@@ -65,6 +66,10 @@ def test_stopped_and_resumed_equals_undisturbed(tiny, tmp_path):
         train_run(half.path, seed=1, resume=True)
     train_run(half.path, resume=True)
     assert half.status == "finished" and half.info["simulated"] and half.info["scores"][0]["roi"] == "all"
+    split = json.loads((half.path / "split.json").read_text())  # the tiny subject shows each picture once
+    assert half.info["pictures"] == {part: len(rows) for part, rows in split.items()} and half.info[
+        "best_step"
+    ] in range(41)
     assert {"checkpoint", "preview.safetensors", "cancel"}.isdisjoint(os.listdir(half.path))
     assert half.history().step == list(range(1, 41))
     for name in ("encoder.safetensors", "selectors.safetensors", "scores.safetensors"):
