@@ -44,8 +44,7 @@ def invitation(left, right, listed=True):
             guide()
         b.button(
             "Demo subject", icon=":material/play_arrow:", width="stretch", on_click=subjects.take, args=("data", "demo-1"),
-            help="Simulated; needs no files. All of it is shown: what was found, areas, ceilings. Rendered at the first use "
-            "(about a minute).",
+            help="Simulated; needs no files. All of it is shown: what was found, areas, ceilings.",
         )  # fmt: skip
     with left:
         found = example()

@@ -71,11 +71,11 @@ def table(entries):
     """The registry, filtered; returns the chosen entry."""
     import pandas as pd
 
-    objectives, libraries, only_here = st.columns([2, 2, 1], vertical_alignment="bottom")
-    kinds = sorted({kind_of(entry) for entry in entries.values()})
-    kind = objectives.selectbox("Trained for", ["anything", *kinds], key="objective")
-    library = libraries.selectbox("Library", ["any", *sorted({e.library for e in entries.values()})], key="library")
-    here = only_here.toggle("Weights here", key="here", help="Only networks whose weights are on this machine.")
+    with st.sidebar:
+        kinds = sorted({kind_of(entry) for entry in entries.values()})
+        kind = st.selectbox("Trained for", ["anything", *kinds], key="objective")
+        library = st.selectbox("Library", ["any", *sorted({e.library for e in entries.values()})], key="library")
+        here = st.toggle("Weights here", key="here", help="Only networks whose weights are on this machine.")
     shown = [
         entry for entry in entries.values()
         if (kind == "anything" or kind_of(entry) == kind)
