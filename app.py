@@ -33,12 +33,6 @@ chosen = st.navigation(
     ],
     position="top",
 )
-if "lesson open" in st.session_state and chosen.url_path != "learn":  # a lesson sent one here
-    lesson = str(st.session_state["lesson open"])
-    st.sidebar.page_link(
-        "pages/learn.py", label=f"Back to lesson {lesson}", icon=":material/school:", query_params={"lesson": lesson}
-    )
-shared.arrive(chosen.url_path)
 chosen.run()
 if st.session_state.setdefault("asleep", True):  # what an ended app left waiting goes on, whichever page is opened
     from factortopy import jobs

@@ -27,6 +27,7 @@ def place(encoders, measure):
     first = next(iter(encoders.values()))
     index = shared.vertex_at(first, shared.chosen_vertex())
     if index is None:
+        shared.say_unknown_place()
         st.caption("Click a place on a brain: a table here tells what each network has learnt of it.")
         return
     st.markdown(f"**{shared.plain(shared.where(first, index))}**", help=shared.WORDS["vertex"])

@@ -113,8 +113,7 @@ def beside():
 
 def invitation(encoder):
     """The empty panel: what to do, offered in one click."""
-    if shared.chosen_vertex() is not None:
-        st.info("This place is not among the subject's vertices, so nothing is known about it. Click a coloured one.")
+    shared.say_unknown_place()
     st.subheader("Click a place on the brain")
     learnt = (
         "Each point of the cortex has learnt which layer of the network predicts it, where in the picture it looks, and "

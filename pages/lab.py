@@ -37,11 +37,16 @@ def page():
     left, right = st.columns([3, 1], gap="medium")
     with right, st.container(height=HEIGHT, border=False):
         st.write(ASKS[experiment])
-        protocol = choose(experiment, encoder)
-        result = offer(run, encoder, protocol)
+        told = {"experiment": experiment}
+        try:
+            protocol = choose(experiment, encoder)
+            told["job"] = job_key(run, protocol)
+        finally:  # a control may end the page with a message
+            shared.address(**told)
+        result, running = offer(run, encoder, protocol)
         beside = None if result is None else lab_results.choose_reference(result, encoder)
     with left:
-        lab_results.brains(result, encoder, experiment, HEIGHT, beside)
+        lab_results.brains(result, encoder, experiment, HEIGHT, beside, running)
     if result is not None:
         lab_results.numbers(result, encoder, shared.load_gallery(run))
         take_away(result)
@@ -59,7 +64,11 @@ def page():
 def recall(encoder):
     """Set the controls as they were: Streamlit forgets those that were not drawn the last time."""
     opened = st.session_state.pop("opened protocol", None)
-    if (key := shared.asked("job")) and (asked := asked_for(key)):  # from the Jobs page
+    named, key = shared.asked("experiment"), shared.asked("job")
+    if named in NAMES:
+        st.session_state["experiment"] = named
+    # From the Jobs page, or a page that was loaded again. A job of another experiment is left over in the address.
+    if key and (asked := asked_for(key)) and named in (None, asked["experiment"]):
         st.session_state["experiment"], st.session_state["tried protocol"] = asked["experiment"], asked
         st.session_state.pop(f"protocol {asked['experiment']}", None)
         lab_forms.show(asked, encoder)
@@ -77,6 +86,12 @@ def asked_for(key):
     except (InputError, KeyError) as error:
         st.warning(f"The experiment of this link cannot be opened: {shared.plain(error)}", icon=":material/info:")
     return None
+
+
+def job_key(run, protocol):
+    """What the queue calls the job of these settings; None where it has none."""
+    job = work.job_of("simulate", {"run": run.name, "protocol": protocol})
+    return job.key if (job.path / "run.json").is_file() else None
 
 
 def remember():
@@ -148,7 +163,8 @@ def read(data, name):
 
 
 def offer(run, encoder, protocol):
-    """Run and stop; the result that is shown: of these settings, else the last one of this experiment, else None."""
+    """Run and stop. Returns the result that is shown, of these settings, else the last one of this experiment, else None; and
+    whether these settings wait or run."""
     experiment, settings = protocol["experiment"], {"run": run.name, "protocol": protocol}
     job = work.job_of("simulate", settings)
     status, reason = job.state()
@@ -175,7 +191,7 @@ def offer(run, encoder, protocol):
                 + shared.plain("; ".join(other)[:300])
                 + "."
             )
-    return result
+    return result, status in ACTIVE
 
 
 def of_run(run):

@@ -23,8 +23,8 @@ SD = "SD: predicted responses are counted in standard deviations of the measured
 # ---------------------------------------------------------------- the brains
 
 
-def brains(result, encoder, experiment, height, beside=None):
-    """The result's maps, and what they are compared with ``beside`` them."""
+def brains(result, encoder, experiment, height, beside=None, running=False):
+    """The result's maps, and what they are compared with ``beside`` them; without a result what is known already."""
     from factortopy.view.lab_maps import result_maps
 
     at, degrees = (encoder.hemi, encoder.vertex), float(encoder.info.get("image_degrees") or 8.4)
@@ -32,7 +32,11 @@ def brains(result, encoder, experiment, height, beside=None):
     if result is None:
         shared.brain(before(encoder, experiment, at, degrees, common), encoder, key=f"lab-{experiment}-none", height=height,
                      group="lab")  # fmt: skip
-        st.caption("Not run yet: shown is what is known without the experiment. **Run** is on the right.")
+        st.caption(
+            "At work: until it is done, shown is what is known without the experiment. How far it is stands on the right."
+            if running
+            else "Not run yet: shown is what is known without the experiment. **Run** is on the right."
+        )
         return
     maps = result_maps(result.maps, *at, image_degrees=degrees, **common)
     if not maps:
@@ -175,6 +179,7 @@ def course(result, encoder):
 
     index = shared.vertex_at(encoder, shared.chosen_vertex())
     if index is None:
+        shared.say_unknown_place()
         st.caption("Click a place of the brain to see its responses over the frames.")
         return
     figure = go.Figure()

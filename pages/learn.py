@@ -6,15 +6,14 @@ from pages import shared
 from pages.lessons import LESSONS
 
 OPENS = {
-    "pages/your_pictures.py": "Your pictures",
-    "pages/explore.py": "Explore",
-    "pages/compare.py": "Compare",
-    "pages/lab.py": "the Lab",
+    "your_pictures": "Your pictures",
+    "explore": "Explore",
+    "compare": "Compare",
+    "lab": "the Lab",
 }
 
 
 def page():
-    st.session_state.pop("lesson open", None)  # one is back
     st.header("Nine short lessons")
     st.markdown("Each asks a question, lets you try it, and then tells what came out. A lesson takes five to ten minutes. "
                 "Everything is on a **simulated** subject and works without internet; nothing here is a finding about brains.")  # fmt: skip
@@ -45,10 +44,10 @@ def one(number, lesson, done):
         placeholder="Write a sentence before you look; a guess will do.", help="For yourself: kept until this browser tab is closed.",
     )  # fmt: skip
     st.markdown(f"**Try it.** {lesson.do}")
-    opens(f"Open {OPENS[lesson.page]}", number, lesson, lesson.page, lesson.query, "primary")
+    opens(number, lesson)
     if lesson.then:
         st.markdown(lesson.then.do)
-        opens(f"Open {OPENS[lesson.then.page]}", number, lesson, lesson.then.page, lesson.then.query, "secondary")
+        opens(number, lesson.then)
     reveal(number, lesson, guesses[number].strip(), done)
     if number + 1 < len(LESSONS) and st.button(
         "Next lesson", icon=":material/navigate_next:", key=f"next {number}", width="stretch"
@@ -57,20 +56,11 @@ def one(number, lesson, done):
         st.rerun()
 
 
-def opens(label, number, lesson, place, query, kind):
-    """A button that opens a page in the lesson's state; that page then leads back (app.py)."""
-    if st.button(label, type=kind, icon=":material/arrow_forward:", key=f"open {number} {place}"):
-        # What was chosen on those pages before would be shown beside what the lesson speaks of.
-        for name in [
-            name for name in st.session_state if str(name).startswith("compared ") or name in ("vertex", "roi")
-        ]:
-            del st.session_state[name]
-        for name, value in lesson.state.items():
-            st.session_state[name] = value
-        if "run" in query:
-            st.session_state["run"] = query["run"]
-        st.session_state["lesson open"] = number + 1
-        st.switch_page(place, query_params=query)
+def opens(number, what):
+    """A link to a page in the lesson's state; that page then leads back (``shared.way_back``)."""
+    shared.link(
+        what.page, f"**Open {OPENS[what.page]}**", ":material/arrow_forward:", lesson=str(number + 1), **what.query
+    )
 
 
 def reveal(number, lesson, guess, done):

@@ -19,8 +19,8 @@ class Then:
 class Lesson:
     """One lesson.
 
-    question : asked first; do : what to do; page, query, state : what is opened, in which state; reveal : what came out,
-    shown to those who have said what they expect; then : a second page to open
+    question : asked first; do : what to do; page, query : what is opened, and what its address asks for; reveal : what came
+    out, shown to those who have said what they expect; then : a second page to open
     """
 
     title: str
@@ -29,7 +29,6 @@ class Lesson:
     page: str
     reveal: str
     query: dict = field(default_factory=dict)
-    state: dict = field(default_factory=dict)
     then: Then | None = None
 
 
@@ -40,7 +39,7 @@ LESSONS = (
         "of the network a place of the brain resembles, without ever looking at a neuron?",
         "Open **Your pictures**, switch between *Predicted* and *Measured (simulated)* for a test picture, and look for places where they "
         "agree and where they do not. Then click a place and read its two numbers.",
-        "pages/your_pictures.py",
+        "your_pictures",
         "An encoding model predicts a place's response from the network's features by weights that are learnt on some pictures and "
         "tried on others. What it predicts on pictures that it has *not* seen is the evidence: the brain score R². Measured responses "
         "are noisy, so that even a perfect model stays below 1; the noise ceiling says how far below. A good prediction says that the "
@@ -53,7 +52,7 @@ LESSONS = (
         "the cortex. Which side of the picture does the left half of the brain see?",
         "Open **Explore** with the map *Space*, and go with the mouse along V1. Click some places in both halves: a ring shows where "
         "each looks.",
-        "pages/explore.py",
+        "explore",
         "The left half sees the right side of the picture, and the other way round; the lower part of the picture lies above. Nobody told "
         "the encoder: each place learnt its point from pictures and responses alone. In this simulated subject the true points are "
         "known: the error in V1 is about 0.15 degrees of a picture 12 degrees wide.",
@@ -64,13 +63,13 @@ LESSONS = (
         "A network works in twelve layers, one after the other. Cortex has areas, one after the other: V1 first, face and place areas "
         "late. Will early areas choose early layers?",
         "Open **Explore** with the map *Layer*. Compare V1 with FFA: click both and look at the bars.",
-        "pages/explore.py",
+        "explore",
         "For the network that learnt categories they do: blue (early) in V1, red (late) in FFA, slope about 0.68. It is not a law: the "
         "untrained network has a slope near 0. On real data the paper found slopes from 0.1 to 0.5, depending on network and training.",
         {"run": FIRST, "map": "Layer"},
         then=Then(
             "Then open **Compare** with this network and the same one with random weights, and read the hierarchy slope below the maps.",
-            "pages/compare.py",
+            "compare",
             {"runs": f"{FIRST},demo-vit-untrained_demo-1", "map": "Layer", "score": "R²"},
         ),
     ),
@@ -79,7 +78,7 @@ LESSONS = (
         'To name a picture "kitchen" you look at all of it; to see an edge you look at one point. Which places will read the whole '
         "picture at once?",
         "Open **Explore** with the map *Scale*: brown reads one point, purple the whole picture.",
-        "pages/explore.py",
+        "explore",
         "Early areas read single points, high-level areas the whole picture. Where a place reads the whole picture, its point means "
         "nothing any more: that is why the map *Space* fades there.",
         {"run": FIRST, "map": "Scale"},
@@ -89,7 +88,7 @@ LESSONS = (
         "The encoder can let every place choose its layer alone, or ask neighbours to choose alike. Which of the two predicts better? "
         "Which map is easier to read?",
         "Open **Compare** with both encoders, map *Layer*. Zoom in on V1 with the wheel: is it of one colour? Then look at the scores by area.",
-        "pages/compare.py",
+        "compare",
         "The scores are the same (mean R² 0.41 with and without), but with topology 92 % of neighbours share their best layer, without it "
         "30 %. When several explanations are equally good, the smooth one is easier to read; whether it is also the true one, scores cannot "
         "tell. The simulated subject's truth is smooth by construction.",
@@ -99,7 +98,7 @@ LESSONS = (
         "How much data is enough",
         "Scanning time is expensive. What happens to maps and scores when only a tenth of the pictures are there?",
         "Open **Compare** with 3,000 and with 300 pictures. Which areas lose most? Are the maps still the same?",
-        "pages/compare.py",
+        "compare",
         "With 300 pictures the mean R², on the same 300 test pictures, falls from 0.41 to 0.35. Every area loses: PPA most, from 0.42 to 0.33, OPA "
         "from 0.45 to 0.38, V1 from 0.58 to 0.53, OFA least, from 0.43 to 0.39. The maps keep their broad lines, blue at the back and red in front, and lose detail and confidence. So how much data is enough depends on the question.",
         {"runs": f"{FIRST},demo-vit-300-pictures_demo-1", "map": "Layer", "score": "R²"},
@@ -109,7 +108,7 @@ LESSONS = (
         "Three networks have the same twelve blocks. One learnt to name what is in a picture, one to fill in hidden patches, one nothing "
         "at all (random weights). Which predicts V1 best, which FFA?",
         "Open **Compare** with all three, and look at the scores by area; then at the maps.",
-        "pages/compare.py",
+        "compare",
         "In V1 they are close (0.58, 0.52, 0.45): local contrast is in any network, even a random one. In FFA they differ (0.42, 0.26, 0.19): "
         "categories have to be learnt. Be careful: this subject's high-level areas answer to categories by construction, so that the network "
         "trained on them has an advantage that it need not have with a real brain.",
@@ -120,23 +119,21 @@ LESSONS = (
         "In a scanner, moving bars map the visual field, and pictures of faces and places find their areas. Will a trained encoder, which "
         "has never seen a moving bar, show the same?",
         "Open the **Lab** and run *Retinotopy* (20 seconds), then *Localizer*. Compare with what was planted.",
-        "pages/lab.py",
+        "lab",
         "It does: polar angle agrees with the planted one almost perfectly (circular r 0.99), the field's sign turns over at the "
         "borders of V1, V2 and V3, and face, body, place and word areas are found. But the *untrained* network gives a polar-angle map just as "
         "good: it comes from where tokens stand in the picture. A control tells what a result means.",
-        {"run": FIRST},
-        {"experiment": "retinotopy"},
+        {"run": FIRST, "experiment": "retinotopy"},
     ),
     Lesson(
         "What simulated data can and cannot tell",
         "Everything here was measured on a subject that is a computer program. Which of the things you saw would you believe of a real brain?",
         'Open the **Lab**, run *Retinotopy*, read "What to keep in mind" below the result, and make two lists: what it shows about the '
         "*method*, and what about *brains*.",
-        "pages/lab.py",
+        "lab",
         "About the method a lot: since the truth is known, one can see whether maps are recovered, how much data that takes, and which "
         "controls are needed. About brains nothing: what goes in comes out. The next step is real data, such as the Natural Scenes Dataset: the "
         "pages stay the same.",
-        {"run": FIRST},
-        {"experiment": "retinotopy"},
+        {"run": FIRST, "experiment": "retinotopy"},
     ),
 )

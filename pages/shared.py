@@ -12,6 +12,7 @@ from factortopy.errors import InputError
 from factortopy.records import score_text
 from factortopy.runs import find_run, list_runs
 from factortopy.surfaces import full_index
+from pages.lessons import LESSONS
 
 WORDS = {
     "R²": "Brain score R²: share of a place's response to new pictures that the encoder predicts. 1 is perfect, 0 is no "
@@ -48,10 +49,26 @@ def guard(page):
         # The first link that a fresh server is asked for: Streamlit takes the page's file for the whole app.
         runpy.run_path(str(Path(__file__).resolve().parent.parent / "app.py"), run_name="__main__")
         return
+    arrive(Path(page.__code__.co_filename).stem)
+    way_back()  # drawn by the page, not by app.py: of what that drew Streamlit leaves an empty strip on the next page
     try:
         page()
     except InputError as error:
         st.error(str(error).replace("$", r"\$"), icon=":material/error:")
+
+
+def way_back():
+    """The link to the lesson that sent one here, also by way of other pages; the address keeps it for a reload."""
+    if st.session_state["page"] == "learn":
+        st.session_state.pop("lesson open", None)
+        return
+    lesson = number_in_address("lesson") or st.session_state.get("lesson open")
+    if lesson not in range(1, len(LESSONS) + 1):
+        return
+    st.session_state["lesson open"] = lesson
+    address(lesson=lesson)
+    with st.sidebar:
+        link("learn", f"Back to lesson {lesson}", ":material/school:", lesson=str(lesson))
 
 
 def link(page, label, icon=None, disabled=False, help=None, **query):
@@ -82,12 +99,23 @@ def address(**told):
     wanted = {name: value for name, value in wanted.items() if value is not None}
     if wanted != known:
         st.query_params.from_dict(wanted)
+    st.session_state.setdefault("asked", {}).update(
+        {name: wanted.get(name) for name in told}
+    )  # not asked for by anyone
 
 
 def arrive(page):
-    """Called at each run with the page's name: what its address asks for counts anew when it is come to from another one."""
-    if st.session_state.get("page") != page:
-        st.session_state.update({"page": page, "asked": {}})
+    """Called at each run with the page's file: what its address asks for counts anew when it is come to from another one."""
+    before = st.session_state.get("page")
+    if before == page:
+        return
+    st.session_state.update({"page": page, "asked": {}})
+    if before == "learn" and "lesson" in st.query_params:
+        # What was chosen before would be shown beside what the lesson speaks of.
+        for name in [
+            name for name in st.session_state if str(name).startswith("compared ") or name in ("vertex", "roi")
+        ]:
+            del st.session_state[name]
 
 
 def say_who_can_reach_it():
@@ -283,6 +311,12 @@ def choose_areas(encoder):
 def rois_at(rois, index):
     """Names of the ROIs that a vertex belongs to."""
     return [name for name, mask in rois.items() if mask[index]]
+
+
+def say_unknown_place():
+    """Why a click brought nothing; for where ``vertex_at`` knows no selected place."""
+    if chosen_vertex() is not None:
+        st.info("This place is not among the subject's vertices, so nothing is known about it. Click a coloured one.")
 
 
 def where(encoder, index):

@@ -92,6 +92,16 @@ def test_an_experiment_goes_on_when_the_page_is_left(app, page):
     assert int(view.get_attribute("data-painted")) > 0 and page.get_by_text("simulated", exact=True).count()
     no_traceback(page)
     shot(page, "lab_localizer")
+    page.reload()
+    page.get_by_text("Are the areas found?").wait_for(timeout=60_000)
+
+
+def test_a_lesson_that_one_comes_back_to_has_no_empty_strip_beside_it(app, page):
+    page.goto(f"{app.url}/learn?lesson=4")
+    page.get_by_role("link", name="Open Explore").click()
+    page.get_by_role("link", name="Back to lesson 4").click()
+    page.get_by_text("What do you expect?").wait_for()
+    page.get_by_test_id("stSidebar").wait_for(state="detached")
 
 
 def test_explore_a_vertex(app, page):

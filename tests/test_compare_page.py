@@ -115,6 +115,17 @@ def test_a_selected_place_is_told_for_each_network():
     assert rows["best layer"][0] == f"{encoder.selectors().layer_argmax[index] + 1} of 12"
 
 
+def test_a_place_without_data_is_said():
+    from factortopy.surfaces import N_VERTICES, full_index
+
+    encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
+    known = set(full_index(encoder.hemi, encoder.vertex).tolist())
+    outside = next(row for row in range(N_VERTICES[encoder.density]) if row not in known)
+    said = "This place is not among the subject's vertices"
+    assert said in words(open_page("compare", runs=TWO, vertex=str(outside)))
+    assert said not in words(open_page("compare", runs=TWO))
+
+
 def test_runs_of_other_densities_are_said():
     copy_run("dense", density="41k")
     at = open_page("compare", runs=f"{SHIPPED},dense")

@@ -65,6 +65,13 @@ def test_run_see_and_find_again(lab):
     protocol = {"experiment": "localizer", "settings": {"n": 4}}
     found = protocols.kept(find_run(SHIPPED), protocol)
     assert found is not None and set(found.numbers["agreement"]) >= {"FFA", "PPA"}
+    # The page loaded again, which is a new session, shows the same.
+    again = loaded_again(at)
+    assert (
+        "faces against bodies, scenes, objects, words" in words(again)
+        and again.session_state["experiment"] == "localizer"
+    )
+    assert next(s for s in again.slider if s.label == "Pictures a category").value == 4
     # Another setting shows the last result and says so.
     next(s for s in at.slider if s.label == "Pictures a category").set_value(5).run()
     assert "n 4 instead of 5" in words(at)
@@ -81,6 +88,29 @@ def test_retinotopy_stands_beside_what_is_known(lab):
     beside = next(s for s in lab.selectbox if s.label == "Beside it")
     assert len(beside.options) == 3
     assert not beside.set_value("atlas").run().exception
+
+
+def loaded_again(at):
+    """What a new session shows at the same address."""
+    new = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    for name, value in at.query_params.items():
+        new.query_params[name] = value
+    new.switch_page("pages/lab.py").run()
+    assert not new.exception and not new.error and not new.warning
+    return new
+
+
+def test_the_address_names_the_experiment_also_before_it_has_run(lab):
+    """... or where a control ends the page with a message; a change of controls stays."""
+    at = choose(lab, "lesion")
+    assert loaded_again(at).session_state["experiment"] == "lesion" and "job" not in at.query_params
+    at = choose(at, "maximize")
+    next(s for s in at.selectbox if s.label == "Drive").set_value("the clicked place").run()
+    assert loaded_again(at).session_state["experiment"] == "maximize"
+    at = choose(at, "motion")
+    slider = next(s for s in at.slider if s.label == "Clips of each")
+    slider.set_value(5).run().run()
+    assert next(s for s in at.slider if s.label == "Clips of each").value == 5
 
 
 GIVEN = {

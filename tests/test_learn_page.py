@@ -2,7 +2,7 @@
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, words
+from test_pages import ROOT, follow, link, words
 
 from factortopy.home import assets_dir
 from pages.lessons import LESSONS
@@ -39,23 +39,34 @@ OPENED = [
 @pytest.mark.parametrize(("number", "place", "query"), OPENED)
 def test_what_a_lesson_opens_is_there(number, place, query):
     asked = query.get("runs", query.get("run", "")).split(",")
-    assert set(asked) <= RUNS and (ROOT / place).is_file()
+    assert set(asked) <= RUNS and (ROOT / f"pages/{place}.py").is_file()
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     for key, value in query.items():
         at.query_params[key] = value
-    at.switch_page(place).run()
+    at.switch_page(f"pages/{place}.py").run()
     assert not at.exception and not at.error and not at.warning
 
 
-def test_a_page_that_a_lesson_opened_leads_back(page):
-    page.session_state["lesson open"] = 5
-    page.run()
-    assert "lesson open" not in page.session_state  # one is on Learn
-    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    at.session_state["lesson open"] = 5
-    at.run()
-    (back,) = [link.proto for link in at.get("page_link") if link.proto.label == "Back to lesson 5"]
-    assert back.page == "learn" and back.query_string == "lesson=5"
+OPEN = "**Open {}**"
+
+
+def test_a_page_that_a_lesson_opened_leads_back_also_when_it_is_loaded_again(page):
+    page.button(key="next 0").click().run()
+    follow(page, OPEN.format("Explore"))
+    assert page.query_params["map"] in ("Space", ["Space"]) and page.query_params["lesson"] in ("2", ["2"])
+    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)  # the browser loads it again: a new session
+    for name, value in page.query_params.items():
+        again.query_params[name] = value
+    back = link(again.run(), "Back to lesson 2")
+    assert back.page == "learn" and back.query_string == "lesson=2"
+    # By way of another page, too, until one is back.
+    again.query_params.clear()
+    again.switch_page("pages/data.py").run()
+    assert again.query_params["lesson"] in ("2", ["2"])
+    follow(again, "Back to lesson 2")
+    again.query_params.clear()
+    again.switch_page("pages/data.py").run()
+    assert "lesson" not in again.query_params and not again.sidebar.get("page_link")
 
 
 def test_a_lesson_on_compare_begins_with_its_own_score_and_with_nothing_selected(page):
@@ -66,8 +77,7 @@ def test_a_lesson_on_compare_begins_with_its_own_score_and_with_nothing_selected
     page.query_params.clear()
     page.query_params["lesson"] = "7"
     page.switch_page("pages/learn.py").run()
-    page.button(key="open 6 pages/compare.py").click().run()
-    page.switch_page("pages/compare.py").run()  # as the browser follows the button
+    follow(page, OPEN.format("Compare"))
     assert not page.exception and page.selectbox(key="compared score").value == "R²"
     assert page.button_group(key="compared two").value == "What changes" and page.session_state["vertex"] is None
 
