@@ -58,9 +58,9 @@ def one(number, lesson, done):
 
 def opens(number, what):
     """A link to a page in the lesson's state; that page then leads back (``shared.way_back``)."""
-    shared.link(
-        what.page, f"**Open {OPENS[what.page]}**", ":material/arrow_forward:", lesson=str(number + 1), **what.query
-    )
+    with st.container(border=True):
+        words = f"**Open {OPENS[what.page]}**"
+        shared.link(what.page, words, ":material/arrow_forward:", lesson=str(number + 1), **what.query)
 
 
 def reveal(number, lesson, guess, done):

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 import streamlit as st
 
-HEAD = 24  # pixels above a chart, where its button and the word "simulated" stand
+HEAD = 24  # pixels above a chart, where its button and the word "simulated" stand, and nothing else
+MORE = 14  # further pixels where a title or a legend stands below that line
 UNSEEN = dict.fromkeys(("bgcolor", "color", "activecolor"), "rgba(0,0,0,0)")  # plotly's own button, which ours presses
 
 
@@ -19,13 +20,7 @@ def chart(figure, key, simulated):
     from factortopy.view.chart_numbers import as_csv
     from factortopy.view.save_button import save_button
 
-    margin = figure.layout.margin
-    figure.update_layout(margin={"t": max(HEAD, margin.t or 0), "l": max(8, margin.l or 0)}, modebar=UNSEEN)
-    if simulated:
-        figure.add_annotation(
-            text="simulated", xref="paper", yref="paper", x=1, y=1, xanchor="right", yanchor="bottom", showarrow=False,
-            xshift=-28, font={"size": 10, "color": "#a07000"},
-        )  # fmt: skip
+    head(figure, simulated)
     name = file_name(key, simulated)
     config = {
         "displaylogo": False, "modeBarButtons": [["toImage"]],
@@ -34,6 +29,31 @@ def chart(figure, key, simulated):
     with st.container(gap=None):
         save_button(name, as_csv(figure, simulated), f"save {key}")
         st.plotly_chart(figure, width="stretch", config=config, key=key)
+
+
+def head(figure, simulated):
+    """A line above all else in a chart, for its button on the right; of simulated data it says so.
+
+    The line belongs to the title or to the legend above the chart, whichever there is: plotly keeps room for these alone.
+    """
+    layout = figure.layout
+    told = f'<span style="font-size:10px;font-weight:400;color:#a07000">{"simulated" if simulated else " "}</span>'
+    named = sum(trace.showlegend is not False for trace in figure.data) > 1  # plotly draws no legend of a single name
+    legend = named if layout.showlegend is None else layout.showlegend
+    above = legend and layout.legend.orientation == "h" and (layout.legend.y or 0) >= 1
+    top = max(HEAD, layout.margin.t or 0) + (MORE if layout.title.text or above else 0)
+    figure.update_layout(margin={"t": top, "l": max(8, layout.margin.l or 0)}, modebar=UNSEEN)
+    if above:
+        title = {"text": told, "side": "top left"}
+        figure.update_layout(
+            legend={"title": title, "y": 1.02, "yanchor": "bottom"}
+        )  # grows upwards, away from the chart
+    elif layout.title.text:
+        figure.update_layout(title_text=f"{told}<br>{layout.title.text}")
+    elif simulated:
+        figure.add_annotation(
+            text=told, xref="paper", yref="paper", x=0, y=1, xanchor="left", yanchor="bottom", showarrow=False
+        )
 
 
 def table(rows, name, simulated, column_config=None, decimals=None, percents=(), **options):

@@ -51,19 +51,44 @@ def test_an_empty_chart_has_no_numbers():
     assert numbers(go.Figure(go.Scatter())) == [] and as_csv(go.Figure()).strip() == ""
 
 
+# Of each chart: where the word "simulated" stands, and every other text and sign of the legend.
+BOXES = """() => [...document.querySelectorAll(".js-plotly-plot")].map((plot) => {
+  const box = (e) => (({ left, right, top, bottom }) => ({ left, right, top, bottom }))(e.getBoundingClientRect());
+  const lines = [...plot.querySelectorAll(".main-svg text")].flatMap((text) => {
+    const several = [...text.querySelectorAll(".line")];
+    return several.length ? several : [text];
+  });
+  const [tags, others] = [true, false].map((wanted) => lines.filter((e) => (e.textContent === "simulated") === wanted));
+  return { tags: tags.map(box), others: [...others, ...plot.querySelectorAll(".legend .layers")].map(box) };
+})"""
+
+
+def overlap(one, other):
+    """Do two boxes cover a part of each other, by more than their lines' own space?"""
+    across = min(one["right"], other["right"]) - max(one["left"], other["left"])
+    return across > 1 and min(one["bottom"], other["bottom"]) - max(one["top"], other["top"]) > 2
+
+
 def test_a_visitor_saves_a_chart(browser, tmp_path):
     with start_app("tests/chart_app.py", tmp_path / "home") as app:
         page = browser.new_page(viewport={"width": 420, "height": 500})
         page.goto(app.url)
-        page.locator(".js-plotly-plot").wait_for(timeout=60_000)
+        page.locator(".js-plotly-plot").nth(2).wait_for(timeout=60_000)
+        charts = page.evaluate(BOXES)
+        buttons = [one.bounding_box() for one in page.get_by_role("button", name="Save: picture or numbers").all()]
         files = {}
         for kind in ("PNG", "SVG", "CSV"):
-            page.get_by_role("button", name="Save: picture or numbers").click()
+            page.get_by_role("button", name="Save: picture or numbers").first.click()
             with page.expect_download(timeout=30_000) as got:
                 page.get_by_role("menuitem", name=kind).click()
             files[kind] = tmp_path / got.value.suggested_filename
             got.value.save_as(files[kind])
         page.close()
+    for chart, at in zip(charts, buttons, strict=True):  # the word and the button lie over nothing else
+        (tag,) = chart["tags"]
+        button = {"left": at["x"], "right": at["x"] + at["width"], "top": at["y"], "bottom": at["y"] + at["height"]}
+        assert not overlap(tag, button)
+        assert not [other for other in chart["others"] for one in (tag, button) if overlap(one, other)]
     assert [path.name for path in files.values()] == [
         f"simulated-a-small-chart.{kind}" for kind in ("png", "svg", "csv")
     ]
