@@ -76,8 +76,10 @@ def short_names(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         twins = [
             other for other in alike if what[other] == own and infos[other].get("subject") == infos[name].get("subject")
         ]
-        if len({infos[other].get("seed") or 0 for other in twins}) > 1:
-            words.append(f"seed {infos[name].get('seed') or 0}")
+        seed = infos[name].get("seed") or 0
+        among = twins if seed == 0 else alike  # 0 is usual: it is named where nothing else tells two apart
+        if len({infos[other].get("seed") or 0 for other in among}) > 1:
+            words.append(f"seed {seed}")
         made[name] = " · ".join([_middle(own["backbone"]), *words])
     taken = list(made.values())
     return {name: word if taken.count(word) == 1 else f"{word} · {_middle(name)}" for name, word in made.items()}

@@ -14,7 +14,7 @@ HEIGHT = 420
 def of_names(encoders, infos):
     """{what the fits have in common: {seed: Encoder}} of the chosen runs that differ in their seed alone."""
     groups = [members for members in families(infos, "seed") if all(encoders[name].has_selectors for name in members)]
-    said = short_names({members[0]: infos[members[0]] for members in groups})
+    said = short_names({members[0]: infos[members[0]] | {"seed": 0} for members in groups})
     return {said[members[0]]: {infos[name].get("seed") or 0: encoders[name] for name in members} for members in groups}
 
 

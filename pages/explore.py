@@ -308,7 +308,6 @@ def by_area(encoder):
         saving.table(
             table, "areas", encoder.simulated, percents=[name for name in ("share",) if name in table],
             column_config={
-                "roi": st.column_config.TextColumn("area"),
                 "vertices": st.column_config.NumberColumn("vertices", help=shared.WORDS["vertex"]),
                 "score": st.column_config.NumberColumn("mean R²", format="%.2f", help=shared.WORDS["R²"]),
                 "ceiling": st.column_config.NumberColumn("ceiling", format="%.2f", help=shared.WORDS["noise ceiling"]),

@@ -1,5 +1,6 @@
 """Lab: does the simulated brain behave like a brain? Classic experiments on a fitted encoder, beside what was measured."""
 
+import hashlib
 import json
 
 import streamlit as st
@@ -8,9 +9,10 @@ from factortopy import jobs, work
 from factortopy.errors import InputError
 from factortopy.experiments import NAMES
 from factortopy.experiments import protocol as protocols
+from factortopy.experiments.result import plain
 from factortopy.jobfolder import ACTIVE
 from factortopy.runs import Run
-from pages import job_panel, lab_forms, lab_results, saving, shared
+from pages import job_panel, lab_forms, lab_results, saving, shared, take_away
 
 HEIGHT = 640
 ASKS = {
@@ -49,7 +51,7 @@ def page():
         lab_results.brains(result, encoder, experiment, HEIGHT, beside, running)
     if result is not None:
         lab_results.numbers(result, encoder, shared.load_gallery(run))
-        take_away(result)
+        save(run, result, encoder)
     elif experiment != "maximize":
         shown = protocol["settings"]
         st.caption("The kind of pictures that are shown to it")
@@ -218,12 +220,21 @@ def _kept(path, shipped, protocol, *stamps):
     return protocols.kept(Run(path, shipped), json.loads(protocol))
 
 
-def take_away(result):
-    """The result as files."""
-    word = "simulated_" if result.info.get("simulated") else ""
-    st.download_button(
-        "Save the result (zip: protocol, numbers, maps, pictures)", lambda: saving.zipped(result.save),
-        f"{word}{result.experiment}.zip", "application/zip", icon=":material/download:",
+def save(run, result, encoder):
+    """The result as files; drawing its maps takes some seconds."""
+    from factortopy.view.export import export_result
+
+    def write(folder, say):
+        result.save(folder)
+        export_result(folder / "maps", result, encoder, say)
+
+    told = json.dumps(plain([result.experiment, result.settings, result.info, result.numbers]))
+    take_away.made(
+        "result", f"result of {run.name} {hashlib.blake2b(told.encode(), digest_size=12).hexdigest()}",
+        "Save the result (zip: protocol, numbers, maps, pictures)", "Result of the Lab",
+        lambda task: take_away.drawn(write, 2 * len(result.maps), task),
+        f"{saving.file_name(result.experiment, result.info.get('simulated'))}.zip",
+        "Each map as GIFTI, as a flat picture (PNG) and as a drawing (SVG); all maps in one table (CSV).",
     )  # fmt: skip
 
 

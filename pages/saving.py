@@ -73,6 +73,8 @@ def table(rows, name, simulated, column_config=None, decimals=None, percents=(),
     for column in percents:
         frame[column] = frame[column].round(2)
         columns[column] = dict(columns.get(column) or {}) | st.column_config.NumberColumn(format="percent")
+    if "roi" in frame:  # the tidy name, which the CSV keeps
+        columns["roi"] = {"label": "area"} | dict(columns.get("roi") or {})
     if simulated and len(frame.columns):
         first = str(frame.columns[0])
         columns[f"{first} (simulated)"] = {"label": first} | dict(columns.pop(first, None) or {})

@@ -1,6 +1,7 @@
 """Taking a run away, and bringing one's own maps and runs in: the foot of the page Explore."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import streamlit as st
 
@@ -74,6 +75,44 @@ def effort(name):
     """About how long a file took to make, as ``EFFORT`` counts: six drawn views of a surface are the measure of the rest."""
     kinds = {"surface": 10, "turning": 30, "flat": 1, "viewer": 1, "hemi": 0.1}
     return next((much for kind, much in kinds.items() if name.startswith(kind)), 0.3)
+
+
+def made(key, task_key, label, title, pack, file, help=None):
+    """A button that makes a zip in the background, then how far it is, then a button that saves it.
+
+    key : of the buttons; task_key : says what is in the zip; pack : given the task, returns the bytes; file : the zip's name
+    """
+    task = background.find(task_key)
+    if task is not None and task.active:
+        waiting(task_key, f"stop {key}")
+        return
+    if task is not None and task.state == "finished":
+        st.download_button("Save them (zip)", task.result, file, "application/zip", key=f"save {key}", on_click="ignore",
+                           icon=":material/download:", help=help)  # fmt: skip
+        return
+    if task is not None and task.error:
+        st.error(shared.plain(task.error))
+    if st.button(label, key=f"make {key}", icon=":material/download:", help=help):
+        background.start(task_key, pack, title)
+        st.rerun()
+
+
+def drawn(write, total, task):
+    """The bytes of a zip of what ``write(folder, say)`` writes; ``say`` tells the ``task`` of each file.
+
+    total : of drawings: beside them the rest takes no time
+    """
+    done = 0
+    task.report(0, total)
+
+    def say(path):
+        nonlocal done
+        done += path.suffix in (".png", ".svg")
+        task.step = path.name
+        if not task.report(done, total):
+            raise Stopped("files: stopped")
+
+    return saving.zipped(lambda folder: write(Path(folder), say))
 
 
 @st.fragment(run_every=0.7)

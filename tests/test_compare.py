@@ -161,7 +161,7 @@ def test_names_say_what_differs_and_no_more():
         "e": info(seed=1),
     }
     assert short_names(runs) == {
-        "a": "demo-vit · seed 0", "b": "demo-mae", "c": "demo-vit · no topology", "d": "demo-vit · 300 pictures",
+        "a": "demo-vit · seed 0", "b": "demo-mae", "c": "demo-vit · no topology", "d": "demo-vit · 300 pictures · seed 1",
         "e": "demo-vit · seed 1",
     }  # fmt: skip
     assert short_names({"a": info(), "c": info(topology=False)}) == {

@@ -115,6 +115,14 @@ def test_a_selected_place_is_told_for_each_network():
     assert rows["best layer"][0] == f"{encoder.selectors().layer_argmax[index] + 1} of 12"
 
 
+def test_areas_are_called_areas_and_their_column_keeps_its_name_in_files():
+    at = open_page("compare", runs=TWO)
+    tables = [one for one in at.dataframe if "roi (simulated)" in one.value.columns]
+    assert len(tables) > 1
+    for one in tables:
+        assert json.loads(one.proto.columns)["roi (simulated)"]["label"] == "area"
+
+
 def test_a_place_without_data_is_said():
     from factortopy.surfaces import N_VERTICES, full_index
 

@@ -1,15 +1,18 @@
 """The lab and the video page as Streamlit runs them: choose, run, see, take away; protocols; what is wrong is said."""
 
+import io
 import json
 import time
+import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from in_process import serve
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
-from factortopy import jobs
+from factortopy import background, jobs
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import Result
 from factortopy.runs import find_run
@@ -56,7 +59,21 @@ def test_every_experiment_has_its_controls(lab, experiment):
             assert widget.help, f"{experiment}: {widget.label}"
 
 
-def test_run_see_and_find_again(lab):
+def taken_away(at, monkeypatch):
+    """The zip of the shown result; its drawings have a test of their own, and are left out here."""
+    for name in ("flat_png", "flat_svg"):
+        monkeypatch.setattr(f"factortopy.view.export.{name}", lambda one, path, **_: path.write_bytes(b"") or path)
+    at.button(key="make result").click().run()
+    end = time.monotonic() + 30
+    while not (tasks := [t for key, t in background._tasks.items() if key.startswith("result of") and t.state == "finished"]):
+        assert time.monotonic() < end and not at.exception and not at.error
+        time.sleep(0.1)
+    at.run()
+    assert any("Save them (zip)" in b.proto.label for b in at.get("download_button"))
+    return zipfile.ZipFile(io.BytesIO(tasks[0].result))
+
+
+def test_run_see_and_find_again(lab, monkeypatch):
     at = choose(lab, "localizer")
     next(s for s in at.slider if s.label == "Pictures a category").set_value(4).run()
     until_done(press(at, "Run"))
@@ -72,6 +89,14 @@ def test_run_see_and_find_again(lab):
         and again.session_state["experiment"] == "localizer"
     )
     assert next(s for s in again.slider if s.label == "Pictures a category").value == 4
+    with taken_away(at, monkeypatch) as archive:
+        names = set(archive.namelist())
+        assert {"protocol.json", "result.json", "result.safetensors", "pictures/faces-000.png"} <= names
+        maps = [name.replace("_simulated", "") for name in names if name.startswith("maps/")]
+        for name in found.maps:
+            assert {f"maps/hemi-L_{name}.func.gii", f"maps/flat_{name}.png", f"maps/flat_{name}.svg"} <= set(maps)
+        table = pd.read_csv(archive.open("maps/maps_simulated.csv"))
+    assert table["simulated"].all() and np.allclose(table["t"], found.maps["t"], rtol=1e-4, equal_nan=True)
     # Another setting shows the last result and says so.
     next(s for s in at.slider if s.label == "Pictures a category").set_value(5).run()
     assert "n 4 instead of 5" in words(at)
@@ -238,6 +263,7 @@ def test_a_folder_that_is_not_there_is_said(lab, tmp_path):
 def test_stop(lab):
     at = choose(lab, "maximize")
     at = press(at, "Run")
+    assert "At work" in words(at) and "Not run yet" not in words(at)
     press(at, "Stop")
     until_done(at)
     assert not at.exception and not at.error and any(b.label == "Run" for b in at.button)

@@ -214,6 +214,21 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
 # ---------------------------------------------------------------- tidy tables
 
 
+def _place(encoder) -> dict:
+    """The columns that say which vertex a row is about."""
+    return {"hemisphere": np.array(["L", "R"])[np.asarray(encoder.hemi, int)], "vertex": encoder.vertex}
+
+
+def write_vertices(path: Path, encoder, columns: Mapping) -> Path:
+    """A table with a row a vertex of the encoder: hemisphere, vertex, rois, then ``columns`` {name: (N,)}, then simulated."""
+    import pandas as pd
+
+    members = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
+    frame = pd.DataFrame({**_place(encoder), "rois": members, **columns, "simulated": bool(encoder.simulated)})
+    write_atomic(path, frame.to_csv(index=False, float_format="%.6g"))
+    return path
+
+
 def write_tables(out: Path, encoder, rows: list | None) -> Iterator[Path]:
     """A row an observation: ``scores.csv`` (a row an area), ``vertices.csv``, ``layer_weights.csv``, ``hierarchy.csv``.
 
@@ -235,9 +250,7 @@ def write_tables(out: Path, encoder, rows: list | None) -> Iterator[Path]:
 
     if rows:
         yield keep("scores", pd.DataFrame(rows))
-    place = {"hemisphere": np.array(["L", "R"])[np.asarray(encoder.hemi, int)], "vertex": encoder.vertex}
-    members = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
-    columns = {**place, "rois": members} | {name: encoder.scores[name] for name in encoder.scores}
+    columns = {name: encoder.scores[name] for name in encoder.scores}
     if encoder.noise_ceiling is not None:
         columns["noise_ceiling"] = encoder.noise_ceiling
     if encoder.has_selectors:
@@ -246,11 +259,11 @@ def write_tables(out: Path, encoder, rows: list | None) -> Iterator[Path]:
             "layer": chosen.layer_argmax + 1, "layer_mean": chosen.layer_mean, "confidence": chosen.layer_confidence,
             "scale": chosen.scale, "x": chosen.space[:, 0], "y": chosen.space[:, 1],
         }  # fmt: skip
-    yield keep("vertices", pd.DataFrame(columns))
+    yield write_vertices(out / f"vertices{word}.csv", encoder, columns)
     if not encoder.has_selectors:
         return
     n, n_layers = chosen.layer.shape
-    long = {name: np.repeat(values, n_layers) for name, values in place.items()}
+    long = {name: np.repeat(values, n_layers) for name, values in _place(encoder).items()}
     long |= {"layer": np.tile(np.arange(1, n_layers + 1), n), "weight": chosen.layer.ravel()}
     yield keep("layer_weights", pd.DataFrame(long))
     try:
