@@ -213,7 +213,7 @@ def welcome(settings):
 @st.fragment(run_every=2.0)
 def panel(name):
     """One of them, drawn anew every two seconds while the rest of the page stays."""
-    shared.guard(lambda: one(name))
+    shared.guard_part(lambda: one(name))
 
 
 def one(name):

@@ -30,14 +30,14 @@ def page():
         begin()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
     if opened := st.query_params.get("report"):
-        shared.guard(lambda: report_panel.opened(opened))
+        shared.guard_part(lambda: report_panel.opened(opened))
     everything()
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def everything():
     """The lists, drawn anew every two seconds."""
-    shared.guard(lists)
+    shared.guard_part(lists)
 
 
 def lists():

@@ -44,15 +44,20 @@ navigated = False  # set by app.py
 
 
 def guard(page):
-    """Run a page; what the user can mend is a sentence, anything else is logged and said without a traceback."""
+    """Run a page."""
     if not navigated:
         # The first link that a fresh server is asked for: Streamlit takes the page's file for the whole app.
         runpy.run_path(str(Path(__file__).resolve().parent.parent / "app.py"), run_name="__main__")
         return
     arrive(Path(page.__code__.co_filename).stem)
     way_back()  # drawn by the page, not by app.py: of what that drew Streamlit leaves an empty strip on the next page
+    guard_part(page)
+
+
+def guard_part(draw):
+    """Draw a part of a page; what the user can mend is a sentence, anything else is logged and said without a traceback."""
     try:
-        page()
+        draw()
     except InputError as error:
         st.error(str(error).replace("$", r"\$"), icon=":material/error:")
 

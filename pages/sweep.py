@@ -195,7 +195,7 @@ def watch():
         key=f"watched sweep {wanted}",
     )  # fmt: skip
     active = any(status in ACTIVE for status, _ in sweeps.states(found[name]).values())
-    st.fragment(lambda: shared.guard(lambda: one_sweep(name, active)), run_every=2.0 if active else None)()
+    st.fragment(lambda: shared.guard_part(lambda: one_sweep(name, active)), run_every=2.0 if active else None)()
 
 
 def one_sweep(name, was_active):

@@ -50,7 +50,7 @@ def watch():
 @st.fragment(run_every=2.0)
 def panel(name):
     """One run, drawn anew every two seconds while the rest of the page stays."""
-    shared.guard(lambda: one_run(name))
+    shared.guard_part(lambda: one_run(name))
 
 
 def one_run(name):

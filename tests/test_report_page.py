@@ -17,7 +17,7 @@ def panel():
     from pages import report_panel, shared
 
     shared.navigated = True
-    shared.guard(lambda: report_panel.show(["demo-vit_demo-1", "demo-vit-untrained_demo-1", "gone"]))
+    shared.guard_part(lambda: report_panel.show(["demo-vit_demo-1", "demo-vit-untrained_demo-1", "gone"]))
 
 
 def shown():

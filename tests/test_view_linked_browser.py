@@ -185,7 +185,9 @@ def test_the_camera_is_told_at_rest_and_restored(page, view):
     )
     for name, value in drawn[0].items():
         assert drawn[1][name] == pytest.approx(value, abs=2.5 if name in ("x", "y", "flatX", "flatY") else 0.01), name
-    assert view.evaluate("root => { const v = root.ftv.view; v.steering.restore('b_x'); return v.camera.zoom }") == 11.25
+    assert (
+        view.evaluate("root => { const v = root.ftv.view; v.steering.restore('b_x'); return v.camera.zoom }") == 11.25
+    )
     page.get_by_role("button", name="Restore").click()
     expect_text(page, re.escape("camera f_20_-10_0_1.5_0_0_1_1.7_5_-3"))
     page.wait_for_function("view => view.dataset.layout === 'flat'", arg=view.element_handle())
