@@ -101,7 +101,7 @@ def test_a_lesson_that_one_comes_back_to_has_no_empty_strip_beside_it(app, page)
     page.get_by_role("link", name="Open Explore").click()
     page.get_by_role("link", name="Back to lesson 4").click()
     page.get_by_text("What do you expect?").wait_for()
-    page.get_by_test_id("stSidebar").wait_for(state="detached")
+    page.get_by_test_id("stSidebar").wait_for(state="hidden")
 
 
 def test_explore_a_vertex(app, page):
