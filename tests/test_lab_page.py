@@ -65,7 +65,9 @@ def taken_away(at, monkeypatch):
         monkeypatch.setattr(f"factortopy.view.export.{name}", lambda one, path, **_: path.write_bytes(b"") or path)
     at.button(key="make result").click().run()
     end = time.monotonic() + 30
-    while not (tasks := [t for key, t in background._tasks.items() if key.startswith("result of") and t.state == "finished"]):
+    while not (
+        tasks := [t for key, t in background._tasks.items() if key.startswith("result of") and t.state == "finished"]
+    ):
         assert time.monotonic() < end and not at.exception and not at.error
         time.sleep(0.1)
     at.run()
