@@ -14,12 +14,8 @@ st.set_page_config(
     initial_sidebar_state=270,
 )
 shared.say_who_can_reach_it()
-# Less empty space around a page: the brain gets it. And no empty strip on the left, which Streamlit may leave where a page
-# that draws there was left while it ran.
-st.html(
-    "<style>[data-testid=stMainBlockContainer] {padding: 4.2rem 1.8rem 3rem}"
-    "[data-testid=stSidebar]:not(:has([data-testid=stElementContainer])) {display: none}</style>"
-)
+# Less empty space around a page: the brain gets it.
+st.html("<style>[data-testid=stMainBlockContainer] {padding: 4.2rem 1.8rem 3rem}</style>")
 chosen = st.navigation(
     [
         st.Page("pages/explore.py", title="Explore", icon=":material/explore:", default=True),

@@ -19,19 +19,17 @@ def page():
                 "Everything is on a **simulated** subject and works without internet; nothing here is a finding about brains.")  # fmt: skip
     done = st.session_state.setdefault("lessons done", set())
     titles = [f"{k}. {lesson.title}" for k, lesson in enumerate(LESSONS, 1)]
-    left, right = st.columns([1, 2], gap="large")
-    with left:
+    with st.sidebar:
         # Without a number in the address one comes back to the lesson that one left.
         asked = shared.number_in_address("lesson") or st.session_state.get("lesson left", 1)
         start = asked - 1 if 1 <= asked <= len(LESSONS) else 0
         chosen = st.radio(
             "Lesson", range(len(LESSONS)), index=start, format_func=lambda k: titles[k] + (" ✓" if k in done else ""),
-            label_visibility="collapsed", help="Nine lessons; start with the first.",
+            help="Nine lessons; start with the first.",
         )  # fmt: skip
         st.query_params["lesson"] = str(chosen + 1)
         st.session_state["lesson left"] = chosen + 1
-    with right:
-        one(chosen, LESSONS[chosen], done)
+    one(chosen, LESSONS[chosen], done)
 
 
 def one(number, lesson, done):

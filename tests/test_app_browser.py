@@ -96,12 +96,13 @@ def test_an_experiment_goes_on_when_the_page_is_left(app, page):
     page.get_by_text("Are the areas found?").wait_for(timeout=60_000)
 
 
-def test_a_lesson_that_one_comes_back_to_has_no_empty_strip_beside_it(app, page):
+def test_a_lesson_is_left_and_come_back_to(app, page):
     page.goto(f"{app.url}/learn?lesson=4")
     page.get_by_role("link", name="Open Explore").click()
     page.get_by_role("link", name="Back to lesson 4").click()
     page.get_by_text("What do you expect?").wait_for()
-    page.get_by_test_id("stSidebar").wait_for(state="hidden")
+    page.get_by_role("link", name="Back to lesson 4").wait_for(state="detached")
+    assert page.get_by_role("radio", checked=True).count() == 1 and "lesson=4" in page.url
 
 
 def test_explore_a_vertex(app, page):

@@ -62,7 +62,11 @@ def test_a_page_that_a_lesson_opened_leads_back_also_when_it_is_loaded_again(pag
     # By way of other pages, too, until one is back; parts that a timer draws anew say nothing of it.
     again.query_params.clear()
     again.switch_page("pages/jobs.py").run()
-    assert not again.exception and link(again, "Back to lesson 2").page == "learn" and again.session_state["page"] == "jobs"
+    assert (
+        not again.exception
+        and link(again, "Back to lesson 2").page == "learn"
+        and again.session_state["page"] == "jobs"
+    )
     again.query_params.clear()
     again.switch_page("pages/data.py").run()
     assert again.query_params["lesson"] in ("2", ["2"])
