@@ -39,20 +39,21 @@ def page():
     left, right = st.columns([3, 1], gap="medium")
     with right, st.container(height=HEIGHT, border=False):
         st.write(ASKS[experiment])
-        told = {"experiment": experiment}
         try:
             protocol = choose(experiment, encoder)
-            told["job"] = job_key(run, protocol)
-        finally:  # a control may end the page with a message
-            shared.address(**told)
-        result, running = offer(run, encoder, protocol)
+        except lab_forms.Incomplete:  # a control has said what is missing
+            protocol, result, running = None, None, False
+            shared.address(experiment=experiment, job=None)
+        else:
+            shared.address(experiment=experiment, job=job_key(run, protocol))
+            result, running = offer(run, encoder, protocol)
         beside = None if result is None else lab_results.choose_reference(result, encoder)
     with left:
         lab_results.brains(result, encoder, experiment, HEIGHT, beside, running)
     if result is not None:
         lab_results.numbers(result, encoder, shared.load_gallery(run))
         save(run, result, encoder)
-    elif experiment != "maximize":
+    elif protocol is not None and experiment != "maximize":
         shown = protocol["settings"]
         st.caption("The kind of pictures that are shown to it")
         degrees = float(encoder.info.get("image_degrees") or 8.4)
@@ -148,7 +149,7 @@ def edited(experiment, opened):
     if protocol is None or protocol["experiment"] != experiment:
         if protocol is not None:
             st.error(f"The text above: expected the experiment {experiment}, found {protocol['experiment']}.")
-        st.stop()
+        raise lab_forms.Incomplete
     return protocol
 
 

@@ -15,6 +15,10 @@ PARTS = {
 LESIONS = ("channels that an area uses most", "whole layers", "attention heads", "a part of the picture")
 
 
+class Incomplete(Exception):
+    """A control has said what is missing: there is nothing to run yet."""
+
+
 def key(experiment, name):
     """Identity of a control, so that the page can remember it."""
     return f"lab {experiment} {name}"
@@ -93,7 +97,7 @@ def categories(folder):
         return list(_read(folder))
     except InputError as error:
         st.error(shared.plain(error))
-        st.stop()
+        raise Incomplete from None
 
 
 @st.cache_data(ttl=60, show_spinner="Reading the folder …")
@@ -124,7 +128,7 @@ def lesion(encoder):
         n_heads = heads_of(encoder)
         if not n_heads:
             st.info("This network has no attention heads that can be found; choose another part.")
-            st.stop()
+            raise Incomplete
         st.session_state.setdefault(key("lesion", "heads"), [0])
         out["heads"] = st.multiselect("Heads", list(range(n_heads)), key=key("lesion", "heads"),
                                       help="The same ones in every chosen layer.") or [0]  # fmt: skip
@@ -176,7 +180,7 @@ def maximize(encoder):
         target = {"vertex": int(row)}
     else:
         st.info("Click a coloured place of the brain first.")
-        st.stop()
+        raise Incomplete
     suppressed = _choice(
         "maximize", "suppress", "Suppress", ("nothing", *areas), "An area that the picture shall not drive."
     )

@@ -103,7 +103,6 @@ def references(encoder):
 
 def before(encoder, experiment, at, degrees, common):
     """Maps to show before the first result."""
-    from factortopy.view import layer_map, score_map
     from factortopy.view.lab_maps import result_maps
 
     if experiment == "retinotopy":
@@ -113,9 +112,7 @@ def before(encoder, experiment, at, degrees, common):
             return result_maps(
                 known[name], *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)}
             )
-    if encoder.has_selectors:
-        return [layer_map(encoder.selectors(), *at, **common)]
-    return [score_map(encoder.scores.get("score", np.zeros(encoder.n_vertices)), *at, **common)]
+    return shared.maps_at_rest(encoder)
 
 
 # ---------------------------------------------------------------- the numbers

@@ -134,6 +134,7 @@ def test_the_address_names_the_experiment_also_before_it_has_run(lab):
     at = choose(at, "maximize")
     next(s for s in at.selectbox if s.label == "Drive").set_value("the clicked place").run()
     assert loaded_again(at).session_state["experiment"] == "maximize"
+    assert "Click a coloured place" in at.info[0].value and len(at.get("bidi_component")) == 1  # a brain to click on
     at = choose(at, "motion")
     slider = next(s for s in at.slider if s.label == "Clips of each")
     slider.set_value(5).run().run()
