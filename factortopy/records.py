@@ -29,9 +29,16 @@ DEFAULTS = {
 }  # fmt: skip
 
 
+LEAST_PICTURES = 10  # to learn from
+
+
 def score_text(score, digits=3):
     """A mean R² for people: far below 0 it says why instead of how far."""
-    return "below −1 (worse than the mean: too few pictures or steps)" if score < -1 else f"{score:.{digits}f}"
+    return (
+        "below −1 (worse than the mean: too few pictures or steps)"
+        if score < -1
+        else f"{score:.{digits}f}".replace("-", "−")
+    )
 
 
 def duration(seconds):
@@ -89,7 +96,14 @@ def check_settings(settings):
     if not isinstance(full["select"], (list, tuple)) or set(full["select"]) - set(FACTORS):
         raise InputError(f"select: expected names among {', '.join(FACTORS)}, found {full['select']!r}")
     full["select"] = [name for name in FACTORS if name in full["select"]]
-    for key, least in (("seed", 0), ("steps", 1), ("pictures", 10), ("space_samples", 1), ("decay", 1), ("pca", 1)):
+    for key, least in (
+        ("seed", 0),
+        ("steps", 1),
+        ("pictures", LEAST_PICTURES),
+        ("space_samples", 1),
+        ("decay", 1),
+        ("pca", 1),
+    ):
         value = full[key]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise InputError(f"{key}: expected a whole number from {least} up, found {value!r}")

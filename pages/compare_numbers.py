@@ -27,8 +27,9 @@ def place(encoders, measure):
     first = next(iter(encoders.values()))
     index = shared.vertex_at(first, shared.chosen_vertex())
     if index is None:
+        if shared.chosen_vertex() is None:
+            st.caption("Click a place on a brain: a table here tells what each network has learnt of it.")
         shared.say_unknown_place()
-        st.caption("Click a place on a brain: a table here tells what each network has learnt of it.")
         return
     st.markdown(f"**{shared.plain(shared.where(first, index))}**", help=shared.WORDS["vertex"])
     in_degrees = all(e.info.get("image_degrees") for e in encoders.values())

@@ -216,7 +216,7 @@ def measured_and_predicted(encoder, gallery, index):
     figure.add_scatter(x=ends, y=ends, mode="lines", line={"dash": "dash", "color": "grey", "width": 1}, showlegend=False,
                        hoverinfo="skip")  # fmt: skip
     figure.update_layout(
-        height=172, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="measured", yaxis_title="predicted",
+        height=160, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="measured", yaxis_title="predicted",
         title={"text": "Predicted against measured", "font": {"size": 14}},
     )  # fmt: skip
     saving.chart(figure, "measured and predicted", encoder.simulated)
@@ -273,7 +273,7 @@ def layer_bars(encoder, index):
         )
     )  # fmt: skip
     figure.update_layout(
-        height=118, margin={"l": 0, "r": 0, "t": 26, "b": 0}, meta={"columns": {"x": "layer", "y": "mean weight"}},
+        height=130, margin={"l": 0, "r": 0, "t": 26, "b": 0}, meta={"columns": {"x": "layer", "y": "mean weight"}},
         xaxis={"title": None, "dtick": max(1, n_layers // 6), "tick0": 1, "tickangle": 0},
         yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
         title={"text": f"Layer weights · confidence {factor.layer_confidence[index].mean():.2f}", "font": {"size": 14}},

@@ -75,7 +75,7 @@ def ended(job, status, reason):
 
 def stop(job, words="Stop", **options):
     """A button that stops it."""
-    if st.button(words, key=f"stop {job.key}", icon=":material/stop:", width="stretch", **options):
+    if st.button(words, key=f"stop {job.key}", icon=":material/stop:", **{"width": "stretch"} | options):
         try:
             jobs.cancel(job)
         except InputError as error:

@@ -107,7 +107,8 @@ def row(job, status, reason):
     """One job."""
     kind, words, title, info = about(job)
     with st.container(border=True):
-        what, far, left, middle, right = st.columns([3, 3.5, 1.3, 1.3, 1.1], vertical_alignment="center")
+        what, far, tools = st.columns([3, 3.5, 3.7], vertical_alignment="center")
+        tools = tools.container(horizontal=True, vertical_alignment="center")  # wraps where the page is narrow
         with what:
             st.markdown(f"**{words}**  \n{shared.plain(title)}")
             if kind in PAGES and status != "finished":
@@ -121,14 +122,14 @@ def row(job, status, reason):
             else:
                 st.markdown(ending(job, status, reason, info))
         try:
-            with left:
+            with tools:
                 main_button(job, status, kind)
             if status not in ACTIVE:
-                with middle.popover("Delete", icon=":material/delete:", width="stretch"):
+                with tools.popover("Delete", icon=":material/delete:"):
                     delete(job, kind)
         except InputError as error:
             st.error(shared.plain(error))
-        opened = right.toggle("Log", key=f"log {job.key}", help="The last lines that it wrote.")
+        opened = tools.toggle("Log", key=f"log {job.key}", help="The last lines that it wrote.")
         if opened:
             st.code(job.log_tail(LINES) or "Nothing was written yet.", language=None, wrap_lines=True)
             st.caption(f"The last lines of {shared.plain(job.path / 'log.txt')}")
@@ -147,10 +148,10 @@ def ending(job, status, reason, info):
 def main_button(job, status, kind):
     """Stop, Resume or Open: what makes sense now."""
     if status in ACTIVE:
-        job_panel.stop(job, disabled=status == "stopping")
+        job_panel.stop(job, disabled=status == "stopping", width="content")
     elif status in RESUMABLE:
         words, help = ("Run again", AGAIN) if kind == "simulate" else ("Resume", "Goes on from what is kept.")
-        if st.button(words, key=f"resume {job.key}", icon=":material/play_arrow:", width="stretch", help=help):
+        if st.button(words, key=f"resume {job.key}", icon=":material/play_arrow:", help=help):
             jobs.resume(job)
             st.rerun()
     elif status == "finished" and kind in OPENS:

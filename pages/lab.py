@@ -39,6 +39,7 @@ def page():
     left, right = st.columns([3, 1], gap="medium")
     with right, st.container(height=HEIGHT, border=False):
         st.write(ASKS[experiment])
+        first = st.container()  # for what runs: its Stop is seen however long the controls are
         try:
             protocol = choose(experiment, encoder)
         except lab_forms.Incomplete:  # a control has said what is missing
@@ -46,7 +47,7 @@ def page():
             shared.address(experiment=experiment, job=None)
         else:
             shared.address(experiment=experiment, job=job_key(run, protocol))
-            result, running = offer(run, encoder, protocol)
+            result, running = offer(run, encoder, protocol, first)
         beside = None if result is None else lab_results.choose_reference(result, encoder)
     with left:
         lab_results.brains(result, encoder, experiment, HEIGHT, beside, running)
@@ -165,7 +166,7 @@ def read(data, name):
         return None
 
 
-def offer(run, encoder, protocol):
+def offer(run, encoder, protocol, first):
     """Run and stop. Returns the result that is shown, of these settings, else the last one of this experiment, else None; and
     whether these settings wait or run."""
     experiment, settings = protocol["experiment"], {"run": run.name, "protocol": protocol}
@@ -173,7 +174,8 @@ def offer(run, encoder, protocol):
     status, reason = job.state()
     result = kept(run, protocol)
     if status in ACTIVE:
-        job_panel.watch(job.key, NAMES[experiment])
+        with first:
+            job_panel.watch(job.key, NAMES[experiment])
     elif st.button("Run again" if result else "Run", type="primary", width="stretch", icon=":material/play_arrow:"):
         jobs.submit_job("simulate", settings)
         st.rerun()

@@ -231,7 +231,8 @@ def lesion(result, encoder):
     told = result.numbers
     parts = told["lesioned"]["layers"]
     st.markdown(
-        f"**{sum(parts.values()):,} {told['lesioned']['of']} in {len(parts)} layers**, gain {result.settings['gain']:g}."
+        f"**{sum(parts.values()):,} {told['lesioned']['of']} in {len(parts)} layers**; what is left of them: "
+        f"{result.settings['gain']:.0%}."
     )
     rows = []
     for name, row in told["rois"].items():

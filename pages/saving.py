@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 HEAD = 24  # pixels above a chart, where its button and the word "simulated" stand, and nothing else
-MORE = 14  # further pixels where a title or a legend stands below that line
+MORE = 20  # further pixels where a title or a legend stands below that line
 UNSEEN = dict.fromkeys(("bgcolor", "color", "activecolor"), "rgba(0,0,0,0)")  # plotly's own button, which ours presses
 
 
@@ -49,7 +49,8 @@ def head(figure, simulated):
             legend={"title": title, "y": 1.02, "yanchor": "bottom"}
         )  # grows upwards, away from the chart
     elif layout.title.text:
-        figure.update_layout(title_text=f"{told}<br>{layout.title.text}")
+        place = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 12}}
+        figure.update_layout(title={"text": f"{told}<br>{layout.title.text}", **place})
     elif simulated:
         figure.add_annotation(
             text=told, xref="paper", yref="paper", x=0, y=1, xanchor="left", yanchor="bottom", showarrow=False

@@ -7,7 +7,7 @@ from factortopy.backbones import UNTRAINED
 from factortopy.backbones.typed_weights import check_weights
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
-from factortopy.records import DEFAULTS
+from factortopy.records import DEFAULTS, LEAST_PICTURES
 from factortopy.runs import list_runs
 from pages import cost, shared, subjects, train_watch
 
@@ -67,9 +67,11 @@ def form():
             )
         seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
         pictures = st.number_input(
-            "Pictures", 0, 100_000, 0, step=100, help="How many pictures are learnt from, 10 at least; 0 takes all. Test pictures stay. "
+            "Pictures", 0, 100_000, 0, step=100, help="How many pictures are learnt from; 0 takes all. Test pictures stay. "
             "Fewer are quicker and tell how much data is enough.",
         )  # fmt: skip
+        if 0 < pictures < LEAST_PICTURES:
+            st.error(f"Pictures: expected {LEAST_PICTURES} or more, or 0 for all, found {pictures}.")
         steps = st.number_input(
             "Steps", 0, 100_000, 0, disabled=not steps_matter,
             help="Steps of the optimiser; 0 takes the recipe's own number (fast 180, paper 60,000).",

@@ -88,11 +88,13 @@ def headline(run, status, reason, history):
     job_panel.headline(run, status, reason, f" · validation R² {score_text(score)}" if score is not None else "")
     if status == "finished":
         whole = next((row for row in run.info.get("scores") or [] if row["roi"] == "all"), None)
-        score = ""
+        score, say = "", st.success
         if whole:
             pictures = f"{n:,} pictures" if (n := (run.info.get("pictures") or {}).get("test")) else "pictures"
             score = f": mean R² {score_text(whole['score'])} over {whole['vertices']:,} vertices, on {pictures} it has not seen"
-        st.success(f"Finished{score}." + (" Simulated subject." if run.info.get("simulated") else ""))
+            if not whole["score"] > 0:
+                say, score = st.warning, f"{score}: no better than each vertex's mean, so its maps say nothing"
+        say(f"Finished{score}." + (" Simulated subject." if run.info.get("simulated") else ""))
 
 
 def asked_for(info):

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from plotly.colors import qualitative
 
 from factortopy import background
 from pages import saving, shared
@@ -18,18 +19,21 @@ def page(encoder, height):
     """Upload, watch, play."""
     left, right = st.columns([2, 1], gap="medium")
     with right, st.container(height=height, border=False):
-        upload = st.file_uploader("Drop a video here", type=list(TYPES), key="video",
-                                  help=f"Up to {LONGEST} s; shown to the network picture by picture.")  # fmt: skip
+        # After a sample it is another control, so that what was dropped before is gone.
+        upload = st.file_uploader(
+            "Drop a video here", type=list(TYPES), key=f"video {st.session_state.setdefault('samples taken', 0)}",
+            help=f"{', '.join(TYPES).upper()}, up to {LONGEST} s; shown to the network picture by picture.",
+        )  # fmt: skip
         rate = st.slider("Pictures a second", 1, 8, 4, key="video rate")
         hrf = st.toggle(
             "Blood response (HRF)", key="hrf", help="Off: what each picture alone would drive. On: smeared and delayed as the blood "
             "flow that fMRI measures, with the canonical haemodynamic response (SPM's, as nilearn has it).",
         )  # fmt: skip
-        sample = st.button("No video at hand? Take a sample: flying forwards", icon=":material/movie:", width="stretch")
-        if sample:
-            st.session_state["sample video"] = True
+        st.button(
+            "No video at hand? Take a sample: flying forwards", icon=":material/movie:", width="stretch", on_click=take_sample
+        )  # fmt: skip
         task = None
-        if upload is None and not st.session_state.get("sample video"):
+        if upload is None and not st.session_state["samples taken"]:
             st.info("Drop a video above, or take the sample: the brain then answers each of its pictures.")
         else:
             task, key = started(encoder, upload, rate, hrf)
@@ -52,6 +56,11 @@ def page(encoder, height):
         for notice in notices:
             st.caption(shared.plain(notice))
         told(encoder, responses, times, frames)
+
+
+def take_sample():
+    """The sample in place of what was dropped."""
+    st.session_state["samples taken"] += 1
 
 
 def started(encoder, upload, rate, hrf):
@@ -118,6 +127,7 @@ def told(encoder, responses, times, frames):
 def courses(encoder, responses, times):
     """Mean response of areas, and the clicked place, over time."""
     shown, figure = shared.painted(encoder), go.Figure()
+    figure.update_layout(colorway=qualitative.Dark24)  # there are more areas than the theme has colours
     for name, mask in encoder.rois.items():
         if (mask & shown).any():
             first = name in ("V1", "FFA", "PPA", "EBA")
@@ -128,8 +138,8 @@ def courses(encoder, responses, times):
     if index is not None:
         figure.add_scatter(x=times, y=responses[:, index], name="clicked place", line={"dash": "dot"})
     figure.update_layout(
-        height=260, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="seconds", yaxis_title="response",
-        legend={"orientation": "h", "y": -0.3},
+        height=340, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="seconds", yaxis_title="response",
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
     )  # fmt: skip
     return figure
 

@@ -136,6 +136,9 @@ def test_a_video_that_cannot_be_read_leaves_the_brain(encoder):
     while not at.error and time.monotonic() < ends:
         at.run()
     assert not at.exception and "film.mp4" in said(at.error[0]) and len(at.get("bidi_component")) == 1
+    sample = next(b for b in at.button if "Take a sample" in b.label)
+    sample.click().run()  # in place of the film, not beside it
+    assert not at.exception and not at.error
 
 
 def test_another_number_of_clusters_is_made_and_the_address_says_it(encoder):

@@ -243,26 +243,31 @@ def test_a_turned_brain_is_never_cut_off(view):
     poses = view.evaluate(
         """root => {
             const v = root.ftv.view, before = { ...v.camera }, seen = [];
-            for (let yaw = -180; yaw < 180; yaw += 30) for (const pitch of [-90, -60, -12, 24, 90]) for (const open of [0, 8, 62]) {
-                Object.assign(v.camera, { yaw, pitch, open });
+            for (let yaw = -180; yaw < 180; yaw += 30) for (const pitch of [-90, -60, -12, 24, 90]) for (const [open, shape] of
+                    [[0, 2], [8, 2], [62, 2], [8, 2.3], [8, 2.55], [62, 2.9]]) {
+                Object.assign(v.camera, { yaw, pitch, open, shape });
                 const { panel, right, up, scale, x, y } = v.poses()[0];
-                seen.push([open, scale, panel.w, panel.h, x, y, ...right, ...up]);
+                seen.push([open * (3 - shape), shape - 2, scale, panel.w, panel.h, x, y, ...right, ...up]);
             }
             Object.assign(v.camera, before);
             return seen;
         }"""
     )
     mesh = load_mesh("10k")
-    inflated = arranged(mesh)["inflated"]
+    inflated, flat = (arranged(mesh)[kind] for kind in ("inflated", "flat"))
     is_right = np.arange(len(inflated)) >= mesh.n
     used = []
-    for opening, scale, width, height, x, y, *axes in poses:
+    on_flat = np.zeros(len(flat), bool)
+    on_flat[np.unique(mesh.flat_faces)] = True
+    for opening, flatness, scale, width, height, x, y, *axes in poses:
         points, _ = opened(inflated, inflated, is_right, np.radians(opening))
+        if flatness:
+            points = (points + (flat - points) * flatness)[on_flat]
         across, upwards = (points @ np.array(axis) * scale for axis in (axes[:3], axes[3:]))
         share = max(np.abs(across + x).max() / (width / 2), np.abs(upwards + y).max() / (height / 2))
         assert share <= 1, (opening, axes)
         used.append(share)
-    assert min(used) > 0.75  # and not made needlessly small
+    assert min(used) > 0.65 and np.median(used) > 0.8  # and not made needlessly small
 
 
 def test_the_picture_can_be_saved(page, view):

@@ -67,6 +67,9 @@ def _map(name, values, at, common, image_degrees, limit):
     elif name == "border":
         made = value_map(np.where(values > 0, values, np.nan), *at, name=title, label="border of areas", low=0.0, high=1.0,
                          palette="viridis", note="where the field sign turns over", **common)  # fmt: skip
+    elif name.startswith("response change"):
+        made = value_map(values, *at, name=title, label="response change", palette="blue-red", symmetric=True,
+                         ends=("less", "more than intact"), **common)  # fmt: skip
     elif name.startswith("response"):
         made = response_map(values, *at, name=title, what=title, **common)
     elif name.startswith("dprime"):

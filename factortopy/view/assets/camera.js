@@ -56,12 +56,14 @@ export function pose(camera, panel, focus) {
   } else {
     const fit = ([w, h]) => Math.min(panel.w / (2 * w), (panel.h - panel.foot) / (2 * h));
     // Fits at every turn, so that a turned brain is never cut off at zoom 1.
-    scale =
-      mix(fit([MARGIN[0] * reach(right, open), MARGIN[1] * reach(up, open)]), fit(FLAT_HALF), flatness) * camera.zoom;
+    const half = [right, up].map((axis, k) => mix(MARGIN[k] * reach(axis, open), flatReach(axis), flatness));
+    scale = fit(half) * camera.zoom;
     [x, y] = [camera.x, camera.y + panel.foot / 2];
   }
   return { panel, first, blend, flatness, right, up, forward, scale, x, y, open };
 }
+
+const flatReach = ([x, , z]) => Math.hypot(x * FLAT_HALF[0], z * FLAT_HALF[1]);
 
 // How far both hemispheres reach from the middle in a direction, in millimetres.
 function reach(direction, open) {
