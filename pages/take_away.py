@@ -39,36 +39,19 @@ def out(run):
         key="forms",
         help="All of them in one zip file. For print: flat maps, and the surface in six views.",
     )
-    key = f"export {run.name} {sorted(chosen)}"
-    task = background.find(key)
-    if task is None or task.state in ("stopped", "failed"):
-        if task is not None:
-            st.error(shared.plain(task.error)) if task.error else st.caption("Stopped; nothing was kept.")
-        if st.button("Make the files", disabled=not chosen, width="stretch", key="make files"):
-            background.start(key, lambda task: packed(run, chosen, task), "Export")
-            st.rerun()
-    elif task.active:
-        waiting(key)
-    else:
-        word = "simulated_" if run.info.get("simulated") else ""
-        st.download_button("Save them (zip)", task.result, f"{word}{run.name}.zip", "application/zip", width="stretch")
+    word = "simulated_" if run.info.get("simulated") else ""
+    made("files", f"export {run.name} {sorted(chosen)}", "Make the files", "Export", lambda task: packed(run, chosen, task),
+         f"{word}{run.name}.zip", disabled=not chosen, width="stretch")  # fmt: skip
 
 
 def packed(run, what, task):
     """The bytes of a zip with everything asked for; ``task`` is told of each file."""
     from factortopy.view.export import export_run
 
-    done, total = 0, max(1, sum(EFFORT[one] for one in what))
-
-    def say(path):
-        nonlocal done
-        done = min(total, done + effort(path.name))
-        task.step = path.name
-        if not task.report(done, total):
-            raise Stopped("export: stopped")
-
-    task.report(0, total)
-    return saving.zipped(lambda folder: export_run(run, folder, what, say=say))
+    total = max(1, sum(EFFORT[one] for one in what))
+    return drawn(
+        lambda folder, say: export_run(run, folder, what, say=say), total, task, lambda path: effort(path.name)
+    )
 
 
 def effort(name):
@@ -77,7 +60,7 @@ def effort(name):
     return next((much for kind, much in kinds.items() if name.startswith(kind)), 0.3)
 
 
-def made(key, task_key, label, title, pack, file, help=None):
+def made(key, task_key, label, title, pack, file, help=None, disabled=False, width="content"):
     """A button that makes a zip in the background, then how far it is, then a button that saves it.
 
     key : of the buttons; task_key : says what is in the zip; pack : given the task, returns the bytes; file : the zip's name
@@ -88,26 +71,26 @@ def made(key, task_key, label, title, pack, file, help=None):
         return
     if task is not None and task.state == "finished":
         st.download_button("Save them (zip)", task.result, file, "application/zip", key=f"save {key}", on_click="ignore",
-                           icon=":material/download:", help=help)  # fmt: skip
+                           icon=":material/download:", help=help, width=width)  # fmt: skip
         return
-    if task is not None and task.error:
-        st.error(shared.plain(task.error))
-    if st.button(label, key=f"make {key}", icon=":material/download:", help=help):
+    if task is not None:
+        st.error(shared.plain(task.error)) if task.error else st.caption("Stopped; nothing was kept.")
+    if st.button(label, key=f"make {key}", icon=":material/download:", help=help, disabled=disabled, width=width):
         background.start(task_key, pack, title)
         st.rerun()
 
 
-def drawn(write, total, task):
+def drawn(write, total, task, much=lambda path: path.suffix in (".png", ".svg")):
     """The bytes of a zip of what ``write(folder, say)`` writes; ``say`` tells the ``task`` of each file.
 
-    total : of drawings: beside them the rest takes no time
+    much(path) : how much of the ``total`` a file is; one a drawing, beside which the rest takes no time
     """
     done = 0
     task.report(0, total)
 
     def say(path):
         nonlocal done
-        done += path.suffix in (".png", ".svg")
+        done = min(total, done + much(path))
         task.step = path.name
         if not task.report(done, total):
             raise Stopped("files: stopped")
@@ -116,7 +99,7 @@ def drawn(write, total, task):
 
 
 @st.fragment(run_every=0.7)
-def waiting(key, stop="stop files"):
+def waiting(key, stop):
     """Progress, remaining time and Stop while the files are made."""
     task = background.find(key)
     if task is None or not task.active:

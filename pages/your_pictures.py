@@ -65,10 +65,8 @@ def own_pictures(encoder):
         "closed.",
     )  # fmt: skip
     left, right = st.columns(2, gap="small")
-    folder = left.popover(
-        "A folder", icon=":material/folder_open:", width="stretch", help="Of pictures on this machine."
-    )
-    with folder, st.container(width=300):  # a sentence below must not widen it
+    box = left.popover("A folder", icon=":material/folder_open:", width="stretch", help="Of pictures on this machine.")
+    with box, st.container(width=300):  # a sentence below must not widen it
         folder = st.text_input(
             "Folder with pictures",
             placeholder="path of a folder",
