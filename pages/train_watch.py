@@ -93,7 +93,10 @@ def headline(run, status, reason, history):
             pictures = f"{n:,} pictures" if (n := (run.info.get("pictures") or {}).get("test")) else "pictures"
             score = f": mean R² {score_text(whole['score'])} over {whole['vertices']:,} vertices, on {pictures} it has not seen"
             if not whole["score"] > 0:
-                say, score = st.warning, f"{score}: on average no better than each vertex's mean response, so its maps say little"
+                say, score = (
+                    st.warning,
+                    f"{score}: on average no better than each vertex's mean response, so its maps say little",
+                )
         say(f"Finished{score}." + (" Simulated subject." if run.info.get("simulated") else ""))
 
 
