@@ -16,8 +16,8 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
-from factortopy.environment import child_environment
-from factortopy.folders import LISTED, beyond_this_machine
+from factortopy.storage.allowed_folders import LISTED, beyond_this_machine
+from factortopy.storage.machine import child_environment
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"

@@ -22,7 +22,7 @@ from browser import FLAGS, brain, find_chromium, start_app  # noqa: E402
 PLAIN = """
 import numpy as np, plotly.graph_objects as go, streamlit as st
 from factortopy.encoder import Encoder
-from factortopy.home import assets_dir
+from factortopy.storage.home import assets_dir
 from factortopy.surfaces import apart, full_index, load_mesh
 encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
 mesh = load_mesh()

@@ -27,9 +27,9 @@ from factortopy.encoder.fast import FastFit, FastSettings
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.paper import PaperSettings
 from factortopy.encoder.problem import pose
-from factortopy.environment import SETTINGS
 from factortopy.features import Features
-from factortopy.home import home
+from factortopy.storage.home import home
+from factortopy.storage.machine import SETTINGS
 from factortopy.subjects.subject import Subject
 
 LINEAR = Size(2000, 12, 128, 20_000)
@@ -171,7 +171,7 @@ def fit_full(size, folder, device):
 
 
 def full(size, device="cpu"):
-    """In a process with the settings of our own trainings (``factortopy.environment``)."""
+    """In a process with the settings of our own trainings (``factortopy.storage.machine``)."""
     planted_size(size)  # made here, so that the child only reads
     return in_child(
         "benchmarks.encoder",

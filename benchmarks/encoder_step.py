@@ -14,7 +14,7 @@ from factortopy.encoder.model import Factorized
 from factortopy.encoder.paper import PaperFit, PaperSettings
 from factortopy.encoder.problem import pose
 from factortopy.features import Features
-from factortopy.home import home
+from factortopy.storage.home import home
 
 STEP = Size(64, 12, 768, 5000, decay=1.0)
 PLAIN, PAPER = "plain reference", "ours, paper"

@@ -88,7 +88,7 @@ def in_child(module, name, arguments, **environment):
 @contextmanager
 def own_home():
     """An empty home for a while, beside the real one, so that nothing that was computed before is found again."""
-    from factortopy.home import home
+    from factortopy.storage.home import home
 
     before = os.environ.get("FACTORTOPY_HOME")
     with tempfile.TemporaryDirectory(dir=home()) as folder:

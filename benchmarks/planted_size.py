@@ -25,7 +25,7 @@ import torch
 
 from factortopy.encoder.selectors import Selectors
 from factortopy.features import Features
-from factortopy.home import home
+from factortopy.storage.home import home
 from factortopy.subjects.subject import Subject
 
 FORMAT = 2  # of the files

@@ -73,7 +73,7 @@ def measure(folder, steps):
     """Load, extract, pose, fit: peak memory and seconds of each, in MB (10⁶ bytes)."""
     import factortopy as ft
     from factortopy.encoder.problem import pose
-    from factortopy.subjects.arrays import safe_npy
+    from factortopy.formats.npy import safe_npy
     from factortopy.subjects.subject import Subject
 
     folder, out = Path(folder), {}

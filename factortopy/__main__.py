@@ -7,8 +7,8 @@ import sys
 
 from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
-from factortopy.records import explain_os_error
 from factortopy.runs import RunBusy
+from factortopy.storage.machine import explain_os_error
 
 BUSY_EXIT = 75
 MENDABLE_ERRORS = (

@@ -20,13 +20,14 @@ import numpy as np
 
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_atomic, write_json
-from factortopy.home import assets_dir, runs_dir
 from factortopy.pictures.archives import read_zip
-from factortopy.pictures.reading import safe_label
-from factortopy.records import explain_os_error, now
 from factortopy.runs import Run
+from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json
+from factortopy.storage.home import assets_dir, runs_dir
+from factortopy.storage.machine import explain_os_error
+from factortopy.storage.records import now
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import safe_label
 
 ENDING = ".factortopy.zip"
 FORMAT = 1

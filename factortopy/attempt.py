@@ -8,7 +8,8 @@ import threading
 
 from factortopy.errors import InputError, Stopped
 from factortopy.jobfolder import RunBusy, RunGone
-from factortopy.records import explain_os_error, now, versions
+from factortopy.storage.machine import explain_os_error
+from factortopy.storage.records import now, versions
 
 
 def attempt(job, recorder, queued, do):

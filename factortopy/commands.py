@@ -7,7 +7,7 @@ from pathlib import Path
 
 import factortopy
 from factortopy.errors import InputError
-from factortopy.records import duration, score_text
+from factortopy.wording import duration, score_text
 
 SECONDS_BETWEEN_LINES = 10.0
 MOST_LINES = 40  # of an experiment's numbers
@@ -129,8 +129,8 @@ def extract(options):
 
 def train(options):
     """Train or go on with a run; progress on standard output."""
-    from factortopy.home import runs_dir
     from factortopy.runs import new_run_name
+    from factortopy.storage.home import runs_dir
     from factortopy.training import train_run
 
     out = options.out
@@ -219,7 +219,7 @@ def _figure(value):
 def _score_now(run, info):
     """Score a run that was saved without scores; they are kept in it."""
     from factortopy import training
-    from factortopy.records import without_nan
+    from factortopy.storage.records import without_nan
     from factortopy.subjects import subject_of
 
     settings = {**info, **(info.get("settings") or {})}

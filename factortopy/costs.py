@@ -13,13 +13,12 @@ from functools import lru_cache
 
 from factortopy import pace
 from factortopy.errors import InputError
-from factortopy.files import read_json
-from factortopy.home import cache_dir, home
-from factortopy.records import duration
+from factortopy.storage.files import read_json
+from factortopy.storage.home import cache_dir, home
 from factortopy.subjects import demo_number
 from factortopy.subjects.demo import N_PICTURES, on_disk
 from factortopy.surfaces import N_VERTICES
-from factortopy.tokens import rate_text, size_text
+from factortopy.wording import duration, rate_text, size_text
 
 GRID_TOKENS = 8 * 8 + 1  # local tokens kept a layer, and the global one
 BYTES = 2  # float16

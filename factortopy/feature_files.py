@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from factortopy.files import write_json
+from factortopy.storage.files import write_json
 
 
 class Rows:

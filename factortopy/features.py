@@ -17,9 +17,10 @@ from filelock import FileLock, Timeout
 from factortopy import pace
 from factortopy.errors import InputError
 from factortopy.feature_files import Rows, done_before, files_of, mark, open_all
-from factortopy.files import read_tensors, take_space, write_json, write_tensors
-from factortopy.home import cache_dir
-from factortopy.tokens import PRECISIONS, SAMPLE, Reader, as_pixels, on_device, plan, size_text, token_batches  # noqa: F401
+from factortopy.storage.files import read_tensors, take_space, write_json, write_tensors
+from factortopy.storage.home import cache_dir
+from factortopy.tokens import PRECISIONS, SAMPLE, Reader, as_pixels, on_device, plan, token_batches  # noqa: F401
+from factortopy.wording import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -22,8 +22,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
-from factortopy.files import read_json, write_json
-from factortopy.records import explain_os_error, file_is_locked, now, versions, without_nan
+from factortopy.storage.files import read_json, write_json
+from factortopy.storage.machine import explain_os_error, file_is_locked
+from factortopy.storage.records import now, versions, without_nan
 
 SCHEMA = 1
 STATUSES = (

@@ -24,11 +24,13 @@ from huey import SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
 
-from factortopy import environment
 from factortopy.errors import InputError
-from factortopy.home import home, jobs_dir, runs_dir
-from factortopy.records import check_settings, explain_os_error, file_is_locked, now
+from factortopy.records import check_settings
 from factortopy.runs import ACTIVE, NAME_PATTERN, RESUMABLE, Run, RunBusy, list_runs, new_run_name
+from factortopy.storage import machine
+from factortopy.storage.home import home, jobs_dir, runs_dir
+from factortopy.storage.machine import explain_os_error, file_is_locked
+from factortopy.storage.records import now
 from factortopy.work import Job, forget_oldest, job_of, kind_of, list_all, of_key
 
 _queues = {}
@@ -334,4 +336,4 @@ def child_environment():
     root = str(Path(__file__).resolve().parent.parent)
     others = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = os.pathsep.join([root, *others])
-    return environment.child_environment(PYTHONPATH=path, PYTHONUNBUFFERED="1", FACTORTOPY_HOME=str(home().resolve()))
+    return machine.child_environment(PYTHONPATH=path, PYTHONUNBUFFERED="1", FACTORTOPY_HOME=str(home().resolve()))

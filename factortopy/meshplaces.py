@@ -17,7 +17,7 @@ DENSITY = {n: density for density, n in N_VERTICES.items()}
 
 def surfaces_in(folder: str | Path, density: str) -> Path | None:
     """The ``surf`` folder of fsaverage at ``folder`` or where FreeSurfer and NSD put it below; None where there is none."""
-    from factortopy.folders import is_permitted
+    from factortopy.storage.allowed_folders import is_permitted
 
     folder = Path(folder)
     places = ([folder] if folder.parent.name in _subjects(density) else []) + _below(folder, density)[2:]
@@ -28,7 +28,7 @@ def surfaces_in(folder: str | Path, density: str) -> Path | None:
 
 def remember(folder: str | Path) -> None:
     """Draw on fsaverage's surfaces of this folder from now on, in later sessions too; the last one remembered comes first."""
-    from factortopy.files import write_json
+    from factortopy.storage.files import write_json
 
     known = remembered()
     wanted = [str(folder), *(place for place in known if place != str(folder))][:MOST_REMEMBERED]
@@ -38,7 +38,7 @@ def remember(folder: str | Path) -> None:
 
 def remembered() -> list[str]:
     """Folders of fsaverage's surfaces that were found beside data sets, the latest first; they may be gone."""
-    from factortopy.files import read_json
+    from factortopy.storage.files import read_json
 
     try:
         listed = read_json(_registry()).get("surf") if _registry().is_file() else []
@@ -48,7 +48,7 @@ def remembered() -> list[str]:
 
 
 def _registry():
-    from factortopy.home import home
+    from factortopy.storage.home import home
 
     return home() / "fsaverage.json"
 

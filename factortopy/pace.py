@@ -7,9 +7,9 @@ with blank pictures ("probe") while there is none. Losing it loses nothing but e
 import contextlib
 
 from factortopy.errors import InputError
-from factortopy.files import read_json, write_json
-from factortopy.home import home
-from factortopy.records import now
+from factortopy.storage.files import read_json, write_json
+from factortopy.storage.home import home
+from factortopy.storage.records import now
 
 FEWEST, SHORTEST = 32, 1.0  # pictures and seconds below which an extraction says little
 FEWEST_PROBED = 4

@@ -8,8 +8,10 @@ import time
 import numpy as np
 
 from factortopy.errors import Stopped
-from factortopy.files import write_json, write_tensors
-from factortopy.records import explain_os_error, history_line, read_history, without_nan, write_history
+from factortopy.records import history_line, read_history, write_history
+from factortopy.storage.files import write_json, write_tensors
+from factortopy.storage.machine import explain_os_error
+from factortopy.storage.records import without_nan
 
 STAGES = ("pictures", "weights", "features", "fit", "score")
 SECONDS_BETWEEN_PROGRESS = 1.0

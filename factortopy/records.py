@@ -1,24 +1,15 @@
 """Small things a run folder is made of: history lines, locks looked at, refusals of the operating system in words."""
 
-import contextlib
 import csv
-import datetime
-import errno
-import math
-import os
-import platform
 import re
-import shutil
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from factortopy.encoder.choices import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
-from factortopy.folders import typed
+from factortopy.storage.allowed_folders import typed
+from factortopy.storage.files import write_atomic
+from factortopy.storage.machine import explain_os_error
 from factortopy.surfaces import N_VERTICES
 
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
@@ -30,24 +21,6 @@ DEFAULTS = {
 
 
 LEAST_PICTURES = 10  # to learn from
-
-
-def score_text(score, digits=3):
-    """A mean R² for people: far below 0 it says why instead of how far."""
-    return (
-        "below −1 (worse than the mean: too few pictures or steps)"
-        if score < -1
-        else f"{score:.{digits}f}".replace("-", "−")
-    )
-
-
-def duration(seconds):
-    """45 s, 3 min, 2 h 5 min."""
-    seconds = max(0, round(seconds))
-    if seconds < 90:
-        return f"{seconds} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @dataclass
@@ -211,83 +184,6 @@ def write_score_table(path, rows):
             writer.writerows(rows)
     except OSError as error:
         raise explain_os_error(error, path) from None
-
-
-def file_is_locked(path):
-    """True while a living process holds the lock file; never makes or changes a file."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return _file_is_locked_by_taking(path)
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def _file_is_locked_by_taking(path):
-    if not Path(path).exists():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
-
-
-def explain_os_error(error, path):
-    """An InputError for what the operating system refused, with the free space where that is the reason."""
-    path = Path(error.filename or path)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return InputError(f"{path}: the disk is full ({free_megabytes(path)} MB free); free space, then resume")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return InputError(
-            f"{path}: expected a folder that can be written, found {error.strerror.lower()}; choose another "
-            "folder or change its permissions"
-        )
-    return InputError(f"{path}: could not be used ({error.strerror or error}); choose another folder")
-
-
-def free_megabytes(path):
-    """Free space in MB on the disk of a path that need not exist yet."""
-    path = Path(path).absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free // 1_000_000
-
-
-def without_nan(value):
-    """A copy that JSON can hold: NaN and infinities become None, numpy numbers plain ones."""
-    if isinstance(value, dict):
-        return {str(key): without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_nan(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def versions():
-    """Versions of what the result depends on; reads metadata, imports nothing heavy."""
-    found = {"python": platform.python_version()}
-    for package in ("factortopy", "numpy", "torch", "timm"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
-def now():
-    """The wall clock for people to read: 2026-11-21T08:00:00+00:00."""
-    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _number(text):

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors
-from factortopy.home import assets_dir, runs_dir
 from factortopy.jobfolder import (  # noqa: F401  (names that others import from here)
     ACTIVE,
     HUNG_SECONDS,
@@ -29,6 +27,8 @@ from factortopy.jobfolder import (  # noqa: F401  (names that others import from
     RunGone,
 )
 from factortopy.records import DEFAULTS, check_settings, check_told, read_history
+from factortopy.storage.files import read_json, read_tensors
+from factortopy.storage.home import assets_dir, runs_dir
 
 
 class Run(JobFolder):

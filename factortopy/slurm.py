@@ -17,8 +17,8 @@ from pathlib import Path
 
 from factortopy.errors import InputError
 from factortopy.jobs import child_environment, guard
-from factortopy.records import explain_os_error
 from factortopy.runs import HUNG_SECONDS, Run, RunBusy, RunGone
+from factortopy.storage.machine import explain_os_error
 
 MINUTES = 240  # a job's time limit unless told otherwise; at the limit a run is queued again and goes on
 TIMEOUTS = 50  # so often at most

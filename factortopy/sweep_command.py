@@ -7,8 +7,9 @@ import time
 
 from factortopy import costs, jobs, slurm, sweeps
 from factortopy.errors import InputError
-from factortopy.records import DEFAULTS, duration
+from factortopy.records import DEFAULTS
 from factortopy.runs import ACTIVE
+from factortopy.wording import duration
 
 LISTS = ("select", "layers")  # settings whose one value is a list: written with +
 SECONDS_BETWEEN_LOOKS = 1.0

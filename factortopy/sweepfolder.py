@@ -14,10 +14,12 @@ from filelock import FileLock, Timeout
 
 from factortopy import slurm
 from factortopy.errors import InputError
-from factortopy.files import read_json, write_json
-from factortopy.home import assets_dir, home, runs_dir
-from factortopy.records import DEFAULTS, check_settings, explain_os_error, now, versions
+from factortopy.records import DEFAULTS, check_settings
 from factortopy.runs import NAME_PATTERN, Run, RunBusy
+from factortopy.storage.files import read_json, write_json
+from factortopy.storage.home import assets_dir, home, runs_dir
+from factortopy.storage.machine import explain_os_error
+from factortopy.storage.records import now, versions
 
 SCHEMA = 1
 ENGINES = ("local", "slurm")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from factortopy import backbones, jobs, slurm, subjects
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
-from factortopy.home import home
 from factortopy.runs import ACTIVE, RESUMABLE, RunBusy
+from factortopy.storage.files import write_atomic
+from factortopy.storage.home import home
 from factortopy.sweepfolder import (  # noqa: F401  (names that others import from here)
     ENGINES,
     EXTRACTION,

@@ -16,7 +16,8 @@ import numpy as np
 
 from factortopy import pace
 from factortopy.errors import InputError
-from factortopy.home import cache_dir
+from factortopy.storage.home import cache_dir
+from factortopy.wording import rate_text, size_text
 
 if TYPE_CHECKING:
     from factortopy.backbones.base import Backbone
@@ -41,7 +42,7 @@ def as_pixels(image: Any) -> np.ndarray:
     try:
         return read_image(image)
     except InputError as error:
-        from factortopy.subjects.findings import shown_path
+        from factortopy.wording import shown_path
 
         where = f"{shown_path(image)}: " if isinstance(image, (str, os.PathLike)) else ""  # it names the file alone
         raise InputError(f"{where}{error}") from None
@@ -293,11 +294,3 @@ def plan(
 def disk_size(layers: int, width: int, n_images: int, reduce: int | None = None, grid: int = 8) -> int:
     """Bytes that tokens of so many pictures take at most: ``layers`` layers of up to ``width`` channels, float16."""
     return 2 * layers * min(width, reduce or width) * (grid * grid + 1) * n_images
-
-
-def rate_text(rate: float) -> str:
-    return f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"
-
-
-def size_text(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -12,13 +12,15 @@ from factortopy.analysis.gallery import make_gallery
 from factortopy.attempt import attempt, signals
 from factortopy.encoder.delays import reducing, rows_of
 from factortopy.errors import InputError
-from factortopy.files import read_json, write_json
 from factortopy.recorder import Recorder
-from factortopy.records import check_settings, free_megabytes, score_text
+from factortopy.records import check_settings
 from factortopy.runs import Run, RunFromNewer, RunGone
+from factortopy.storage.files import read_json, write_json
+from factortopy.storage.machine import free_megabytes
 from factortopy.subjects import subject_of
 from factortopy.subjects.fewer import fewer_pictures
 from factortopy.subjects.progress import for_work, listening
+from factortopy.wording import score_text
 
 RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe
 

@@ -16,10 +16,10 @@ from importlib import import_module
 
 from factortopy.errors import InputError
 from factortopy.experiments import NAMES
-from factortopy.files import read_tensors, write_tensors
-from factortopy.home import jobs_dir, runs_dir
 from factortopy.jobfolder import NAME_PATTERN, JobFolder, RunGone
 from factortopy.runs import Run, find_run, list_runs
+from factortopy.storage.files import read_tensors, write_tensors
+from factortopy.storage.home import jobs_dir, runs_dir
 
 KEPT = 50  # descriptions of finished work whose results lie elsewhere
 

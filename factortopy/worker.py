@@ -19,7 +19,6 @@ import time
 from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
-from factortopy.home import home
 from factortopy.jobs import (
     child_environment,
     enqueue,
@@ -29,8 +28,9 @@ from factortopy.jobs import (
     queue,
     queued_names,
 )
-from factortopy.records import explain_os_error
 from factortopy.runs import ACTIVE, RunBusy, RunGone
+from factortopy.storage.home import home
+from factortopy.storage.machine import explain_os_error
 from factortopy.work import find, list_all
 
 TRIES = 3  # a run whose process is killed this often has failed

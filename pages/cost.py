@@ -5,9 +5,9 @@ import shutil
 import streamlit as st
 
 from factortopy import costs
-from factortopy.home import home
-from factortopy.records import duration
-from factortopy.tokens import SAMPLE, disk_size, size_text
+from factortopy.storage.home import home
+from factortopy.tokens import SAMPLE, disk_size
+from factortopy.wording import duration, size_text
 from pages import shared
 
 FOLDER_UNKNOWN = 10_000  # pictures that a folder is taken to hold when it does not tell

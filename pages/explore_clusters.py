@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import background
-from factortopy.records import duration
+from factortopy.wording import duration
 from pages import pictures_save, saving, shared
 
 FEWEST, MOST = 2, 50

@@ -8,8 +8,8 @@ from factortopy import jobs
 from factortopy.errors import InputError
 from factortopy.finetune.named import PREFIX, TOLD, WEIGHTS, list_finetuned
 from factortopy.finetune.recipe import DEFAULTS
-from factortopy.folders import typed
 from factortopy.jobfolder import ACTIVE
+from factortopy.storage.allowed_folders import typed
 from factortopy.work import Job, list_jobs
 from pages import job_panel, saving, shared
 
@@ -217,7 +217,7 @@ def panel(name):
 
 
 def one(name):
-    from factortopy.home import jobs_dir
+    from factortopy.storage.home import jobs_dir
 
     job = Job(jobs_dir() / name)
     status, reason = job.state()
@@ -342,7 +342,7 @@ def curve(job):
 
 def result(job, status):
     """Accuracy before and after, by class."""
-    from factortopy.files import read_json
+    from factortopy.storage.files import read_json
 
     if status != "finished" or not (job.path / TOLD).is_file():
         if (job.path / "before.json").is_file():

@@ -5,7 +5,7 @@ import streamlit as st
 from factortopy import jobs, work
 from factortopy.errors import InputError
 from factortopy.jobfolder import ACTIVE
-from factortopy.records import duration
+from factortopy.wording import duration
 from pages import shared
 
 STAGES = {

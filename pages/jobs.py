@@ -7,8 +7,8 @@ import streamlit as st
 from factortopy import jobs, work
 from factortopy.errors import InputError
 from factortopy.jobfolder import ACTIVE, RESUMABLE
-from factortopy.records import duration
 from factortopy.runs import Run
+from factortopy.wording import duration
 from pages import job_panel, report_panel, shared
 
 LATELY, LINES = 20, 15  # of what has ended; of a log

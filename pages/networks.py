@@ -10,7 +10,7 @@ from factortopy.backbones import UNTRAINED, list_backbones
 from factortopy.backbones.lookup import NOT_SAID, source_of
 from factortopy.backbones.typed_weights import check_weights
 from factortopy.errors import InputError
-from factortopy.records import duration
+from factortopy.wording import duration
 from pages import shared
 from pages.sample_pictures import samples
 

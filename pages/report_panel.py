@@ -5,10 +5,10 @@ import streamlit as st
 from factortopy import jobs, work
 from factortopy.errors import InputError
 from factortopy.jobfolder import ACTIVE
-from factortopy.records import duration
 from factortopy.report.job import FOLDER, file_of, found
 from factortopy.report.levels import in_words
 from factortopy.telling_apart import short_names
+from factortopy.wording import duration
 from pages import job_panel, saving, shared
 
 HEIGHT = 800  # of the report inside the page

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from factortopy import folders
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.records import score_text
 from factortopy.runs import find_run, list_runs
+from factortopy.storage import allowed_folders
 from factortopy.surfaces import full_index
+from factortopy.wording import score_text
 from pages.lessons import LESSONS
 
 WORDS = {
@@ -126,8 +126,8 @@ def arrive(page):
 def say_who_can_reach_it():
     """A red banner while other machines reach the app; from then on typed paths open the listed folders alone."""
     address = st.get_option("server.address")
-    if folders.beyond_this_machine(address):
-        folders.confine()
+    if allowed_folders.beyond_this_machine(address):
+        allowed_folders.confine()
         st.error(
             f"Other machines can reach this app (it listens on {plain(address or 'every address')}) and it asks for no password: "
             "whoever does can train, delete runs, and open the folders that it was given. End it and start it with "
@@ -135,7 +135,7 @@ def say_who_can_reach_it():
             icon=":material/lock_open:",
         )
     elif "X-Forwarded-For" in st.context.headers:  # through a proxy, which is to ask for the password
-        folders.confine()
+        allowed_folders.confine()
 
 
 def plain(text):

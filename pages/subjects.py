@@ -6,8 +6,7 @@ import streamlit as st
 
 from factortopy import background, costs
 from factortopy.errors import InputError
-from factortopy.records import duration
-from factortopy.subjects.findings import count
+from factortopy.wording import count, duration
 from pages import saving, shared
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}

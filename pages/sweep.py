@@ -9,9 +9,9 @@ from factortopy import costs, jobs, slurm, sweeps
 from factortopy.backbones import list_backbones
 from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
-from factortopy.records import duration
 from factortopy.runs import ACTIVE
 from factortopy.sweep_command import summary, whole
+from factortopy.wording import duration
 from pages import cost, shared
 from pages.job_panel import STAGES
 
@@ -200,7 +200,7 @@ def watch():
 
 def one_sweep(name, was_active):
     """Progress, table, what can be done; drawn anew while the rest of the page stays."""
-    from factortopy.home import home
+    from factortopy.storage.home import home
 
     sweep = sweeps.read(home() / "sweeps" / name)
     table = sweeps.rows(sweep)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from factortopy import background
 from factortopy.errors import InputError, Stopped
-from factortopy.records import duration
+from factortopy.wording import duration
 from pages import saving, shared
 
 FORMS = {

@@ -8,9 +8,9 @@ import streamlit as st
 
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.folders import files_in
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
+from factortopy.storage.allowed_folders import files_in
 from pages import pictures_channels, saving, shared, video
 from pages.sample_pictures import samples
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from factortopy.environment import child_environment
+from factortopy.storage.machine import child_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

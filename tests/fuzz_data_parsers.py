@@ -27,7 +27,7 @@ def npy_seeds():
     "npy", 6, npy_seeds, (b"'descr': '|O'", b"'shape': (", b"'fortran_order': True", b"\x93NUMPY\x03", b"<f2", b"|V8")
 )
 def _npy(data, folder):
-    from factortopy.subjects.arrays import safe_npy
+    from factortopy.formats.npy import safe_npy
 
     array = safe_npy(put(folder, "a.npy", data))
     assert array.dtype.kind in "fiub"
@@ -63,7 +63,7 @@ def mgh_seeds():
 
 @parser("MGH and MGZ", 6, mgh_seeds)
 def _mgh(data, folder):
-    from factortopy.subjects.mgh import open_mgh
+    from factortopy.formats.mgh import open_mgh
 
     open_mgh(put(folder, "a.mgh", data)).values()
 

@@ -136,8 +136,8 @@ def run_folder():
 
     from factortopy.analysis.gallery import COLUMNS, ROWS, TILE
     from factortopy.experiments.result import Result
-    from factortopy.files import write_tensors
     from factortopy.runs import Run
+    from factortopy.storage.files import write_tensors
 
     encoder, rng = tiny_encoder(), np.random.default_rng(1)
     n, folder = encoder.n_vertices, Path(tempfile.mkdtemp(prefix="factortopy-fuzzing-")) / "run"
@@ -176,7 +176,7 @@ def _run_archive(data, folder):
 
 def _unpack(data, folder):
     from factortopy.archive import unpack_run
-    from factortopy.home import runs_dir
+    from factortopy.storage.home import runs_dir
 
     before, kept = os.environ.get("FACTORTOPY_HOME"), folder / "home"
     os.environ["FACTORTOPY_HOME"] = str(kept)
@@ -237,7 +237,7 @@ SAFETENSORS = (
 
 @parser("safetensors", 6, tensor_seeds, SAFETENSORS)
 def _safetensors(data, folder):
-    from factortopy.files import read_tensors
+    from factortopy.storage.files import read_tensors
 
     read_tensors(put(folder, "a.safetensors", data))
 

@@ -227,7 +227,7 @@ class Responses(Operation):
     def prepare(self):
         from nsd_fixture import write_mgh
 
-        from factortopy.subjects.mgh import open_mgh
+        from factortopy.formats.mgh import open_mgh
         from factortopy.subjects.nsd_betas import HEMISPHERES, Session
 
         rng, self.sessions = np.random.default_rng(0), []

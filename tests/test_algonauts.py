@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from factortopy import subjects
 from factortopy.errors import InputError
+from factortopy.storage import machine
 from factortopy.subjects import algonauts2023
 from factortopy.subjects import check as check_module
 
@@ -500,9 +501,9 @@ def test_order_of_pictures(folder):
 
 
 def test_18_memory(folder, monkeypatch):
-    monkeypatch.setattr(check_module, "free_memory", lambda: 1000)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1000)
     warns(folder, "memory: expected 1.0", "found 0.0 GB free")
-    monkeypatch.setattr(check_module, "free_memory", lambda: None)
+    monkeypatch.setattr(machine, "free_memory", lambda: None)
     assert not any(problem.thing == "memory" for problem in check(folder).problems)
 
 

@@ -10,7 +10,7 @@ from factortopy.analysis.gallery import TILE
 from factortopy.analysis.scores import above_chance, r2
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.files import read_tensors, write_tensors
+from factortopy.storage.files import read_tensors, write_tensors
 from factortopy.subjects.split import Split
 from factortopy.subjects.subject import Subject
 

@@ -11,7 +11,7 @@ import pytest
 from browser import brain, click_at, project, start_app
 from PIL import Image
 
-from factortopy.home import assets_dir
+from factortopy.storage.home import assets_dir
 
 SHOTS = Path(__file__).resolve().parent.parent / "screenshots"
 
@@ -34,7 +34,7 @@ def app(tmp_path_factory):
 
 def _end_worker(home):
     """The worker outlives the app on purpose; here it must not outlive the test."""
-    from factortopy.records import file_is_locked
+    from factortopy.storage.machine import file_is_locked
 
     for stat in Path("/proc").glob("[0-9]*/environ"):
         try:

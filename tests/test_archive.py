@@ -12,9 +12,9 @@ import pytest
 from factortopy.archive import LISTING, pack_run, unpack_run
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.files import write_json
-from factortopy.home import assets_dir, runs_dir
 from factortopy.runs import Run, list_runs
+from factortopy.storage.files import write_json
+from factortopy.storage.home import assets_dir, runs_dir
 
 NAME = "sent"
 SHIPPED = assets_dir() / "runs" / "demo-vit_demo-1"

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from factortopy.errors import InputError
-from factortopy.subjects.arrays import copy_columns, safe_npy, z_score
+from factortopy.formats.npy import safe_npy
 from factortopy.subjects.mapping import safe_mapping
+from factortopy.subjects.response_arrays import copy_columns, z_score
 
 PROPERTY = settings(
     max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -193,9 +194,7 @@ def test_flipped_bits_in_npy(path, seed, flips):
 def test_copying_columns_block_by_block(path, order, monkeypatch):
     array = np.random.default_rng(0).normal(size=(50, 7)).astype(">f4", order=order)
     path.write_bytes(npy(array))
-    monkeypatch.setattr(
-        "factortopy.subjects.arrays.row_blocks", lambda *shape: [slice(k, k + 9) for k in range(0, 50, 9)]
-    )
+    monkeypatch.setattr("factortopy.formats.npy.row_blocks", lambda *shape: [slice(k, k + 9) for k in range(0, 50, 9)])
     out = np.zeros((50, 3), np.float32)
     copy_columns(safe_npy(path), 3, out)
     assert np.array_equal(out, array[:, :3])

@@ -205,7 +205,7 @@ def test_no_selectors_and_other_features_are_said(fits, features, model):
 def test_a_baselines_run_shows_its_scores_alone():
     from streamlit.testing.v1 import AppTest
 
-    from factortopy.home import assets_dir, runs_dir
+    from factortopy.storage.home import assets_dir, runs_dir
     from factortopy.surfaces import full_index
 
     shipped = ft.Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")

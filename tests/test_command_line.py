@@ -12,8 +12,8 @@ from trials import TRAIN, command, environment, fitting, run_command, start_comm
 
 from factortopy.__main__ import main, parser
 from factortopy.commands import Ticker, duration, progress_line
-from factortopy.home import runs_dir
 from factortopy.runs import Run
+from factortopy.storage.home import runs_dir
 
 VERBS = (
     "check",

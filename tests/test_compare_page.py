@@ -14,7 +14,7 @@ from test_pages import SHIPPED, open_page, words
 
 from factortopy import background
 from factortopy.encoder import Encoder
-from factortopy.home import assets_dir, runs_dir
+from factortopy.storage.home import assets_dir, runs_dir
 from pages.compare_grid import MAPS, PER_PAGE
 
 TWO = f"{SHIPPED},demo-mae_demo-1"

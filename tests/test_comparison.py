@@ -127,7 +127,7 @@ def test_clusters_by_area():
 def test_channel_image_shows_what_the_channels_weigh():
     """A bright square on grey: an area that reads contrast sees the square, and the sign says where it is more."""
     import factortopy as ft
-    from factortopy.home import assets_dir
+    from factortopy.storage.home import assets_dir
 
     encoder = ft.Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
     rng = np.random.default_rng(0)
@@ -147,7 +147,7 @@ def test_channel_image_shows_what_the_channels_weigh():
 @pytest.mark.parametrize("vertices", [-1, 10**6, [], np.zeros(2154, bool), 0.5])
 def test_channel_image_of_no_vertices_is_said(vertices):
     import factortopy as ft
-    from factortopy.home import assets_dir
+    from factortopy.storage.home import assets_dir
 
     encoder = ft.Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
     with pytest.raises(InputError, match="vertices"):

@@ -11,7 +11,7 @@ from factortopy.backbones.base import Backbone
 from factortopy.components import Moments, Reduction, principal
 from factortopy.errors import InputError
 from factortopy.features import compute, extract
-from factortopy.home import cache_dir
+from factortopy.storage.home import cache_dir
 from factortopy.tokens import plan
 
 RANK, WIDTH = 5, 40

@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold, cross_val_score
 
 import factortopy as ft
 from factortopy.__main__ import main
-from factortopy.home import assets_dir
+from factortopy.storage.home import assets_dir
 from factortopy.view.overlay import read_overlay
 
 ROOT, RUN, N = Path(__file__).resolve().parent.parent, "demo-vit_demo-1", 10242

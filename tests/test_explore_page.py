@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, SHIPPED, open_page, words
 
 from factortopy.encoder import Encoder
-from factortopy.home import assets_dir
+from factortopy.storage.home import assets_dir
 from factortopy.surfaces import full_index
 
 

@@ -24,7 +24,7 @@ from factortopy import features
 from factortopy.encoder.reduce import on_grid
 from factortopy.errors import InputError
 from factortopy.features import Features, compute, extract
-from factortopy.home import cache_dir
+from factortopy.storage.home import cache_dir
 
 
 def same(found, expected):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from trials import environment
 
-from factortopy import home
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_atomic, write_json, write_tensors
+from factortopy.storage import home
+from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json, write_tensors
 
 
 def one_line(caught, *words):
@@ -98,7 +98,7 @@ def test_two_threads_writing_one_file_never_mix(tmp_path):
 
 KILLED = """
 import os, sys
-from factortopy.files import write_atomic
+from factortopy.storage.files import write_atomic
 n = 0
 while True:
     write_atomic(sys.argv[1], bytes([n % 256]) * 300_000)
@@ -203,8 +203,8 @@ def test_a_home_that_is_a_file_is_said(tmp_path, monkeypatch):
 READ_ONLY = """
 import os, sys
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
-from factortopy.home import runs_dir
+from factortopy.storage.files import write_atomic
+from factortopy.storage.home import runs_dir
 os.setgid(65534); os.setuid(65534)
 for attempt in (runs_dir, lambda: write_atomic(sys.argv[1] + "/a", "x")):
     try:

@@ -13,11 +13,11 @@ from factortopy.__main__ import main
 from factortopy.backbones import load_backbone, torchvision_adapter
 from factortopy.backbones.diffusers_adapter import DiffusionBackbone
 from factortopy.errors import InputError, Stopped
-from factortopy.files import read_json, read_tensors
 from factortopy.finetune.job import check_settings, finetune_job
 from factortopy.finetune.network import accuracy, trainable
 from factortopy.finetune.training import finetune
-from factortopy.home import home
+from factortopy.storage.files import read_json, read_tensors
+from factortopy.storage.home import home
 
 COLOURS = {"red": (200, 60, 60), "green": (60, 190, 70), "blue": (70, 80, 200)}
 QUICK = {"steps": 60, "per_class": 8, "test_per_class": 6, "lr": 1e-3}

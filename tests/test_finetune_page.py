@@ -8,8 +8,8 @@ from test_finetune import planted
 from test_pages import ROOT, SHIPPED, follow, link, words
 
 from factortopy import jobs, work
-from factortopy.files import read_json, write_json
-from factortopy.home import assets_dir, jobs_dir, runs_dir
+from factortopy.storage.files import read_json, write_json
+from factortopy.storage.home import assets_dir, jobs_dir, runs_dir
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from test_algonauts import problems, stops, warns
 import factortopy as ft
 from factortopy.errors import InputError
 from factortopy.subjects import load_subject
-from factortopy.subjects.arrays import z_score
 from factortopy.subjects.check import check
 from factortopy.subjects.folder_write import write_folder
+from factortopy.subjects.response_arrays import z_score
 from factortopy.subjects.subject import Subject
 
 
@@ -290,7 +290,7 @@ def test_17_too_few_pictures(tmp_path):
 
 
 def test_18_memory(folder, monkeypatch):
-    monkeypatch.setattr("factortopy.subjects.check.free_memory", lambda: 1000)
+    monkeypatch.setattr("factortopy.storage.machine.free_memory", lambda: 1000)
     stops(folder, "GB of memory", "0.0 GB free", "fewer sessions")
 
 

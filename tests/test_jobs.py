@@ -21,8 +21,8 @@ from trials import ROOT, SETTINGS, TINY, environment, fitting, start_holder, wai
 
 from factortopy import jobs, worker
 from factortopy.errors import InputError
-from factortopy.home import home, runs_dir
 from factortopy.runs import Run, find_run, list_runs
+from factortopy.storage.home import home, runs_dir
 
 LONG = {**SETTINGS, "steps": 100_000}
 

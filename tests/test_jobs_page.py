@@ -8,7 +8,7 @@ from test_pages import ROOT, follow, words
 from trials import SETTINGS, start_holder, wait_for
 
 from factortopy import jobs, work
-from factortopy.home import jobs_dir
+from factortopy.storage.home import jobs_dir
 
 RUN = {**SETTINGS, "backbone": "demo-vit"}
 

@@ -109,7 +109,7 @@ def test_a_result_on_a_full_disk_is_none(full, tmp_path):
 
 NOBODY = """
 import os, sys
-import factortopy, factortopy.encoder, factortopy.archive, factortopy.home, fuzz_parsers
+import factortopy, factortopy.encoder, factortopy.archive, factortopy.storage.home, fuzz_parsers
 from factortopy.experiments.result import Result
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 place = sys.argv[1]
@@ -119,7 +119,7 @@ def packed():
     from factortopy.runs import Run
     pack_run(Run(sys.argv[2]), pathlib.Path(place))
 for work in (lambda: fuzz_parsers.tiny_encoder().save(place + "/run"), lambda: Result("localizer", {}).save(place + "/result"), packed,
-             factortopy.home.runs_dir):
+             factortopy.storage.home.runs_dir):
     try: work(); print("written")
     except factortopy.InputError as error: print(error)
 """
@@ -160,7 +160,7 @@ def test_clocks_that_jump_change_nothing(tmp_path):
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps(info | {"schema": 1}))
     Result("localizer", {}).save(tmp_path / "result")
-    from factortopy.home import home
+    from factortopy.storage.home import home
 
     for moment in (time.time() + 86_400 * 400, 315_532_800):
         for path in (*tmp_path.rglob("*"), *home().rglob("*")):
@@ -177,8 +177,8 @@ def test_what_a_killed_unpacking_left_is_never_a_run_and_goes(tmp_path):
     from fuzz_parsers import run_files, zip_of
 
     from factortopy.archive import unpack_run
-    from factortopy.home import runs_dir
     from factortopy.runs import list_runs
+    from factortopy.storage.home import runs_dir
 
     left = runs_dir() / ".arriving-killed"
     tiny_encoder().save(left)

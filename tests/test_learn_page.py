@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, follow, link, words
 
-from factortopy.home import assets_dir
+from factortopy.storage.home import assets_dir
 from pages.lessons import LESSONS
 
 RUNS = {path.name for path in (assets_dir() / "runs").iterdir()}

@@ -9,13 +9,13 @@ from folder_fixture import clone, make_film_folder, make_folder, table, write
 from PIL import Image
 
 from factortopy.errors import InputError
-from factortopy.files import read_json
-from factortopy.records import score_text
+from factortopy.formats.problems import close_to, foreign
+from factortopy.storage.files import read_json
 from factortopy.subjects import check as check_module
 from factortopy.subjects import load_subject
-from factortopy.subjects.findings import close_to, count, foreign
 from factortopy.subjects.layouts import find, subjects_in
 from factortopy.subjects.preview import preview
+from factortopy.wording import count, score_text
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
 
@@ -167,8 +167,8 @@ def test_the_last_step_is_told():
 
 def test_score_prints_the_challenge_metric(tmp_path, capsys):
     from factortopy.__main__ import main
-    from factortopy.files import write_json
-    from factortopy.home import assets_dir
+    from factortopy.storage.files import write_json
+    from factortopy.storage.home import assets_dir
 
     run = shutil.copytree(assets_dir() / "runs" / "demo-vit_demo-1", tmp_path / "run")
     told = read_json(run / "run.json")

@@ -213,7 +213,7 @@ def test_a_changed_file_or_another_setting_makes_a_new_one(root, tmp_path):
 
 
 def test_a_cut_or_half_written_file_is_made_again(root):
-    from factortopy.home import cache_dir
+    from factortopy.storage.home import cache_dir
 
     before = np.array(load_subject(root).responses)
     (folder,) = [path for path in cache_dir("subjects").iterdir() if path.is_dir()]

@@ -296,7 +296,7 @@ def test_18_a_full_disk(root, monkeypatch):
         patch.setattr(nsd_betas, "take_space", full)
         with pytest.raises(InputError, match="No space left on device"):
             load_subject(root)
-    from factortopy.home import cache_dir
+    from factortopy.storage.home import cache_dir
 
     assert not [path for path in cache_dir("subjects").iterdir() if path.is_dir()]  # nothing half is left
     assert load_subject(root).n_trials == 36
@@ -319,7 +319,7 @@ def test_18_a_disk_that_fills_while_writing(root, tmp_path):
 def test_killed_while_writing(root):
     """kill -9 at any moment leaves nothing that is taken for whole."""
     whole = np.array(load_subject(root).responses)
-    from factortopy.home import cache_dir
+    from factortopy.storage.home import cache_dir
 
     code = (
         "import sys, factortopy.subjects.nsd_betas as b\n"

@@ -21,8 +21,8 @@ from nsd_fixture import ctab, mgh_bytes
 from scipy.io import savemat
 
 from factortopy.errors import InputError
+from factortopy.formats.mgh import open_mgh, read_mgh, whole_labels
 from factortopy.jobs import child_environment
-from factortopy.subjects.mgh import open_mgh, read_mgh, whole_labels
 from factortopy.subjects.nsd_design import read_expdesign
 from factortopy.subjects.nsd_images import NsdImages
 from factortopy.subjects.nsd_rois import carry_over, read_ctab
@@ -336,7 +336,7 @@ import resource, sys
 import h5py, numpy, scipy.io, pandas
 from pathlib import Path
 from factortopy.errors import InputError
-from factortopy.subjects.mgh import read_mgh
+from factortopy.formats.mgh import read_mgh
 from factortopy.subjects.nsd_design import read_expdesign
 from factortopy.subjects.nsd_images import NsdImages
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -11,7 +11,7 @@ import pytest
 
 from factortopy import surfaces
 from factortopy.errors import InputError
-from factortopy.view.gifti import write_func_gii, write_label_gii
+from factortopy.formats.gifti import write_func_gii, write_label_gii
 from factortopy.view.overlay import join, read_overlay, read_overlays
 
 N = 10242

@@ -99,7 +99,7 @@ def test_where_it_is_looked_for(surf, tmp_path):
 
 
 def test_a_damaged_registry_is_written_anew(folder):
-    from factortopy.home import home
+    from factortopy.storage.home import home
 
     (home() / "fsaverage.json").write_text("[1")
     assert meshes.remembered() == []

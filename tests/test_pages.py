@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from factortopy.home import assets_dir, runs_dir
+from factortopy.storage.home import assets_dir, runs_dir
 
 PAGES = {"explore": "pages/explore.py", "pictures": "pages/your_pictures.py", "train": "pages/train.py",
          "lab": "pages/lab.py", "data": "pages/data.py", "compare": "pages/compare.py", "learn": "pages/learn.py"}  # fmt: skip

@@ -10,9 +10,9 @@ import factortopy as ft
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.responses import Stopped, respond
 from factortopy.experiments.result import Result, plain
-from factortopy.home import assets_dir
 from factortopy.pictures.localizer import localizer
 from factortopy.runs import Run, find_run
+from factortopy.storage.home import assets_dir
 
 SMALL = {"experiment": "localizer", "settings": {"n": 4}}
 
@@ -104,7 +104,7 @@ def test_half_a_result_is_none(encoder, tmp_path):
 
 
 def test_results_of_shipped_runs_lie_under_the_home_folder():
-    from factortopy.home import home
+    from factortopy.storage.home import home
 
     assert protocols.folder_of(find_run("demo-vit_demo-1")) == home() / "experiments" / "demo-vit_demo-1"
 

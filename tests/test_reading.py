@@ -15,7 +15,8 @@ from PIL import Image, ImageCms, features
 
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
-from factortopy.pictures.reading import MAX_LABEL, read_image, read_picture, read_pictures, safe_label
+from factortopy.pictures.reading import read_image, read_picture, read_pictures
+from factortopy.wording import MAX_LABEL, safe_label
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::PIL.Image.DecompressionBombWarning")

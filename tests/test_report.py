@@ -16,14 +16,14 @@ import factortopy
 from factortopy import analysis
 from factortopy.__main__ import main
 from factortopy.errors import InputError
-from factortopy.files import read_json, write_json
-from factortopy.home import assets_dir
 from factortopy.report import channels, mapping, plan, scoring
 from factortopy.report.document import Document, as_csv
 from factortopy.report.entries import Entry, entries
 from factortopy.report.flatmap import Flat
 from factortopy.report.refits import Refits
 from factortopy.runs import Run
+from factortopy.storage.files import read_json, write_json
+from factortopy.storage.home import assets_dir
 
 DEMO = [assets_dir() / "runs" / name for name in ("demo-vit_demo-1", "demo-mae_demo-1", "demo-vit-untrained_demo-1")]
 

@@ -9,13 +9,13 @@ from factortopy import analysis, costs, jobs, work
 from factortopy.__main__ import main
 from factortopy.analysis import checklist, claims
 from factortopy.errors import InputError
-from factortopy.home import runs_dir
 from factortopy.report import channel_images, findings, job, plan, scoring
 from factortopy.report.document import begin
 from factortopy.report.entries import entries
 from factortopy.report.levels import read_levels
 from factortopy.report.refits import Refits
 from factortopy.runs import Run
+from factortopy.storage.home import runs_dir
 
 NAMES = [path.name for path in DEMO]
 

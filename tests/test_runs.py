@@ -19,10 +19,11 @@ from trials import (
 
 from factortopy import records, runs
 from factortopy.errors import InputError
-from factortopy.files import write_json
-from factortopy.home import runs_dir
 from factortopy.recorder import Recorder
 from factortopy.runs import Run, RunBusy, RunFromNewer, find_run, list_runs, new_run_name
+from factortopy.storage.files import write_json
+from factortopy.storage.home import runs_dir
+from factortopy.storage.records import without_nan
 
 
 @pytest.fixture
@@ -280,4 +281,4 @@ def test_recipes_are_those_of_the_encoder():
 )
 @settings(max_examples=50, derandomize=True, deadline=None)
 def test_without_nan_is_strict_json(value):
-    json.dumps(records.without_nan(value), allow_nan=False)
+    json.dumps(without_nan(value), allow_nan=False)

@@ -18,9 +18,9 @@ from streamlit.testing.v1 import AppTest
 from test_pages import open_page, png, words
 
 import factortopy
-from factortopy import folders
 from factortopy.errors import InputError
-from factortopy.home import assets_dir, runs_dir
+from factortopy.storage import allowed_folders
+from factortopy.storage.home import assets_dir, runs_dir
 
 HOSTILE = "<img src=x onerror=alert(1)> :red[x] ![](http://example.invalid/x.png) $\\frac{1}{2}$"
 SHIPPED = "demo-vit_demo-1"
@@ -29,8 +29,8 @@ SHIPPED = "demo-vit_demo-1"
 @pytest.fixture(autouse=True)
 def not_confined(monkeypatch):
     """What a test or a page sets is taken back."""
-    monkeypatch.setenv(folders.LISTED, "")
-    monkeypatch.delenv(folders.LISTED)
+    monkeypatch.setenv(allowed_folders.LISTED, "")
+    monkeypatch.delenv(allowed_folders.LISTED)
 
 
 # ---------------------------------------------------------------- listening
@@ -43,7 +43,7 @@ def not_confined(monkeypatch):
      ("localhost.evil.example", True)],
 )  # fmt: skip
 def test_addresses(address, beyond):
-    assert folders.beyond_this_machine(address) is beyond
+    assert allowed_folders.beyond_this_machine(address) is beyond
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_red_banner_beyond_this_machine():
     try:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
         assert not at.exception and "asks for no password" in at.error[0].value and "security.md" in at.error[0].value
-        assert folders.confined() and folders.listed() == []
+        assert allowed_folders.confined() and allowed_folders.listed() == []
     finally:
         config._set_option("server.address", before, "test")
 
@@ -197,7 +197,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "open" / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "open" / "loop").symlink_to(tmp_path / "open" / "loop")
     (tmp_path / "open" / "fine").symlink_to(tmp_path / "open" / "inner")
-    monkeypatch.setenv(folders.LISTED, str(tmp_path / "open"))
+    monkeypatch.setenv(allowed_folders.LISTED, str(tmp_path / "open"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -213,7 +213,7 @@ OUTSIDE = [
 def test_paths_outside_are_refused_everywhere(place, path):
     path = path.format(place=place)
     ways = (
-        lambda: folders.permitted(path), lambda: folders.typed(path), lambda: folders.files_in(path, (".png",)),
+        lambda: allowed_folders.permitted(path), lambda: allowed_folders.typed(path), lambda: allowed_folders.files_in(path, (".png",)),
         lambda: factortopy.load_subject(path), lambda: factortopy.load_backbone("demo-vit", path or "."),
     )  # fmt: skip
     for way in ways:
@@ -228,7 +228,7 @@ def test_paths_outside_are_refused_everywhere(place, path):
 )
 def test_paths_inside_are_opened(place, path):
     path = path.format(place=place)
-    assert folders.permitted(path) == path and folders.is_permitted(path)
+    assert allowed_folders.permitted(path) == path and allowed_folders.is_permitted(path)
 
 
 def test_the_answer_tells_nothing_about_what_is_outside(place):
@@ -273,11 +273,11 @@ def test_paths_in_protocols_and_settings_are_refused(place):
 
 
 def test_everything_may_be_opened_by_who_sits_at_the_machine(place, monkeypatch):
-    monkeypatch.delenv(folders.LISTED)
-    assert folders.permitted("/etc") == "/etc"
-    folders.confine()
+    monkeypatch.delenv(allowed_folders.LISTED)
+    assert allowed_folders.permitted("/etc") == "/etc"
+    allowed_folders.confine()
     with pytest.raises(InputError, match="none; whoever started the app lists them in FACTORTOPY_FOLDERS"):
-        folders.permitted("/etc")
+        allowed_folders.permitted("/etc")
 
 
 def test_pages_refuse_them_in_a_sentence(place):

@@ -16,9 +16,9 @@ from trials import ROOT, SETTINGS, TINY, command, environment, fitting, start_ho
 import factortopy
 from factortopy import slurm, sweeps, worker
 from factortopy.errors import InputError
-from factortopy.files import read_tensors
-from factortopy.home import home, runs_dir
 from factortopy.runs import Run
+from factortopy.storage.files import read_tensors
+from factortopy.storage.home import home, runs_dir
 from factortopy.training import train_run
 
 AXES = {"subject": ["tiny"], "backbone": ["tiny-net"]}

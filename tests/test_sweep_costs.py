@@ -8,9 +8,9 @@ from benchmarks import scale
 from factortopy import costs, pace, sweeps
 from factortopy.backbones import list_backbones, load_backbone
 from factortopy.features import extract
-from factortopy.files import write_json
-from factortopy.home import cache_dir, home, runs_dir
 from factortopy.runs import Run
+from factortopy.storage.files import write_json
+from factortopy.storage.home import cache_dir, home, runs_dir
 
 
 def test_formulas_are_the_measured_problem():

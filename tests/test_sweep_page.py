@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import link
 
 from factortopy import jobs, sweeps
-from factortopy.home import runs_dir
+from factortopy.storage.home import runs_dir
 
 ROOT = Path(__file__).resolve().parent.parent
 

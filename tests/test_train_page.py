@@ -15,8 +15,8 @@ from factortopy import jobs
 from factortopy.backbones.demo_facts import weights_path
 from factortopy.backbones.typed_weights import check_weights
 from factortopy.errors import InputError
-from factortopy.home import assets_dir, runs_dir
 from factortopy.runs import Run, list_runs
+from factortopy.storage.home import assets_dir, runs_dir
 
 
 @pytest.fixture(autouse=True)

@@ -30,9 +30,9 @@ from trials import (
 import factortopy
 from factortopy import records
 from factortopy.errors import InputError
-from factortopy.home import runs_dir
 from factortopy.recorder import Recorder
 from factortopy.runs import Run, RunGone
+from factortopy.storage.home import runs_dir
 from factortopy.training import train_run
 
 
@@ -213,7 +213,7 @@ def test_killed_at_any_moment(tmp_path, kills, seed):
 SAVES = """
 import itertools, sys
 import numpy as np
-from factortopy.files import write_tensors
+from factortopy.storage.files import write_tensors
 from factortopy.runs import Run
 run = Run(sys.argv[1])
 with run.lock():

@@ -8,8 +8,8 @@ from itertools import count
 import numpy as np
 
 from factortopy.errors import InputError, Stopped
-from factortopy.files import read_tensors, write_tensors
-from factortopy.home import cache_dir
+from factortopy.storage.files import read_tensors, write_tensors
+from factortopy.storage.home import cache_dir
 
 CENTROIDS = 1000  # of k-means, at most
 ITERATIONS = 300  # of k-means, at most

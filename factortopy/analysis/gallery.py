@@ -8,7 +8,7 @@ import numpy as np
 
 from factortopy.encoder.delays import as_fitted, rows_of
 from factortopy.errors import InputError
-from factortopy.files import read_tensors, write_atomic, write_tensors
+from factortopy.storage.files import read_tensors, write_atomic, write_tensors
 
 TILE = 112  # pixels
 COLUMNS = 12

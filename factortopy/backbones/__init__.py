@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from factortopy.errors import InputError
-from factortopy.folders import permitted
+from factortopy.storage.allowed_folders import permitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

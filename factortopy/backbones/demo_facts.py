@@ -1,7 +1,7 @@
 """What is known of the demo networks without torch: the registry's lines, which pages show before it is loaded."""
 
 from factortopy.backbones.base import Entry
-from factortopy.home import assets_dir
+from factortopy.storage.home import assets_dir
 
 INPUT_SIZE, PATCH, WIDTH, DEPTH = 112, 8, 128, 12
 PARAMETERS = 2_404_224

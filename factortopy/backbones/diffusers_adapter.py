@@ -11,7 +11,7 @@ from factortopy.backbones import UNTRAINED
 from factortopy.backbones.modules import TorchBackbone
 from factortopy.backbones.weights import Hub, console_progress, fit_weights, read_weights, seeded
 from factortopy.errors import InputError
-from factortopy.files import read_json
+from factortopy.storage.files import read_json
 
 VERSION = 1
 STEPS = 50

@@ -33,9 +33,9 @@ from factortopy.backbones.demo import (
     sine_positions,
     untrained,
 )
-from factortopy.files import write_atomic, write_json
-from factortopy.home import cache_dir
 from factortopy.pictures.scenes import CATEGORIES, HELD_OUT_SEEDS, SCENE_KINDS, labels, render_covered
+from factortopy.storage.files import write_atomic, write_json
+from factortopy.storage.home import cache_dir
 
 NAMES = {"supervised": "demo-vit", "masked": "demo-mae"}
 LABELS = CATEGORIES + SCENE_KINDS[1:]

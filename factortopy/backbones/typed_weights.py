@@ -6,7 +6,7 @@ from pathlib import Path
 from factortopy.backbones.demo_facts import OBJECTIVES
 from factortopy.backbones.weights import NOT_WHOLE, first_words, opened, unreadable
 from factortopy.errors import InputError
-from factortopy.folders import typed
+from factortopy.storage.allowed_folders import typed
 
 
 def check_weights(name: str, weights: str | Path) -> str:

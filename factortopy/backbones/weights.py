@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from factortopy.errors import InputError, Stopped
-from factortopy.home import home
+from factortopy.storage.home import home
 
 PROBE_SECONDS = 2.0  # of the hub, which is asked twice
 SERVER_SECONDS = 3.0

@@ -13,7 +13,7 @@ import numpy as np
 from factortopy.encoder.choices import FACTORS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from factortopy.files import holds, make_folder, pack_tensors, read_json, read_tensors, write_atomic, write_json
+from factortopy.storage.files import holds, make_folder, pack_tensors, read_json, read_tensors, write_atomic, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

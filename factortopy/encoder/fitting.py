@@ -20,7 +20,7 @@ from factortopy.encoder.problem import origin, pose
 from factortopy.encoder.selectors import Selectors
 from factortopy.encoder.state import Fit
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_json, write_tensors
+from factortopy.storage.files import read_json, read_tensors, write_json, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

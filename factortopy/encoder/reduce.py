@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from factortopy.components import Basis, Moments, inverse_std, principal
 from factortopy.errors import InputError
 from factortopy.features import take_space, too_full
-from factortopy.files import read_json, read_tensors, write_json, write_tensors
-from factortopy.home import cache_dir
+from factortopy.storage.files import read_json, read_tensors, write_json, write_tensors
+from factortopy.storage.home import cache_dir
 
 FORMAT = 1  # of the cache; part of its key
 KEEP = 0.99  # share of the variance of local tokens that is kept; docs/encoder.md says what it costs

@@ -14,7 +14,7 @@ import numpy as np
 from factortopy.errors import InputError
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
-from factortopy.folders import typed
+from factortopy.storage.allowed_folders import typed
 
 DEFAULTS = {"category": "faces", "against": None, "pictures": "rendered", "n": 24, "seed": 0, "q": 0.05}
 ALSO = {"against": (str, list)}  # other types that a setting may have

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from factortopy.errors import InputError
 from factortopy.experiments.result import SCHEMA, Result, plain
-from factortopy.files import read_json, write_json
-from factortopy.home import home
-from factortopy.records import now
+from factortopy.storage.files import read_json, write_json
+from factortopy.storage.home import home
+from factortopy.storage.records import now
 
 EXPERIMENTS = {
     "retinotopy": "retinotopic",

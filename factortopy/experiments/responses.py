@@ -7,8 +7,8 @@ import numpy as np
 
 from factortopy.errors import InputError, Stopped
 from factortopy.features import content_key
-from factortopy.files import write_atomic
-from factortopy.home import cache_dir
+from factortopy.storage.files import write_atomic
+from factortopy.storage.home import cache_dir
 
 FORMAT = 1
 MOST_BYTES = 2_000_000_000  # of kept responses; the oldest go first

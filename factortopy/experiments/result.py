@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import make_folder, read_json, read_tensors, write_atomic, write_json, write_tensors
+from factortopy.storage.files import make_folder, read_json, read_tensors, write_atomic, write_json, write_tensors
 
 SCHEMA = 1
 

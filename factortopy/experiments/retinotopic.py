@@ -17,8 +17,8 @@ from factortopy.errors import InputError
 from factortopy.experiments import agreement, fieldsign, phase, prf
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
-from factortopy.folders import typed
 from factortopy.pictures import apertures
+from factortopy.storage.allowed_folders import typed
 
 DEFAULTS = {
     "protocol": "bars",  # bars, wedges, rings, wedges and rings

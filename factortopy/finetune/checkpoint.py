@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_atomic, write_json, write_tensors
-from factortopy.records import explain_os_error
+from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json, write_tensors
+from factortopy.storage.machine import explain_os_error
 
 COLUMNS = ("step", "seconds", "loss", "accuracy", "held_out")
 MOMENTS = ("exp_avg", "exp_avg_sq")

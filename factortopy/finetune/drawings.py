@@ -4,7 +4,7 @@ from pathlib import Path
 
 from factortopy.errors import InputError
 from factortopy.finetune.folder import RENDERED
-from factortopy.records import explain_os_error
+from factortopy.storage.machine import explain_os_error
 
 SEEDS = 40_000_000  # not those of networks, subjects, localizer or samples
 CLASSES = ("face", "body", "animal", "car", "cup", "tool", "solid", "word", "indoor", "landscape", "street")

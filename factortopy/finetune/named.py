@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from factortopy.errors import InputError
-from factortopy.files import read_json
-from factortopy.home import jobs_dir
+from factortopy.storage.files import read_json
+from factortopy.storage.home import jobs_dir
 
 PREFIX = "finetuned/"
 WEIGHTS, TOLD = "finetuned.safetensors", "finetuned.json"

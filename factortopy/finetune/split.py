@@ -3,8 +3,8 @@
 import numpy as np
 
 from factortopy.errors import InputError, Stopped
-from factortopy.files import read_json, write_json
 from factortopy.pictures.reading import read_picture
+from factortopy.storage.files import read_json, write_json
 
 MEMORY = 1e9  # bytes of pixels that are kept; the rest is read again each time
 HELD_OUT = 0.2  # of a class with too few pictures for both parts

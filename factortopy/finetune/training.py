@@ -11,7 +11,6 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError, Stopped
-from factortopy.files import read_json, read_tensors, write_json, write_tensors
 from factortopy.finetune import named
 from factortopy.finetune.checkpoint import History, read_checkpoint, write_checkpoint
 from factortopy.finetune.drawings import write_drawings
@@ -19,9 +18,11 @@ from factortopy.finetune.folder import read_folder
 from factortopy.finetune.network import accuracy, head_of, mode, moments, probe, refuse, token, tokens, trainable
 from factortopy.finetune.recipe import check_settings, needed
 from factortopy.finetune.split import Pixels, kept_split
-from factortopy.folders import permitted
-from factortopy.records import explain_os_error, free_megabytes, now, versions, without_nan
 from factortopy.runs import RunBusy
+from factortopy.storage.allowed_folders import permitted
+from factortopy.storage.files import read_json, read_tensors, write_json, write_tensors
+from factortopy.storage.machine import explain_os_error, free_megabytes
+from factortopy.storage.records import now, versions, without_nan
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 MEASURED = 10  # times that held-out accuracy is looked at on the way, on a part of the pictures

@@ -12,7 +12,8 @@ import zlib
 from pathlib import Path
 
 from factortopy.errors import InputError
-from factortopy.pictures.reading import MAX_BYTES, safe_label
+from factortopy.pictures.reading import MAX_BYTES
+from factortopy.wording import safe_label
 
 MAX_MEMBERS = 2000
 MAX_TOTAL = 512 * 2**20  # bytes unpacked

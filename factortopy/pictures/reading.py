@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import stat
-import unicodedata
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from factortopy.errors import InputError
+from factortopy.formats.problems import foreign_content
 from factortopy.pictures.colour import GREY, to_srgb
+from factortopy.wording import safe_label
 
 # Pillow's remarks on odd files are not for users: size limits are ours, and damage that matters raises.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -33,7 +34,6 @@ MAX_BYTES = 256 * 2**20
 MIN_SIDE = 8  # pixels
 MAX_ASPECT = 4  # thinner pictures are padded: networks squash every picture to a square
 MAX_PADDED = 16_000_000
-MAX_LABEL = 80  # letters of a name that are shown
 
 
 @dataclass(frozen=True)
@@ -110,19 +110,6 @@ def read_picture(path_or_bytes, name=None, longest=None):
     notices = []
     image = _decode(data, label, notices, longest)
     return Picture(_pixels(image), notices, hashlib.sha256(data).hexdigest()[:32], label)
-
-
-def safe_label(name, longest=MAX_LABEL):
-    """A name that came with a file, as one short line for people: no folders, no control or direction marks.
-
-    The last letters (the ending) of a long name stay. What could be markup stays as typed: whoever shows it escapes.
-    """
-    text = str(name).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-    text = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
-    text = " ".join(text.split())
-    if len(text) > longest:
-        text = text[: longest - 13] + "…" + text[-12:]
-    return text if text.strip(".") else "picture"
 
 
 # ---------------------------------------------------------------- many at once
@@ -347,46 +334,3 @@ def _from_array(pixels, label):
 
 
 # ---------------------------------------------------------------- what else it may be
-
-
-def foreign_content(data):
-    """Words for content that is certainly no picture we read, with the way out; "" when it may be one."""
-    head = data[:1024]
-    low = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not data:
-        return "an empty file (0 bytes); copy or download it again"
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git-LFS pointer instead of the picture; run: git lfs pull"
-    if b"/annex/objects/" in head[:400]:
-        return "a git-annex pointer instead of the picture; run: git annex get"
-    if low.startswith((b"<!doctype html", b"<html")):
-        return "a web page, probably an error or sign-in page saved in its place; download it again"
-    if b"<svg" in low and low.startswith((b"<?xml", b"<svg", b"<!--", b"<!doctype")):
-        return "an SVG drawing; export it as PNG"
-    if low.startswith(b"%pdf"):
-        return "a PDF; export the page as PNG or JPEG"
-    if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")):
-        return "an EPS or PostScript drawing; export it as PNG"
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):
-        return "an archive or office document; unpack it and choose the pictures in it"
-    if head.startswith((b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")):
-        return "a JPEG XL picture; export it as JPEG or PNG"
-    if head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis"):
-        brand = head[8:12]
-        if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
-            return "a HEIC photograph; export it as JPEG"
-        return "a video; save one frame as PNG or JPEG"
-    if head.startswith(b"\x93NUMPY"):
-        return "a NumPy array; save it as PNG"
-    return "plain text; choose a picture file" if _is_text(head) else ""
-
-
-def _is_text(head):
-    """True for printable UTF-8 (a letter cut at the end of ``head`` aside)."""
-    try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:
-            return False
-        text = head[: error.start].decode("utf-8")
-    return all(letter.isprintable() or letter in "\t\r\n\f" for letter in text)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.pictures.reading import MAX_PIXELS, MIN_SIDE, safe_label
+from factortopy.pictures.reading import MAX_PIXELS, MIN_SIDE
+from factortopy.wording import safe_label
 
 FORMATS = ("mov", "mp4", "matroska", "webm", "gif", "avi", "mpeg", "mpegts", "ogg", "asf", "flv")
 READABLE = "MP4, MOV, WebM, MKV, AVI, MPEG or GIF"

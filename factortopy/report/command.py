@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
-from factortopy.records import explain_os_error
 from factortopy.report.document import as_csv, number
 from factortopy.report.entries import entries as read_entries
 from factortopy.report.levels import known_levels, read_levels
 from factortopy.report.whole import report
+from factortopy.storage.files import write_atomic
+from factortopy.storage.machine import explain_os_error
 
 
 def report_verb(options):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import read_json, write_atomic, write_json
-from factortopy.records import explain_os_error
+from factortopy.storage.files import read_json, write_atomic, write_json
+from factortopy.storage.machine import explain_os_error
 
 DPI = 110
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing runs in the page, whatever is in it

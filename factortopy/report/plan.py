@@ -6,9 +6,9 @@ import numpy as np
 
 from factortopy import costs
 from factortopy.errors import InputError
-from factortopy.home import cache_dir
 from factortopy.report.refits import Refits
 from factortopy.runs import Run, list_runs
+from factortopy.storage.home import cache_dir
 
 AMOUNTS = (100, 300, 1000, 3000, 10_000)
 MOST_LAYERS = 12  # of a grid search; more are thinned evenly

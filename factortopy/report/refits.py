@@ -11,9 +11,9 @@ import factortopy
 from factortopy.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_tensors
 from factortopy.records import DEFAULTS, check_settings
 from factortopy.runs import Run, RunBusy
+from factortopy.storage.files import read_json, read_tensors, write_tensors
 from factortopy.subjects import subject_of
 from factortopy.training import train_run
 

@@ -47,7 +47,7 @@ def load_subject(
         from factortopy.subjects.demo import load_demo
 
         if trials not in (None, "single"):
-            from factortopy.subjects.findings import stop
+            from factortopy.formats.problems import stop
 
             raise stop("trials", "single", f"{str(trials)[:40]!r} for a demo subject", "leave it out")
         return load_demo(number)
@@ -80,7 +80,7 @@ def demo_number(path: str | Path) -> int | None:
         return None
     name = "demo-1" if path == "demo" else path
     if name not in DEMO_SUBJECTS:
-        from factortopy.subjects.findings import stop
+        from factortopy.formats.problems import stop
 
         raise stop("subject", f"one of {', '.join(DEMO_SUBJECTS)}", repr(path), "choose one of these")
     return DEMO_SUBJECTS.index(name) + 1

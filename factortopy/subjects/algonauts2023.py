@@ -23,16 +23,18 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import safe_label
+from factortopy.formats.npy import as_float32, safe_npy
+from factortopy.formats.problems import DataError
 from factortopy.subjects.algonauts_pictures import list_images
 from factortopy.subjects.algonauts_rois import read_rois
-from factortopy.subjects.arrays import as_float32, copy_columns, read_whole_mesh, safe_npy
-from factortopy.subjects.findings import DataError, Examined, Known, count, first_few
+from factortopy.subjects.examination import Examined, Known
 from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.picture_files import examine_files
+from factortopy.subjects.response_arrays import copy_columns, read_whole_mesh
 from factortopy.subjects.split import default_split
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import count, first_few, safe_label
 
 LAYOUT = "Algonauts 2023"
 LOOKED_FOR = "training_split/ and roi_masks/ (Algonauts 2023)"

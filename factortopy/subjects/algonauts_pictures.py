@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from factortopy.pictures.reading import safe_label
-from factortopy.subjects.findings import first_few, stop
+from factortopy.formats.problems import stop
+from factortopy.wording import first_few, safe_label
 
 _NAME = re.compile(r"(train|test)-(\d{1,6})_nsd-(\d{1,6})\.(png|jpg|jpeg)", re.IGNORECASE)
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from factortopy.subjects.arrays import read_whole_mesh, safe_npy
-from factortopy.subjects.findings import DataError, first_few, warn
+from factortopy.formats.npy import safe_npy
+from factortopy.formats.problems import DataError, warn
 from factortopy.subjects.mapping import safe_mapping
+from factortopy.subjects.response_arrays import read_whole_mesh
+from factortopy.wording import first_few
 
 # The names of the challenge data, label 1 first.
 NAMES = {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import safe_label
-from factortopy.subjects.arrays import as_float32, row_blocks
-from factortopy.subjects.findings import first_few, stop
+from factortopy.formats.npy import as_float32, row_blocks
+from factortopy.formats.problems import stop
 from factortopy.subjects.split import Split, default_split, whole_numbers
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import first_few, safe_label
 
 
 def known_density(density: str) -> str:

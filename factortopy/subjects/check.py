@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.formats.problems import STOPS, WARNING, DataError, Problem
+from factortopy.storage.machine import free_memory
 from factortopy.subjects import DENSITY, demo_number, load_subject
 from factortopy.subjects.algonauts_rois import UNIONS
-from factortopy.subjects.findings import STOPS, WARNING, DataError, Examined, Problem, count, shown_path
+from factortopy.subjects.examination import Examined
 from factortopy.subjects.layouts import Layout, find
 from factortopy.subjects.subject import Subject
+from factortopy.wording import count, shown_path
 
 __all__ = ["Area", "Findings", "Look", "Problem", "check", "look_through", "memory_needed"]
 
@@ -241,18 +244,6 @@ def memory_needed(subject, layers=_LAYERS, width=_WIDTH, grid=_GRID):
     trials = min(subject.n_trials, 2000) if on_disk else subject.n_trials
     tokens = 2 * subject.n_images * layers * (grid * grid + 1) * width
     return _FIXED + 2 * (4 * trials * subject.n_vertices + tokens)
-
-
-def free_memory():
-    """Bytes that a program could still get, or None where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass  # no Linux: nothing is claimed
-    return None
 
 
 def _one_problem(path, error):

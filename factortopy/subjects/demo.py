@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 from factortopy import surfaces
 from factortopy.errors import InputError
-from factortopy.files import read_json, read_tensors, write_atomic, write_json, write_tensors
-from factortopy.home import cache_dir
+from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json, write_tensors
+from factortopy.storage.home import cache_dir
 from factortopy.subjects.progress import tell
 
 N_PICTURES = int(os.environ.get("FACTORTOPY_DEMO_PICTURES", 3000))  # fewer for tests and slow machines

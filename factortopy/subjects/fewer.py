@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.subjects.findings import stop
+from factortopy.formats.problems import stop
 from factortopy.subjects.split import MIN_IMAGES, Split
 from factortopy.subjects.subject import Subject
 

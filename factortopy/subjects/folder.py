@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import safe_label
+from factortopy.formats.npy import row_blocks
+from factortopy.formats.problems import DataError, close_to, stop
 from factortopy.subjects import DENSITY, folder_trials, folder_vertices
-from factortopy.subjects.arrays import row_blocks, z_score
-from factortopy.subjects.findings import DataError, Examined, Known, close_to, first_few, stop
+from factortopy.subjects.examination import Examined, Known
 from factortopy.subjects.folder_responses import (
     CIFTI,
     ENDINGS,
@@ -37,9 +37,11 @@ from factortopy.subjects.folder_tables import COLUMNS, read_about, read_table
 from factortopy.subjects.folder_trials import SPLITS
 from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.progress import each
+from factortopy.subjects.response_arrays import z_score
 from factortopy.subjects.split import Split, default_split
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import first_few, safe_label
 
 LAYOUT = "FactorTopy's folder layout"
 LOOKED_FOR = "dataset.json and responses/ (folder layout)"

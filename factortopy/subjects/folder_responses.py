@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.pictures.reading import safe_label
-from factortopy.subjects.arrays import as_float32, mapped_blocks, row_blocks, safe_npy
-from factortopy.subjects.findings import STOPS, DataError, Problem, foreign, shown_path, stop
-from factortopy.subjects.mgh import Mgh, open_mgh
+from factortopy.formats.mgh import Mgh, open_mgh
+from factortopy.formats.npy import as_float32, mapped_blocks, row_blocks, safe_npy
+from factortopy.formats.problems import STOPS, DataError, Problem, foreign, stop
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import safe_label, shown_path
 
 ENDINGS = (".npy", ".func.gii", ".shape.gii", ".mgh", ".mgz")  # of one hemisphere
 CIFTI = (".dscalar.nii", ".dtseries.nii")  # both hemispheres in one file
@@ -180,7 +180,7 @@ def _unpacked(mgh):
 
 def check_memory(path, needed, remedy):
     """Raise where ``needed`` bytes are more than a program could still get."""
-    from factortopy.subjects.check import free_memory
+    from factortopy.storage.machine import free_memory
 
     free = free_memory()
     if free is not None and needed > 0.9 * free:
@@ -189,7 +189,7 @@ def check_memory(path, needed, remedy):
 
 def _gifti(path):
     """(maps, vertices) of a GIFTI file."""
-    from factortopy.view.gifti import read_gifti
+    from factortopy.formats.gifti import read_gifti
 
     size, data = _read(path, "a GIFTI file", MOST_XML, "save large responses as .npy, which is not read at once")
     words = foreign(data[:1024], "")

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from factortopy.pictures.reading import foreign_content, safe_label
-from factortopy.subjects.findings import first_few, foreign, stop
+from factortopy.formats.problems import foreign, foreign_content, stop
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import first_few, safe_label
 
 KEYS = (
     "subject", "space", "density", "normalised", "averaged", "image_degrees", "simulated", "tr", "delays", "fps",

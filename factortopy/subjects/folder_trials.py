@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 
-from factortopy.pictures.reading import safe_label
+from factortopy.formats.problems import close_to
 from factortopy.subjects import movies
-from factortopy.subjects.findings import close_to, count, first_few
 from factortopy.subjects.folder_responses import files_in
 from factortopy.subjects.folder_tables import codes, inside, numbers
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.split import MIN_IMAGES
+from factortopy.wording import count, first_few, safe_label
 
 PICTURES = (".png", ".jpg", ".jpeg")
 SPLITS = ("train", "val", "test")

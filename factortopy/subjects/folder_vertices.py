@@ -4,14 +4,14 @@ import re
 
 import numpy as np
 
-from factortopy.pictures.reading import safe_label
+from factortopy.formats.npy import safe_npy
+from factortopy.formats.problems import DataError, stop
 from factortopy.subjects.algonauts_rois import with_unions
-from factortopy.subjects.arrays import safe_npy
-from factortopy.subjects.findings import DataError, first_few, stop
 from factortopy.subjects.folder_responses import ENDINGS, files_in, read_values
 from factortopy.subjects.folder_tables import numbers, read_table
 from factortopy.subjects.split import whole_numbers
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import first_few, safe_label
 
 _NAME = re.compile(r"hemi-([LR])_(.+)", re.DOTALL)
 _MOST_SETS = 500

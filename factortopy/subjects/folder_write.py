@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.files import write_atomic, write_json
-from factortopy.subjects.findings import stop
+from factortopy.formats.problems import stop
+from factortopy.storage.files import write_atomic, write_json
 
 _SIDES = ("L", "R")
 

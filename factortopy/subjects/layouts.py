@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from factortopy.folders import is_permitted, permitted
-from factortopy.pictures.reading import safe_label
+from factortopy.formats.problems import stop
+from factortopy.storage.allowed_folders import is_permitted, permitted
 from factortopy.subjects import algonauts2023, nsd
 from factortopy.subjects import folder as folder_layout
-from factortopy.subjects.findings import first_few, stop
 from factortopy.subjects.folder_responses import PROJECT, volumes_in
+from factortopy.wording import first_few, safe_label
 
 _ABOVE = 5  # folders up that are looked at: NSD's betas are five below their root
 _BELOW = 2  # folders down: data/subj01, data/training/subj01

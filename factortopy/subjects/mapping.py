@@ -9,9 +9,9 @@ is refused. So nothing in the file can run, ask for much memory, or take long.
 import pickletools
 from pathlib import Path
 
-from factortopy.pictures.reading import safe_label
-from factortopy.subjects import arrays
-from factortopy.subjects.findings import stop
+from factortopy.formats import npy
+from factortopy.formats.problems import stop
+from factortopy.wording import safe_label
 
 MAX_BYTES = 64 * 1024  # the real ones have 300 to 600 bytes
 MAX_NAME = 60
@@ -52,8 +52,8 @@ def safe_mapping(path):
         When the file is missing, damaged, or holds anything but a table: then it was not run.
     """
     path = Path(path)
-    size = arrays.file_size(path)
-    shape, _, dtype, offset = arrays.read_header(path)
+    size = npy.file_size(path)
+    shape, _, dtype, offset = npy.read_header(path)
     if not dtype.hasobject or dtype.kind != "O" or shape != ():
         raise stop(path, "a table of region names", f"an array of {dtype.name}", "copy the file of the data set")
     if size > MAX_BYTES:

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import read_json, write_atomic, write_json
-from factortopy.home import cache_dir
-from factortopy.pictures.reading import safe_label
-from factortopy.subjects.arrays import safe_npy
-from factortopy.subjects.findings import STOPS, DataError, Problem, close_to, count, shown_path, stop
+from factortopy.formats.npy import safe_npy
+from factortopy.formats.problems import STOPS, DataError, Problem, close_to, stop
+from factortopy.storage.files import read_json, write_atomic, write_json
+from factortopy.storage.home import cache_dir
 from factortopy.subjects.folder_responses import files_in
 from factortopy.subjects.folder_tables import NOTHING, codes, inside, numbers
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split
+from factortopy.wording import count, safe_label, shown_path
 
 MOST = 5000  # frames of one film
 GREY = 128

@@ -20,15 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.home import cache_dir
+from factortopy.formats.problems import DataError, stop, warn
+from factortopy.storage.home import cache_dir
 from factortopy.subjects import DENSITY
-from factortopy.subjects.findings import DataError, first_few, stop, warn
 from factortopy.subjects.nsd_betas import HEMISPHERES, first_frames_finite, is_kept, kept_responses, needed, too_full
 from factortopy.subjects.nsd_examine import Examination, ceiling, examine, joined
 from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.split import MIN_IMAGES
 from factortopy.subjects.subject import Subject, known_density
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import first_few
 
 __all__ = ["Examination", "examine", "is_root", "load_nsd", "outline", "sample", "subjects", "to_subject"]
 

@@ -17,14 +17,16 @@ import numpy as np
 from filelock import FileLock
 
 from factortopy.errors import InputError
-from factortopy.files import read_json, take_space, write_json
-from factortopy.home import cache_dir
-from factortopy.subjects.arrays import row_blocks, safe_npy, z_score
-from factortopy.subjects.findings import DataError, first_few, stop, warn
-from factortopy.subjects.mgh import open_mgh
+from factortopy.formats.mgh import open_mgh
+from factortopy.formats.npy import row_blocks, safe_npy
+from factortopy.formats.problems import DataError, stop, warn
+from factortopy.storage.files import read_json, take_space, write_json
+from factortopy.storage.home import cache_dir
 from factortopy.subjects.nsd_design import TRIALS
 from factortopy.subjects.progress import each
+from factortopy.subjects.response_arrays import z_score
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import first_few
 
 FORMAT = 1  # of the kept file; part of its name
 VERSION = "betas_fithrf_GLMdenoise_RR"  # "b3", the paper's
@@ -121,7 +123,7 @@ def _session_files(folder, problems):
 
 
 def _checked(path):
-    mgh = open_mgh(path, FULL)
+    mgh = open_mgh(path, FULL, surface="fsaverage")
     if mgh.packed:
         raise stop(path, "an MGH file", "a gzipped one", "unpack it with gzip -d")
     if mgh.frames > TRIALS:

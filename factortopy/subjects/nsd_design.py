@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.subjects.findings import DataError, foreign, stop
+from factortopy.formats.problems import DataError, foreign, stop
 from factortopy.subjects.split import whole_numbers
 
 SUBJECTS, SESSIONS, TRIALS, PICTURES = 8, 40, 750, 73000

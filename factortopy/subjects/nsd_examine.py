@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.subjects.findings import DataError, Examined, Known, count, first_few, stop
-from factortopy.subjects.mgh import read_mgh, whole_labels
+from factortopy.formats.mgh import read_mgh, whole_labels
+from factortopy.formats.problems import DataError, stop
+from factortopy.subjects.examination import Examined, Known
 from factortopy.subjects.nsd_betas import FULL, HEMISPHERES, VERSION, check_values, find_sessions
 from factortopy.subjects.nsd_design import TRIALS, check_log, pictures_of_trials, read_expdesign
 from factortopy.subjects.nsd_images import NsdImages
@@ -15,6 +16,7 @@ from factortopy.subjects.nsd_rois import ATLASES, read_rois
 from factortopy.subjects.picture_files import note_decoded, spread
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import MIN_IMAGES
+from factortopy.wording import count, first_few
 
 SESSIONS = (40, 40, 32, 30, 40, 32, 40, 30)  # that each subject had; the last three were held out at first
 HELD_OUT = 3
@@ -178,7 +180,7 @@ def _examine_mask(found, mask):
 def _general(path):
     """The labels of nsdgeneral; its problem says what they are for."""
     try:
-        return whole_labels(path, FULL)
+        return whole_labels(path, FULL, surface="fsaverage")
     except DataError as error:
         told = error.problem
         remedy = f'{told.remedy}: it says which vertices are used (docs/nsd.md; mask="all" in Python does without)'
@@ -189,7 +191,7 @@ def _examine_ncsnr(found, betas):
     for hemi in HEMISPHERES:
         path = betas / f"{hemi}.ncsnr.mgh"
         try:
-            found.ncsnr[hemi] = read_mgh(path, FULL)
+            found.ncsnr[hemi] = read_mgh(path, FULL, surface="fsaverage")
         except DataError as error:
             problem = error.problem
             found.warn(path, problem.expected, problem.found, f"{problem.remedy}; until then only raw R² is shown")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.subjects.findings import foreign, stop
+from factortopy.formats.problems import foreign, stop
 
 KEY = "imgBrick"
 SIDE = 425

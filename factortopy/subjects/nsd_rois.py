@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.pictures.reading import safe_label
+from factortopy.formats.mgh import read_mgh, whole_labels
+from factortopy.formats.problems import DataError, foreign, stop, warn
 from factortopy.subjects.algonauts_rois import NAMES, with_unions
-from factortopy.subjects.findings import DataError, first_few, foreign, shown_path, stop, warn
-from factortopy.subjects.mgh import read_mgh, whole_labels
 from factortopy.surfaces import N_VERTICES
+from factortopy.wording import first_few, safe_label, shown_path
 
 FULL = N_VERTICES["164k"]
 HEMISPHERES = ("lh", "rh")
@@ -101,7 +101,12 @@ def read_rois(root, subject, problems, atlases=("streams",)):
     folder = root / "nsddata" / "freesurfer" / "fsaverage" / "label"
     for kind in atlases:
         prefix = "" if kind == "streams" else f"{kind} "
-        found = _named(folder, kind, lambda h, kind=kind: whole_labels(folder / f"{h}.{kind}.mgz", FULL), problems)
+        found = _named(
+            folder,
+            kind,
+            lambda h, kind=kind: whole_labels(folder / f"{h}.{kind}.mgz", FULL, surface="fsaverage"),
+            problems,
+        )
         rois |= {prefix + name: masks for name, masks in found.items()}
     if not rois:
         problems.append(warn(native, "region labels", "none", "maps can be drawn, but nothing is shown by ROI"))
@@ -114,7 +119,7 @@ def _transforms(root, subject, problems):
     for hemi in HEMISPHERES:
         path = root / "nsddata" / "ppdata" / subject / "transforms" / f"{hemi}.white-to-fsaverage.mgz"
         try:
-            found[hemi] = path, read_mgh(path, FULL)
+            found[hemi] = path, read_mgh(path, FULL, surface="fsaverage")
         except DataError as error:
             problem = error.problem
             remedy = f"{problem.remedy}; until then this subject's own regions (V1, FFA, …) are missing"

@@ -1,9 +1,10 @@
 """fsaverage's surfaces that lie beside a data set: used to draw it and for the encoder's coordinates, and remembered."""
 
 from factortopy.errors import InputError
+from factortopy.formats.problems import WARNING, Problem
 from factortopy.meshes import load_mesh
 from factortopy.meshplaces import remember, surfaces_in
-from factortopy.subjects.findings import WARNING, Problem, shown_path
+from factortopy.wording import shown_path
 
 
 def add_surface(subject, *folders):

@@ -5,9 +5,10 @@ import os
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.pictures.reading import read_image, safe_label
-from factortopy.subjects.findings import STOPS, Problem, count, first_few, shown_path
+from factortopy.formats.problems import STOPS, Problem
+from factortopy.pictures.reading import read_image
 from factortopy.subjects.progress import each
+from factortopy.wording import count, first_few, safe_label, shown_path
 
 SAMPLE = 24  # pictures that are decoded, evenly spread
 _TOLD = 5  # damaged ones with a line of their own

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.formats.problems import STOPS, Problem
 from factortopy.subjects.check import Findings, look_through
-from factortopy.subjects.findings import STOPS, Problem, shown_path
 from factortopy.subjects.progress import each
+from factortopy.wording import shown_path
 
 FIRST = 24  # pictures
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.subjects.findings import first_few, stop
+from factortopy.formats.problems import stop
+from factortopy.wording import first_few
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.pictures.reading import read_image, safe_label
+from factortopy.formats.npy import mapped_blocks, row_blocks
+from factortopy.formats.problems import stop, warn
+from factortopy.pictures.reading import read_image
 from factortopy.subjects.arguments import (
     checked_coords,
     checked_images,
@@ -21,10 +23,9 @@ from factortopy.subjects.arguments import (
     positions,
     positive,
 )
-from factortopy.subjects.arrays import mapped_blocks, row_blocks
-from factortopy.subjects.findings import first_few, stop, warn
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import MIN_IMAGES, Split, default_split
+from factortopy.wording import first_few, safe_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

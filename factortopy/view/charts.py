@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
+from factortopy.storage.files import write_atomic
 from factortopy.view.legend_picture import mark, print_figure
 
 BLUE, GREY = "#3b6fb6", "#b9bec6"

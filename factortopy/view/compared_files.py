@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from factortopy.files import write_atomic
+from factortopy.formats.gifti import SIDES, write_func_gii
+from factortopy.storage.files import write_atomic
 from factortopy.surfaces import N_VERTICES, full_index
 from factortopy.view.brainmap import BrainMap, whole
 from factortopy.view.flat_picture import flat_png, flat_svg
-from factortopy.view.gifti import SIDES, write_func_gii
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.files import write_atomic
+from factortopy.storage.files import write_atomic
 from factortopy.surfaces import N_VERTICES, full_index
 from factortopy.view import colour, geometry
 from factortopy.view.brainmap import UNPAINTED, BrainMap, score_bytes

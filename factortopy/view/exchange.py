@@ -15,11 +15,11 @@ from factortopy import __version__
 from factortopy.analysis.hierarchy import hierarchy
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from factortopy.files import write_atomic, write_json
+from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
+from factortopy.storage.files import write_atomic, write_json
 from factortopy.surfaces import N_VERTICES
 from factortopy.view import colour
 from factortopy.view.brainmap import whole
-from factortopy.view.gifti import SIDES, write_func_gii, write_label_gii
 
 PAPER = "Yang, Gee and Shi: Brain Decodes Deep Nets, CVPR 2024, arXiv:2312.01280"
 BIDS_VERSION = "1.10.0"

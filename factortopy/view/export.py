@@ -10,13 +10,13 @@ import numpy as np
 
 from factortopy.archive import pack_run
 from factortopy.errors import InputError
-from factortopy.records import explain_os_error
+from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
+from factortopy.storage.machine import explain_os_error
 from factortopy.surfaces import N_VERTICES, full_index
 from factortopy.view import charts, exchange
 from factortopy.view.brainmap import whole
 from factortopy.view.factor_maps import layer_map, scale_map, selector_maps, space_map
 from factortopy.view.flat_picture import flat_png, flat_svg
-from factortopy.view.gifti import SIDES, write_func_gii, write_label_gii
 from factortopy.view.html import view_html
 from factortopy.view.maps import score_map
 from factortopy.view.outlines import name_places, segments

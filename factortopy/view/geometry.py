@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.files import write_atomic
-from factortopy.home import cache_dir
+from factortopy.storage.files import write_atomic
+from factortopy.storage.home import cache_dir
 from factortopy.surfaces import load_mesh
 from factortopy.view.packing import pack
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
+from factortopy.storage.files import write_atomic
 from factortopy.view.brainmap import BrainMap
 from factortopy.view.bundle import script
 from factortopy.view.component import message

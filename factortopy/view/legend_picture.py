@@ -4,8 +4,8 @@ import numpy as np
 
 from factortopy.surfaces import load_mesh
 from factortopy.view.brainmap import DARKEST
+from factortopy.wording import PROGRAM
 
-PROGRAM = "FactorTopy"
 HEAD, FOOT = 0.55, 1.35  # inches above and below the picture
 LEAST_WIDTH = 4.0  # inches that title and legend need
 CENTIMETRE = 1 / 2.54  # inches

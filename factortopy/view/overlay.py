@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.pictures.reading import foreign_content, safe_label
-from factortopy.subjects.arrays import safe_npy
-from factortopy.subjects.mgh import open_mgh
+from factortopy.formats.gifti import MOST_VALUES, read_gifti
+from factortopy.formats.mgh import open_mgh
+from factortopy.formats.npy import safe_npy
+from factortopy.formats.problems import foreign_content
 from factortopy.surfaces import N_VERTICES, load_mesh
 from factortopy.view.brainmap import TOP, UNPAINTED
-from factortopy.view.gifti import MOST_VALUES, read_gifti
 from factortopy.view.maps import _build, value_map
+from factortopy.wording import safe_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

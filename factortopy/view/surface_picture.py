@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from factortopy.environment import child_environment
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
+from factortopy.storage.files import write_atomic
+from factortopy.storage.machine import child_environment
 from factortopy.surfaces import load_mesh
 from factortopy.view.cells import cells, ground, node_values, region_masks
 from factortopy.view.geometry import arranged

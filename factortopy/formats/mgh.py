@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.subjects.arrays import as_float32
-from factortopy.subjects.findings import foreign, stop
-from factortopy.surfaces import N_VERTICES
+from factortopy.formats.npy import as_float32
+from factortopy.formats.problems import foreign, stop
 
 HEADER = 284
 _TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
@@ -82,7 +81,7 @@ class Mgh:
         return as_float32(np.frombuffer(data, self.dtype, offset=HEADER).reshape(self.frames, self.vertices))
 
 
-def open_mgh(path, vertices=None, frames=None):
+def open_mgh(path, vertices=None, frames=None, surface=""):
     """A file whose header agrees with its size; nothing but the header is read.
 
     Parameters
@@ -93,6 +92,8 @@ def open_mgh(path, vertices=None, frames=None):
         Required values a frame; None allows any number.
     frames : int, optional
         Required number of frames.
+    surface : str
+        What a mesh of so many vertices is called, for the error: "fsaverage".
 
     Returns
     -------
@@ -120,36 +121,35 @@ def open_mgh(path, vertices=None, frames=None):
         raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: truncated, or its header lies", _COPY)
     if not packed and size > needed + _MOST_TAGS:
         raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: its header lies", _COPY)
-    _check_shape(mgh, vertices, frames)
+    _check_shape(mgh, vertices, frames, surface)
     return mgh
 
 
-def read_mgh(path, vertices=None):
+def read_mgh(path, vertices=None, surface=""):
     """(vertices,) float32 of a file with one frame, such as a mask, a map or labels."""
-    return open_mgh(path, vertices, frames=1).values()[0]
+    return open_mgh(path, vertices, 1, surface).values()[0]
 
 
-def whole_labels(path, vertices=None):
+def whole_labels(path, vertices=None, surface=""):
     """(vertices,) int64 labels of a file with one frame; a missing value is no label (0)."""
-    values = read_mgh(path, vertices)
+    values = read_mgh(path, vertices, surface)
     return np.where(np.isfinite(values) & (np.abs(values) < 1e6), values, 0).astype(np.int64)
 
 
-def _check_shape(mgh, vertices, frames):
+def _check_shape(mgh, vertices, frames, surface):
     if vertices is None or mgh.vertices == vertices:
         if frames is not None and mgh.frames != frames:
             raise stop(mgh.path, f"{frames} frame{'s' * (frames > 1)}", f"{mgh.frames:,}", "another file was meant?")
         return
-    full = N_VERTICES["164k"]
-    wanted = f"{vertices:,} vertices" + (" (fsaverage)" if vertices == full else "")
+    wanted = f"{vertices:,} vertices" + (f" ({surface})" if surface else "")
     if mgh.frames == vertices:
         raise stop(mgh.path, wanted, f"{mgh.vertices:,} vertices and {mgh.frames:,} frames", "it looks transposed")
     if sum(n > 1 for n in mgh.axes) > 1:
         shape = " × ".join(f"{n:,}" for n in mgh.axes)
         raise stop(mgh.path, wanted, f"a volume of {shape}", "project it to the surface first (mri_vol2surf)")
     remedy = "another subject's?"
-    if vertices == full:
-        remedy = "a native surface, not fsaverage? take the file of the fsaverage folder"
+    if surface:
+        remedy = f"a native surface, not {surface}? take the file of the {surface} folder"
     raise stop(mgh.path, wanted, f"{mgh.vertices:,}", remedy)
 
 

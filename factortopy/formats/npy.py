@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.subjects.findings import close_to, foreign, stop
-from factortopy.subjects.progress import each
-from factortopy.surfaces import N_VERTICES
+from factortopy.formats.problems import close_to, foreign, stop
 
 _NAMES = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers", "b": "true/false"}
 _COPY = "copy or download it again"
@@ -131,16 +129,6 @@ def _fits(found, wanted):
     return len(found) == len(wanted) and all(w is None or w == f for f, w in zip(found, wanted, strict=True))
 
 
-def read_whole_mesh(path):
-    """A mask or label array of one value a vertex of the full fsaverage mesh: (163842,), in memory."""
-    array = safe_npy(path)
-    n = N_VERTICES["164k"]
-    if array.shape != (n,):
-        remedy = "a native surface? take the fsaverage_space file of this subject"
-        raise stop(path, f"{n:,} vertices (fsaverage)", _shape_words(array.shape), remedy)
-    return np.array(array)
-
-
 def as_float32(block):
     """Rows as float32 in this machine's byte order; values beyond float32 become infinite, quietly."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -167,36 +155,3 @@ def mapped_blocks(array):
             offset = array.offset + rows.start * array.strides[0]
             block = np.memmap(array.filename, array.dtype, "r", offset, block.shape)
         yield rows, block
-
-
-def copy_columns(array, n_columns, out):
-    """Copy the first columns of a (T, N) memory map into ``out`` (T, n_columns), row block by row block."""
-    for rows, block in each(mapped_blocks(array), "reading the responses", len(row_blocks(*array.shape))):
-        out[rows] = as_float32(block[:, :n_columns])
-
-
-def z_score(responses, session=None):
-    """Responses z-scored per vertex within each session (population standard deviation), float32.
-
-    Parameters
-    ----------
-    responses : (T, N)
-    session : (T,), optional
-        Label of the session of each trial; all one session when missing.
-
-    Returns
-    -------
-    (T, N) float32
-        0 where a vertex does not vary within a session.
-    """
-    responses = np.asarray(responses)
-    session = np.zeros(len(responses), dtype=int) if session is None else np.asarray(session)
-    out = np.empty(responses.shape, dtype=np.float32)
-    for label in np.unique(session):
-        rows = session == label
-        block = responses[rows].astype(np.float64)
-        centred = block - block.mean(0)
-        flat = block.min(0) == block.max(0)  # rounding leaves a variance where there is none
-        deviation = np.where(flat, 1.0, centred.std(0))
-        out[rows] = np.where(flat, 0.0, centred / np.where(deviation == 0, 1.0, deviation))
-    return out

@@ -13,8 +13,8 @@ from xml.parsers import expat
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.files import write_atomic
-from factortopy.view.legend_picture import PROGRAM
+from factortopy.storage.files import write_atomic
+from factortopy.wording import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
