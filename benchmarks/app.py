@@ -23,7 +23,7 @@ PLAIN = """
 import numpy as np, plotly.graph_objects as go, streamlit as st
 from factortopy.encoder import Encoder
 from factortopy.storage.home import assets_dir
-from factortopy.surfaces import apart, full_index, load_mesh
+from factortopy.surfaces.atlases import apart, full_index, load_mesh
 encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
 mesh = load_mesh()
 value = np.full(2 * mesh.n, np.nan)

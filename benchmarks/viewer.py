@@ -23,14 +23,14 @@ sys.path[:0] = [str(ROOT / "tests")]
 
 from browser import FLAGS, brain, find_chromium, start_app  # noqa: E402
 
-from factortopy.surfaces import load_mesh  # noqa: E402
+from factortopy.surfaces.meshes import load_mesh  # noqa: E402
 from factortopy.view.html import view_html  # noqa: E402
 
 MAPS = 6
 COMMON = """
 import numpy as np, streamlit as st
 from factortopy import view
-from factortopy.surfaces import apart, load_mesh
+from factortopy.surfaces.atlases import apart, load_mesh
 DENSITY = {density!r}
 mesh = load_mesh(DENSITY)
 at = {{"hemi": np.repeat([0, 1], mesh.n), "vertex": np.tile(np.arange(mesh.n), 2)}}
@@ -165,7 +165,7 @@ def view_surf(driver, folder, density):
     """nilearn's page of both hemispheres' inflated surface."""
     from nilearn import plotting
 
-    from factortopy.surfaces import apart
+    from factortopy.surfaces.coordinates import apart
 
     mesh, values = one_map(density)
     shown = plotting.view_surf((apart(mesh.coords["inflated"], mesh.n), mesh.faces), values)

@@ -26,7 +26,7 @@ from factortopy.storage.files import read_json, read_tensors, write_atomic, writ
 from factortopy.storage.home import assets_dir, runs_dir
 from factortopy.storage.machine import explain_os_error
 from factortopy.storage.records import now
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import safe_label
 
 ENDING = ".factortopy.zip"

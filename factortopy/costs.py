@@ -17,7 +17,7 @@ from factortopy.storage.files import read_json
 from factortopy.storage.home import cache_dir, home
 from factortopy.subjects import demo_number
 from factortopy.subjects.demo import N_PICTURES, on_disk
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import duration, rate_text, size_text
 
 GRID_TOKENS = 8 * 8 + 1  # local tokens kept a layer, and the global one

@@ -10,7 +10,7 @@ from factortopy.errors import InputError
 from factortopy.storage.allowed_folders import typed
 from factortopy.storage.files import write_atomic
 from factortopy.storage.machine import explain_os_error
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 
 HISTORY_COLUMNS = ("step", "seconds", "loss", "val_score")
 DEFAULTS = {

@@ -94,7 +94,7 @@ def reference_name(name, encoder):
 def references(encoder):
     """{name: {map: (N,)}} of what retinotopy can be compared with."""
     from factortopy.experiments.agreement import truths
-    from factortopy.surfaces import atlas_retinotopy
+    from factortopy.surfaces.atlases import atlas_retinotopy
 
     degrees = float(encoder.info.get("image_degrees") or 8.4)
     found = truths(encoder, atlas_retinotopy(encoder.density), shared.rows_of(encoder), degrees)

@@ -10,7 +10,7 @@ from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
 from factortopy.runs import find_run, list_runs
 from factortopy.storage import allowed_folders
-from factortopy.surfaces import full_index
+from factortopy.surfaces.coordinates import full_index
 from factortopy.wording import score_text
 from pages.lessons import LESSONS
 
@@ -294,7 +294,7 @@ def vertex_at(encoder, row):
 
 def choose_areas(encoder):
     """The strip on the left: whose areas are outlined and named. Returns {name: (N,) bool}."""
-    from factortopy.surfaces import available_atlases, load_atlas
+    from factortopy.surfaces.atlases import available_atlases, load_atlas
 
     own = OWN_AREAS if encoder.simulated else "the data set's own areas"
     atlases = available_atlases()

@@ -96,7 +96,7 @@ def _mask(hemi, count, rng):
 
 
 def _back_of_the_brain(hemi):
-    from factortopy.surfaces import load_mesh
+    from factortopy.surfaces.meshes import load_mesh
 
     mesh = load_mesh("10k")
     rows = slice(0, mesh.n) if hemi == "lh" else slice(mesh.n, 2 * mesh.n)

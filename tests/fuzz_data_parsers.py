@@ -214,7 +214,7 @@ def surface_seeds():
 
 @parser("FreeSurfer surface", 2, surface_seeds)
 def _surface(data, folder):
-    from factortopy.meshfiles import read_surface
+    from factortopy.surfaces.mesh_files import read_surface
 
     coords, faces = read_surface(put(folder, "lh.white", data))
     assert faces.max() < len(coords)

@@ -107,7 +107,7 @@ def test_a_lesson_is_left_and_come_back_to(app, page):
 
 def test_explore_a_vertex(app, page):
     from factortopy.encoder import Encoder
-    from factortopy.surfaces import full_index
+    from factortopy.surfaces.coordinates import full_index
 
     page.goto(app.url)
     view = brain(page)
@@ -131,7 +131,7 @@ def test_explore_a_vertex(app, page):
 
 def test_every_click_reaches_the_page_and_the_next_page(app, page):
     from factortopy.encoder import Encoder
-    from factortopy.surfaces import full_index
+    from factortopy.surfaces.coordinates import full_index
 
     encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
     rows = full_index(encoder.hemi, encoder.vertex)

@@ -206,7 +206,7 @@ def test_a_baselines_run_shows_its_scores_alone():
     from streamlit.testing.v1 import AppTest
 
     from factortopy.storage.home import assets_dir, runs_dir
-    from factortopy.surfaces import full_index
+    from factortopy.surfaces.coordinates import full_index
 
     shipped = ft.Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
     n, layers = shipped.n_vertices, len(shipped.layer_names)

@@ -105,7 +105,7 @@ def test_a_choice_outlives_another_page_and_a_new_link_replaces_it():
 
 
 def test_a_selected_place_is_told_for_each_network():
-    from factortopy.surfaces import full_index
+    from factortopy.surfaces.coordinates import full_index
 
     encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
     index = int(np.flatnonzero(encoder.rois["FFA"])[0])
@@ -124,7 +124,8 @@ def test_areas_are_called_areas_and_their_column_keeps_its_name_in_files():
 
 
 def test_a_place_without_data_is_said():
-    from factortopy.surfaces import N_VERTICES, full_index
+    from factortopy.surfaces.coordinates import full_index
+    from factortopy.surfaces.meshes import N_VERTICES
 
     encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
     known = set(full_index(encoder.hemi, encoder.vertex).tolist())

@@ -11,7 +11,7 @@ from test_pages import ROOT, SHIPPED, open_page, words
 
 from factortopy.encoder import Encoder
 from factortopy.storage.home import assets_dir
-from factortopy.surfaces import full_index
+from factortopy.surfaces.coordinates import full_index
 
 
 @pytest.fixture(scope="module")

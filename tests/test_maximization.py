@@ -16,7 +16,7 @@ from factortopy.experiments.maximization import DEFAULTS, maximize, run
 from factortopy.experiments.result import Result
 from factortopy.experiments.targets import target_of
 from factortopy.pictures.localizer import localizer
-from factortopy.surfaces import full_index
+from factortopy.surfaces.coordinates import full_index
 
 DEMO = "assets/runs/demo-vit_demo-1"
 QUICK = {"steps": 30, "seeds": 1, "noise": 4, "rendered": 1}

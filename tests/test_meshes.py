@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from browser import brain, project, start_app
 
-from factortopy import icosphere, meshes, meshfiles
 from factortopy.errors import InputError
+from factortopy.surfaces import icosphere, mesh_files, meshes
 from factortopy.view import geometry
 from factortopy.view.packing import unpack
 
@@ -326,14 +326,14 @@ def test_the_shipped_mesh_is_the_one_that_nilearn_loads():
     depth = datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal").data.parts
     np.testing.assert_array_equal(mesh.sulc, np.concatenate([np.ravel(depth[s]) for s in ("left", "right")]))
     np.testing.assert_array_equal(mesh.faces[: half("10k")], theirs["inflated"].parts["left"].faces)
-    assert [str(p) for p in meshfiles.nilearn_folders()] == [str(p) for p in datasets.get_data_dirs()]
+    assert [str(p) for p in mesh_files.nilearn_folders()] == [str(p) for p in datasets.get_data_dirs()]
 
 
 def test_where_nilearn_keeps_its_files_elsewhere_it_is_asked(monkeypatch, tmp_path):
-    known = meshfiles.shipped_files()
+    known = mesh_files.shipped_files()
     spec = type("Spec", (), {"origin": str(tmp_path / "nilearn" / "__init__.py")})
-    monkeypatch.setattr(meshfiles.importlib.util, "find_spec", lambda name: spec)
-    assert meshfiles.shipped_files() == known
+    monkeypatch.setattr(mesh_files.importlib.util, "find_spec", lambda name: spec)
+    assert mesh_files.shipped_files() == known
 
 
 # ---------------------------------------------------------------- damaged, missing, of another mesh

@@ -79,7 +79,7 @@ def test_every_control_has_help():
 
 def test_a_vertex_in_the_address_is_explained():
     from factortopy.encoder import Encoder
-    from factortopy.surfaces import full_index
+    from factortopy.surfaces.coordinates import full_index
 
     encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
     index = int(np.flatnonzero(encoder.rois["FFA"])[0])

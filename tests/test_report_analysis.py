@@ -109,7 +109,7 @@ def test_smoothness_counts_neighbours():
 
 
 def test_neighbours_are_edges_of_the_mesh():
-    from factortopy.surfaces import load_mesh
+    from factortopy.surfaces.meshes import load_mesh
 
     encoder = made(np.zeros(N))
     pairs = curves.neighbours(encoder)

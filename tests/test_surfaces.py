@@ -1,5 +1,6 @@
 """Surfaces against anatomy and published conventions: meshes, encoder coordinates, retinotopy, ROIs, atlases."""
 
+import importlib.metadata
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -352,10 +353,10 @@ def install(monkeypatch, root):
     def distribution(name):
         assert name == "neuropythy"
         if root is None:
-            raise surfaces.importlib.metadata.PackageNotFoundError(name)
+            raise importlib.metadata.PackageNotFoundError(name)
         return SimpleNamespace(locate_file=lambda path: Path(root) / path)
 
-    monkeypatch.setattr(surfaces.importlib.metadata, "distribution", distribution)
+    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
 
 
 def test_without_the_files_the_remedy_is_named(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from browser import brain, click_at, pixel, project, start_app
 from synthetic import planted_layers
 
-from factortopy.surfaces import load_mesh
+from factortopy.surfaces.meshes import load_mesh
 from factortopy.view import colour
 
 

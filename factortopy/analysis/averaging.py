@@ -9,7 +9,7 @@ from factortopy.analysis.comparison import same_vertices
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from factortopy.surfaces import full_index
+from factortopy.surfaces.coordinates import full_index
 
 
 def without_channels(encoder, rows=None):

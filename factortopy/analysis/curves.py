@@ -66,7 +66,8 @@ def smoothness(encoder, edges=None):
 
 def neighbours(encoder):
     """(E, 2) rows of the encoder's vertices that share an edge of their fsaverage mesh."""
-    from factortopy.surfaces import N_VERTICES, full_index, load_mesh
+    from factortopy.surfaces.coordinates import full_index
+    from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 
     row = np.full(2 * N_VERTICES[encoder.density], -1)
     row[full_index(encoder.hemi, encoder.vertex, encoder.density)] = np.arange(encoder.n_vertices)

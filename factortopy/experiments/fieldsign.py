@@ -7,7 +7,7 @@ nilearn's fsaverage face outward; on Benson's template V1 is −1 in both hemisp
 
 import numpy as np
 
-from factortopy.surfaces import surface_distance
+from factortopy.surfaces.areas import surface_distance
 
 EXPECTED = {
     "V1": -1, "V2": 1, "V3": -1, "hV4": 1, "VO1": -1, "VO2": 1, "LO1": 1, "LO2": -1, "V3b": -1, "V3a": 1,

@@ -12,13 +12,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from factortopy import surfaces
 from factortopy.errors import InputError
 from factortopy.experiments import agreement, fieldsign, phase, prf
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 from factortopy.pictures import apertures
 from factortopy.storage.allowed_folders import typed
+from factortopy.surfaces import atlases, coordinates, meshes
+from factortopy.surfaces.areas import EARLY
 
 DEFAULTS = {
     "protocol": "bars",  # bars, wedges, rings, wedges and rings
@@ -280,13 +281,13 @@ def _percentile(chance):
 def _compared(encoder, fit, s, notes):
     """Numbers (agreement, atlas, signs, borders) and maps (field_sign, border) of a fit."""
     n, both = encoder.n_vertices, np.isfinite(fit.x).any()
-    rows = surfaces.full_index(encoder.hemi, encoder.vertex, encoder.density)
+    rows = coordinates.full_index(encoder.hemi, encoder.vertex, encoder.density)
     try:
-        mesh = surfaces.load_mesh(encoder.density)
+        mesh = meshes.load_mesh(encoder.density)
     except InputError:
         mesh = None
         notes.append(f"No mesh of density {encoder.density} is on this machine: no visual field sign and no borders.")
-    atlas = None if mesh is None else surfaces.atlas_retinotopy(encoder.density)
+    atlas = None if mesh is None else atlases.atlas_retinotopy(encoder.density)
 
     def with_sign(maps, x, y):
         if mesh is not None and both and np.isfinite(x).any():
@@ -313,7 +314,7 @@ def _compared(encoder, fit, s, notes):
     if "field_sign" not in found:
         return numbers, {"field_sign": sign, "border": sign.copy()}
     border = fieldsign.reversals(sign, rows, mesh)
-    early = {name: atlas.area == k for k, name in enumerate(surfaces.EARLY, start=1)}
+    early = {name: atlas.area == k for k, name in enumerate(EARLY, start=1)}
     areas = {name: mask[rows] for name, mask in early.items()} | encoder.rois
     numbers["signs"] = fieldsign.right_shares(sign, areas, truths.get("atlas", {}).get("field_sign"))
     numbers["borders"] = fieldsign.border_distances(border, rows, early, mesh)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.surfaces import load_mesh
+from factortopy.surfaces.meshes import load_mesh
 from factortopy.view.brainmap import whole
 from factortopy.view.cells import ground
 from factortopy.view.geometry import arranged

@@ -345,7 +345,7 @@ def _files(doc, entry, quick):
         return
     title = f"{entry.name} on {entry.info.get('subject')}" + (" (simulated)" if e.simulated else "")
     export_maps(out, e.selectors(), e.scores["score"], use, **at, simulated=e.simulated, title=title, rois=e.rois)
-    from factortopy.surfaces import full_index
+    from factortopy.surfaces.coordinates import full_index
 
     outlines = {name: full_index(**at)[np.asarray(mask, bool)] for name, mask in e.rois.items()}
     place, same = common(entry)

@@ -8,7 +8,8 @@ from pathlib import Path
 from factortopy.errors import InputError
 
 # Read when a process starts; they cannot be set later. Measured on 2 cores (docs/benchmarks.md).
-# Threads that wait must sleep soon: spinning ones make two processes on few cores three times slower. Freed memory is kept: giving it back to the system at every step costs a quarter of the time (glibc).
+# Threads that wait must sleep soon: spinning ones make two processes on few cores three times slower. Freed memory is kept:
+# giving it back to the system at every step costs a quarter of the time (glibc).
 SETTINGS = {
     "GOMP_SPINCOUNT": "2000",
     "MALLOC_MMAP_THRESHOLD_": "4000000000",

@@ -33,7 +33,7 @@ from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.response_arrays import copy_columns, read_whole_mesh
 from factortopy.subjects.split import default_split
 from factortopy.subjects.subject import Subject, known_density
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import count, first_few, safe_label
 
 LAYOUT = "Algonauts 2023"

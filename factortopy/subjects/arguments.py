@@ -10,7 +10,7 @@ import numpy as np
 from factortopy.formats.npy import as_float32, row_blocks
 from factortopy.formats.problems import stop
 from factortopy.subjects.split import Split, default_split, whole_numbers
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from factortopy import surfaces
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json, write_tensors
 from factortopy.storage.home import cache_dir
 from factortopy.subjects.progress import tell
+from factortopy.surfaces import areas
 
 N_PICTURES = int(os.environ.get("FACTORTOPY_DEMO_PICTURES", 3000))  # fewer for tests and slow machines
 DEGREES = 12.0  # width of a picture: half as many early vertices again as at 8.4, still 9 pixels a degree
@@ -134,7 +134,7 @@ def _read_truth(path):
 
 def cortex(number):
     """Visual cortex of demo subject ``number``: subject 1 has the published centres, 2 and 3 shifted ones."""
-    return surfaces.visual_cortex(max_eccentricity=0.6 * DEGREES, shift=None if number == 1 else number)
+    return areas.visual_cortex(max_eccentricity=0.6 * DEGREES, shift=None if number == 1 else number)
 
 
 def load_demo(number=1, n_pictures=N_PICTURES, on_progress=None):
@@ -158,7 +158,7 @@ def load_demo(number=1, n_pictures=N_PICTURES, on_progress=None):
         write_tensors(path, simulate(images, scenes, brain, DEGREES / 2, seed=number), {"simulated": "true"})
     made = read_tensors(path, "subject")
     x, y = made["centre"].T * (DEGREES / 2)
-    early = np.isin(brain.roi, surfaces.EARLY)
+    early = np.isin(brain.roi, areas.EARLY)
     return Subject(
         made["responses"],
         images,

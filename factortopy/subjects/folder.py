@@ -40,7 +40,7 @@ from factortopy.subjects.progress import each
 from factortopy.subjects.response_arrays import z_score
 from factortopy.subjects.split import Split, default_split
 from factortopy.subjects.subject import Subject, known_density
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
 LAYOUT = "FactorTopy's folder layout"

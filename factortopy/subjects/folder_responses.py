@@ -11,7 +11,7 @@ from factortopy.errors import InputError
 from factortopy.formats.mgh import Mgh, open_mgh
 from factortopy.formats.npy import as_float32, mapped_blocks, row_blocks, safe_npy
 from factortopy.formats.problems import STOPS, DataError, Problem, foreign, stop
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import safe_label, shown_path
 
 ENDINGS = (".npy", ".func.gii", ".shape.gii", ".mgh", ".mgz")  # of one hemisphere

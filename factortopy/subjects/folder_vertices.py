@@ -10,7 +10,7 @@ from factortopy.subjects.algonauts_rois import with_unions
 from factortopy.subjects.folder_responses import ENDINGS, files_in, read_values
 from factortopy.subjects.folder_tables import numbers, read_table
 from factortopy.subjects.split import whole_numbers
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
 _NAME = re.compile(r"hemi-([LR])_(.+)", re.DOTALL)

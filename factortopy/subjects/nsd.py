@@ -28,7 +28,7 @@ from factortopy.subjects.nsd_examine import Examination, ceiling, examine, joine
 from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.split import MIN_IMAGES
 from factortopy.subjects.subject import Subject, known_density
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few
 
 __all__ = ["Examination", "examine", "is_root", "load_nsd", "outline", "sample", "subjects", "to_subject"]

@@ -25,7 +25,7 @@ from factortopy.storage.home import cache_dir
 from factortopy.subjects.nsd_design import TRIALS
 from factortopy.subjects.progress import each
 from factortopy.subjects.response_arrays import z_score
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few
 
 FORMAT = 1  # of the kept file; part of its name

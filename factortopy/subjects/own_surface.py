@@ -2,8 +2,8 @@
 
 from factortopy.errors import InputError
 from factortopy.formats.problems import WARNING, Problem
-from factortopy.meshes import load_mesh
-from factortopy.meshplaces import remember, surfaces_in
+from factortopy.surfaces.mesh_folders import remember, surfaces_in
+from factortopy.surfaces.meshes import load_mesh
 from factortopy.wording import shown_path
 
 

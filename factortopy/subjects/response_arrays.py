@@ -5,7 +5,7 @@ import numpy as np
 from factortopy.formats.npy import _shape_words, as_float32, mapped_blocks, row_blocks, safe_npy
 from factortopy.formats.problems import stop
 from factortopy.subjects.progress import each
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 
 
 def read_whole_mesh(path):

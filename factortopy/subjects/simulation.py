@@ -6,9 +6,9 @@ the rest is our choice and only has to be plausible, known and hard enough.
 
 import numpy as np
 
-from factortopy import surfaces
 from factortopy.pictures.scenes import CATEGORIES, SCENE_KINDS
 from factortopy.subjects.progress import each
+from factortopy.surfaces import areas, meshes
 
 PRF_SIZE = {"V1": (0.169, 0.022), "V2": (0.169, 0.147), "V3": (0.264, 0.342), "hV4": (0.530, 0.445)}
 WAVELENGTHS = (5, 9, 16, 30)  # pixels of a 112-pixel picture
@@ -78,7 +78,7 @@ class Smooth:
     def __init__(self, rows, rng):
         import scipy.sparse as sp
 
-        mesh = surfaces.load_mesh()
+        mesh = meshes.load_mesh()
         edges = mesh.edges()
         graph = sp.coo_matrix((np.ones(len(edges)), edges.T), shape=(2 * mesh.n,) * 2).tocsr()[rows][:, rows]
         graph = graph + graph.T + sp.eye(len(rows))
@@ -135,7 +135,7 @@ def simulate(images, scenes, cortex, half_width, seed):
 
     prefer_angle, prefer_scale = smooth(2, 3), 0.35 * smooth(1, 6)[:, 0]
     flat = energy.reshape(n, len(WAVELENGTHS) * ORIENTATIONS, -1)
-    for area in surfaces.EARLY:
+    for area in areas.EARLY:
         v = np.flatnonzero(roi == area)
         slope, base = PRF_SIZE[area]
         ecc = np.hypot(*planned[v].T) * half_width
@@ -173,7 +173,7 @@ def simulate(images, scenes, cortex, half_width, seed):
     signal[:, v] = (1 - blend) ** 0.5 * _z(texture) + blend**0.5 * near
 
     signal = _z(signal)
-    ceiling = np.where(np.isin(roi, surfaces.EARLY), 0.7, np.where(roi == "", 0.4, 0.55)) + 0.06 * smooth(1, 6)[:, 0]
+    ceiling = np.where(np.isin(roi, areas.EARLY), 0.7, np.where(roi == "", 0.4, 0.55)) + 0.06 * smooth(1, 6)[:, 0]
     # A field that lies mostly outside the picture answers little.
     ceiling = np.clip(ceiling * np.minimum(inside / 0.5, 1), 0.05, 0.85)
     noise = rng.standard_normal(signal.shape, dtype=np.float32)

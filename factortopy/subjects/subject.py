@@ -169,7 +169,7 @@ class Subject:
     def coords(self) -> np.ndarray:
         """(N, 3) float32 positions for the encoder, hemispheres apart, the whole mesh spanning 0…100."""
         if self._coords is None:
-            from factortopy.surfaces import encoder_coords
+            from factortopy.surfaces.coordinates import encoder_coords
 
             self._coords = encoder_coords(self.hemi, self.vertex, self.density, self.surface)
         return self._coords

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.surfaces import N_VERTICES, full_index
+from factortopy.surfaces.coordinates import full_index
+from factortopy.surfaces.meshes import N_VERTICES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -10,7 +10,8 @@ import pandas as pd
 
 from factortopy.formats.gifti import SIDES, write_func_gii
 from factortopy.storage.files import write_atomic
-from factortopy.surfaces import N_VERTICES, full_index
+from factortopy.surfaces.coordinates import full_index
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view.brainmap import BrainMap, whole
 from factortopy.view.flat_picture import flat_png, flat_svg
 

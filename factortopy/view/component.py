@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.storage.files import write_atomic
-from factortopy.surfaces import N_VERTICES, full_index
+from factortopy.surfaces.coordinates import full_index
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view import colour, geometry
 from factortopy.view.brainmap import UNPAINTED, BrainMap, score_bytes
 from factortopy.view.bundle import script

@@ -17,7 +17,7 @@ from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
 from factortopy.storage.files import write_atomic, write_json
-from factortopy.surfaces import N_VERTICES
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view import colour
 from factortopy.view.brainmap import whole
 

@@ -12,7 +12,8 @@ from factortopy.archive import pack_run
 from factortopy.errors import InputError
 from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
 from factortopy.storage.machine import explain_os_error
-from factortopy.surfaces import N_VERTICES, full_index
+from factortopy.surfaces.coordinates import full_index
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view import charts, exchange
 from factortopy.view.brainmap import whole
 from factortopy.view.factor_maps import layer_map, scale_map, selector_maps, space_map

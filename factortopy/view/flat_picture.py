@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from factortopy.storage.files import write_atomic
-from factortopy.surfaces import load_mesh
+from factortopy.surfaces.meshes import load_mesh
 from factortopy.view.cells import cells, ground, node_values, outlines, region_masks
 from factortopy.view.geometry import arranged
 from factortopy.view.legend_picture import LEAST_WIDTH, print_figure, sheet

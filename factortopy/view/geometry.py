@@ -15,7 +15,7 @@ import numpy as np
 
 from factortopy.storage.files import write_atomic
 from factortopy.storage.home import cache_dir
-from factortopy.surfaces import load_mesh
+from factortopy.surfaces.meshes import load_mesh
 from factortopy.view.packing import pack
 
 FORMAT = 1  # of the files in the cache; raise it when ``build`` changes

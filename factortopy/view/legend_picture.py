@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.surfaces import load_mesh
+from factortopy.surfaces.meshes import load_mesh
 from factortopy.view.brainmap import DARKEST
 from factortopy.wording import PROGRAM
 

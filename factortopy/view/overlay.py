@@ -16,7 +16,7 @@ from factortopy.formats.gifti import MOST_VALUES, read_gifti
 from factortopy.formats.mgh import open_mgh
 from factortopy.formats.npy import safe_npy
 from factortopy.formats.problems import foreign_content
-from factortopy.surfaces import N_VERTICES, load_mesh
+from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 from factortopy.view.brainmap import TOP, UNPAINTED
 from factortopy.view.maps import _build, value_map
 from factortopy.wording import safe_label

@@ -15,7 +15,7 @@ import numpy as np
 from factortopy.errors import InputError
 from factortopy.storage.files import write_atomic
 from factortopy.storage.machine import child_environment
-from factortopy.surfaces import load_mesh
+from factortopy.surfaces.meshes import load_mesh
 from factortopy.view.cells import cells, ground, node_values, region_masks
 from factortopy.view.geometry import arranged
 from factortopy.view.legend_picture import FOOT, LEAST_WIDTH, print_figure, sheet

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from factortopy import meshfiles
 from factortopy.errors import InputError
-from factortopy.icosphere import smooth, straight, subdivide
-from factortopy.meshplaces import DENSITY, N_VERTICES, SUBJECT, find, remembered, surfaces_in, version
+from factortopy.surfaces import mesh_files
+from factortopy.surfaces.icosphere import smooth, straight, subdivide
+from factortopy.surfaces.mesh_folders import DENSITY, N_VERTICES, SUBJECT, find, remembered, surfaces_in, version
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -160,11 +160,11 @@ def rows_at(vertex: ArrayLike, density: str = "10k") -> np.ndarray:
 
 @cache
 def _shipped():
-    files, n = meshfiles.shipped_files(), N_VERTICES["10k"]
-    read = {kind: [meshfiles.read_surface(path, n) for path in files[kind]] for kind in KINDS}
+    files, n = mesh_files.shipped_files(), N_VERTICES["10k"]
+    read = {kind: [mesh_files.read_surface(path, n) for path in files[kind]] for kind in KINDS}
     coords = {kind: np.concatenate([xyz for xyz, _ in both]) for kind, both in read.items()}
     faces, flat = (np.concatenate([read[kind][0][1], read[kind][1][1] + n]) for kind in ("inflated", "flat"))
-    sulc = np.concatenate([meshfiles.read_depth(path, n) for path in files["sulc"]])
+    sulc = np.concatenate([mesh_files.read_depth(path, n) for path in files["sulc"]])
     return Mesh("10k", n, coords, faces, flat, sulc, "fsaverage5, shipped with nilearn")
 
 
@@ -243,10 +243,10 @@ def _real(density, n_file, where, files):
     n, paths = N_VERTICES[density], {kind: (left, right) for kind, left, right, *_ in files}
     expected = triangles(DENSITY[n_file])[: 2 * n_file - 4]
     coords = {}
-    for kind in meshfiles.SURFACES:
+    for kind in mesh_files.SURFACES:
         read = []
         for path in paths[kind]:
-            xyz, faces = meshfiles.read_surface(path, n_file)
+            xyz, faces = mesh_files.read_surface(path, n_file)
             if not _same_triangles(faces, expected):
                 raise InputError(
                     f"{path}: expected the triangles of {SUBJECT[DENSITY[n_file]]}, found others for as many vertices; "
@@ -254,7 +254,7 @@ def _real(density, n_file, where, files):
                 )
             read.append(xyz[:n])
         coords[kind] = np.concatenate(read)
-    sulc = np.concatenate([meshfiles.read_depth(path, n_file)[:n] for path in paths["sulc"]])
+    sulc = np.concatenate([mesh_files.read_depth(path, n_file)[:n] for path in paths["sulc"]])
     coords["flat"], flat_faces, words = _flat(density, n_file, paths.get("flat"))
     cut = "" if n == n_file else f", first {n:,} vertices"
     source = f"{SUBJECT[DENSITY[n_file]]} of {where}{cut}{words}"
@@ -282,10 +282,10 @@ def _flat(density, n_file, paths):
     faces = triangles(DENSITY[n_file])[:half]
     for path in paths:
         if path.name.endswith(".gii.gz"):
-            xyz, listed = meshfiles.read_surface(path, n_file)
+            xyz, listed = mesh_files.read_surface(path, n_file)
             used.append(np.isin(_keys(faces), _keys(listed)))
         else:
-            rows, patch = meshfiles.read_patch(path, n_file)
+            rows, patch = mesh_files.read_patch(path, n_file)
             inside = np.zeros(n_file, dtype=bool)
             inside[rows] = True
             xyz = np.tile(patch.mean(0), (n_file, 1))

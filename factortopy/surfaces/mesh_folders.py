@@ -6,8 +6,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-from factortopy import meshfiles
 from factortopy.errors import InputError
+from factortopy.surfaces import mesh_files
 
 N_VERTICES = {"10k": 10242, "41k": 40962, "164k": 163842}  # per hemisphere; nested: each a prefix of the next
 SUBJECT = {"10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}  # FreeSurfer's names
@@ -63,7 +63,7 @@ def find(density, folder):
         named = Path(named).expanduser().absolute()
         for place in _below(named, density):
             if (place / "lh.white").is_file() or (place / "lh.inflated").is_file():
-                return _enough(meshfiles.freesurfer_files(place), density, place)
+                return _enough(mesh_files.freesurfer_files(place), density, place)
         control = "the mesh folder" if folder else "$FACTORTOPY_FSAVERAGE"
         raise InputError(
             f"{named}: expected {SUBJECT[density]}'s surfaces here or in surf/ ({control}), found none; "
@@ -71,9 +71,9 @@ def find(density, folder):
         )
     places = []
     if os.environ.get("SUBJECTS_DIR"):
-        places += [(p, meshfiles.freesurfer_files) for p in _below(Path(os.environ["SUBJECTS_DIR"]), density)]
-    for root in meshfiles.nilearn_folders():
-        places += [(root / name, meshfiles.nilearn_files) for name in _subjects(density)]
+        places += [(p, mesh_files.freesurfer_files) for p in _below(Path(os.environ["SUBJECTS_DIR"]), density)]
+    for root in mesh_files.nilearn_folders():
+        places += [(root / name, mesh_files.nilearn_files) for name in _subjects(density)]
     for place, listed in places:
         files = listed(place)
         if all(path.is_file() for paths in files.values() for path in paths):
@@ -106,7 +106,7 @@ def _enough(files, density, place):
 
 @cache
 def _count(path, version):
-    return meshfiles.count_vertices(path)
+    return mesh_files.count_vertices(path)
 
 
 def version(path):

@@ -1,0 +1,8 @@
+"""The cortical surface: fsaverage meshes, coordinates for the encoder, retinotopy, areas and published atlases.
+
+Vertices of both hemispheres are kept left first; ``full_index`` is the row of a vertex in that order.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
