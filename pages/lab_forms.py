@@ -291,17 +291,17 @@ SHOWN = {
 def preview(experiment, protocol, carrier, degrees, types):
     """A few pictures of what an experiment shows, list of (H, W, 3) uint8."""
     if experiment == "retinotopy":
-        from factortopy.pictures import apertures
+        from factortopy.stimuli import apertures
 
         geometry = apertures.Geometry(degrees, degrees / 2, degrees / 8, 45.0, degrees / 8, 8)
         scenes = None if carrier == "checkerboard" else apertures.scene_carriers(4, 112, 0)
         frames = apertures.stimulus(protocol, 112, geometry, 1, degrees / 16, scenes, 0).frames
         return list(frames[np.linspace(2, len(frames) - 3, 8).round().astype(int)])
     if experiment == "motion":
-        from factortopy.pictures.movement import dots, grating
+        from factortopy.stimuli.movement import dots, grating
 
         one = {"frames": 2, "degrees": degrees}
         return [grating(45.0, **one)[0] if kind == "grating" else dots(kind, **one)[0] for kind in types]
-    from factortopy.pictures.localizer import localizer as rendered
+    from factortopy.stimuli.localizer import localizer as rendered
 
     return [images[k] for images in rendered(n=2).values() for k in (0,)]

@@ -18,7 +18,7 @@ def samples():
     """{name: (H, W, 3) uint8}."""
     from sklearn.datasets import load_sample_images
 
-    from factortopy.pictures.scenes import render_scene
+    from factortopy.stimuli.scenes import render_scene
 
     made = {f"drawn: {name}": render_scene(30_000_000 + seed, kind, 224)[0] for name, kind, seed in SCENES}
     for name, pixels in zip(("photo: house", "photo: flower"), load_sample_images().images, strict=True):

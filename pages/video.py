@@ -147,7 +147,7 @@ def courses(encoder, responses, times):
 @st.cache_data(show_spinner=False)
 def sample_video(rate, image_degrees):
     """Six seconds of dots that fly towards the eye: frames, times, notices."""
-    from factortopy.pictures.movement import dots
+    from factortopy.stimuli.movement import dots
 
     frames = dots("expansion", frames=6 * rate, fps=float(rate), degrees=image_degrees)
     return frames, np.arange(len(frames)) / rate, ["A drawn sample: dots as one sees them when flying forwards."]

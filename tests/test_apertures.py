@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factortopy.pictures import apertures
-from factortopy.pictures.apertures import SWEEPS, Geometry, checkerboard, field, masks, stimulus
+from factortopy.stimuli import apertures
+from factortopy.stimuli.apertures import SWEEPS, Geometry, checkerboard, field, masks, stimulus
 
 GEOMETRY = Geometry(image_degrees=12.0, radius=5.0, bar_width=1.5, wedge_angle=60.0, ring_width=1.5, steps=24)
 SIZE = 120

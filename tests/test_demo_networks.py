@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from factortopy.backbones import train_demo
 from factortopy.backbones.demo import DEMO_ENTRIES, SIDE, load_demo, untrained, weights_path
 from factortopy.errors import InputError
-from factortopy.pictures.scenes import render_scenes
+from factortopy.stimuli.scenes import render_scenes
 
 
 @pytest.fixture(scope="module")

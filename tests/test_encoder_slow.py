@@ -61,7 +61,7 @@ def test_fast_and_paper_tell_the_same_story():
 
 def test_a_real_network_at_size():
     """All 12 layers of an untrained network on 800 rendered pictures: a layer foretells 99.2 to 99.7 % of the next."""
-    from factortopy.pictures.scenes import render_scenes
+    from factortopy.stimuli.scenes import render_scenes
 
     network = ft.load_backbone("demo-vit", weights="untrained")
     tokens = compute(network, render_scenes(range(800))[0])

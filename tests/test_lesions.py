@@ -439,6 +439,6 @@ def test_too_few_reference_pictures(demo):
 
 
 def test_reference_scenes_are_their_own():
-    from factortopy.pictures.scenes import LOCALIZER_SEEDS
+    from factortopy.stimuli.scenes import LOCALIZER_SEEDS
 
     assert damage.REFERENCE_SEEDS > LOCALIZER_SEEDS + 9_000_000

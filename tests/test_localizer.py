@@ -14,7 +14,7 @@ from factortopy.errors import InputError
 from factortopy.experiments import contrast, localizer
 from factortopy.experiments.responses import Stopped
 from factortopy.experiments.result import Result, plain
-from factortopy.pictures.localizer import localizer as rendered
+from factortopy.stimuli.localizer import localizer as rendered
 
 RED, GREEN, BLUE = np.eye(3)
 

@@ -15,7 +15,7 @@ from factortopy.experiments import Stopped, fourier
 from factortopy.experiments.maximization import DEFAULTS, maximize, run
 from factortopy.experiments.result import Result
 from factortopy.experiments.targets import target_of
-from factortopy.pictures.localizer import localizer
+from factortopy.stimuli.localizer import localizer
 from factortopy.surfaces.coordinates import full_index
 
 DEMO = "assets/runs/demo-vit_demo-1"

@@ -8,7 +8,7 @@ from PIL import Image
 from factortopy.errors import InputError
 from factortopy.experiments import motion, moving
 from factortopy.experiments.responses import Stopped
-from factortopy.pictures.movement import FLOWS, dots, grating, trajectories
+from factortopy.stimuli.movement import FLOWS, dots, grating, trajectories
 
 FIELD = {"like": "expansion", "direction": 90.0, "speed": 3.0, "count": 400, "frames": 30, "fps": 10.0, "degrees": 8.0}
 SMALL = {"clips": 3, "frames": 6, "fps": 6.0, "size": 48, "spatial_frequency": 0.5, "dots": 60}

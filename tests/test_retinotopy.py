@@ -16,7 +16,7 @@ from factortopy.encoder.selectors import Selectors
 from factortopy.experiments import fieldsign, phase, prf, retinotopic
 from factortopy.experiments.agreement import agreement, angle_error, circular_correlation
 from factortopy.experiments.result import Result
-from factortopy.pictures.apertures import SWEEPS, Geometry, masks
+from factortopy.stimuli.apertures import SWEEPS, Geometry, masks
 
 GEOMETRY = Geometry(12.0, 6.0, 1.5, 45.0, 1.5, 24)
 

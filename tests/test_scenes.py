@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from trials import environment
 
-from factortopy.pictures import sheet
-from factortopy.pictures.localizer import localizer
-from factortopy.pictures.scenes import (
+from factortopy.stimuli import sheet
+from factortopy.stimuli.localizer import localizer
+from factortopy.stimuli.scenes import (
     CATEGORIES,
     COVER_SIDE,
     HELD_OUT_SEEDS,
@@ -52,7 +52,7 @@ def test_processes_do_not_run_the_script_again(tmp_path):
     script = tmp_path / "mine.py"
     script.write_text(
         "print('begun', flush=True)\n"
-        "from factortopy.pictures.scenes import render_scenes\n"
+        "from factortopy.stimuli.scenes import render_scenes\n"
         f"images, _ = render_scenes(range({SEEDS[0]}, {SEEDS[66]}), processes=2)\n"
         "print(images.shape)\n"
     )

@@ -33,7 +33,7 @@ from factortopy.backbones.demo import (
     sine_positions,
     untrained,
 )
-from factortopy.pictures.scenes import CATEGORIES, HELD_OUT_SEEDS, SCENE_KINDS, labels, render_covered
+from factortopy.stimuli.scenes import CATEGORIES, HELD_OUT_SEEDS, SCENE_KINDS, labels, render_covered
 from factortopy.storage.files import write_atomic, write_json
 from factortopy.storage.home import cache_dir
 

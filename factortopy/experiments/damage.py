@@ -19,7 +19,7 @@ REFERENCE_SEEDS, REFERENCE_N = 30_000_000, 64  # rendered scenes that no network
 @lru_cache(maxsize=1)
 def reference_scenes():
     """(64, 112, 112, 3) uint8: what a channel's mean and standard deviation are taken over."""
-    from factortopy.pictures.scenes import render_scenes
+    from factortopy.stimuli.scenes import render_scenes
 
     return render_scenes(range(REFERENCE_SEEDS, REFERENCE_SEEDS + REFERENCE_N))[0]
 

@@ -219,7 +219,7 @@ def _result(encoder, settings, weights, seeds, images, history, response, growth
 
 def _rendered(n, size):
     """Pictures of the localizer, (5n, size, size, 3), and the category of each."""
-    from factortopy.pictures.localizer import localizer
+    from factortopy.stimuli.localizer import localizer
 
     sets = localizer(n, size)
     return np.concatenate(list(sets.values())), [name for name, images in sets.items() for _ in images]

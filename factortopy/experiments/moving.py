@@ -8,7 +8,7 @@ from factortopy.errors import InputError
 from factortopy.experiments.localizer import compare, whole
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
-from factortopy.pictures.movement import FLOWS, dots, grating
+from factortopy.stimuli.movement import FLOWS, dots, grating
 
 TYPES = ("grating", *FLOWS)
 COHERENT = ("translation", "expansion", "contraction", "rotation")

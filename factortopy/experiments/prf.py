@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from factortopy.experiments.responses import tell
-from factortopy.pictures.apertures import field
+from factortopy.stimuli.apertures import field
 
 STEPS = 25  # of refinement at most
 BYTES = 48e6  # of the largest array of a chunk of vertices

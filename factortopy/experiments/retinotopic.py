@@ -16,7 +16,7 @@ from factortopy.errors import InputError
 from factortopy.experiments import agreement, fieldsign, phase, prf
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
-from factortopy.pictures import apertures
+from factortopy.stimuli import apertures
 from factortopy.storage.allowed_folders import typed
 from factortopy.surfaces import atlases, coordinates, meshes
 from factortopy.surfaces.areas import EARLY

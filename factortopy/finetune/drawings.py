@@ -27,7 +27,7 @@ def write_drawings(folder, per_class=40, size=112, on_progress=None):
     """
     from PIL import Image
 
-    from factortopy.pictures.scenes import render_scene
+    from factortopy.stimuli.scenes import render_scene
 
     folder, total = Path(folder), per_class * len(CLASSES)
     if folder.is_dir() and (folder / RENDERED).is_file():

@@ -1,1 +1,1 @@
-"""Pictures: rendered scenes whose content is known, and safe reading of picture files."""
+"""Pictures and films from outside, read safely: any file, any orientation, any colour, or one line that says why not."""

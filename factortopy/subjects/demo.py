@@ -107,7 +107,7 @@ def _rendered(folder, n):
 
 def render_parts(folder, n, parity, on_progress=None):
     """Render every other part of the demo subjects' pictures into ``folder``; parts that are there stay."""
-    from factortopy.pictures.scenes import SUBJECT_SEEDS, render_scenes
+    from factortopy.stimuli.scenes import SUBJECT_SEEDS, render_scenes
 
     for start in list(range(0, n, PART))[parity::2]:
         path = _part(folder, start, n)
@@ -123,7 +123,7 @@ def render_parts(folder, n, parity, on_progress=None):
 
 
 def _read_truth(path):
-    from factortopy.pictures.scenes import Scene, SceneObject
+    from factortopy.stimuli.scenes import Scene, SceneObject
 
     def scene(row):
         objects = [SceneObject(**o | {"attributes": tuple(o["attributes"])}) for o in row["objects"]]

@@ -6,7 +6,7 @@ the rest is our choice and only has to be plausible, known and hard enough.
 
 import numpy as np
 
-from factortopy.pictures.scenes import CATEGORIES, SCENE_KINDS
+from factortopy.stimuli.scenes import CATEGORIES, SCENE_KINDS
 from factortopy.subjects.progress import each
 from factortopy.surfaces import areas, meshes
 

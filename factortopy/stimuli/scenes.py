@@ -10,8 +10,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from PIL import Image, ImageFilter
 
-from factortopy.pictures import backgrounds, objects, people
-from factortopy.pictures.drawing import noise, shade, texture
+from factortopy.stimuli import backgrounds, objects, people
+from factortopy.stimuli.drawing import noise, shade, texture
 
 CATEGORIES = ("face", "body", "animal", "car", "cup", "tool", "solid", "word")
 SCENE_KINDS = ("none", "indoor", "landscape", "street")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factortopy.pictures.drawing import Patch, any_colour, hsv
+from factortopy.stimuli.drawing import Patch, any_colour, hsv
 
 
 @dataclass

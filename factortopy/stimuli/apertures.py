@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factortopy.pictures.scenes import LOCALIZER_SEEDS, render_scenes
+from factortopy.stimuli.scenes import LOCALIZER_SEEDS, render_scenes
 
 GREY = 128
 MASK_SIZE = 48  # pixels along a side of a mask; a quarter of a degree for pictures of 12

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.pictures.scenes import LOCALIZER_SEEDS, draw_scene
+from factortopy.stimuli.scenes import LOCALIZER_SEEDS, draw_scene
 
 OBJECT_KINDS = ("car", "cup", "tool", "solid")
 SCENE_KINDS = ("indoor", "landscape", "street")

@@ -1,12 +1,12 @@
-"""The contact sheet of the rendered pictures: ``python -m factortopy.pictures.sheet docs/images/pictures.png``."""
+"""The contact sheet of the rendered pictures: ``python -m factortopy.stimuli.sheet docs/images/pictures.png``."""
 
 import argparse
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from factortopy.pictures.localizer import localizer
-from factortopy.pictures.scenes import CATEGORIES, SCENE_KINDS, render_scene
+from factortopy.stimuli.localizer import localizer
+from factortopy.stimuli.scenes import CATEGORIES, SCENE_KINDS, render_scene
 
 FIRST_SEED = 30_000_000  # seen by no network, subject or localizer
 COLUMNS, SIDE, GAP, LABEL = 10, 96, 2, 84
@@ -38,7 +38,7 @@ def _row(category):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m factortopy.pictures.sheet", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m factortopy.stimuli.sheet", description=__doc__)
     parser.add_argument("out", help="PNG file to write")
     contact_sheet().save(parser.parse_args(arguments).out, optimize=True)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factortopy.pictures.drawing import (
+from factortopy.stimuli.drawing import (
     DISTANCE_SIDE,
     NOISE_SIDE,
     SKY,

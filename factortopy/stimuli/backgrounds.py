@@ -5,8 +5,8 @@ Each returns (side, side, 3) pixels in 0 … 1 and the layout (openness, depth, 
 
 import numpy as np
 
-from factortopy.pictures.drawing import any_colour, hsv, noise
-from factortopy.pictures.materials import (
+from factortopy.stimuli.drawing import any_colour, hsv, noise
+from factortopy.stimuli.materials import (
     Camera,
     Wall,
     block,

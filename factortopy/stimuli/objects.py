@@ -5,8 +5,8 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from factortopy.pictures.drawing import PATCH, Patch, any_colour, hsv, rgb8
-from factortopy.pictures.people import Drawn
+from factortopy.stimuli.drawing import PATCH, Patch, any_colour, hsv, rgb8
+from factortopy.stimuli.people import Drawn
 
 WORDS = (
     "river cafe open hotel music garden north exit bread south market school light summer taxi paper station stone "

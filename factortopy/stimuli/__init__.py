@@ -1,0 +1,1 @@
+"""Rendered pictures and moving stimuli whose content is known; the demo and the Lab share them."""
