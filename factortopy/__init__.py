@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time the same na
     from factortopy.features import Features as Features
     from factortopy.features import extract as extract
     from factortopy.pictures.reading import read_image as read_image
-    from factortopy.subjects import load_subject as load_subject
+    from factortopy.subjects.loading import load_subject as load_subject
     from factortopy.subjects.split import Split as Split
     from factortopy.subjects.subject import Subject as Subject
     from factortopy.tokens import plan as plan

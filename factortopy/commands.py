@@ -77,8 +77,8 @@ def progress_line(progress):
 
 def check(options):
     """Print every finding; 2 when one of them stops a training."""
-    from factortopy.subjects import DENSITY
     from factortopy.subjects.check import check as look_through
+    from factortopy.subjects.names import DENSITY
     from factortopy.subjects.progress import listening
 
     ticker = Ticker(sys.stderr)  # standard output holds the findings alone
@@ -220,7 +220,7 @@ def _score_now(run, info):
     """Score a run that was saved without scores; they are kept in it."""
     from factortopy import training
     from factortopy.storage.records import without_nan
-    from factortopy.subjects import subject_of
+    from factortopy.subjects.loading import subject_of
 
     settings = {**info, **(info.get("settings") or {})}
     for key in ("subject", "backbone"):

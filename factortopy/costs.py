@@ -15,8 +15,8 @@ from factortopy import pace
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json
 from factortopy.storage.home import cache_dir, home
-from factortopy.subjects import demo_number
 from factortopy.subjects.demo import N_PICTURES, on_disk
+from factortopy.subjects.names import demo_number
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import duration, rate_text, size_text
 

@@ -71,7 +71,7 @@ class Run(JobFolder):
 
     def write_new(self, settings, state):
         """Write the first run.json; the caller holds the lock."""
-        from factortopy.subjects import demo_number
+        from factortopy.subjects.names import demo_number
 
         told = {name: settings[name] for name in ("subject", "backbone", "recipe", "seed")}
         if demo_number(settings["subject"]) is not None:  # of another subject its data tell, when they are read

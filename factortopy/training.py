@@ -17,9 +17,9 @@ from factortopy.records import check_settings
 from factortopy.runs import Run, RunFromNewer, RunGone
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.machine import free_megabytes
-from factortopy.subjects import subject_of
-from factortopy.subjects.fewer import fewer_pictures
+from factortopy.subjects.loading import subject_of
 from factortopy.subjects.progress import for_work, listening
+from factortopy.subjects.subset import fewer_pictures
 from factortopy.wording import score_text
 
 RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe

@@ -144,8 +144,8 @@ def _areas(areas, simulated):
 @st.cache_data(ttl=60, show_spinner=False)
 def kinds_of_trials(path, subject_id):
     """How many choices of trials the data set offers."""
-    from factortopy.subjects import demo_number
     from factortopy.subjects.layouts import find
+    from factortopy.subjects.names import demo_number
 
     return 1 if demo_number(path) else len(find(path, subject_id)[0].trials)
 

@@ -46,7 +46,7 @@ def mapping_seeds():
     (b"cos\nsystem\n", b"\x8c\x05posix\x8c\x06system\x93", b"tR.", b"\x85R", b"c__builtin__\nexec\n"),
 )
 def _mapping(data, folder):
-    from factortopy.subjects.mapping import safe_mapping
+    from factortopy.subjects.algonauts.label_tables import safe_mapping
 
     table = safe_mapping(put(folder, "mapping.npy", data))
     assert all(isinstance(name, str) and len(name) <= 60 for name in table.values())
@@ -121,7 +121,7 @@ def stimuli_seeds():
 
 @parser("HDF5 stimuli", 4, stimuli_seeds, (b"imgBrick", b"TREE", b"HEAP", b"SNOD", b"OHDR"))
 def _stimuli(data, folder):
-    from factortopy.subjects.nsd_images import NsdImages
+    from factortopy.subjects.nsd.images import NsdImages
 
     assert NsdImages(put(folder, "s.hdf5", data), [2, 5])[0].shape == (425, 425, 3)
 
@@ -145,7 +145,7 @@ def design_bytes():
     (struct.pack("<2I", 15, 60), struct.pack("<2I", 14, 2**31 - 1), b"masterordering"),
 )
 def _design(data, folder):
-    from factortopy.subjects.nsd_design import read_expdesign
+    from factortopy.subjects.nsd.design import read_expdesign
 
     order, pictures = read_expdesign(put(folder, "d.mat", data))
     assert order.shape == (30000,) and pictures.shape == (8, 10000)
@@ -158,7 +158,7 @@ def _design(data, folder):
     (b"image", b"\t\t", b'"', b"\r\n", b"\x0b"),
 )
 def _table(data, folder):
-    from factortopy.subjects.folder_tables import codes, numbers, read_table
+    from factortopy.subjects.folder.tables import codes, numbers, read_table
 
     path = put(folder, "trials.tsv", data)
     table = read_table(path, needed=("image",))
@@ -186,7 +186,7 @@ def _table(data, folder):
     (b'"density"', b'"delays": ', b'"tr": '),
 )
 def _about(data, folder):
-    from factortopy.subjects.folder_tables import read_about
+    from factortopy.subjects.folder.tables import read_about
 
     problems = []
     read_about(put(folder, "dataset.json", data), problems)
@@ -196,7 +196,7 @@ def _about(data, folder):
 
 @parser("colour table", 3, lambda: [b"0 Unknown 0 0 0 0\n1 V1v 255 0 0 0\t\n2 V1d 0 255 0 0\n"])
 def _ctab(data, folder):
-    from factortopy.subjects.nsd_rois import read_ctab
+    from factortopy.subjects.nsd.rois import read_ctab
 
     read_ctab(put(folder, "a.ctab", data))
 
@@ -230,7 +230,7 @@ def cifti_seeds():
 
 @parser("CIFTI", 2, cifti_seeds, (b'BrainStructure="', b'IndexCount="', b"VertexIndices", b"<!DOCTYPE x>"))
 def _cifti(data, folder):
-    from factortopy.subjects.folder_responses import open_cifti
+    from factortopy.subjects.folder.responses import open_cifti
 
     open_cifti(put(folder, "a.dtseries.nii", data))
 

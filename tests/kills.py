@@ -228,7 +228,7 @@ class Responses(Operation):
         from nsd_fixture import write_mgh
 
         from factortopy.formats.mgh import open_mgh
-        from factortopy.subjects.nsd_betas import HEMISPHERES, Session
+        from factortopy.subjects.nsd.betas import HEMISPHERES, Session
 
         rng, self.sessions = np.random.default_rng(0), []
         for number in range(1, self.SESSIONS + 1):
@@ -241,19 +241,19 @@ class Responses(Operation):
         self.columns = {hemi: np.arange(self.VERTICES) for hemi in HEMISPHERES}
 
     def _kept(self, place):
-        from factortopy.subjects.nsd_betas import _kept_folder
+        from factortopy.subjects.nsd.betas import _kept_folder
 
         os.environ["FACTORTOPY_HOME"] = str(place)
         return _kept_folder("subj01", self.sessions, self.columns, None)
 
     def work(self, place):
-        from factortopy.subjects.nsd_betas import kept_responses
+        from factortopy.subjects.nsd.betas import kept_responses
 
         os.environ["FACTORTOPY_HOME"] = str(place)
         kept_responses("subj01", self.sessions, self.columns, None)
 
     def look(self, place):
-        from factortopy.subjects.nsd_betas import _open
+        from factortopy.subjects.nsd.betas import _open
 
         found = _open(self._kept(place), self.TRIALS * self.SESSIONS)
         if found is None:

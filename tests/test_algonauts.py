@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from factortopy import subjects
 from factortopy.errors import InputError
 from factortopy.storage import machine
-from factortopy.subjects import algonauts2023
 from factortopy.subjects import check as check_module
+from factortopy.subjects.algonauts import layout as algonauts_layout
 
 # Most of what is looked at here does not depend on the density; full resolution has tests of its own below.
 load_subject = partial(subjects.load_subject, density="10k")
@@ -516,6 +516,6 @@ def test_a_name_with_markup_or_line_breaks_stays_one_line(original, tmp_path):
 
 
 def test_nothing_large_is_read_by_looking(folder):
-    found = algonauts2023.examine(folder)
+    found = algonauts_layout.examine(folder)
     assert all(isinstance(array, np.memmap) for array in found.responses.values())
     assert found.first_stop() is None

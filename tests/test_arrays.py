@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from factortopy.errors import InputError
 from factortopy.formats.npy import safe_npy
-from factortopy.subjects.mapping import safe_mapping
+from factortopy.subjects.algonauts.label_tables import safe_mapping
 from factortopy.subjects.response_arrays import copy_columns, z_score
 
 PROPERTY = settings(

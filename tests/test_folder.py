@@ -10,9 +10,9 @@ from test_algonauts import problems, stops, warns
 
 import factortopy as ft
 from factortopy.errors import InputError
-from factortopy.subjects import load_subject
 from factortopy.subjects.check import check
-from factortopy.subjects.folder_write import write_folder
+from factortopy.subjects.folder.write import write_folder
+from factortopy.subjects.loading import load_subject
 from factortopy.subjects.response_arrays import z_score
 from factortopy.subjects.subject import Subject
 

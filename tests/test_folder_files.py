@@ -15,9 +15,9 @@ from nibabel.cifti2 import cifti2_axes
 from test_algonauts import stops
 
 from factortopy.errors import InputError
-from factortopy.subjects import load_subject
 from factortopy.subjects.check import check
-from factortopy.subjects.folder_responses import open_cifti, open_rows, read_values
+from factortopy.subjects.folder.responses import open_cifti, open_rows, read_values
+from factortopy.subjects.loading import load_subject
 
 PROPERTY = settings(
     max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

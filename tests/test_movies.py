@@ -16,10 +16,10 @@ from factortopy.encoder.delays import as_fitted, canonical, kept_together, learn
 from factortopy.encoder.ridge import folds
 from factortopy.errors import InputError
 from factortopy.features import Features, compute
-from factortopy.subjects import load_subject
 from factortopy.subjects.check import check
-from factortopy.subjects.fewer import fewer_pictures
-from factortopy.subjects.movies import Film, Frames
+from factortopy.subjects.films import Film, Frames
+from factortopy.subjects.loading import load_subject
+from factortopy.subjects.subset import fewer_pictures
 
 
 @pytest.fixture(scope="session")

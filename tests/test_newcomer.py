@@ -12,8 +12,8 @@ from factortopy.errors import InputError
 from factortopy.formats.problems import close_to, foreign
 from factortopy.storage.files import read_json
 from factortopy.subjects import check as check_module
-from factortopy.subjects import load_subject
 from factortopy.subjects.layouts import find, subjects_in
+from factortopy.subjects.loading import load_subject
 from factortopy.subjects.preview import preview
 from factortopy.wording import count, score_text
 
@@ -132,7 +132,7 @@ def test_a_renamed_file_is_named_beside_the_gap(folder):
 
 
 def test_a_renamed_algonauts_picture(tmp_path):
-    from factortopy.subjects.algonauts_pictures import list_images
+    from factortopy.subjects.algonauts.pictures import list_images
 
     for k in (1, 2, 3):
         write(tmp_path / f"train-{k:04d}_nsd-{k * 100:05d}.png", b"")
@@ -258,7 +258,7 @@ def test_left_out_trs_are_explained(watched):
 def test_pictures_are_called_by_their_files_or_numbers(folder):
     found = preview(str(folder))
     assert found.names[:2] == ["picture-000.png", "picture-001.png"]
-    from factortopy.subjects.nsd_images import NsdImages
+    from factortopy.subjects.nsd.images import NsdImages
 
     images = object.__new__(NsdImages)
     images.numbers = np.array([12, 844])

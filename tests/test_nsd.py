@@ -23,12 +23,13 @@ import factortopy as ft
 from factortopy import subjects
 from factortopy.errors import InputError
 from factortopy.subjects import check as check_module
-from factortopy.subjects import nsd, nsd_betas
 from factortopy.subjects.layouts import subjects_in
+from factortopy.subjects.nsd import betas
+from factortopy.subjects.nsd import layout as nsd_layout
 
 # Most of what is looked at here does not depend on the density; a sixteenth is read sooner.
 load_subject = partial(subjects.load_subject, density="10k")
-load_nsd = partial(nsd.load_nsd, density="10k")
+load_nsd = partial(nsd_layout.load_nsd, density="10k")
 check = partial(check_module.check, density="10k")
 
 FULL = 163842
@@ -197,7 +198,7 @@ def test_the_split_is_over_unique_pictures_and_the_same_for_every_network(root):
 
 def test_responses_are_kept_and_mapped(root, monkeypatch):
     first = load_subject(root)
-    monkeypatch.setattr(nsd_betas, "_write_sessions", None)  # a second writing would fail
+    monkeypatch.setattr(betas, "_write_sessions", None)  # a second writing would fail
     again = load_subject(root)
     assert isinstance(again.responses, np.memmap) and again.responses.mode == "r"
     assert np.array_equal(first.responses, again.responses) and first.notes == again.notes
@@ -226,7 +227,7 @@ def test_a_cut_or_half_written_file_is_made_again(root):
 
 def test_check_reads_no_responses_and_says_what_load_says(root, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("factortopy.subjects.nsd.kept_responses", None)
+        patch.setattr("factortopy.subjects.nsd.layout.kept_responses", None)
         findings = check(root)
     assert findings.layout == "Natural Scenes Dataset" and findings.subject == "subj01" and not findings.stops
     facts, subject = findings.facts, load_subject(root)
@@ -278,7 +279,7 @@ def test_pictures_in_pieces(root):
 
 
 def test_fewer_pictures_keep_the_file(root):
-    from factortopy.subjects.fewer import fewer_pictures
+    from factortopy.subjects.subset import fewer_pictures
 
     subject = load_subject(root)
     few = fewer_pictures(subject, 12)
@@ -318,8 +319,8 @@ def test_what_a_trial_is_can_be_chosen_by_name(root):
 
 
 def test_a_first_look_reads_the_first_sessions_only(root):
-    found = nsd.examine(root / BETAS.format("subj01").split("/fsaverage")[0])
-    part, words = nsd.sample(found, "10k")
+    found = nsd_layout.examine(root / BETAS.format("subj01").split("/fsaverage")[0])
+    part, words = nsd_layout.sample(found, "10k")
     sessions = sorted({int(k) for k in part.session})
     assert len(sessions) < 3 and words == f"in session {', '.join(map(str, sessions))}"
     same = load_nsd(root, "subj01", sessions=sessions)

@@ -32,11 +32,12 @@ from factortopy import subjects
 from factortopy.errors import InputError
 from factortopy.jobs import child_environment
 from factortopy.subjects import check as check_module
-from factortopy.subjects import nsd, nsd_betas
+from factortopy.subjects.nsd import betas as nsd_betas
+from factortopy.subjects.nsd import layout as nsd_layout
 
 # Most of what is looked at here does not depend on the density; a sixteenth is read sooner.
 load_subject = partial(subjects.load_subject, density="10k")
-load_nsd = partial(nsd.load_nsd, density="10k")
+load_nsd = partial(nsd_layout.load_nsd, density="10k")
 check = partial(check_module.check, density="10k")
 
 FOLDER = BETAS.format("subj01")
@@ -322,7 +323,7 @@ def test_killed_while_writing(root):
     from factortopy.storage.home import cache_dir
 
     code = (
-        "import sys, factortopy.subjects.nsd_betas as b\n"
+        "import sys, factortopy.subjects.nsd.betas as b\n"
         "write = b._write_all\n"
         "def slow(file, block):\n"
         "    write(file, block[: len(block) // 2]); print('half', flush=True)\n"

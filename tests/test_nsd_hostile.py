@@ -23,9 +23,9 @@ from scipy.io import savemat
 from factortopy.errors import InputError
 from factortopy.formats.mgh import open_mgh, read_mgh, whole_labels
 from factortopy.jobs import child_environment
-from factortopy.subjects.nsd_design import read_expdesign
-from factortopy.subjects.nsd_images import NsdImages
-from factortopy.subjects.nsd_rois import carry_over, read_ctab
+from factortopy.subjects.nsd.design import read_expdesign
+from factortopy.subjects.nsd.images import NsdImages
+from factortopy.subjects.nsd.rois import carry_over, read_ctab
 
 MEGABYTE = 2**20
 PROPERTY = settings(
@@ -337,8 +337,8 @@ import h5py, numpy, scipy.io, pandas
 from pathlib import Path
 from factortopy.errors import InputError
 from factortopy.formats.mgh import read_mgh
-from factortopy.subjects.nsd_design import read_expdesign
-from factortopy.subjects.nsd_images import NsdImages
+from factortopy.subjects.nsd.design import read_expdesign
+from factortopy.subjects.nsd.images import NsdImages
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**30,) * 2)
 for name, read in (("a.mgz", read_mgh), ("b.mat", read_expdesign), ("c.h5", lambda p: NsdImages(p, [2])[0])):

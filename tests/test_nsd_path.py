@@ -10,7 +10,7 @@ from nsd_fixture import BETAS, make_nsd
 from trials import environment
 
 from factortopy.encoder import Encoder
-from factortopy.subjects import load_subject
+from factortopy.subjects.loading import load_subject
 from factortopy.subjects.split import Split
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from factortopy.analysis.order import picture_order
-from factortopy.subjects.movies import Film, Frames
+from factortopy.subjects.films import Film, Frames
+from factortopy.subjects.picture_order import picture_order
 from factortopy.subjects.subject import Split, Subject
 
 

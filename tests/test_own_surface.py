@@ -9,8 +9,8 @@ from nibabel import freesurfer
 from test_meshes import nothing_installed, write_surf  # noqa: F401
 
 from factortopy import surfaces
-from factortopy.subjects import load_subject
-from factortopy.subjects.fewer import fewer_pictures
+from factortopy.subjects.loading import load_subject
+from factortopy.subjects.subset import fewer_pictures
 from factortopy.surfaces import meshes
 
 SURF = "nsddata/freesurfer/fsaverage/surf"

@@ -339,7 +339,7 @@ def test_the_same_picture_on_two_sides_is_refused():
 
 
 def test_fewer_pictures_keep_split_and_repeats():
-    from factortopy.subjects.fewer import fewer_pictures
+    from factortopy.subjects.subset import fewer_pictures
 
     rng = np.random.default_rng(0)
     index = np.repeat(np.arange(40), 3)

@@ -20,10 +20,10 @@ from factortopy.analysis.comparison import (
 )
 from factortopy.analysis.gallery import Gallery, make_gallery, read_gallery
 from factortopy.analysis.hierarchy import hierarchy
-from factortopy.analysis.order import picture_order
 from factortopy.analysis.scores import brain_score, by_roi, challenge, held_out, predicted, score_run
 from factortopy.analysis.seeds import seed_agreement
 from factortopy.analysis.tuning import before_after, lost, score_against
+from factortopy.subjects.picture_order import picture_order
 
 __all__ = [
     "ClusterTree",

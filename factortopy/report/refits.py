@@ -14,7 +14,7 @@ from factortopy.errors import InputError
 from factortopy.records import DEFAULTS, check_settings
 from factortopy.runs import Run, RunBusy
 from factortopy.storage.files import read_json, read_tensors, write_tensors
-from factortopy.subjects import subject_of
+from factortopy.subjects.loading import subject_of
 from factortopy.training import train_run
 
 

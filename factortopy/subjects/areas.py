@@ -1,6 +1,6 @@
 """Which areas belong together: sets of them that can be outlined on one brain without hiding it."""
 
-from factortopy.subjects.algonauts_rois import NAMES, UNIONS
+from factortopy.subjects.algonauts.rois import NAMES, UNIONS
 
 EARLY = ("V1", "V2", "V3", "hV4")
 FEW = 12  # areas of names that nobody knows that may stand beside the known ones

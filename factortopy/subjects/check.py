@@ -7,10 +7,11 @@ import numpy as np
 from factortopy.errors import InputError
 from factortopy.formats.problems import STOPS, WARNING, DataError, Problem
 from factortopy.storage.machine import free_memory
-from factortopy.subjects import DENSITY, demo_number, load_subject
-from factortopy.subjects.algonauts_rois import UNIONS
+from factortopy.subjects.algonauts.rois import UNIONS
 from factortopy.subjects.examination import Examined
 from factortopy.subjects.layouts import Layout, find
+from factortopy.subjects.loading import load_subject
+from factortopy.subjects.names import DENSITY, demo_number
 from factortopy.subjects.subject import Subject
 from factortopy.wording import count, shown_path
 

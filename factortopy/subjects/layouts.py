@@ -9,9 +9,11 @@ from pathlib import Path
 
 from factortopy.formats.problems import stop
 from factortopy.storage.allowed_folders import is_permitted, permitted
-from factortopy.subjects import algonauts2023, nsd
-from factortopy.subjects import folder as folder_layout
-from factortopy.subjects.folder_responses import PROJECT, volumes_in
+from factortopy.subjects.algonauts import layout as algonauts_layout
+from factortopy.subjects.folder import layout as folder_layout
+from factortopy.subjects.folder.responses import PROJECT, volumes_in
+from factortopy.subjects.names import same_subject
+from factortopy.subjects.nsd import layout as nsd_layout
 from factortopy.wording import first_few, safe_label
 
 _ABOVE = 5  # folders up that are looked at: NSD's betas are five below their root
@@ -55,24 +57,24 @@ class Layout:
 
 LAYOUTS = (
     Layout(
-        algonauts2023.LAYOUT,
-        algonauts2023.LOOKED_FOR,
-        algonauts2023.is_subject_folder,
-        algonauts2023.PARTS,
-        algonauts2023.examine,
-        algonauts2023.to_subject,
+        algonauts_layout.LAYOUT,
+        algonauts_layout.LOOKED_FOR,
+        algonauts_layout.is_subject_folder,
+        algonauts_layout.PARTS,
+        algonauts_layout.examine,
+        algonauts_layout.to_subject,
     ),
     Layout(
-        nsd.LAYOUT,
-        nsd.LOOKED_FOR,
-        nsd.is_root,
-        nsd.PARTS,
-        nsd.examine,
-        nsd.to_subject,
-        nsd.subjects,
-        nsd.outline,
+        nsd_layout.LAYOUT,
+        nsd_layout.LOOKED_FOR,
+        nsd_layout.is_root,
+        nsd_layout.PARTS,
+        nsd_layout.examine,
+        nsd_layout.to_subject,
+        nsd_layout.subjects,
+        nsd_layout.outline,
         {"single": {}, "mean": {"average": True}, "paper": {"paper": True}},
-        nsd.sample,
+        nsd_layout.sample,
     ),
     Layout(
         folder_layout.LAYOUT,
@@ -192,16 +194,6 @@ def _readable(layout, folder, subject=None, inside=()):
     if subject is not None and not same_subject(folder.name, subject):
         raise stop(folder, f"subject {safe_label(subject)!r}", f"{folder.name!r}", "give the folder above")
     return layout, folder
-
-
-def same_subject(name, wanted):
-    """subj05, subj5, "05" and 5 are the same."""
-    name, wanted = str(name).lower(), str(wanted).lower()
-    if name == wanted:
-        return True
-    digits = "".join(letter for letter in wanted if letter.isdigit())
-    plain = not wanted.strip("0123456789") or wanted.rstrip("0123456789") in ("subj", "subject", "sub", "sub-", "s")
-    return bool(plain and digits and name.rstrip("0123456789") == "subj" and int(name[4:] or -1) == int(digits))
 
 
 def _subjects_below(folder, depth=_BELOW):

@@ -77,7 +77,7 @@ def preview(path, subject=None, side=224, thorough=False, show=None):
 
 def _first(look, side):
     """(Preview without the test of the order, the Subject that it is of)."""
-    from factortopy.analysis.order import shown_pictures
+    from factortopy.subjects.picture_order import shown_pictures
 
     loaded, part = look.subject, ""
     if look.layout is not None and look.layout.sample:  # the whole was not read
@@ -101,7 +101,7 @@ def _first(look, side):
 
 
 def _ordered(found, loaded):
-    from factortopy.analysis.order import picture_order
+    from factortopy.subjects.picture_order import picture_order
 
     return replace(found, order=picture_order(loaded))
 

@@ -68,7 +68,7 @@ def load_backbone(name, weights=None, on_progress=None):
 
 
 def _load_subject(path, subject):
-    from factortopy.subjects import load_subject
+    from factortopy.subjects.loading import load_subject
 
     return load_subject(path, subject)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from factortopy.formats.npy import safe_npy
 from factortopy.formats.problems import DataError, warn
-from factortopy.subjects.mapping import safe_mapping
+from factortopy.subjects.algonauts.label_tables import safe_mapping
 from factortopy.subjects.response_arrays import read_whole_mesh
 from factortopy.wording import first_few
 

@@ -22,7 +22,7 @@ from factortopy.formats.npy import row_blocks, safe_npy
 from factortopy.formats.problems import DataError, stop, warn
 from factortopy.storage.files import read_json, take_space, write_json
 from factortopy.storage.home import cache_dir
-from factortopy.subjects.nsd_design import TRIALS
+from factortopy.subjects.nsd.design import TRIALS
 from factortopy.subjects.progress import each
 from factortopy.subjects.response_arrays import z_score
 from factortopy.surfaces.meshes import N_VERTICES

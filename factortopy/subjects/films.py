@@ -16,8 +16,8 @@ from factortopy.formats.npy import safe_npy
 from factortopy.formats.problems import STOPS, DataError, Problem, close_to, stop
 from factortopy.storage.files import read_json, write_atomic, write_json
 from factortopy.storage.home import cache_dir
-from factortopy.subjects.folder_responses import files_in
-from factortopy.subjects.folder_tables import NOTHING, codes, inside, numbers
+from factortopy.subjects.folder.responses import files_in
+from factortopy.subjects.folder.tables import NOTHING, codes, inside, numbers
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split

@@ -6,7 +6,7 @@ import numpy as np
 
 from factortopy.formats.mgh import read_mgh, whole_labels
 from factortopy.formats.problems import DataError, foreign, stop, warn
-from factortopy.subjects.algonauts_rois import NAMES, with_unions
+from factortopy.subjects.algonauts.rois import NAMES, with_unions
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label, shown_path
 

@@ -25,14 +25,14 @@ import numpy as np
 
 from factortopy.formats.npy import as_float32, safe_npy
 from factortopy.formats.problems import DataError
-from factortopy.subjects.algonauts_pictures import list_images
-from factortopy.subjects.algonauts_rois import read_rois
+from factortopy.subjects.algonauts.pictures import list_images
+from factortopy.subjects.algonauts.rois import read_rois
 from factortopy.subjects.examination import Examined, Known
-from factortopy.subjects.own_surface import add_surface
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.response_arrays import copy_columns, read_whole_mesh
 from factortopy.subjects.split import default_split
 from factortopy.subjects.subject import Subject, known_density
+from factortopy.subjects.surface_beside import add_surface
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import count, first_few, safe_label
 

@@ -22,12 +22,12 @@ import numpy as np
 
 from factortopy.formats.problems import DataError, stop, warn
 from factortopy.storage.home import cache_dir
-from factortopy.subjects import DENSITY
-from factortopy.subjects.nsd_betas import HEMISPHERES, first_frames_finite, is_kept, kept_responses, needed, too_full
-from factortopy.subjects.nsd_examine import Examination, ceiling, examine, joined
-from factortopy.subjects.own_surface import add_surface
+from factortopy.subjects.names import DENSITY
+from factortopy.subjects.nsd.betas import HEMISPHERES, first_frames_finite, is_kept, kept_responses, needed, too_full
+from factortopy.subjects.nsd.examine import Examination, ceiling, examine, joined
 from factortopy.subjects.split import MIN_IMAGES
 from factortopy.subjects.subject import Subject, known_density
+from factortopy.subjects.surface_beside import add_surface
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few
 
@@ -94,7 +94,7 @@ def load_nsd(
     InputError
         The first problem that ``examine`` finds and that stops, or a full disk.
     """
-    from factortopy.subjects.layouts import same_subject
+    from factortopy.subjects.names import same_subject
 
     root = Path(root)
     names = [f"subj{k:02d}" for k in range(1, 9)]

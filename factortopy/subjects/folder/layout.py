@@ -21,9 +21,10 @@ import numpy as np
 
 from factortopy.formats.npy import row_blocks
 from factortopy.formats.problems import DataError, close_to, stop
-from factortopy.subjects import DENSITY, folder_trials, folder_vertices
 from factortopy.subjects.examination import Examined, Known
-from factortopy.subjects.folder_responses import (
+from factortopy.subjects.folder import trials as folder_trials
+from factortopy.subjects.folder import vertices as folder_vertices
+from factortopy.subjects.folder.responses import (
     CIFTI,
     ENDINGS,
     check_memory,
@@ -33,13 +34,14 @@ from factortopy.subjects.folder_responses import (
     open_rows,
     volume,
 )
-from factortopy.subjects.folder_tables import COLUMNS, read_about, read_table
-from factortopy.subjects.folder_trials import SPLITS
-from factortopy.subjects.own_surface import add_surface
+from factortopy.subjects.folder.tables import COLUMNS, read_about, read_table
+from factortopy.subjects.folder.trials import SPLITS
+from factortopy.subjects.names import DENSITY
 from factortopy.subjects.progress import each
 from factortopy.subjects.response_arrays import z_score
 from factortopy.subjects.split import Split, default_split
 from factortopy.subjects.subject import Subject, known_density
+from factortopy.subjects.surface_beside import add_surface
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 

@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from factortopy.formats.problems import close_to
-from factortopy.subjects import movies
-from factortopy.subjects.folder_responses import files_in
-from factortopy.subjects.folder_tables import codes, inside, numbers
+from factortopy.subjects import films
+from factortopy.subjects.folder.responses import files_in
+from factortopy.subjects.folder.tables import codes, inside, numbers
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.split import MIN_IMAGES
 from factortopy.wording import count, first_few, safe_label
@@ -35,7 +35,7 @@ def examine(found):
         if "image" in table:
             found.stop(path, "a column 'image' or a column 'stimulus'", "both", "remove one")
         else:
-            found.film = found.try_to(movies.examine, found.folder, found.about, table, found)
+            found.film = found.try_to(films.examine, found.folder, found.about, table, found)
         return
     _examine_images(found)
 

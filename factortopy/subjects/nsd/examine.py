@@ -9,10 +9,10 @@ import numpy as np
 from factortopy.formats.mgh import read_mgh, whole_labels
 from factortopy.formats.problems import DataError, stop
 from factortopy.subjects.examination import Examined, Known
-from factortopy.subjects.nsd_betas import FULL, HEMISPHERES, VERSION, check_values, find_sessions
-from factortopy.subjects.nsd_design import TRIALS, check_log, pictures_of_trials, read_expdesign
-from factortopy.subjects.nsd_images import NsdImages
-from factortopy.subjects.nsd_rois import ATLASES, read_rois
+from factortopy.subjects.nsd.betas import FULL, HEMISPHERES, VERSION, check_values, find_sessions
+from factortopy.subjects.nsd.design import TRIALS, check_log, pictures_of_trials, read_expdesign
+from factortopy.subjects.nsd.images import NsdImages
+from factortopy.subjects.nsd.rois import ATLASES, read_rois
 from factortopy.subjects.picture_files import note_decoded, spread
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import MIN_IMAGES

@@ -1,0 +1,1 @@
+"""Algonauts 2023 subjects' folders."""

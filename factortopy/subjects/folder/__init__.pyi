@@ -1,0 +1,1 @@
+from .write import write_folder as write_folder

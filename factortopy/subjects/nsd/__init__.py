@@ -1,0 +1,5 @@
+"""The Natural Scenes Dataset's root folder: layout, betas, design, pictures, areas."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

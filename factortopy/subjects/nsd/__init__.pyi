@@ -1,0 +1,1 @@
+from .layout import load_nsd as load_nsd
