@@ -27,7 +27,7 @@ from factortopy.encoder.fast import FastFit, FastSettings
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.paper import PaperSettings
 from factortopy.encoder.problem import pose
-from factortopy.features import Features
+from factortopy.features.extraction import Features
 from factortopy.storage.home import home
 from factortopy.storage.machine import SETTINGS
 from factortopy.subjects.subject import Subject

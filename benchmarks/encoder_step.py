@@ -13,7 +13,7 @@ from benchmarks.planted_size import Size, planted_size
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.paper import PaperFit, PaperSettings
 from factortopy.encoder.problem import pose
-from factortopy.features import Features
+from factortopy.features.extraction import Features
 from factortopy.storage.home import home
 
 STEP = Size(64, 12, 768, 5000, decay=1.0)

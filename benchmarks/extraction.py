@@ -29,7 +29,7 @@ from benchmarks.measuring import (
     watched,
 )
 from factortopy.backbones.base import Backbone
-from factortopy.features import extract
+from factortopy.features.extraction import extract
 
 NETWORKS = {"demo-vit": 4, "timm/vit_small_patch16_224 untrained": 1}  # and how many times as many pictures
 BATCH, ROUNDS = 32, 5

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from factortopy.encoder.selectors import Selectors
-from factortopy.features import Features
+from factortopy.features.extraction import Features
 from factortopy.storage.home import home
 from factortopy.subjects.subject import Subject
 

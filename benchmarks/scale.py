@@ -15,7 +15,7 @@ import heapq
 import json
 
 from benchmarks.measuring import ROOT, show
-from factortopy.backbones import list_backbones
+from factortopy.backbones.loading import list_backbones
 from factortopy.costs import STEPS, extraction_seconds, fit_seconds, network, run_bytes
 
 # The paper's and those after it: supervised, contrastive, masked, distilled; small to giant.

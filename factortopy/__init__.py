@@ -19,41 +19,41 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time the same na
     from factortopy import surfaces as surfaces
     from factortopy import view as view
     from factortopy.analysis.scores import brain_score as brain_score
-    from factortopy.backbones import list_backbones as list_backbones
-    from factortopy.backbones import load_backbone as load_backbone
+    from factortopy.backbones.loading import list_backbones as list_backbones
+    from factortopy.backbones.loading import load_backbone as load_backbone
     from factortopy.backbones.modules import from_module as from_module
     from factortopy.encoder.encoder import Encoder as Encoder
+    from factortopy.encoder.estimator import FactorTopyRegressor as FactorTopyRegressor
     from factortopy.encoder.fitting import Progress as Progress
     from factortopy.encoder.fitting import fit as fit
     from factortopy.encoder.selectors import Selectors as Selectors
-    from factortopy.estimator import FactorTopyRegressor as FactorTopyRegressor
-    from factortopy.features import Features as Features
-    from factortopy.features import extract as extract
+    from factortopy.features.estimate import plan as plan
+    from factortopy.features.extraction import Features as Features
+    from factortopy.features.extraction import extract as extract
     from factortopy.pictures.reading import read_image as read_image
     from factortopy.subjects.loading import load_subject as load_subject
     from factortopy.subjects.split import Split as Split
     from factortopy.subjects.subject import Subject as Subject
-    from factortopy.tokens import plan as plan
 
 __version__ = "0.1.0"
 
 # Resolved on first use (PEP 562): the app shows its first picture without waiting for torch.
 _WHERE = {
-    "Encoder": "encoder",
-    "FactorTopyRegressor": "estimator",
-    "Features": "features",
-    "Progress": "encoder",
-    "Selectors": "encoder",
-    "Split": "subjects.subject",
+    "Encoder": "encoder.encoder",
+    "FactorTopyRegressor": "encoder.estimator",
+    "Features": "features.extraction",
+    "Progress": "encoder.fitting",
+    "Selectors": "encoder.selectors",
+    "Split": "subjects.split",
     "Subject": "subjects.subject",
-    "brain_score": "analysis",
-    "extract": "features",
-    "fit": "encoder",
+    "brain_score": "analysis.scores",
+    "extract": "features.extraction",
+    "fit": "encoder.fitting",
     "from_module": "backbones.modules",
-    "list_backbones": "backbones",
-    "load_backbone": "backbones",
-    "load_subject": "subjects",
-    "plan": "features",
+    "list_backbones": "backbones.loading",
+    "load_backbone": "backbones.loading",
+    "load_subject": "subjects.loading",
+    "plan": "features.estimate",
     "read_image": "pictures.reading",
 }
 _MODULES = ("analysis", "experiments", "surfaces", "view")

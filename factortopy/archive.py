@@ -228,7 +228,7 @@ def _name(files):
 def _check(folder):
     """Load everything that the app will: InputError when anything does not fit."""
     from factortopy.analysis.gallery import read_gallery
-    from factortopy.encoder import Encoder
+    from factortopy.encoder.encoder import Encoder
     from factortopy.experiments.result import Result
 
     info = Run(folder).info

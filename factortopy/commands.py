@@ -116,7 +116,7 @@ def extract(options):
     backbone = factortopy.load_backbone(options.backbone, options.weights, progress("weights"))
     told = factortopy.plan(backbone, len(subject.images), reduce=options.pca).sentence()
     ticker.say(f"before it starts: {told} at most")
-    from factortopy.encoder.delays import reducing
+    from factortopy.encoder.films import reducing
 
     some = reducing(subject, options.pca)
     features = factortopy.extract(backbone, subject.images, on_progress=progress("features"), **some)

@@ -11,8 +11,8 @@ import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 
-from factortopy import pace
 from factortopy.errors import InputError
+from factortopy.features import speed
 from factortopy.storage.files import read_json
 from factortopy.storage.home import cache_dir, home
 from factortopy.subjects.demo import N_PICTURES, on_disk
@@ -122,7 +122,7 @@ def sizes_of(subject, subject_id=None, trials=None):
 
 def networks():
     """{name: Network} of all that are known by name."""
-    from factortopy.backbones import list_backbones
+    from factortopy.backbones.loading import list_backbones
 
     return {entry.name: network(entry) for entry in list_backbones()}
 
@@ -130,9 +130,9 @@ def networks():
 def network_of(name, known=None):
     """The Network of a name, its random weights or a part of Stable Diffusion; None for one that its library alone knows."""
     known = networks() if known is None else known
-    name = name.removesuffix(pace.UNTRAINED)
+    name = name.removesuffix(speed.UNTRAINED)
     if name.startswith("finetuned/"):
-        from factortopy.finetune.named import told_of
+        from factortopy.backbones.finetuned import told_of
 
         name = (told_of(name) or {}).get("base") or name
     return known.get(name.split(":")[0].split("@")[0])
@@ -143,7 +143,7 @@ def measured(name, known=None):
 
     A network that was not is judged by the one of those measured that is nearest to it in operations.
     """
-    found, name = pace.known(), name.removesuffix(pace.UNTRAINED)
+    found, name = speed.known(), name.removesuffix(speed.UNTRAINED)
     if name in found:
         return found[name]["pictures_per_second"], name
     known = networks() if known is None else known
@@ -160,7 +160,8 @@ def extraction_told(name, pictures):
     rate, whose = measured(name)
     if rate is None:
         return "how long it takes here is unknown until the first batch; from then on the time that is left is told"
-    judged = f"as measured here on {pace.known()[whose].get('date', 'an earlier day')}" if whose == name.removesuffix(pace.UNTRAINED) else (
+    own = whose == name.removesuffix(speed.UNTRAINED)
+    judged = f"as measured here on {speed.known()[whose].get('date', 'an earlier day')}" if own else (
         f"judging by {whose}, which was measured here"
     )  # fmt: skip
     return f"about {duration(pictures / rate)} at {rate_text(rate)} pictures a second, {judged}"
@@ -209,7 +210,7 @@ def extracted():
     names = set()
     for path in cache_dir("features").glob("*/done.json"):
         with contextlib.suppress(InputError, AttributeError):
-            names.add(str(read_json(path, "extraction").get("backbone")).removesuffix(pace.UNTRAINED))
+            names.add(str(read_json(path, "extraction").get("backbone")).removesuffix(speed.UNTRAINED))
     keys = set()
     for one in [*list_runs(shipped=False), *(job for job in list_jobs() if job.kind == "extract")]:
         with contextlib.suppress(InputError):

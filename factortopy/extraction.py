@@ -1,7 +1,7 @@
 """Extracting a network's features of a subject's pictures as a job of the queue; a training then finds them."""
 
 import factortopy
-from factortopy.encoder.delays import reducing
+from factortopy.encoder.films import reducing
 from factortopy.errors import InputError, Stopped
 from factortopy.records import check_settings as check_training
 from factortopy.subjects.progress import for_work, listening

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from factortopy.backbones.finetuned import label
 from factortopy.encoder.choices import FACTORS
-from factortopy.finetune.named import label
 from factortopy.records import DEFAULTS
 
 if TYPE_CHECKING:

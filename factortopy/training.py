@@ -10,7 +10,7 @@ import numpy as np
 import factortopy
 from factortopy.analysis.gallery import make_gallery
 from factortopy.attempt import attempt, signals
-from factortopy.encoder.delays import reducing, rows_of
+from factortopy.encoder.films import reducing, rows_of
 from factortopy.errors import InputError
 from factortopy.recorder import Recorder
 from factortopy.records import check_settings

@@ -9,7 +9,7 @@ import streamlit as st
 from factortopy import analysis
 from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.measures import MEASURES, known
-from factortopy.finetune.named import label
+from factortopy.backbones.finetuned import label
 from pages import compare_address, compare_save, saving, shared
 from pages.compare_grid import brain
 from pages.compare_numbers import table

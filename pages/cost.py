@@ -5,8 +5,9 @@ import shutil
 import streamlit as st
 
 from factortopy import costs
+from factortopy.features.estimate import disk_size
+from factortopy.features.reader import SAMPLE
 from factortopy.storage.home import home
-from factortopy.tokens import SAMPLE, disk_size
 from factortopy.wording import duration, size_text
 from pages import shared
 

@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import jobs
+from factortopy.backbones.finetuned import PREFIX, TOLD, WEIGHTS, list_finetuned
 from factortopy.errors import InputError
-from factortopy.finetune.named import PREFIX, TOLD, WEIGHTS, list_finetuned
 from factortopy.finetune.recipe import DEFAULTS
 from factortopy.jobfolder import ACTIVE
 from factortopy.storage.allowed_folders import typed
@@ -107,7 +107,7 @@ def start(settings):
 
 def network():
     """(name, number of layers or None) of the network to begin with."""
-    from factortopy.backbones import list_backbones
+    from factortopy.backbones.loading import list_backbones
     from factortopy.finetune.network import why_not
 
     entries = {e.name: e for e in list_backbones() if not why_not(e)}
@@ -294,7 +294,7 @@ def buttons(job, status):
 
 def before_and_after(job):
     """Names of a finished run of the network as it was and one of the new network, of one subject; () without."""
-    from factortopy.finetune.named import described
+    from factortopy.backbones.finetuned import described
 
     told = described(job.path / WEIGHTS) or {}
     runs = shared.finished_runs()

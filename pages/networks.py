@@ -6,9 +6,10 @@ import numpy as np
 import streamlit as st
 
 from factortopy import background
-from factortopy.backbones import UNTRAINED, list_backbones
+from factortopy.backbones.base import UNTRAINED
+from factortopy.backbones.loading import list_backbones
 from factortopy.backbones.lookup import NOT_SAID, source_of
-from factortopy.backbones.typed_weights import check_weights
+from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
 from factortopy.wording import duration
 from pages import shared
@@ -245,8 +246,9 @@ def offered():
 def look(name, weights, picture):
     """(colours, share of variance, layer names, a sentence on cost) of one picture; the work behind the button."""
     from factortopy.analysis.token_colours import token_colours
-    from factortopy.backbones import load_backbone
-    from factortopy.features import compute, plan
+    from factortopy.backbones.loading import load_backbone
+    from factortopy.features.estimate import plan
+    from factortopy.features.extraction import compute
 
     backbone = load_backbone(name, weights)
     features = compute(backbone, picture, grid=None)

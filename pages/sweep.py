@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from factortopy import costs, jobs, slurm, sweeps
-from factortopy.backbones import list_backbones
+from factortopy.backbones.loading import list_backbones
 from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
 from factortopy.runs import ACTIVE

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from factortopy import jobs
-from factortopy.backbones import UNTRAINED
-from factortopy.backbones.typed_weights import check_weights
+from factortopy.backbones.base import UNTRAINED
+from factortopy.backbones.weights_check import check_weights
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
 from factortopy.records import DEFAULTS, LEAST_PICTURES
@@ -121,7 +121,7 @@ def form():
 
 def choose_network():
     """Name and weights as ``load_backbone`` takes them, None where they cannot be had; the page's address names them."""
-    from factortopy.backbones import list_backbones
+    from factortopy.backbones.loading import list_backbones
 
     entries = sorted(list_backbones(), key=lambda entry: not entry.available)  # those with weights first
     fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}

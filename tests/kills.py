@@ -83,7 +83,7 @@ class Extract(Operation):
         )
 
     def look(self, place):
-        from factortopy.features import _finished
+        from factortopy.features.extraction import _finished
 
         folder = self._folder(place)
         found = folder and _finished(folder, self.network)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from factortopy.encoder.selectors import Selectors
-from factortopy.features import Features
+from factortopy.features.extraction import Features
 from factortopy.subjects.subject import Subject
 
 PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)

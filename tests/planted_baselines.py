@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 
 from factortopy.analysis.scores import r2
-from factortopy.features import Features
+from factortopy.features.extraction import Features
 from factortopy.subjects.subject import Subject
 
 GRID, LAYERS, CHANNELS, VERTICES, PICTURES, CEILING = 4, 3, 16, 90, 500, 0.6

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from trials import environment
 
 import factortopy as ft
-from factortopy.backbones import list_backbones, load_backbone
+from factortopy.backbones.loading import list_backbones, load_backbone
 from factortopy.backbones.timm_adapter import TimmBackbone
 from factortopy.errors import InputError
 

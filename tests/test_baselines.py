@@ -23,7 +23,7 @@ from sklearn.linear_model import Ridge
 import factortopy as ft
 from factortopy import analysis
 from factortopy.encoder import baselines, ridge
-from factortopy.encoder.baseline_encoder import BaselineEncoder
+from factortopy.encoder.encoder import BaselineEncoder
 from factortopy.encoder.problem import pose
 from factortopy.encoder.ridge import fit_ridge, folds, ridge_cv
 

@@ -6,13 +6,13 @@ import torch
 from small_network import pictures
 
 import factortopy as ft
-from factortopy import features
 from factortopy.backbones.base import Backbone
-from factortopy.components import Moments, Reduction, principal
 from factortopy.errors import InputError
-from factortopy.features import compute, extract
+from factortopy.features import extraction
+from factortopy.features.components import Moments, Reduction, principal
+from factortopy.features.estimate import plan
+from factortopy.features.extraction import compute, extract
 from factortopy.storage.home import cache_dir
-from factortopy.tokens import plan
 
 RANK, WIDTH = 5, 40
 
@@ -139,7 +139,7 @@ def test_the_cache_tells_components_apart_and_gives_them_back():
 
 
 def test_a_stop_while_components_are_learnt_and_after(monkeypatch):
-    monkeypatch.setattr(features, "SAMPLE", 64)
+    monkeypatch.setattr(extraction, "SAMPLE", 64)
     network, images, told = LowRank(), pictures(200), []
 
     def stop_at(limit):

@@ -15,7 +15,7 @@ from factortopy import analysis
 from factortopy.encoder import fast, reduce, start, state
 from factortopy.encoder.paper import PaperSettings
 from factortopy.encoder.problem import pose
-from factortopy.features import Features
+from factortopy.features.extraction import Features
 
 PAPER = PaperSettings(steps=6, every=3, dim=8)
 
@@ -351,7 +351,7 @@ KILLED = """
 import os, sys
 import numpy as np, torch
 from factortopy.encoder import reduce
-from factortopy.features import Features
+from factortopy.features.extraction import Features
 
 reduce._finish = lambda *rest: os.kill(os.getpid(), 9)
 names = [[f"{sys.argv[1]}/{kind}-{l}.npy" for l in range(3)] for kind in ("local", "global")]

@@ -13,7 +13,7 @@ from trials import ROOT, TINY, TRAIN, command, environment
 
 import factortopy as ft
 from factortopy.encoder.paper import PaperSettings
-from factortopy.features import compute
+from factortopy.features.extraction import compute
 from factortopy.runs import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

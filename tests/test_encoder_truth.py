@@ -11,7 +11,7 @@ from planted import plant
 import factortopy as ft
 from factortopy import analysis
 from factortopy.encoder.paper import PaperFit, PaperSettings
-from factortopy.features import Features, compute
+from factortopy.features.extraction import Features, compute
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from PIL import Image
 from small_network import SmallNetwork, pictures
 from trials import environment, wait_for
 
-from factortopy import features
 from factortopy.encoder.reduce import on_grid
 from factortopy.errors import InputError
-from factortopy.features import Features, compute, extract
+from factortopy.features import extraction
+from factortopy.features.extraction import Features, compute, extract
 from factortopy.storage.home import cache_dir
 
 
@@ -201,7 +201,7 @@ def test_a_stop_at_the_last_picture_is_no_stop():
 
 KILLED = """
 import os, signal, sys
-from factortopy.features import extract
+from factortopy.features.extraction import extract
 from small_network import SmallNetwork, pictures
 def on_progress(done, total):
     if done >= int(sys.argv[1]):
@@ -275,7 +275,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def test_too_little_space_is_said_before_anything_is_computed(monkeypatch):
-    monkeypatch.setattr(features.shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 30_000))
+    monkeypatch.setattr(extraction.shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 30_000))
     network = SmallNetwork()
     with pytest.raises(InputError, match=r"need 0\.2 MB, 0\.0 MB are free.*FACTORTOPY_HOME") as caught:
         extract(network, pictures(200))
@@ -307,7 +307,7 @@ def test_space_is_taken_at_the_start():
 TOGETHER = """
 import hashlib, sys, time
 import numpy as np
-from factortopy.features import extract
+from factortopy.features.extraction import extract
 from small_network import SmallNetwork, pictures
 network, images = SmallNetwork(), pictures(600, 8)
 print("ready", flush=True)

@@ -10,8 +10,9 @@ from PIL import Image
 
 import factortopy
 from factortopy.__main__ import main
-from factortopy.backbones import load_backbone, torchvision_adapter
+from factortopy.backbones import torchvision_adapter
 from factortopy.backbones.diffusers_adapter import DiffusionBackbone
+from factortopy.backbones.loading import load_backbone
 from factortopy.errors import InputError, Stopped
 from factortopy.finetune.job import check_settings, finetune_job
 from factortopy.finetune.network import accuracy, trainable
@@ -250,7 +251,7 @@ class Folder:
 
 
 def test_a_job_stops_and_goes_on(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("factortopy.backbones.of_name", lambda *_: small())
+    monkeypatch.setattr("factortopy.backbones.loading.of_name", lambda *_: small())
     job = Folder(tmp_path, check_settings({"backbone": "small", "images": str(folder), **QUICK}))
     seen = []
 

@@ -152,7 +152,7 @@ def test_clocks_that_jump_change_nothing(tmp_path):
     """Files from tomorrow and from 1980: status, cached features and results are the same."""
     from small_network import SmallNetwork, pictures
 
-    from factortopy.features import extract
+    from factortopy.features.extraction import extract
 
     network, images = SmallNetwork(), pictures(20)
     kept = np.array(extract(network, images).local[0])

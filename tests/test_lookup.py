@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from factortopy.backbones import list_backbones
+from factortopy.backbones.loading import list_backbones
 from factortopy.backbones.lookup import NOWHERE, look_up, source_of
 from factortopy.errors import InputError
 

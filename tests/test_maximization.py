@@ -166,7 +166,7 @@ def test_every_kind_of_network(name):
 
 @pytest.mark.parametrize("model", ["classtoken", "patchtoken", "gnetvit", "ridge"])
 def test_baseline_encoders_too(model):
-    from factortopy.features import compute
+    from factortopy.features.extraction import compute
 
     network, shown, rng = ColourNetwork(), pictures(60, 32), np.random.default_rng(0)
     features = compute(network, shown)

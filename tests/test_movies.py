@@ -12,10 +12,10 @@ from test_algonauts import problems, stops, warns
 
 import factortopy as ft
 from factortopy.analysis.scores import above_chance
-from factortopy.encoder.delays import as_fitted, canonical, kept_together, learn_response, of_trials
+from factortopy.encoder.films import as_fitted, canonical, kept_together, learn_response, of_trials
 from factortopy.encoder.ridge import folds
 from factortopy.errors import InputError
-from factortopy.features import Features, compute
+from factortopy.features.extraction import Features, compute
 from factortopy.subjects.check import check
 from factortopy.subjects.films import Film, Frames
 from factortopy.subjects.loading import load_subject

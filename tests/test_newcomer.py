@@ -217,7 +217,7 @@ def test_a_damaged_frame_stops_before_training(watched, tmp_path):
 def test_a_frame_damaged_within_is_named_with_its_folder(tmp_path):
     from small_network import SmallNetwork
 
-    from factortopy.features import compute
+    from factortopy.features.extraction import compute
 
     path = tmp_path / "stimuli/film-0/00003.png"
     path.parent.mkdir(parents=True)

@@ -56,7 +56,7 @@ def test_same_report_is_the_same_job_and_a_finished_one_is_left_alone():
 
 
 def test_levels_are_kept_where_they_are_not_the_usual_ones():
-    from factortopy.analysis.hierarchy import LEVELS
+    from factortopy.analysis.slope import LEVELS
 
     asked = {"runs": NAMES[:1], "quick": True}
     assert "levels" not in job.check_settings(asked | {"levels": dict(LEVELS)})

@@ -13,7 +13,7 @@ from trials import start_holder
 
 from factortopy import jobs
 from factortopy.backbones.demo_facts import weights_path
-from factortopy.backbones.typed_weights import check_weights
+from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
 from factortopy.runs import Run, list_runs
 from factortopy.storage.home import assets_dir, runs_dir

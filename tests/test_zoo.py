@@ -12,7 +12,8 @@ import zoo
 from zoo import small
 
 import factortopy as ft
-from factortopy.backbones import diffusers_adapter, list_backbones, load_backbone
+from factortopy.backbones import diffusers_adapter
+from factortopy.backbones.loading import list_backbones, load_backbone
 from factortopy.backbones.registry import ENTRIES, MOCO, OPTIONS, SOURCES, source_of
 from factortopy.errors import InputError
 

@@ -9,8 +9,9 @@ from zoo import small
 import factortopy as ft
 from factortopy.backbones.registry import ENTRIES
 from factortopy.errors import InputError
-from factortopy.features import compute, extract, plan
-from factortopy.tokens import Reader, on_device
+from factortopy.features.estimate import plan
+from factortopy.features.extraction import compute, extract
+from factortopy.features.reader import Reader, on_device
 
 
 class Hungry(SmallNetwork):

@@ -11,7 +11,7 @@ from test_pages import ROOT, follow, words
 
 from factortopy import background, work
 from factortopy.analysis.token_colours import token_colours
-from factortopy.backbones import list_backbones
+from factortopy.backbones.loading import list_backbones
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ import zoo
 from safetensors.torch import save_file
 from test_backbones import Payload, own_hub, said  # noqa: F401
 
-from factortopy.backbones import load_backbone, weights
+from factortopy.backbones import weights
 from factortopy.backbones.diffusers_adapter import load_diffusers
+from factortopy.backbones.loading import load_backbone
 from factortopy.backbones.registry import MOCO
 from factortopy.backbones.timm_adapter import load_timm
 from factortopy.backbones.torchvision_adapter import load_torchvision

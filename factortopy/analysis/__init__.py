@@ -19,9 +19,9 @@ from factortopy.analysis.comparison import (
     scores_by_roi,
 )
 from factortopy.analysis.gallery import Gallery, make_gallery, read_gallery
-from factortopy.analysis.hierarchy import hierarchy
 from factortopy.analysis.scores import brain_score, by_roi, challenge, held_out, predicted, score_run
 from factortopy.analysis.seeds import seed_agreement
+from factortopy.analysis.slope import hierarchy
 from factortopy.analysis.tuning import before_after, lost, score_against
 from factortopy.subjects.picture_order import picture_order
 

@@ -18,7 +18,7 @@ def channel_image(encoder, image, vertices, features=None):
     vertices : int, (k,) int or (N,) bool
         Rows of the encoder's vertices.
     features : Features, optional
-        ``factortopy.features.compute(encoder.backbone(), image, grid=None)``, for who asks for many areas of a picture.
+        ``factortopy.features.extraction.compute(encoder.backbone(), image, grid=None)``, for who asks for many areas of a picture.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def channel_image(encoder, image, vertices, features=None):
     """
     import torch
 
-    from factortopy.features import compute
+    from factortopy.features.extraction import compute
 
     rows = _rows(encoder, vertices)
     factor = encoder.selectors()

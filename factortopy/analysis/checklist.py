@@ -17,7 +17,7 @@ from factortopy.analysis.claims import (
     objective,
     trained,
 )
-from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.slope import LEVELS
 
 NEAREST = 0.01  # R²: by less than this a network does not lead in an area
 SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large

@@ -4,7 +4,7 @@ import numpy as np
 
 from factortopy.analysis.comparison import layer_shares, same_vertices
 from factortopy.analysis.finite import mean
-from factortopy.analysis.hierarchy import hierarchy
+from factortopy.analysis.slope import hierarchy
 from factortopy.errors import InputError
 
 COLLAPSED = 0.9  # share of the vertices on one layer from which a selection counts as collapsed

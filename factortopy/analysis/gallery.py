@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.encoder.delays import as_fitted, rows_of
+from factortopy.encoder.films import as_fitted, rows_of
 from factortopy.errors import InputError
 from factortopy.storage.files import read_tensors, write_atomic, write_tensors
 
@@ -52,7 +52,7 @@ def make_gallery(encoder, subject, features, folder):
         return
     from PIL import Image
 
-    from factortopy.features import as_pixels
+    from factortopy.features.reader import as_pixels
 
     trials, features = np.asarray(subject.split.test), as_fitted(encoder, subject, features)
     image, row = _shown(encoder, subject, trials), rows_of(subject, trials)

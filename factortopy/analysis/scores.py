@@ -8,12 +8,12 @@ import numpy as np
 
 from factortopy.analysis.clusters import channel_clusters
 from factortopy.analysis.finite import mean
-from factortopy.encoder.delays import as_fitted, rows_of
+from factortopy.encoder.films import as_fitted, rows_of
 from factortopy.errors import InputError
 
 if TYPE_CHECKING:
     from factortopy.encoder.encoder import Encoder
-    from factortopy.features import Features
+    from factortopy.features.extraction import Features
     from factortopy.subjects.subject import Subject
 
 LEAST_CEILING = 0.1  # below it a score divided by the ceiling is mostly noise

@@ -4,7 +4,7 @@ import numpy as np
 
 from factortopy.analysis.comparison import _areas, _scores, layer_shift
 from factortopy.analysis.finite import correlation, mean
-from factortopy.analysis.hierarchy import hierarchy
+from factortopy.analysis.slope import hierarchy
 from factortopy.errors import InputError
 
 FEWEST = 3  # points below which a correlation says nothing

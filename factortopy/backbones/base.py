@@ -129,3 +129,6 @@ class Backbone:
         list over layers of (C_l, m) float32 arrays, or None where they cannot be told
         """
         return None
+
+
+UNTRAINED = " untrained"

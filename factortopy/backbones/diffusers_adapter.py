@@ -7,7 +7,7 @@ the U-Net has been called 50 − T + 1 times. Needs diffusers and transformers (
 import re
 from pathlib import Path
 
-from factortopy.backbones import UNTRAINED
+from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.modules import TorchBackbone
 from factortopy.backbones.weights import Hub, console_progress, fit_weights, read_weights, seeded
 from factortopy.errors import InputError

@@ -6,8 +6,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from factortopy.backbones import UNTRAINED, list_backbones
-from factortopy.backbones.base import Entry
+from factortopy.backbones.base import UNTRAINED, Entry
+from factortopy.backbones.loading import list_backbones
 from factortopy.backbones.weights import Hub, Url, first_words
 from factortopy.errors import InputError
 

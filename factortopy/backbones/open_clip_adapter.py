@@ -2,7 +2,7 @@
 
 import copy
 
-from factortopy.backbones import UNTRAINED
+from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.modules import HookedBackbone
 from factortopy.backbones.weights import Hub, Url, console_progress, fit_weights, read_weights, seeded
 from factortopy.errors import InputError

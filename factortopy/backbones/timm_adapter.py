@@ -2,8 +2,7 @@
 
 from fnmatch import fnmatch
 
-from factortopy.backbones import UNTRAINED
-from factortopy.backbones.base import Site
+from factortopy.backbones.base import UNTRAINED, Site
 from factortopy.backbones.modules import HookedBackbone, TorchBackbone, attention_of
 from factortopy.backbones.weights import (
     Hub,

@@ -1,6 +1,6 @@
 """torchvision's vision transformers (the papers' ImageNet-supervised ones)."""
 
-from factortopy.backbones import UNTRAINED
+from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.modules import IMAGENET, HookedBackbone
 from factortopy.backbones.weights import Url, console_progress, fit_weights, read_weights, seeded
 

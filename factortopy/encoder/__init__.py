@@ -1,15 +1,5 @@
-"""The encoder: model, recipe, saving and loading."""
+"""The encoder: model, recipes, baselines, saving and loading."""
 
-from factortopy.encoder.encoder import Encoder
-from factortopy.encoder.selectors import Selectors
+import lazy_loader as lazy
 
-__all__ = ["Encoder", "Progress", "Selectors", "fit"]
-
-
-def __getattr__(name):
-    # Reading a run needs no torch, so that the app shows its first picture at once; fitting does.
-    if name in ("Progress", "fit"):
-        from factortopy.encoder import fitting
-
-        return getattr(fitting, name)
-    raise AttributeError(f"module 'factortopy.encoder' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

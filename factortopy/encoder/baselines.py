@@ -7,14 +7,15 @@ Each gives a design v as ``model.Factorized`` does, (n, T, D), and is fitted by 
 - ``GNet``: v_i = Σ_l Σ_k m_ilk · A_l local_lk, a pooling mask m_il over the picture for each vertex and layer.
 """
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from factortopy.encoder.baseline_encoder import BaselineEncoder
 from factortopy.encoder.model import Alignment
 
-__all__ = ["MODELS", "BaselineEncoder", "ClassToken", "GNet", "PatchToken", "predict"]
+__all__ = ["MODELS", "ClassToken", "GNet", "PatchToken", "predict", "predict_ridge"]
 
 HIDDEN = 128  # width of PatchToken's MLPs, as of the paper's other MLPs
 # GNet's masks start at this, everywhere. Small against what an optimiser adds in a few steps: else the start would stay.
@@ -189,3 +190,20 @@ def predict(model, tensors, local, global_, vertices_at_once=256):
 def _numbered(**lists):
     """{name.LLL: tensor} of lists over layers."""
     return {f"{name}.{i:03d}": t for name, layers in lists.items() for i, t in enumerate(layers)}
+
+
+def predict_ridge(tensors, info, local):
+    """Predicted responses (T, N) of a fitted encoder; its tensors, and local tokens of all layers (T, grid², C)."""
+    parts = [
+        _pool(local[l], tensors[f"project.{i:03d}"], side)
+        for i, (l, side) in enumerate(zip(info["layers"], info["sides"], strict=True))
+    ]
+    seen = (torch.cat(parts, 1) - tensors["mean"]) / tensors["std"]
+    return seen @ tensors["weight"] + tensors["bias"]
+
+
+def _pool(tokens, projection, side):
+    """(T, grid², C) tokens -> (T, side² · c): projected, then averaged over the cells of the coarser grid."""
+    grid = round(tokens.shape[1] ** 0.5)
+    seen = (tokens @ projection).view(len(tokens), grid, grid, -1).permute(0, 3, 1, 2)
+    return F.adaptive_avg_pool2d(seen, side).flatten(1)

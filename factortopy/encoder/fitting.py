@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from factortopy.encoder.choices import FACTORS, MODELS
-from factortopy.encoder.delays import of_trials
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fast import FastFit, FastSettings
+from factortopy.encoder.films import of_trials
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.paper import PaperFit, PaperSettings
 from factortopy.encoder.problem import origin, pose
@@ -25,7 +25,7 @@ from factortopy.storage.files import read_json, read_tensors, write_json, write_
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from factortopy.features import Features
+    from factortopy.features.extraction import Features
     from factortopy.subjects.subject import Subject
 
 SOLVERS = {"fast": (FastFit, FastSettings), "paper": (PaperFit, PaperSettings)}
@@ -170,7 +170,7 @@ def fit(
     channel, bias = channel * (settings.dim * problem.unit), bias * np.float32(problem.unit)
     known = (subject.hemi, subject.vertex, features.layer_names, grid, subject.density, info, subject.rois)
     if model != "factorized":
-        from factortopy.encoder.baseline_encoder import BaselineEncoder
+        from factortopy.encoder.encoder import BaselineEncoder
 
         return BaselineEncoder.of(state.model, problem, channel, bias, *known, subject.noise_ceiling, subject.maps)
     with torch.no_grad():

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from factortopy.encoder.delays import rows_of
+from factortopy.backbones.finetuned import told_of
+from factortopy.encoder.films import rows_of
 from factortopy.encoder.reduce import earlier, gather, let_go, reduced, scaling
 from factortopy.errors import InputError
-from factortopy.finetune.named import told_of
 
 MIN_TRAIN_IMAGES = 8
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from factortopy.components import Basis, Moments, inverse_std, principal
 from factortopy.errors import InputError
-from factortopy.features import take_space, too_full
-from factortopy.storage.files import read_json, read_tensors, write_json, write_tensors
+from factortopy.features.components import Basis, Moments, inverse_std, principal
+from factortopy.features.extraction import too_full
+from factortopy.storage.files import read_json, read_tensors, take_space, write_json, write_tensors
 from factortopy.storage.home import cache_dir
 
 FORMAT = 1  # of the cache; part of its key

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from factortopy.components import eigh
-from factortopy.encoder.baseline_encoder import BaselineEncoder
-from factortopy.encoder.delays import kept_together, of_trials
+from factortopy.encoder.baselines import _pool
+from factortopy.encoder.encoder import BaselineEncoder
+from factortopy.encoder.films import kept_together, of_trials
 from factortopy.encoder.problem import check_finite, origin, picture_of_trial
 from factortopy.encoder.reduce import moments, on_grid
 from factortopy.errors import InputError
+from factortopy.features.components import eigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from factortopy.encoder.encoder import Encoder
-    from factortopy.features import Features
+    from factortopy.features.extraction import Features
     from factortopy.subjects.subject import Subject
 
 REDUCTIONS = ("weights", "data", None)
@@ -188,16 +188,6 @@ def folds(image, n=FOLDS):
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n)]
 
 
-def predict(tensors, info, local):
-    """Predicted responses (T, N) of a fitted encoder; its tensors, and local tokens of all layers (T, grid², C)."""
-    parts = [
-        _pool(local[l], tensors[f"project.{i:03d}"], side)
-        for i, (l, side) in enumerate(zip(info["layers"], info["sides"], strict=True))
-    ]
-    seen = (torch.cat(parts, 1) - tensors["mean"]) / tensors["std"]
-    return seen @ tensors["weight"] + tensors["bias"]
-
-
 # ---------------------------------------------------------------- parts
 
 
@@ -271,7 +261,7 @@ def _channel_weights(features):
     remedy = 'use reduce="data" (principal components of the training pictures) instead'
     if not features.backbone:
         raise InputError(f'reduce="weights": expected features of a named network, found bare features; {remedy}')
-    from factortopy.backbones import load_backbone
+    from factortopy.backbones.loading import load_backbone
 
     backbone = load_backbone(features.backbone, features.weights)
     weights = backbone.channel_weights()
@@ -306,13 +296,6 @@ def _pool_all(tokens, projection, side, grid, chunk=256):
     for i in range(0, len(tokens), chunk):
         out[i : i + chunk] = _pool(on_grid(tokens[i : i + chunk], grid), projection, side).numpy()
     return out
-
-
-def _pool(tokens, projection, side):
-    """(T, grid², C) tokens -> (T, side² · c): projected, then averaged over the cells of the coarser grid."""
-    grid = round(tokens.shape[1] ** 0.5)
-    seen = (tokens @ projection).view(len(tokens), grid, grid, -1).permute(0, 3, 1, 2)
-    return F.adaptive_avg_pool2d(seen, side).flatten(1)
 
 
 @contextlib.contextmanager

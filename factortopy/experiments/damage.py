@@ -10,7 +10,8 @@ import numpy as np
 
 from factortopy.backbones.base import Backbone
 from factortopy.errors import InputError
-from factortopy.features import as_pixels, compute, content_key
+from factortopy.features.extraction import compute, content_key
+from factortopy.features.reader import as_pixels
 
 AROUND = ("zero", "mean")
 REFERENCE_SEEDS, REFERENCE_N = 30_000_000, 64  # rendered scenes that no network, subject or localizer shows

@@ -9,7 +9,8 @@ from factortopy.experiments import localizer
 from factortopy.experiments.responses import Stopped, respond, tell
 from factortopy.experiments.result import Result
 from factortopy.experiments.used_channels import most_used, random_like
-from factortopy.features import as_pixels, compute, extract
+from factortopy.features.extraction import compute, extract
+from factortopy.features.reader import as_pixels
 
 DEFAULTS = {
     "layers": None, "channels": {"roi": "FFA", "share": 0.1}, "heads": None, "region": None, "gain": 0.0, "noise": 0.0,

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from factortopy.errors import InputError, Stopped
-from factortopy.features import content_key
+from factortopy.features.extraction import content_key
 from factortopy.storage.files import write_atomic
 from factortopy.storage.home import cache_dir
 

@@ -34,7 +34,7 @@ def trainable(backbone):
 
 def refuse(name):
     """Raise InputError for a name of the registry whose network cannot be fine-tuned."""
-    from factortopy.backbones import list_backbones
+    from factortopy.backbones.loading import list_backbones
 
     reason = next(
         (why_not(entry) for entry in list_backbones() if entry.name == name.partition(":")[0].partition("@")[0]), ""

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from factortopy.backbones import finetuned
 from factortopy.errors import InputError, Stopped
-from factortopy.finetune import named
 from factortopy.finetune.checkpoint import History, read_checkpoint, write_checkpoint
 from factortopy.finetune.drawings import write_drawings
 from factortopy.finetune.folder import read_folder
@@ -46,7 +46,7 @@ class Result:
 
     @property
     def weights(self):
-        return self.path / named.WEIGHTS
+        return self.path / finetuned.WEIGHTS
 
 
 def finetune(backbone, folder, out, settings=None, on_progress=None, resume=True, say=None):
@@ -119,8 +119,8 @@ def _opened(out, asked, resume):
             raise InputError(
                 f"{out}: {key} of this fine-tuning is {before[key]!r}, asked for was {value!r}; go on without it or choose another folder"
             )
-    if (out / named.TOLD).is_file() and (out / named.WEIGHTS).is_file():
-        return before, Result(out, True, read_json(out / named.TOLD, "fine-tuning"))
+    if (out / finetuned.TOLD).is_file() and (out / finetuned.WEIGHTS).is_file():
+        return before, Result(out, True, read_json(out / finetuned.TOLD, "fine-tuning"))
     if not resume:
         raise InputError(f"{out}: holds an unfinished fine-tuning; go on with --resume or choose another folder")
     return before, None
@@ -140,7 +140,7 @@ class _Tuning:
         self._clock, self._first = self.begun, 0
 
     def run(self):
-        from factortopy.tokens import on_device
+        from factortopy.features.reader import on_device
 
         try:
             self._prepare()
@@ -159,7 +159,7 @@ class _Tuning:
 
     def _prepare(self):
         """Network, pictures and split."""
-        from factortopy.backbones import load_backbone
+        from factortopy.backbones.loading import load_backbone
 
         s = self.settings
         if self.backbone is None:
@@ -297,13 +297,13 @@ class _Tuning:
 
     def _finish(self, before, after, head):
         """Write weights, head and description; what only an unfinished one needs goes."""
-        from factortopy.backbones import UNTRAINED
+        from factortopy.backbones.base import UNTRAINED
 
         s, base = self.settings, self.settings["backbone"]
         bare, inherited = base.removesuffix(UNTRAINED), getattr(self.backbone, "finetuned", None) or {}
         info = {
             "kind": "finetuned", "base": inherited.get("base") or bare, "began_with": s["weights"] or base,
-            "began_as": named.label({"backbone": bare + ("" if self.backbone.trained else UNTRAINED), "finetuned": inherited}),
+            "began_as": finetuned.label({"backbone": bare + ("" if self.backbone.trained else UNTRAINED), "finetuned": inherited}),
             "data": s["name"], "classes": self.split["classes"], "simulated": bool(self.folder.simulated), "layer": self.layer + 1,
             "layer_name": list(self.backbone.layer_names)[self.layer], "layers": len(self.backbone.layer_names),
             "train_pictures": len(self.train), "held_out_pictures": len(self.test), "unreadable": self.split["unreadable"],
@@ -318,13 +318,13 @@ class _Tuning:
         write_tensors(
             self.out / "head" / "head.safetensors", {k: t.detach().cpu().numpy() for k, t in head.state_dict().items()}
         )
-        write_tensors(self.out / named.WEIGHTS, weights, {named.KEY: json.dumps(info)})
-        write_json(self.out / named.TOLD, info)
+        write_tensors(self.out / finetuned.WEIGHTS, weights, {finetuned.KEY: json.dumps(info)})
+        write_json(self.out / finetuned.TOLD, info)
         shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
         (self.out / "moments.safetensors").unlink(missing_ok=True)
         self.say(
             f"finished: {after['all']:.1%} of {len(self.test)} held-out pictures right, before {before['all']:.1%}; "
-            f"{self.out / named.WEIGHTS}"
+            f"{self.out / finetuned.WEIGHTS}"
         )
         return Result(self.out, True, info)
 

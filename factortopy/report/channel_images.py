@@ -5,7 +5,7 @@ import numpy as np
 from factortopy import analysis
 from factortopy.analysis.claims import RUNS
 from factortopy.analysis.curves import painted
-from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.answers import best_vertices
@@ -17,7 +17,7 @@ AREAS, CLUSTERS, VERTICES = 9, 4, 8
 
 def draw(doc, entry, labels, n):
     """``n`` test pictures as the areas and clusters (``labels``, (N,) or None) of a network see them, and as single vertices do."""
-    from factortopy.features import compute
+    from factortopy.features.extraction import compute
 
     encoder, gallery = entry.first, entry.gallery
     if gallery is None:

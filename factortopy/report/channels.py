@@ -5,7 +5,7 @@ import numpy as np
 from factortopy import analysis
 from factortopy.analysis.claims import RUNS, SUBJECT
 from factortopy.analysis.curves import painted
-from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.slope import LEVELS
 from factortopy.report import channel_images, figures
 from factortopy.report.mapping import _rows, _safe, common
 from factortopy.view import cluster_map

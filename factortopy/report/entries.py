@@ -10,9 +10,9 @@ from factortopy.analysis.averaging import average
 from factortopy.analysis.comparison import same_vertices
 from factortopy.analysis.gallery import read_gallery
 from factortopy.analysis.scores import normalised, pearson
-from factortopy.encoder import Encoder
+from factortopy.backbones.finetuned import label
+from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.finetune.named import label
 from factortopy.telling_apart import in_word, network_of
 
 
@@ -134,7 +134,7 @@ def alike(found):
 
 def objective(name):
     """What a network of the registry was trained to do and on what; None where that is not known."""
-    from factortopy.backbones import list_backbones
+    from factortopy.backbones.loading import list_backbones
 
     name = name.split(":")[0].split("@")[0]
     return next((f"{b.objective}, {b.training_data}" for b in list_backbones() if b.name == name), None)

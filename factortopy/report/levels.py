@@ -2,7 +2,7 @@
 
 import math
 
-from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
 from factortopy.report_verb import USUAL
 

@@ -8,7 +8,7 @@ from factortopy import analysis
 from factortopy.analysis.claims import SUBJECT
 from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.curves import painted, top_confidence
-from factortopy.analysis.hierarchy import LEVELS
+from factortopy.analysis.slope import LEVELS
 from factortopy.report import figures
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
 from factortopy.view.brainmap import whole

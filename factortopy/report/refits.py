@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import factortopy
-from factortopy.encoder import Encoder
+from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.errors import InputError
 from factortopy.records import DEFAULTS, check_settings
@@ -148,7 +148,7 @@ class Refits:
         if kept.exists():
             return read_tensors(kept)
         from factortopy.analysis.scores import above_chance, held_out, pearson, r2
-        from factortopy.encoder.delays import rows_of
+        from factortopy.encoder.films import rows_of
 
         subject = self.subject()
         if len(read_json(run.path / "split.json")["test"]) == len(subject.split.test):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy import __version__
-from factortopy.analysis.hierarchy import hierarchy
+from factortopy.analysis.slope import hierarchy
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii

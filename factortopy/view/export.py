@@ -183,7 +183,7 @@ class _Pack:
     """What the exports of a run have in common; each method yields the paths that it writes."""
 
     def __init__(self, run):
-        from factortopy.encoder import Encoder
+        from factortopy.encoder.encoder import Encoder
 
         self.run, self.info, self.encoder = run, run.info, Encoder.load(run.path)
         encoder, scores = self.encoder, run.scores()

@@ -74,7 +74,7 @@ def _load_subject(path, subject):
 
 
 def _load_backbone(name, weights, on_progress):
-    from factortopy.backbones import load_backbone
+    from factortopy.backbones.loading import load_backbone
 
     return load_backbone(name, weights, on_progress)
 

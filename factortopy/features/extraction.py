@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from factortopy import pace
 from factortopy.errors import InputError
-from factortopy.feature_files import Rows, done_before, files_of, mark, open_all
+from factortopy.features import speed
+from factortopy.features.estimate import plan  # noqa: F401
+from factortopy.features.files import Rows, done_before, files_of, mark, open_all
+from factortopy.features.reader import PRECISIONS, SAMPLE, Reader, as_pixels, on_device, token_batches
 from factortopy.storage.files import read_tensors, take_space, write_json, write_tensors
 from factortopy.storage.home import cache_dir
-from factortopy.tokens import PRECISIONS, SAMPLE, Reader, as_pixels, on_device, plan, token_batches  # noqa: F401
 from factortopy.wording import size_text
 
 if TYPE_CHECKING:
@@ -288,7 +289,7 @@ def _learn(backbone, images, rows, reduce, grid, precision, on_progress, total):
     """The Reduction to so many components of the pictures ``rows``; None when stopped."""
     import torch
 
-    from factortopy.components import Moments, Reduction, principal
+    from factortopy.features.components import Moments, Reduction, principal
 
     n_layers, done = len(backbone.layer_names), 0
     sums = [[Moments() for _ in range(n_layers)] for _ in range(2)]
@@ -306,7 +307,7 @@ def _learn(backbone, images, rows, reduce, grid, precision, on_progress, total):
 
 def _reduction(folder, backbone):
     """The components of an extraction; None where all channels are kept."""
-    from factortopy.components import Reduction
+    from factortopy.features.components import Reduction
 
     path = folder / COMPONENTS
     if not path.exists():
@@ -346,13 +347,13 @@ def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, r
             n = len(local[0])
             done += n
             if on_progress is not None and on_progress(before + done, before + total) is False and done < total:
-                pace.keep(backbone, done - start, time.monotonic() - begun)
+                speed.keep(backbone, done - start, time.monotonic() - begun)
                 return mark(folder, writers, done)
             if done - kept >= PICTURES_BETWEEN_MARKS or time.monotonic() - marked > SECONDS_BETWEEN_MARKS:
                 mark(folder, writers, done)  # a killed extraction goes on from here
                 kept, marked = done, time.monotonic()
         mark(folder, writers, done)
-    pace.keep(backbone, done - start, time.monotonic() - begun)
+    speed.keep(backbone, done - start, time.monotonic() - begun)
     write_json(folder / "done.json", {"pictures": total, "backbone": backbone.name, "grid": grid})
     return _described(backbone, *open_all(folder, len(first[0])), reduction)
 

@@ -25,31 +25,6 @@ def list_finetuned():
     return {name: told for _, name, told in sorted(found, key=lambda one: -one[0])}
 
 
-def load_finetuned(name, weights=None, on_progress=None):
-    """The network of "finetuned/NAME": a job of the app that ended.
-
-    Raises
-    ------
-    InputError
-        No such network, files that are damaged, other weights asked for.
-    """
-    from factortopy.backbones import of_name
-
-    if weights is not None:
-        raise InputError(
-            f"network {name}: expected no weights beside it, found {weights}; load the network that it was made of with them"
-        )
-    path = find_finetuned(name)
-    told = read_json(path, "fine-tuned network")
-    if not isinstance(told.get("base"), str):
-        raise InputError(
-            f"{path}: expected the name of the network that was fine-tuned (base), found none; copy the folder again"
-        )
-    backbone = of_name(told["base"], path.parent / WEIGHTS, on_progress)
-    backbone.name, backbone.weights = name, None
-    return backbone
-
-
 def find_finetuned(name):
     """Where it is told what "finetuned/NAME" is; InputError when there is no such network."""
     own = name.removeprefix(PREFIX)

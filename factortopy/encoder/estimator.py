@@ -10,12 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.features import Features, extract
+from factortopy.features.extraction import Features, extract
 from factortopy.subjects.split import Split
 from factortopy.subjects.subject import Subject
 
 if TYPE_CHECKING:
-    from factortopy.encoder import Encoder, Selectors
+    from factortopy.encoder.encoder import Encoder
+    from factortopy.encoder.selectors import Selectors
 
 
 class FactorTopyRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -89,7 +90,7 @@ class FactorTopyRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         InputError
             For rows that do not fit, values that are missing, or anything that ``factortopy.fit`` refuses.
         """
-        from factortopy.encoder import fit
+        from factortopy.encoder.fitting import fit
 
         y = np.asarray(y, dtype=np.float32)
         responses = y[:, None] if y.ndim == 1 else y
@@ -133,7 +134,7 @@ class FactorTopyRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         if isinstance(X, np.ndarray) and X.ndim != 4:
             raise InputError(f"X: expected pictures (n, H, W, 3), a list of paths or Features, found shape {X.shape}")
-        from factortopy.backbones import load_backbone
+        from factortopy.backbones.loading import load_backbone
 
         network = load_backbone(self.backbone) if isinstance(self.backbone, str) else self.backbone
         found = extract(network, X, device=self.device)

@@ -1,0 +1,9 @@
+from .base import UNTRAINED as UNTRAINED
+from .base import Backbone as Backbone
+from .base import Entry as Entry
+from .finetuned import list_finetuned as list_finetuned
+from .loading import check_name as check_name
+from .loading import list_backbones as list_backbones
+from .loading import load_backbone as load_backbone
+from .loading import load_finetuned as load_finetuned
+from .modules import from_module as from_module
