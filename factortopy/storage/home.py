@@ -40,6 +40,6 @@ def jobs_dir():
 
 def assets_dir():
     """Folder of what ships with the project: demo networks, the fitted demo runs, sample pictures."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "assets"  # in a wheel; beside the package in a checkout
     return installed if installed.is_dir() else package.parent / "assets"
