@@ -23,8 +23,8 @@ sys.path[:0] = [str(ROOT / "tests")]
 
 from browser import FLAGS, brain, find_chromium, start_app  # noqa: E402
 
+from factortopy.export.page import view_html  # noqa: E402
 from factortopy.surfaces.meshes import load_mesh  # noqa: E402
-from factortopy.view.html import view_html  # noqa: E402
 
 MAPS = 6
 COMMON = """

@@ -16,6 +16,7 @@ from factortopy.errors import InputError
 if TYPE_CHECKING:  # what type checkers and editors see; at run time the same names come on first use
     from factortopy import analysis as analysis
     from factortopy import experiments as experiments
+    from factortopy import export as export
     from factortopy import surfaces as surfaces
     from factortopy import view as view
     from factortopy.analysis.scores import brain_score as brain_score
@@ -56,7 +57,7 @@ _WHERE = {
     "plan": "features.estimate",
     "read_image": "pictures.reading",
 }
-_MODULES = ("analysis", "experiments", "surfaces", "view")
+_MODULES = ("analysis", "experiments", "export", "surfaces", "view")
 
 __all__ = ["InputError", *_WHERE]
 

@@ -238,7 +238,7 @@ def _score_now(run, info):
 
 def maps(options):
     """Write the maps of a finished run."""
-    from factortopy.view.export import export_maps
+    from factortopy.export.maps import export_maps
 
     run, info = _finished(options.run)
     encoder = factortopy.Encoder.load(run.path)
@@ -265,7 +265,7 @@ def maps(options):
 
 def export(options):
     """Write a finished run to take away."""
-    from factortopy.view.export import export_run
+    from factortopy.export.run import export_run
 
     run, _ = _finished(options.run)
     what = [one.strip() for one in options.what.split(",") if one.strip()]
@@ -298,7 +298,7 @@ def simulate(options):
             ticker.finish()
         protocols.keep(result, run)
     if options.out:
-        from factortopy.view.export import export_result
+        from factortopy.export.result import export_result
 
         result.save(options.out)
         told = [str(path) for path in export_result(options.out, result, encoder)]

@@ -1,15 +1,6 @@
 """The words of ``report`` and ``compare`` on the command line; nothing heavy is imported here."""
 
-USUAL = "V1=0,V2=0.33,V3=0.33,OPA=0.67,EBA=1"
-SLOPE = (
-    "The hierarchy slope is b1 - b0: a straight line through the vertices' mean layer (0 the first layer, 1 the last) over the level of "
-    "their area, b0 at level 0, b1 at level 1. Columns that end in 'from' and 'to' are the ends of its 95 % interval: vertices drawn "
-    "anew within areas, 1,000 times. --levels changes the order of the areas."
-)
-LEVELS = (
-    "order of the areas for the hierarchy slope, 0 early to 1 late, as in V1=0,V2=0.33,EBA=1; others are left out "
-    f"(default, the paper's: {USUAL})"
-)
+from factortopy.report.levels import LEVELS_HELP, SLOPE
 
 
 def add_verbs(verbs, whole):
@@ -21,7 +12,7 @@ def add_verbs(verbs, whole):
     )
     verb.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of runs, of the same vertices")
     verb.add_argument("--csv", metavar="FILE", help="write the tables to FILE as well")
-    verb.add_argument("--levels", metavar="A=X,…", help=LEVELS)
+    verb.add_argument("--levels", metavar="A=X,…", help=LEVELS_HELP)
 
     verb = verbs.add_parser(
         "report",
@@ -41,4 +32,4 @@ def add_verbs(verbs, whole):
         "--accuracy", metavar="FILE",
         help="CSV table (network, accuracy) of networks' accuracy on another task (default: what fine-tuned networks say)",
     )  # fmt: skip
-    verb.add_argument("--levels", metavar="A=X,…", help=LEVELS)
+    verb.add_argument("--levels", metavar="A=X,…", help=LEVELS_HELP)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from factortopy.errors import InputError
-from factortopy.experiments import NAMES
+from factortopy.experiments.protocol import NAMES
 from factortopy.jobfolder import NAME_PATTERN, JobFolder, RunGone
 from factortopy.runs import Run, find_run, list_runs
 from factortopy.storage.files import read_tensors, write_tensors

@@ -120,7 +120,7 @@ class Scale:
 
     def numbers(self, encoder):
         """{column: (N,)} behind the map; None where the encoder has no such map."""
-        from factortopy.view.compared_files import map_numbers
+        from factortopy.export.compared import map_numbers
 
         score = MEASURES[self.measure].of(encoder) if self.kind == "Brain score" else None
         if score is None and not encoder.has_selectors:

@@ -19,7 +19,7 @@ def control(shown, key="maps"):
 
 def packed(shown, task):
     """Bytes of the zip; ``task`` is told of each file."""
-    from factortopy.view.compared_files import Shown, export_compared
+    from factortopy.export.compared import Shown, export_compared
 
     def write(folder, say):
         for path in export_compared(folder, [Shown(*one) for one in shown]):

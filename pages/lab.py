@@ -225,7 +225,7 @@ def _kept(path, shipped, protocol, *stamps):
 
 def save(run, result, encoder):
     """The result as files; drawing its maps takes some seconds."""
-    from factortopy.view.export import export_result
+    from factortopy.export.result import export_result
 
     def write(folder, say):
         result.save(folder)

@@ -46,7 +46,7 @@ def out(run):
 
 def packed(run, what, task):
     """The bytes of a zip with everything asked for; ``task`` is told of each file."""
-    from factortopy.view.export import export_run
+    from factortopy.export.run import export_run
 
     total = max(1, sum(EFFORT[one] for one in what))
     return drawn(

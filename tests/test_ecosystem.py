@@ -137,7 +137,7 @@ def test_tables_are_tidy_and_say_simulated(out, encoder):
 
 
 def test_a_baseline_gives_its_scores_alone(tmp_path, encoder, monkeypatch):
-    from factortopy.view import exchange
+    from factortopy.export import exchange
 
     monkeypatch.setattr(type(encoder), "has_selectors", False)
     names = {path.name for path in exchange.write_tables(tmp_path, encoder, encoder.info["scores"])}

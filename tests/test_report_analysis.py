@@ -5,8 +5,9 @@ import pytest
 from test_comparison import L, N, made
 
 from factortopy import analysis
-from factortopy.analysis import averaging, checklist, claims, curves, scores, single_layer
+from factortopy.analysis import averaging, curves, scores, single_layer
 from factortopy.errors import InputError
+from factortopy.report import checklist, claims
 
 
 def with_layers(index, score=0.3, **more):

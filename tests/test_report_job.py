@@ -7,9 +7,8 @@ from test_report import DEMO, rows_of, tiny  # noqa: F401  (a fixture)
 
 from factortopy import analysis, costs, jobs, work
 from factortopy.__main__ import main
-from factortopy.analysis import checklist, claims
 from factortopy.errors import InputError
-from factortopy.report import channel_images, findings, job, plan, scoring
+from factortopy.report import channel_images, checklist, claims, findings, job, plan, scoring
 from factortopy.report.document import begin
 from factortopy.report.entries import entries
 from factortopy.report.levels import read_levels

@@ -10,10 +10,10 @@ from test_report import entry, rows_of
 
 import factortopy
 from factortopy import analysis
-from factortopy.analysis.checklist import checklist
 from factortopy.analysis.time_steps import TIMES, by_step, chosen_steps, step_of
 from factortopy.errors import InputError
 from factortopy.report import answers, diffusion, tuning
+from factortopy.report.checklist import checklist
 from factortopy.report.document import Document
 from factortopy.report.entries import Entry, pairs
 from factortopy.report.flatmap import Flat

@@ -387,8 +387,8 @@ def test_names_are_shown_as_typed_on_every_page(tmp_path):
 
 def test_names_in_what_is_taken_away_are_text(tmp_path):
     """Exported page, tables and GIFTI hold the names as text; nothing in them is loaded from anywhere."""
+    from factortopy.export.run import export_run
     from factortopy.runs import find_run
-    from factortopy.view.export import export_run
 
     hostile_store(tmp_path / "home")
     export_run(find_run("mine1"), tmp_path / "out", ["html", "gifti"])
@@ -404,8 +404,8 @@ def test_names_in_what_is_taken_away_are_text(tmp_path):
 def test_hostile_names_in_a_browser(browser, tmp_path):  # noqa: F811
     """Every page, the report and the exported page: no dialog, no request to anywhere but the app."""
     from factortopy.__main__ import main
+    from factortopy.export.run import export_run
     from factortopy.runs import find_run
-    from factortopy.view.export import export_run
 
     home = tmp_path / "home"
     hostile_store(home)

@@ -9,10 +9,12 @@ from browser import click_at, project
 from PIL import Image
 from synthetic import planted_layers, synthetic_brain
 
-from factortopy import surfaces, view
+from factortopy import export, surfaces, view
 from factortopy.__main__ import main
 from factortopy.errors import InputError
-from factortopy.view import cells, charts, colour, export, surface_picture
+from factortopy.export import charts
+from factortopy.view import cells, colour, surface_picture
+from factortopy.view.outlines import name_places, segments
 
 N = 10242
 
@@ -121,13 +123,13 @@ def test_outlines_run_between_members_and_others():
     brain = planted_layers()
     inside = np.zeros(2 * N, dtype=bool)
     inside[brain.rows[brain.rois["V1"]]] = True
-    ends = export.segments(mesh.faces, inside)
+    ends = segments(mesh.faces, inside)
     assert len(ends) > 50
     # Each end lies on an edge with one corner inside; both edges leave the same corner.
     assert (inside[ends[:, 0]] != inside[ends[:, 1]]).all() and (inside[ends[:, 2]] != inside[ends[:, 3]]).all()
     np.testing.assert_array_equal(ends[:, 0], ends[:, 2])
-    assert len(export.segments(mesh.faces, np.zeros(2 * N, bool))) == 0
-    places = export.name_places(mesh.coords["inflated"], np.flatnonzero(inside), N)
+    assert len(segments(mesh.faces, np.zeros(2 * N, bool))) == 0
+    places = name_places(mesh.coords["inflated"], np.flatnonzero(inside), N)
     assert len(places) == 2 and inside[places].all() and places[0] < N <= places[1]
 
 

@@ -107,7 +107,7 @@ def test_the_smallest_network_with_components(shared_home, ran, tmp_path):
 OWN = """
 import torch
 import factortopy as ft
-from factortopy.view.export import export_maps
+from factortopy.export import export_maps
 
 torch.manual_seed(0)
 blocks = torch.nn.Sequential(*(torch.nn.TransformerEncoderLayer(32, 2, 64, batch_first=True) for _ in range(3)))

@@ -20,6 +20,10 @@ EXPERIMENTS = {
     "maximize": "maximization",
     "motion": "moving",
 }
+# What pages call the experiments.
+NAMES = {
+    "retinotopy": "Retinotopy", "localizer": "Localizer", "lesion": "Lesion", "maximize": "Dream (maximize)", "motion": "Motion",
+}  # fmt: skip
 
 
 def module_of(experiment):

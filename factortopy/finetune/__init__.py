@@ -5,16 +5,6 @@ load_backbone("demo-vit", weights="tuned/finetuned.safetensors")      the networ
 load_backbone("finetuned/NAME")                                       one that the app tuned, by its job's name
 """
 
-from importlib import import_module
+import lazy_loader as lazy
 
-_WHERE = {
-    "DEFAULTS": "recipe", "Result": "training", "check_settings": "recipe", "finetune": "training", "list_finetuned": "named",
-    "load_finetuned": "named", "read_folder": "folder", "write_drawings": "drawings",
-}  # fmt: skip
-__all__ = list(_WHERE)
-
-
-def __getattr__(name):
-    if name in _WHERE:
-        return getattr(import_module(f"factortopy.finetune.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'factortopy.finetune' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from factortopy.analysis.claims import SUBJECT
 from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import correlation
 from factortopy.report import figures
+from factortopy.report.claims import SUBJECT
 from factortopy.report.mapping import _safe
 
 MOST = 12  # ROIs

@@ -3,12 +3,12 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.claims import RUNS
 from factortopy.analysis.curves import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.answers import best_vertices
+from factortopy.report.claims import RUNS
 from factortopy.report.mapping import _safe
 from factortopy.report.picture_row import places
 

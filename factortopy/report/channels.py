@@ -3,10 +3,10 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.claims import RUNS, SUBJECT
 from factortopy.analysis.curves import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.report import channel_images, figures
+from factortopy.report.claims import RUNS, SUBJECT
 from factortopy.report.mapping import _rows, _safe, common
 from factortopy.view import cluster_map
 

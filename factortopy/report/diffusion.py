@@ -1,9 +1,9 @@
 """A diffusion network's time steps in the report: scores by step, and steps as layers (paper, Fig. 5, Table 13)."""
 
-from factortopy.analysis.claims import RUNS
 from factortopy.analysis.slope import LEVELS
 from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
 from factortopy.report import figures
+from factortopy.report.claims import RUNS
 from factortopy.report.mapping import _safe
 
 

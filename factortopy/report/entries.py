@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from factortopy.analysis import claims
 from factortopy.analysis.averaging import average
 from factortopy.analysis.comparison import same_vertices
 from factortopy.analysis.gallery import read_gallery
@@ -13,6 +12,7 @@ from factortopy.analysis.scores import normalised, pearson
 from factortopy.backbones.finetuned import label
 from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError
+from factortopy.report import claims
 from factortopy.telling_apart import in_word, network_of
 
 

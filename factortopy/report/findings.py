@@ -1,7 +1,7 @@
 """The report's last section: the paper's findings with their verdicts, and what could not be shown, by reason."""
 
-from factortopy.analysis.checklist import checklist
-from factortopy.analysis.claims import FAILS, HOLDS, NOT_ASKED, OPEN, PAPERS, RUNS, SUBJECT
+from factortopy.report.checklist import checklist
+from factortopy.report.claims import FAILS, HOLDS, NOT_ASKED, OPEN, PAPERS, RUNS, SUBJECT
 from factortopy.report.document import text
 
 WORDS = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN: (OPEN, OPEN)}

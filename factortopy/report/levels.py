@@ -2,9 +2,18 @@
 
 import math
 
-from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
-from factortopy.report_verb import USUAL
+
+USUAL = "V1=0,V2=0.33,V3=0.33,OPA=0.67,EBA=1"
+SLOPE = (
+    "The hierarchy slope is b1 - b0: a straight line through the vertices' mean layer (0 the first layer, 1 the last) over the level of "
+    "their area, b0 at level 0, b1 at level 1. Columns that end in 'from' and 'to' are the ends of its 95 % interval: vertices drawn "
+    "anew within areas, 1,000 times. --levels changes the order of the areas."
+)
+LEVELS_HELP = (
+    "order of the areas for the hierarchy slope, 0 early to 1 late, as in V1=0,V2=0.33,EBA=1; others are left out "
+    f"(default, the paper's: {USUAL})"
+)
 
 
 def read_levels(words):
@@ -40,6 +49,8 @@ def checked_levels(levels, rois):
             f"levels: expected areas with levels from 0 to 1 ({USUAL}), found {str(levels)[:100]}; mend or empty the one that is not"
         )
     levels = {name: float(x) for name, x in levels.items()}
+    from factortopy.analysis.slope import LEVELS
+
     usual = {name: x for name, x in LEVELS.items() if name in rois}
     if usual.keys() == levels.keys() and all(math.isclose(usual[name], x) for name, x in levels.items()):
         return None
@@ -64,4 +75,6 @@ def known_levels(levels, rois=None, control="--levels"):
 
 def in_words(levels=None):
     """V1 0, V2 0.33, …"""
+    from factortopy.analysis.slope import LEVELS
+
     return ", ".join(f"{name} {level:.2f}".removesuffix(".00") for name, level in (levels or LEVELS).items())

@@ -5,14 +5,16 @@ import re
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.claims import SUBJECT
 from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.curves import painted, top_confidence
 from factortopy.analysis.slope import LEVELS
+from factortopy.export.maps import export_maps
+from factortopy.formats.gifti import write_func_gii
 from factortopy.report import figures
+from factortopy.report.claims import SUBJECT
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
 from factortopy.view.brainmap import whole
-from factortopy.view.export import export_maps, flat_svg, write_func_gii
+from factortopy.view.flat_picture import flat_svg
 
 LOCAL = 0.6  # scale above which the place in the picture says little
 

@@ -3,11 +3,11 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.claims import RUNS, SUBJECT
 from factortopy.analysis.scores import LEAST_CEILING, challenge
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.errors import InputError
 from factortopy.report import figures
+from factortopy.report.claims import RUNS, SUBJECT
 from factortopy.report.levels import in_words
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis import curves, single_layer
-from factortopy.analysis.claims import SUBJECT, Missing
 from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures, plan
+from factortopy.report.claims import SUBJECT, Missing
 from factortopy.view import layer_map
 
 AGREE = {

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.claims import RUNS
 from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures
+from factortopy.report.claims import RUNS
 from factortopy.report.entries import alike, pairs
 from factortopy.report.mapping import _rows, _safe, common
 from factortopy.view import layer_map, value_map

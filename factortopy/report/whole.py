@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from factortopy.analysis.claims import NOT_ASKED, RUNS, Missing
 from factortopy.errors import Stopped
 from factortopy.report import findings, plan
+from factortopy.report.claims import NOT_ASKED, RUNS, Missing
 from factortopy.report.document import Document, begin, text
 from factortopy.report.entries import entries as read_entries
 from factortopy.report.levels import known_levels

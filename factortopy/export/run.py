@@ -10,121 +10,19 @@ import numpy as np
 
 from factortopy.archive import pack_run
 from factortopy.errors import InputError
-from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
+from factortopy.export import charts, exchange
+from factortopy.export.page import view_html
 from factortopy.storage.machine import explain_os_error
 from factortopy.surfaces.coordinates import full_index
-from factortopy.surfaces.meshes import N_VERTICES
-from factortopy.view import charts, exchange
 from factortopy.view.brainmap import whole
-from factortopy.view.factor_maps import layer_map, scale_map, selector_maps, space_map
+from factortopy.view.factor_maps import selector_maps
 from factortopy.view.flat_picture import flat_png, flat_svg
-from factortopy.view.html import view_html
-from factortopy.view.maps import score_map
-from factortopy.view.outlines import name_places, segments
 from factortopy.view.surface_picture import surface_png, turntable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from factortopy.encoder.encoder import Encoder
-    from factortopy.encoder.selectors import Selectors
-    from factortopy.experiments.result import Result
     from factortopy.runs import Run
-
-__all__ = [
-    "WHAT", "export_maps", "export_result", "export_run", "flat_png", "flat_svg", "name_places", "segments", "surface_png",
-    "turntable", "view_html", "write_func_gii", "write_label_gii",
-]  # fmt: skip
-
-
-def export_maps(
-    out_dir: str | Path,
-    selectors: Selectors,
-    score: np.ndarray,
-    painted: np.ndarray,
-    hemi: np.ndarray,
-    vertex: np.ndarray,
-    density: str,
-    simulated: bool,
-    title: str,
-    rois: Mapping[str, np.ndarray] | None = None,
-) -> list[Path]:
-    """Write a fitted encoder's maps into a folder.
-
-    Parameters
-    ----------
-    selectors : Selectors
-    score : (N,) float
-        Brain score on test trials.
-    painted : (N,) bool
-        Vertices predicted above chance; the selectors' maps hold these alone, the score holds all.
-    title : str
-        Which network on whom, for the pictures' sentences.
-    rois : dict of name to (N,) bool, optional
-
-    Returns
-    -------
-    list of Path
-        ``hemi-{L,R}_layer.label.gii``, ``hemi-{L,R}_{confidence,scale,score,space}.func.gii`` and a PNG a map, whose
-        name holds "simulated" when the data are.
-    """
-    out = Path(out_dir)
-    out.mkdir(parents=True, exist_ok=True)
-    painted = np.asarray(painted, dtype=bool)
-    at: dict[str, Any] = {"hemi": hemi, "vertex": vertex, "density": density}
-    paths = list(exchange.write_gifti(out, exchange.RunMaps(selectors, score, painted, **at, simulated=simulated)))
-    word = "_simulated" if simulated else ""
-    outlines = {name: full_index(hemi, vertex, density)[np.asarray(mask, bool)] for name, mask in (rois or {}).items()}
-    common: dict[str, Any] = {**at, "painted": painted, "context": title}
-    pictures = {
-        "layer": layer_map(selectors, **common),
-        "space": space_map(selectors, **common),
-        "scale": scale_map(selectors, **common),
-        "score": score_map(score, **common),
-    }
-    for name, brain_map in pictures.items():
-        paths.append(flat_png(brain_map, out / f"flat_{name}{word}.png", rois=outlines, simulated=simulated))
-    return paths
-
-
-def export_result(
-    out_dir: str | Path, result: Result, encoder: Encoder, say: Callable[[Path], None] | None = None
-) -> list[Path]:
-    """Write an experiment's maps (``Result``) as GIFTI of the whole mesh, as one table and as pictures; returns the paths.
-
-    ``hemi-{L,R}_{map}.func.gii``, ``maps.csv`` (a row a vertex) and ``flat_{map}.png`` and ``.svg``. When the subject is
-    simulated, "simulated" is in the names of pictures and table, in a column of the table and in the GIFTI's own words.
-    ``say`` is called with each path when it is written.
-    """
-    from factortopy.view.lab_maps import result_maps
-
-    out = Path(out_dir)
-    out.mkdir(parents=True, exist_ok=True)
-    at: dict[str, Any] = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
-    n, word = N_VERTICES[encoder.density], "_simulated" if encoder.simulated else ""
-    paths: list[Path] = []
-
-    def written(path):
-        paths.append(path)
-        if say is not None:
-            say(path)
-
-    written(exchange.write_vertices(out / f"maps{word}.csv", encoder, result.maps))
-    for name, values in result.maps.items():
-        mesh = whole(np.asarray(values, dtype=float), **at)
-        for side, (letter, structure) in enumerate(SIDES):
-            path = out / f"hemi-{letter}_{name}.func.gii"
-            written(write_func_gii(path, mesh[side * n : (side + 1) * n], name, encoder.simulated, structure))
-    title = f"{encoder.backbone_name} on {encoder.info.get('subject')}"
-    outlines = {name: full_index(**at)[np.asarray(mask, bool)] for name, mask in encoder.rois.items()}
-    degrees = encoder.info.get("image_degrees") or 8.4
-    known = {name: values for name, values in result.maps.items() if np.isfinite(values).any()}
-    drawn = result_maps(known, **at, context=title, image_degrees=degrees)
-    for name, brain_map in zip(known, drawn, strict=True):
-        for draw, ending in ((flat_png, "png"), (flat_svg, "svg")):
-            path = out / f"flat_{name}{word}.{ending}"
-            written(draw(brain_map, path, rois=outlines, simulated=encoder.simulated))
-    return paths
 
 
 # ---------------------------------------------------------------- one verb for all

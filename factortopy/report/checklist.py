@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from factortopy.analysis.claims import (
+from factortopy.analysis.slope import LEVELS
+from factortopy.report.claims import (
     NOT_ASKED,
     PAPERS,
     RUNS,
@@ -17,7 +18,6 @@ from factortopy.analysis.claims import (
     objective,
     trained,
 )
-from factortopy.analysis.slope import LEVELS
 
 NEAREST = 0.01  # R²: by less than this a network does not lead in an area
 SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large

@@ -1,0 +1,9 @@
+from .lesions import lesion as lesion
+from .localizer import contrast as contrast
+from .maximization import maximize as maximize
+from .moving import motion as motion
+from .protocol import NAMES as NAMES
+from .responses import Stopped as Stopped
+from .responses import respond as respond
+from .result import Result as Result
+from .retinotopic import retinotopy as retinotopy

@@ -1,0 +1,13 @@
+from .compared import export_compared as export_compared
+from .maps import export_maps as export_maps
+from .maps import write_func_gii as write_func_gii
+from .maps import write_label_gii as write_label_gii
+from .page import view_html as view_html
+from .result import export_result as export_result
+from .run import USUAL as USUAL
+from .run import WHAT as WHAT
+from .run import export_run as export_run
+from .run import flat_png as flat_png
+from .run import flat_svg as flat_svg
+from .run import surface_png as surface_png
+from .run import turntable as turntable

@@ -1,0 +1,69 @@
+"""The maps of a fitted encoder as files: GIFTI and PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from factortopy.export import exchange
+from factortopy.surfaces.coordinates import full_index
+from factortopy.view.factor_maps import layer_map, scale_map, space_map
+from factortopy.view.flat_picture import flat_png
+from factortopy.view.maps import score_map
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from factortopy.encoder.selectors import Selectors
+
+
+def export_maps(
+    out_dir: str | Path,
+    selectors: Selectors,
+    score: np.ndarray,
+    painted: np.ndarray,
+    hemi: np.ndarray,
+    vertex: np.ndarray,
+    density: str,
+    simulated: bool,
+    title: str,
+    rois: Mapping[str, np.ndarray] | None = None,
+) -> list[Path]:
+    """Write a fitted encoder's maps into a folder.
+
+    Parameters
+    ----------
+    selectors : Selectors
+    score : (N,) float
+        Brain score on test trials.
+    painted : (N,) bool
+        Vertices predicted above chance; the selectors' maps hold these alone, the score holds all.
+    title : str
+        Which network on whom, for the pictures' sentences.
+    rois : dict of name to (N,) bool, optional
+
+    Returns
+    -------
+    list of Path
+        ``hemi-{L,R}_layer.label.gii``, ``hemi-{L,R}_{confidence,scale,score,space}.func.gii`` and a PNG a map, whose
+        name holds "simulated" when the data are.
+    """
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    painted = np.asarray(painted, dtype=bool)
+    at: dict[str, Any] = {"hemi": hemi, "vertex": vertex, "density": density}
+    paths = list(exchange.write_gifti(out, exchange.RunMaps(selectors, score, painted, **at, simulated=simulated)))
+    word = "_simulated" if simulated else ""
+    outlines = {name: full_index(hemi, vertex, density)[np.asarray(mask, bool)] for name, mask in (rois or {}).items()}
+    common: dict[str, Any] = {**at, "painted": painted, "context": title}
+    pictures = {
+        "layer": layer_map(selectors, **common),
+        "space": space_map(selectors, **common),
+        "scale": scale_map(selectors, **common),
+        "score": score_map(score, **common),
+    }
+    for name, brain_map in pictures.items():
+        paths.append(flat_png(brain_map, out / f"flat_{name}{word}.png", rois=outlines, simulated=simulated))
+    return paths
