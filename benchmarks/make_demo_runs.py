@@ -25,7 +25,7 @@ KEPT = (
 
 def make(name, weights=None, **settings):
     """Train one run as a user would, and keep what the app shows."""
-    from factortopy.training import train_run
+    from factortopy.runs.training import train_run
 
     folder = ROOT / "assets" / "runs" / f"{name.replace(' ', '-')}_demo-1"
     shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,7 @@
     python -m benchmarks.scale --gpus 16 --extraction-speed 150 --fit-speed 20 --price 2.5
     python -m benchmarks.scale --check               how far the formulas are from the runs that they were fitted to
 
-Nothing is trained here. Costs are factortopy/costs.py's formulas, whose constants were measured on two cores without a GPU; a GPU
+Nothing is trained here. Costs are factortopy/runs/costs.py's formulas, whose constants were measured on two cores without a GPU; a GPU
 is those seconds divided by a speed that you state (the defaults are assumptions, not measurements), and never quicker than the
 disk. Price per hour: yours.
 """
@@ -16,7 +16,7 @@ import json
 
 from benchmarks.measuring import ROOT, show
 from factortopy.backbones.loading import list_backbones
-from factortopy.costs import STEPS, extraction_seconds, fit_seconds, network, run_bytes
+from factortopy.runs.costs import STEPS, extraction_seconds, fit_seconds, network, run_bytes
 
 # The paper's and those after it: supervised, contrastive, masked, distilled; small to giant.
 NETWORKS = (

@@ -7,10 +7,9 @@ import sys
 
 from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
-from factortopy.runs import RunBusy
+from factortopy.runs.folder import BUSY_EXIT, RunBusy
 from factortopy.storage.machine import explain_os_error
 
-BUSY_EXIT = 75
 MENDABLE_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOENT,
     errno.ENOTDIR, errno.EISDIR,

@@ -129,9 +129,9 @@ def extract(options):
 
 def train(options):
     """Train or go on with a run; progress on standard output."""
-    from factortopy.runs import new_run_name
+    from factortopy.runs.run import new_run_name
+    from factortopy.runs.training import train_run
     from factortopy.storage.home import runs_dir
-    from factortopy.training import train_run
 
     out = options.out
     if out is None:
@@ -183,7 +183,7 @@ def train(options):
 
 def score(options):
     """Print the score table of a finished run; scores it first when that was not done."""
-    from factortopy.records import write_score_table
+    from factortopy.runs.settings import write_score_table
 
     run, info = _finished(options.run)
     rows = info.get("scores") or _score_now(run, info)
@@ -218,15 +218,15 @@ def _figure(value):
 
 def _score_now(run, info):
     """Score a run that was saved without scores; they are kept in it."""
-    from factortopy import training
+    from factortopy.runs import training
+    from factortopy.runs.settings import load_subject_of
     from factortopy.storage.records import without_nan
-    from factortopy.subjects.loading import subject_of
 
     settings = {**info, **(info.get("settings") or {})}
     for key in ("subject", "backbone"):
         if not settings.get(key):
             raise InputError(f"{run.path}: expected run.json to name the {key}, found none; this run cannot be scored")
-    subject = subject_of(settings)
+    subject = load_subject_of(settings)
     backbone = factortopy.load_backbone(settings["backbone"], weights=settings.get("weights"))
     with run.lock():
         encoder = factortopy.Encoder.load(run.path)
@@ -365,7 +365,8 @@ def _settings(assignments):
 
 def _finished(name):
     """The finished run of a path or a name, and its run.json."""
-    from factortopy.runs import ACTIVE, NAME_PATTERN, Run, find_run
+    from factortopy.runs.folder import ACTIVE, NAME_PATTERN
+    from factortopy.runs.run import Run, find_run
 
     run = find_run(name) if NAME_PATTERN.fullmatch(name) and not Path(name).is_dir() else Run(name)
     if not run.path.is_dir():

@@ -3,7 +3,7 @@
 import factortopy
 from factortopy.encoder.films import reducing
 from factortopy.errors import InputError, Stopped
-from factortopy.records import check_settings as check_training
+from factortopy.runs.settings import check_settings as check_training
 from factortopy.subjects.progress import for_work, listening
 
 KEYS = ("subject", "subject_id", "backbone", "weights", "pca")

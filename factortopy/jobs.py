@@ -25,8 +25,9 @@ from huey.registry import Message
 from huey.serializer import Serializer
 
 from factortopy.errors import InputError
-from factortopy.records import check_settings
-from factortopy.runs import ACTIVE, NAME_PATTERN, RESUMABLE, Run, RunBusy, list_runs, new_run_name
+from factortopy.runs.folder import ACTIVE, NAME_PATTERN, RESUMABLE, RunBusy
+from factortopy.runs.run import Run, list_runs, new_run_name
+from factortopy.runs.settings import check_settings
 from factortopy.storage import machine
 from factortopy.storage.home import home, jobs_dir, runs_dir
 from factortopy.storage.machine import explain_os_error, file_is_locked

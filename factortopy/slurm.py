@@ -17,7 +17,8 @@ from pathlib import Path
 
 from factortopy.errors import InputError
 from factortopy.jobs import child_environment, guard
-from factortopy.runs import HUNG_SECONDS, Run, RunBusy, RunGone
+from factortopy.runs.folder import HUNG_SECONDS, RunBusy, RunGone
+from factortopy.runs.run import Run
 from factortopy.storage.machine import explain_os_error
 
 MINUTES = 240  # a job's time limit unless told otherwise; at the limit a run is queued again and goes on
@@ -97,7 +98,7 @@ class Trial:
     def __call__(self, path, home):
         """Train; the run folder says how it ended. ``home``: the folder that FACTORTOPY_HOME names."""
         os.environ["FACTORTOPY_HOME"] = home
-        from factortopy.training import train_run
+        from factortopy.runs.training import train_run
 
         run = Run(path)
         try:

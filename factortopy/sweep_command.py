@@ -5,11 +5,13 @@ import re
 import sys
 import time
 
-from factortopy import costs, jobs, slurm, sweeps
+from factortopy import jobs, slurm, sweeps
 from factortopy.errors import InputError
-from factortopy.records import DEFAULTS
-from factortopy.runs import ACTIVE
+from factortopy.runs import costs
+from factortopy.runs.folder import ACTIVE
+from factortopy.runs.settings import DEFAULTS
 from factortopy.wording import duration
+from factortopy.work import extracted as keys_on_disk
 
 LISTS = ("select", "layers")  # settings whose one value is a list: written with +
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -56,7 +58,7 @@ def _new(options, asked):
     if options.plan:
         for chosen in planned:
             print("  ".join(f"{name}={chosen[name]}" for name in axes))
-        found = costs.estimate(planned)
+        found = costs.estimate(planned, keys_on_disk())
         extracted = f", features extracted for {found['extractions']}" if found["extractions"] < len(planned) else ""
         print(f"{_runs(len(planned))}{extracted}. {costs.told(found)}")
         return 0

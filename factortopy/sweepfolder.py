@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from factortopy import slurm
 from factortopy.errors import InputError
-from factortopy.records import DEFAULTS, check_settings
-from factortopy.runs import NAME_PATTERN, Run, RunBusy
+from factortopy.runs.folder import NAME_PATTERN, RunBusy
+from factortopy.runs.run import Run
+from factortopy.runs.settings import DEFAULTS, EXTRACTION, check_settings
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.home import assets_dir, home, runs_dir
 from factortopy.storage.machine import explain_os_error
@@ -24,8 +25,6 @@ from factortopy.storage.records import now, versions
 SCHEMA = 1
 ENGINES = ("local", "slurm")
 LARGEST = 2000  # runs of a sweep
-# Runs that agree in these read the same features: the first one extracts them, the others find them.
-EXTRACTION = ("subject", "subject_id", "backbone", "weights", "pictures", "pca")
 NAMED = ("subject", "backbone", "seed")
 
 

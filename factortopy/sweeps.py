@@ -11,20 +11,11 @@ from pathlib import Path
 
 from factortopy import backbones, jobs, slurm, subjects
 from factortopy.errors import InputError
-from factortopy.runs import ACTIVE, RESUMABLE, RunBusy
+from factortopy.runs.folder import ACTIVE, RESUMABLE, RunBusy
+from factortopy.runs.settings import EXTRACTION
 from factortopy.storage.files import write_atomic
 from factortopy.storage.home import home
-from factortopy.sweepfolder import (  # noqa: F401  (names that others import from here)
-    ENGINES,
-    EXTRACTION,
-    NAMED,
-    Sweep,
-    list_sweeps,
-    make,
-    read,
-    run_of,
-    settings_of,
-)
+from factortopy.sweepfolder import ENGINES, NAMED, Sweep, list_sweeps, make, read, run_of, settings_of
 
 COLUMNS = ("run", "status", *NAMED)
 RESULTS = (

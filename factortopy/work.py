@@ -16,10 +16,12 @@ from importlib import import_module
 
 from factortopy.errors import InputError
 from factortopy.experiments.protocol import NAMES
-from factortopy.jobfolder import NAME_PATTERN, JobFolder, RunGone
-from factortopy.runs import Run, find_run, list_runs
-from factortopy.storage.files import read_tensors, write_tensors
-from factortopy.storage.home import jobs_dir, runs_dir
+from factortopy.features import speed
+from factortopy.runs.costs import extraction_key
+from factortopy.runs.folder import NAME_PATTERN, JobFolder, RunGone
+from factortopy.runs.run import Run, find_run, list_runs
+from factortopy.storage.files import read_json, read_tensors, write_tensors
+from factortopy.storage.home import cache_dir, jobs_dir, runs_dir
 
 KEPT = 50  # descriptions of finished work whose results lie elsewhere
 
@@ -230,8 +232,8 @@ def work_job(path, queued=False, on_progress=None, say=None):
     InputError
         For everything else that the user can mend.
     """
-    from factortopy.attempt import attempt, signals
-    from factortopy.recorder import Recorder
+    from factortopy.runs.attempt import attempt, signals
+    from factortopy.runs.recorder import Recorder
 
     job = Job(path)
     if not (job.path / "run.json").exists():
@@ -280,3 +282,20 @@ def work_verb(options):
         if number.name in (job.reason or ""):
             return 128 + number
     return 0
+
+
+def extracted():
+    """Keys of the features that finished runs and extractions read, of networks that have features on disk.
+
+    Pictures are not looked at: features that nobody finished with are not found, those that were deleted may be.
+    """
+    names = set()
+    for path in cache_dir("features").glob("*/done.json"):
+        with contextlib.suppress(InputError, AttributeError):
+            names.add(str(read_json(path, "extraction").get("backbone")).removesuffix(speed.UNTRAINED))
+    keys = set()
+    for one in [*list_runs(shipped=False), *(job for job in list_jobs() if job.kind == "extract")]:
+        with contextlib.suppress(InputError):
+            if one.status == "finished" and one.settings["backbone"] in names:
+                keys.add(extraction_key(one.settings))
+    return keys

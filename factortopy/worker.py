@@ -28,7 +28,7 @@ from factortopy.jobs import (
     queue,
     queued_names,
 )
-from factortopy.runs import ACTIVE, RunBusy, RunGone
+from factortopy.runs.folder import ACTIVE, BUSY_EXIT, RunBusy, RunGone
 from factortopy.storage.home import home
 from factortopy.storage.machine import explain_os_error
 from factortopy.work import find, list_all
@@ -38,7 +38,6 @@ POLL_SECONDS = 0.3
 GRACE_SECONDS = 60.0  # between asking a process to stop and killing it: it may be solving or saving
 RECONCILE_SECONDS = 30.0
 IDLE_SECONDS = 900.0  # without work the worker goes; the next submit starts another
-BUSY_EXIT = 75
 log = logging.getLogger("factortopy.worker")
 _working = set()  # keys of what this worker sees to
 _gpus, _given, _sharing = [], {}, threading.Lock()  # names; key: name

@@ -4,7 +4,7 @@ import streamlit as st
 
 from factortopy.analysis.averaging import average, on_shared_vertices, without_channels
 from factortopy.analysis.measures import MEASURES, R2, known
-from factortopy.telling_apart import families, full_name, short_names
+from factortopy.runs.names import families, full_name, short_names
 from pages import (
     compare_address,
     compare_grid,

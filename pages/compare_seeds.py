@@ -3,7 +3,7 @@
 import streamlit as st
 
 from factortopy.analysis.seeds import by_area, seed_agreement
-from factortopy.telling_apart import families, short_names
+from factortopy.runs.names import families, short_names
 from pages import shared
 from pages.compare_grid import brain
 from pages.compare_numbers import table

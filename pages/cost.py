@@ -4,9 +4,10 @@ import shutil
 
 import streamlit as st
 
-from factortopy import costs
+from factortopy import work
 from factortopy.features.estimate import disk_size
 from factortopy.features.reader import SAMPLE
+from factortopy.runs import costs
 from factortopy.storage.home import home
 from factortopy.wording import duration, size_text
 from pages import shared
@@ -23,12 +24,12 @@ def sizes(subject, subject_id, trials=None):
 @st.cache_data(ttl=10, show_spinner=False)
 def extracted():
     """Features that are on disk."""
-    return costs.extracted()
+    return work.extracted()
 
 
 def of_runs(planned):
     """Time and disk of runs, in a sentence that can be shown; ``planned`` as ``costs.estimate`` takes them."""
-    return shared.plain(costs.told(costs.estimate(planned, sizes, extracted)))
+    return shared.plain(costs.told(costs.estimate(planned, extracted(), sizes)))
 
 
 def of_extraction(asked, layers, width):

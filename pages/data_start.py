@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from factortopy.errors import InputError
-from factortopy.runs import find_run
+from factortopy.runs.run import find_run
 from factortopy.subjects.areas import area_sets
 from factortopy.subjects.check import Findings
 from factortopy.subjects.preview import FIRST, Preview

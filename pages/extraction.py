@@ -4,7 +4,7 @@ import streamlit as st
 
 from factortopy import jobs, work
 from factortopy.errors import InputError
-from factortopy.jobfolder import ACTIVE
+from factortopy.runs.folder import ACTIVE
 from pages import cost, job_panel, shared, subjects
 
 

@@ -8,7 +8,7 @@ from factortopy import jobs
 from factortopy.backbones.finetuned import PREFIX, TOLD, WEIGHTS, list_finetuned
 from factortopy.errors import InputError
 from factortopy.finetune.recipe import DEFAULTS
-from factortopy.jobfolder import ACTIVE
+from factortopy.runs.folder import ACTIVE
 from factortopy.storage.allowed_folders import typed
 from factortopy.work import Job, list_jobs
 from pages import job_panel, saving, shared

@@ -6,8 +6,8 @@ import streamlit as st
 
 from factortopy import jobs, work
 from factortopy.errors import InputError
-from factortopy.jobfolder import ACTIVE, RESUMABLE
-from factortopy.runs import Run
+from factortopy.runs.folder import ACTIVE, RESUMABLE
+from factortopy.runs.run import Run
 from factortopy.wording import duration
 from pages import job_panel, report_panel, shared
 

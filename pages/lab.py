@@ -10,8 +10,8 @@ from factortopy.errors import InputError
 from factortopy.experiments import NAMES
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import plain
-from factortopy.jobfolder import ACTIVE
-from factortopy.runs import Run
+from factortopy.runs.folder import ACTIVE
+from factortopy.runs.run import Run
 from pages import job_panel, lab_forms, lab_results, saving, shared, take_away
 
 HEIGHT = 640

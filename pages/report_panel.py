@@ -4,10 +4,10 @@ import streamlit as st
 
 from factortopy import jobs, work
 from factortopy.errors import InputError
-from factortopy.jobfolder import ACTIVE
 from factortopy.report.job import FOLDER, file_of, found
 from factortopy.report.levels import in_words
-from factortopy.telling_apart import short_names
+from factortopy.runs.folder import ACTIVE
+from factortopy.runs.names import short_names
 from factortopy.wording import duration
 from pages import job_panel, saving, shared
 
@@ -103,7 +103,7 @@ def fits(versions, small):
     from factortopy.report import plan
     from factortopy.report.entries import entries
     from factortopy.report.refits import Refits
-    from factortopy.runs import Run
+    from factortopy.runs.run import Run
 
     read = entries([Run(Path(path)) for path, _ in versions])
     entry = plan.refitted(read)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.runs import find_run, list_runs
+from factortopy.runs.run import find_run, list_runs
 from factortopy.storage import allowed_folders
 from factortopy.surfaces.coordinates import full_index
 from factortopy.wording import score_text

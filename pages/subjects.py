@@ -4,8 +4,9 @@ import time
 
 import streamlit as st
 
-from factortopy import background, costs
+from factortopy import background
 from factortopy.errors import InputError
+from factortopy.runs import costs
 from factortopy.wording import count, duration
 from pages import saving, shared
 

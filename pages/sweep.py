@@ -5,11 +5,12 @@ import shutil
 import pandas as pd
 import streamlit as st
 
-from factortopy import costs, jobs, slurm, sweeps
+from factortopy import jobs, slurm, sweeps
 from factortopy.backbones.loading import list_backbones
 from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
-from factortopy.runs import ACTIVE
+from factortopy.runs import costs
+from factortopy.runs.folder import ACTIVE
 from factortopy.sweep_command import summary, whole
 from factortopy.wording import duration
 from pages import cost, shared

@@ -158,7 +158,7 @@ def titled(maps, simulated):
 
 def bring():
     """A packed run, unpacked into the store."""
-    from factortopy.archive import unpack_run
+    from factortopy.runs.archive import unpack_run
 
     upload = st.file_uploader(
         "A .factortopy.zip file", type=["zip"], key="bring", help='As "the run as one file" makes it.'

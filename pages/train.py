@@ -7,8 +7,8 @@ from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.weights_check import check_weights
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
-from factortopy.records import DEFAULTS, LEAST_PICTURES
-from factortopy.runs import list_runs
+from factortopy.runs.run import list_runs
+from factortopy.runs.settings import DEFAULTS, LEAST_PICTURES
 from pages import cost, shared, subjects, train_watch
 
 NETWORK, FILE = "train network", "train weights"  # widgets

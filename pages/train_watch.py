@@ -6,7 +6,8 @@ import streamlit as st
 
 from factortopy import jobs
 from factortopy.errors import InputError
-from factortopy.runs import ACTIVE, find_run, list_runs
+from factortopy.runs.folder import ACTIVE
+from factortopy.runs.run import find_run, list_runs
 from factortopy.wording import score_text
 from pages import job_panel, saving, shared
 

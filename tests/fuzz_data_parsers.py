@@ -258,7 +258,7 @@ def _video(data, folder):
 def _address(data, folder):
     from unittest.mock import patch
 
-    from factortopy.runs import find_run
+    from factortopy.runs.run import find_run
     from pages import shared
 
     text = data.decode("utf-8", "replace")

@@ -136,7 +136,7 @@ def run_folder():
 
     from factortopy.analysis.gallery import COLUMNS, ROWS, TILE
     from factortopy.experiments.result import Result
-    from factortopy.runs import Run
+    from factortopy.runs.run import Run
     from factortopy.storage.files import write_tensors
 
     encoder, rng = tiny_encoder(), np.random.default_rng(1)
@@ -160,8 +160,8 @@ def run_folder():
 @cache
 def run_files():
     """{member: bytes} of the packed run, its listing among them."""
-    from factortopy.archive import pack_run
-    from factortopy.runs import Run
+    from factortopy.runs.archive import pack_run
+    from factortopy.runs.run import Run
 
     with tempfile.TemporaryDirectory() as place:
         path = pack_run(Run(run_folder()), Path(place), experiments=True)
@@ -175,7 +175,7 @@ def _run_archive(data, folder):
 
 
 def _unpack(data, folder):
-    from factortopy.archive import unpack_run
+    from factortopy.runs.archive import unpack_run
     from factortopy.storage.home import runs_dir
 
     before, kept = os.environ.get("FACTORTOPY_HOME"), folder / "home"
@@ -278,7 +278,8 @@ def _checkpoint(data, folder):
     (b'"schema": 1', b'"settings": {', b'"finished": true', b'"holder"'),
 )
 def _run_json(data, folder):
-    from factortopy.runs import STATUSES, Run
+    from factortopy.runs.folder import STATUSES
+    from factortopy.runs.run import Run
     from pages.shared import _unusual, run_label
 
     put(folder, "run.json", data)
@@ -312,7 +313,7 @@ def _finished_run(data, folder):
 
 @parser("history.csv", 4, lambda: [(run_folder() / "history.csv").read_bytes()])
 def _history(data, folder):
-    from factortopy.records import read_history
+    from factortopy.runs.history import read_history
 
     history = read_history(put(folder, "history.csv", data))
     assert len(history.step) == len(history.loss) == len(history.seconds) == len(history.val_score)

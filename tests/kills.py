@@ -27,7 +27,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import factortopy  # noqa: E402
 from factortopy.errors import InputError  # noqa: E402
-from factortopy.runs import Run  # noqa: E402
+from factortopy.runs.run import Run  # noqa: E402
 
 
 def digest(folder, *patterns):
@@ -117,7 +117,7 @@ class Train(Operation):
         )
 
     def work(self, place):
-        from factortopy.training import train_run
+        from factortopy.runs.training import train_run
 
         os.environ["FACTORTOPY_HOME"] = str(place.parent / f"home-{place.name}")
         train_run(place, "tiny", "tiny-net", steps=20, resume=True)

@@ -9,10 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from factortopy.archive import LISTING, pack_run, unpack_run
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.runs import Run, list_runs
+from factortopy.runs.archive import LISTING, pack_run, unpack_run
+from factortopy.runs.run import Run, list_runs
 from factortopy.storage.files import write_json
 from factortopy.storage.home import assets_dir, runs_dir
 

@@ -12,7 +12,7 @@ from trials import TRAIN, command, environment, fitting, run_command, start_comm
 
 from factortopy.__main__ import main, parser
 from factortopy.commands import Ticker, duration, progress_line
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 from factortopy.storage.home import runs_dir
 
 VERBS = (
@@ -215,7 +215,7 @@ def test_extract_on_a_terminal_renews_one_line():
 def test_default_folder_is_a_new_run(trained, monkeypatch):
     """Without --out the run is made under the home folder; two of the same settings do not meet."""
     made = []
-    monkeypatch.setattr("factortopy.training.train_run", lambda out, *a, **k: made.append(out) or trained[0])
+    monkeypatch.setattr("factortopy.runs.training.train_run", lambda out, *a, **k: made.append(out) or trained[0])
     assert main([*TRAIN]) == 0
     made[0].mkdir()
     assert main([*TRAIN]) == 0

@@ -9,7 +9,7 @@ from factortopy.analysis.averaging import average, on_shared_vertices, without_c
 from factortopy.analysis.measures import MEASURES, R2, known
 from factortopy.analysis.seeds import by_area, seed_agreement
 from factortopy.errors import InputError
-from factortopy.telling_apart import families, full_name, network_of, short_names
+from factortopy.runs.names import families, full_name, network_of, short_names
 
 ONE_HOT = np.eye(L, dtype=np.float32)
 

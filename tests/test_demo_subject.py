@@ -13,11 +13,11 @@ from trials import environment
 
 from factortopy import jobs, load_subject, work
 from factortopy.errors import InputError, Stopped
-from factortopy.jobfolder import JobFolder
+from factortopy.runs.folder import JobFolder
+from factortopy.runs.training import train_run
 from factortopy.stimuli.scenes import SUBJECT_SEEDS, render_scenes
 from factortopy.subjects import demo, simulation
 from factortopy.subjects.progress import listening
-from factortopy.training import train_run
 
 N = 60
 HALF = demo.DEGREES / 2

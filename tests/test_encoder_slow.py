@@ -14,7 +14,7 @@ from trials import ROOT, TINY, TRAIN, command, environment
 import factortopy as ft
 from factortopy.encoder.paper import PaperSettings
 from factortopy.features.extraction import compute
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

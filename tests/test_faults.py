@@ -14,7 +14,7 @@ from PIL import Image
 from trials import TRAIN, fitting, run_command, start_command, wait_for
 
 from factortopy.pictures.reading import read_picture
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 
 TESTS = Path(__file__).resolve().parent
 DOCUMENT = TESTS.parent / "docs" / "faults.md"

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from trials import wait_for
 
 from factortopy import jobs
-from factortopy.runs import list_runs
+from factortopy.runs.run import list_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 5

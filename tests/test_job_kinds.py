@@ -12,7 +12,7 @@ from trials import SETTINGS, environment, run_command, start_holder, told_in_one
 from factortopy import jobs, work, worker
 from factortopy.errors import InputError
 from factortopy.experiments import protocol as protocols
-from factortopy.runs import find_run
+from factortopy.runs.run import find_run
 from factortopy.storage.files import write_json
 from factortopy.storage.home import cache_dir, home, jobs_dir
 

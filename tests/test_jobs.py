@@ -21,7 +21,7 @@ from trials import ROOT, SETTINGS, TINY, environment, fitting, start_holder, wai
 
 from factortopy import jobs, worker
 from factortopy.errors import InputError
-from factortopy.runs import Run, find_run, list_runs
+from factortopy.runs.run import Run, find_run, list_runs
 from factortopy.storage.home import home, runs_dir
 
 LONG = {**SETTINGS, "steps": 100_000}
@@ -311,7 +311,7 @@ def test_two_workers_are_one(children):
 
 
 def test_hung_trainer_is_flagged_and_can_be_stopped(children, monkeypatch):
-    monkeypatch.setattr("factortopy.jobfolder.HUNG_SECONDS", 1.0)
+    monkeypatch.setattr("factortopy.runs.folder.HUNG_SECONDS", 1.0)
     monkeypatch.setattr(worker, "GRACE_SECONDS", 1.0)
     run = jobs.submit(LONG, start=False)
     served = threading.Thread(target=worker.see_through, args=(run.name,))

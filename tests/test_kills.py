@@ -22,7 +22,7 @@ from trials import environment
 import factortopy
 from factortopy.errors import InputError
 from factortopy.experiments.result import Result
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 
 HERE = Path(__file__).resolve().parent
 OPERATIONS = ("extract", "train", "save", "responses", "simulate")
@@ -109,14 +109,14 @@ def test_a_result_on_a_full_disk_is_none(full, tmp_path):
 
 NOBODY = """
 import os, sys
-import factortopy, factortopy.encoder, factortopy.archive, factortopy.storage.home, fuzz_parsers
+import factortopy, factortopy.encoder, factortopy.runs.archive, factortopy.storage.home, fuzz_parsers
 from factortopy.experiments.result import Result
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 place = sys.argv[1]
 def packed():
     import pathlib
-    from factortopy.archive import pack_run
-    from factortopy.runs import Run
+    from factortopy.runs.archive import pack_run
+    from factortopy.runs.run import Run
     pack_run(Run(sys.argv[2]), pathlib.Path(place))
 for work in (lambda: fuzz_parsers.tiny_encoder().save(place + "/run"), lambda: Result("localizer", {}).save(place + "/result"), packed,
              factortopy.storage.home.runs_dir):
@@ -176,8 +176,8 @@ def test_clocks_that_jump_change_nothing(tmp_path):
 def test_what_a_killed_unpacking_left_is_never_a_run_and_goes(tmp_path):
     from fuzz_parsers import run_files, zip_of
 
-    from factortopy.archive import unpack_run
-    from factortopy.runs import list_runs
+    from factortopy.runs.archive import unpack_run
+    from factortopy.runs.run import list_runs
     from factortopy.storage.home import runs_dir
 
     left = runs_dir() / ".arriving-killed"
@@ -195,7 +195,7 @@ def test_what_a_killed_unpacking_left_is_never_a_run_and_goes(tmp_path):
 APP = """
 import sys, time
 from factortopy import jobs
-from factortopy.runs import list_runs
+from factortopy.runs.run import list_runs
 sys.stdin.readline()
 for k in range(12):
     run = jobs.submit({"subject": "demo-1", "backbone": "demo-vit", "seed": k // 2 * 2 + int(sys.argv[1])}, start=False)
@@ -209,7 +209,7 @@ print("done")
 def test_two_apps_share_one_store():
     """Both submit, look, cancel and resume at once: every run is there once, whole, and in the queue at most once."""
     from factortopy import jobs
-    from factortopy.runs import list_runs
+    from factortopy.runs.run import list_runs
 
     apps = [
         subprocess.Popen(

@@ -15,7 +15,7 @@ from test_pages import ROOT, words
 from factortopy import background, jobs
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import Result
-from factortopy.runs import find_run
+from factortopy.runs.run import find_run
 
 SHIPPED = "demo-vit_demo-1"
 

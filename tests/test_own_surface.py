@@ -76,7 +76,7 @@ def test_damaged_after_it_was_remembered(folder):
 
 def test_a_resumed_run_keeps_its_coordinates(folder, tmp_path):
     from factortopy.errors import InputError
-    from factortopy.training import train_run
+    from factortopy.runs.training import train_run
 
     asked = {"subject": str(folder), "backbone": "demo-vit", "steps": 4, "seed": 0}
     run = train_run(tmp_path / "run", **asked, on_progress=lambda told: told["stage"] != "fit" or told["step"] < 2)

@@ -141,7 +141,7 @@ def test_nothing_above_chance_is_said():
 
 
 def test_no_run_at_all_offers_a_training(monkeypatch, tmp_path):
-    monkeypatch.setattr("factortopy.runs.assets_dir", lambda: tmp_path)
+    monkeypatch.setattr("factortopy.runs.run.assets_dir", lambda: tmp_path)
     for name in ("explore", "pictures"):
         at = open_page(name)
         assert not at.exception and "Train one" in words(at)

@@ -10,7 +10,7 @@ import factortopy as ft
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.responses import Stopped, respond
 from factortopy.experiments.result import Result, plain
-from factortopy.runs import Run, find_run
+from factortopy.runs.run import Run, find_run
 from factortopy.stimuli.localizer import localizer
 from factortopy.storage.home import assets_dir
 

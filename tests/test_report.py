@@ -21,7 +21,7 @@ from factortopy.report.document import Document, as_csv
 from factortopy.report.entries import Entry, entries
 from factortopy.report.flatmap import Flat
 from factortopy.report.refits import Refits
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.home import assets_dir
 
@@ -164,7 +164,7 @@ def test_maps_are_gifti_of_the_whole_mesh(quick):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A finished run of the tiny subject, in this process."""
-    from factortopy.training import train_run
+    from factortopy.runs.training import train_run
 
     spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny" / "sitecustomize.py")
     before = factortopy.load_subject, factortopy.load_backbone

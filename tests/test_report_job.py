@@ -5,7 +5,7 @@ import pytest
 from test_comparison import N, made
 from test_report import DEMO, rows_of, tiny  # noqa: F401  (a fixture)
 
-from factortopy import analysis, costs, jobs, work
+from factortopy import analysis, jobs, work
 from factortopy.__main__ import main
 from factortopy.errors import InputError
 from factortopy.report import channel_images, checklist, claims, findings, job, plan, scoring
@@ -13,7 +13,8 @@ from factortopy.report.document import begin
 from factortopy.report.entries import entries
 from factortopy.report.levels import read_levels
 from factortopy.report.refits import Refits
-from factortopy.runs import Run
+from factortopy.runs import costs
+from factortopy.runs.run import Run
 from factortopy.storage.home import runs_dir
 
 NAMES = [path.name for path in DEMO]

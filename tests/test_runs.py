@@ -17,10 +17,13 @@ from trials import (
     told_in_one_line,
 )
 
-from factortopy import records, runs
 from factortopy.errors import InputError
-from factortopy.recorder import Recorder
-from factortopy.runs import Run, RunBusy, RunFromNewer, find_run, list_runs, new_run_name
+from factortopy.runs import folder, history
+from factortopy.runs.folder import RunBusy, RunFromNewer
+from factortopy.runs.recorder import Recorder
+from factortopy.runs.run import Run, find_run, list_runs, new_run_name
+from factortopy.runs.settings import check_settings
+from factortopy.storage import home
 from factortopy.storage.files import write_json
 from factortopy.storage.home import runs_dir
 from factortopy.storage.records import without_nan
@@ -117,9 +120,9 @@ def test_run_json_cut_at_each_byte(run):
 
 
 def test_history_cut_at_each_byte(run):
-    true = records.History([1, 2, 30], [0.5, 1.25, 60.0], [0.912, 0.8, float("nan")], [None, 0.0512, -1.5])
+    true = history.History([1, 2, 30], [0.5, 1.25, 60.0], [0.912, 0.8, float("nan")], [None, 0.0512, -1.5])
     file = run.path / "history.csv"
-    records.write_history(file, true)
+    history.write_history(file, true)
     whole = file.read_bytes()
     ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
     for length in range(len(whole) + 1):
@@ -136,13 +139,13 @@ def test_history_cut_at_each_byte(run):
 def test_history_of_any_bytes(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("history") / "history.csv"
     file.write_bytes(content)
-    read = records.read_history(file)
+    read = history.read_history(file)
     assert len(read.step) == len(read.seconds) == len(read.loss) == len(read.val_score)
 
 
 def test_resumed_history_repeats_no_step(run):
     file = run.path / "history.csv"
-    records.write_history(file, records.History([10, 20, 30], [1.0, 2.0, 3.0], [0.9, 0.8, 0.7], [None] * 3))
+    history.write_history(file, history.History([10, 20, 30], [1.0, 2.0, 3.0], [0.9, 0.8, 0.7], [None] * 3))
     with open(file, "a") as out:
         out.write("40,4.0,0.")  # the line that a kill tore
     recorder = Recorder(run)
@@ -169,7 +172,7 @@ def test_odd_clocks_are_no_death(run):
             os.utime(run.path / "progress.json", (time.time() + day, time.time() + day))
             write_json(run.path / "progress.json", {**run.progress(), "heartbeat": time.time() + day})
             assert run.status == "running" and not run.hung and run.silent_seconds() < 60
-        silent = time.monotonic() - runs.HUNG_SECONDS - 1
+        silent = time.monotonic() - folder.HUNG_SECONDS - 1
         write_json(run.path / "progress.json", {**run.progress(), "monotonic": silent})
         assert run.hung and run.status == "running"
         write_json(run.path / "progress.json", {**run.progress(), "host": "elsewhere"})
@@ -203,7 +206,7 @@ def test_no_name_leaves_the_store(name):
     except InputError as error:
         assert "\n" not in str(error)
     else:
-        assert found.path.parent in (runs_dir(), runs.assets_dir() / "runs")
+        assert found.path.parent in (runs_dir(), home.assets_dir() / "runs")
 
 
 def test_names_that_would_leave_the_store(run, tmp_path):
@@ -218,7 +221,7 @@ def test_names_that_would_leave_the_store(run, tmp_path):
 @given(st.text(max_size=40), st.text(max_size=40), st.integers(0, 10**6))
 @settings(max_examples=50, derandomize=True, deadline=None)
 def test_new_names_are_run_names(subject, backbone, seed):
-    assert runs.NAME_PATTERN.fullmatch(new_run_name(subject, backbone, "fast", seed))
+    assert folder.NAME_PATTERN.fullmatch(new_run_name(subject, backbone, "fast", seed))
 
 
 def test_new_names_are_free_and_readable():
@@ -252,15 +255,15 @@ def test_list_is_newest_first_and_only_runs(run):
 )
 def test_wrong_settings_are_named(change, word):
     with pytest.raises(InputError, match=word):
-        records.check_settings({**SETTINGS, **change})
+        check_settings({**SETTINGS, **change})
 
 
 def test_settings_survive_a_change_of_folder(tmp_path, monkeypatch):
     (tmp_path / "subj01").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert records.check_settings({**SETTINGS, "subject": "subj01"})["subject"] == str(tmp_path / "subj01")
+    assert check_settings({**SETTINGS, "subject": "subj01"})["subject"] == str(tmp_path / "subj01")
     (tmp_path / "demo").mkdir()
-    assert records.check_settings({**SETTINGS, "subject": "demo"})["subject"] == "demo-1"
+    assert check_settings({**SETTINGS, "subject": "demo"})["subject"] == "demo-1"
 
 
 def test_recipes_are_those_of_the_encoder():

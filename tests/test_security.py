@@ -257,7 +257,7 @@ def test_what_needs_no_path_is_there_and_a_data_set_is_not_looked_for_above(plac
 def test_paths_in_protocols_and_settings_are_refused(place):
     from factortopy.experiments.localizer import read_categories
     from factortopy.experiments.protocol import complete, run_protocol
-    from factortopy.records import check_settings
+    from factortopy.runs.settings import check_settings
 
     encoder = factortopy.Encoder.load(assets_dir() / "runs" / SHIPPED)
     secret = str(place / "secret")
@@ -388,7 +388,7 @@ def test_names_are_shown_as_typed_on_every_page(tmp_path):
 def test_names_in_what_is_taken_away_are_text(tmp_path):
     """Exported page, tables and GIFTI hold the names as text; nothing in them is loaded from anywhere."""
     from factortopy.export.run import export_run
-    from factortopy.runs import find_run
+    from factortopy.runs.run import find_run
 
     hostile_store(tmp_path / "home")
     export_run(find_run("mine1"), tmp_path / "out", ["html", "gifti"])
@@ -405,7 +405,7 @@ def test_hostile_names_in_a_browser(browser, tmp_path):  # noqa: F811
     """Every page, the report and the exported page: no dialog, no request to anywhere but the app."""
     from factortopy.__main__ import main
     from factortopy.export.run import export_run
-    from factortopy.runs import find_run
+    from factortopy.runs.run import find_run
 
     home = tmp_path / "home"
     hostile_store(home)

@@ -16,10 +16,10 @@ from trials import ROOT, SETTINGS, TINY, command, environment, fitting, start_ho
 import factortopy
 from factortopy import slurm, sweeps, worker
 from factortopy.errors import InputError
-from factortopy.runs import Run
+from factortopy.runs.run import Run
+from factortopy.runs.training import train_run
 from factortopy.storage.files import read_tensors
 from factortopy.storage.home import home, runs_dir
-from factortopy.training import train_run
 
 AXES = {"subject": ["tiny"], "backbone": ["tiny-net"]}
 LONG = {**AXES, "steps": [100_000]}

@@ -5,13 +5,15 @@ import pytest
 from folder_fixture import make_folder
 
 from benchmarks import scale
-from factortopy import costs, sweeps
+from factortopy import sweeps
 from factortopy.backbones.loading import list_backbones, load_backbone
 from factortopy.features import speed
 from factortopy.features.extraction import extract
-from factortopy.runs import Run
+from factortopy.runs import costs
+from factortopy.runs.run import Run
 from factortopy.storage.files import write_json
 from factortopy.storage.home import cache_dir, home, runs_dir
+from factortopy.work import extracted
 
 
 def test_formulas_are_the_measured_problem():
@@ -35,7 +37,9 @@ def test_operations_are_those_that_torch_counts(name, counted):
 
 
 def test_demo_estimate_is_near_what_was_measured():
-    found = costs.estimate(sweeps.settings_of({"subject": ["demo-1"], "backbone": ["demo-vit"], "seed": [0, 1]}))
+    found = costs.estimate(
+        sweeps.settings_of({"subject": ["demo-1"], "backbone": ["demo-vit"], "seed": [0, 1]}), extracted()
+    )
     assert found["runs"] == 2 and found["extractions"] == 1
     # A minute of rendering, 50 s of extraction, and twice 35 to 50 (docs/benchmarks.md) with 14 of start and scores.
     assert 200 < found["seconds"] < 250
@@ -44,7 +48,7 @@ def test_demo_estimate_is_near_what_was_measured():
 
 
 def price(**axes):
-    return costs.estimate(sweeps.settings_of({"subject": ["demo-1"], "backbone": ["demo-vit"]} | axes))
+    return costs.estimate(sweeps.settings_of({"subject": ["demo-1"], "backbone": ["demo-vit"]} | axes), extracted())
 
 
 def test_what_is_not_known_is_not_told():

@@ -21,7 +21,7 @@ from trials import SETTINGS, TRAIN, command, environment, run_command, start_hol
 from factortopy import jobs, slurm, sweep_command, sweepfolder, sweeps, worker
 from factortopy.__main__ import main, parser
 from factortopy.errors import InputError
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 from factortopy.storage.home import assets_dir, home, runs_dir
 
 AXES = {"subject": ["tiny", "tiny2"], "backbone": ["tiny-net"], "seed": [0, 1], "steps": [20, 30]}

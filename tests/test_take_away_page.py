@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
-from factortopy.archive import pack_run
-from factortopy.runs import find_run
+from factortopy.runs.archive import pack_run
+from factortopy.runs.run import find_run
 
 SHIPPED = "demo-vit_demo-1"
 

@@ -15,7 +15,7 @@ from factortopy import jobs
 from factortopy.backbones.demo_facts import weights_path
 from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
-from factortopy.runs import Run, list_runs
+from factortopy.runs.run import Run, list_runs
 from factortopy.storage.home import assets_dir, runs_dir
 
 
@@ -191,5 +191,5 @@ def test_what_was_stopped_says_how_far_it_came_and_goes_on_from_there():
 
 def test_a_demo_subject_that_is_made_is_not_announced(monkeypatch):
     assert "rendered at the first use" in words(open_page())
-    monkeypatch.setattr("factortopy.costs.on_disk", lambda number: (True, True))
+    monkeypatch.setattr("factortopy.runs.costs.on_disk", lambda number: (True, True))
     assert "rendered at the first use" not in words(open_page())

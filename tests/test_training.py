@@ -28,12 +28,13 @@ from trials import (
 )
 
 import factortopy
-from factortopy import records
 from factortopy.errors import InputError
-from factortopy.recorder import Recorder
-from factortopy.runs import Run, RunGone
+from factortopy.runs import settings
+from factortopy.runs.folder import RunGone
+from factortopy.runs.recorder import Recorder
+from factortopy.runs.run import Run
+from factortopy.runs.training import train_run
 from factortopy.storage.home import runs_dir
-from factortopy.training import train_run
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_torn_run_json_is_told_again_and_goes_on(tiny, tmp_path):
 
 
 def test_too_little_space_is_said_before(run):
-    from factortopy.training import _check_space
+    from factortopy.runs.training import _check_space
 
     with pytest.raises(InputError, match=r"needs about 1000000000 MB there, \d+ MB are free"):
         _check_space(run, 10**9)
@@ -135,7 +136,7 @@ def test_full_disk_is_said_and_resumed(tiny, tmp_path):
 
 AS_NOBODY = """
 import os, sys
-import factortopy.__main__, factortopy.commands, factortopy.training  # Python itself may be out of that user's reach
+import factortopy.__main__, factortopy.commands, factortopy.runs.training  # Python itself may be out of that user's reach
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 sys.exit(factortopy.__main__.main(sys.argv[1:]))
 """
@@ -162,8 +163,8 @@ def test_read_only_folder_is_said_before_training():
 KILLS = """
 import os, random, signal, sys, time
 import torch, factortopy, factortopy.encoder, factortopy.analysis
-from factortopy.runs import Run
-from factortopy.training import train_run
+from factortopy.runs.run import Run
+from factortopy.runs.training import train_run
 
 out, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 draw, run, survived = random.Random(seed), Run(out), 0
@@ -214,7 +215,7 @@ SAVES = """
 import itertools, sys
 import numpy as np
 from factortopy.storage.files import write_tensors
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 run = Run(sys.argv[1])
 with run.lock():
     print("saving", flush=True)
@@ -234,7 +235,7 @@ def test_killed_while_saving(run):
         time.sleep(draw.uniform(0.0, 0.2))
         saver.kill()
         saver.communicate()
-        assert run.status == "queued" and len(run.info["settings"]) == len(records.DEFAULTS)
+        assert run.status == "queued" and len(run.info["settings"]) == len(settings.DEFAULTS)
         scores = run.scores()
         assert scores is None or len(np.unique(scores["score"])) == 1
 

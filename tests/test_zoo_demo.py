@@ -159,7 +159,7 @@ def test_weights_that_cannot_be_fetched_stop_a_training_in_one_line(shared_home,
 
 def test_a_training_that_fetches_says_how_far_and_can_be_stopped(shared_home, own_hub, tmp_path):  # noqa: F811
     from factortopy.backbones import torchvision_adapter
-    from factortopy.training import train_run
+    from factortopy.runs.training import train_run
 
     told = []
 

@@ -36,7 +36,7 @@ def start_command(*words, **options):
 
 def start_holder(run):
     """A process that holds the run's lock until it is ended."""
-    code = "import sys, time; from factortopy.runs import Run\n"
+    code = "import sys, time; from factortopy.runs.run import Run\n"
     code += "with Run(sys.argv[1]).lock():\n    print('held', flush=True); time.sleep(600)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(run.path)], env=environment(), stdout=subprocess.PIPE, text=True

@@ -3,7 +3,7 @@
 import factortopy
 from factortopy.errors import InputError
 from factortopy.experiments import protocol as protocols
-from factortopy.runs import find_run
+from factortopy.runs.run import find_run
 
 KEYS = ("run", "protocol")
 

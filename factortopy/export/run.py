@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.archive import pack_run
 from factortopy.errors import InputError
 from factortopy.export import charts, exchange
 from factortopy.export.page import view_html
+from factortopy.runs.archive import pack_run
 from factortopy.storage.machine import explain_os_error
 from factortopy.surfaces.coordinates import full_index
 from factortopy.view.brainmap import whole
@@ -22,7 +22,7 @@ from factortopy.view.surface_picture import surface_png, turntable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from factortopy.runs import Run
+    from factortopy.runs.run import Run
 
 
 # ---------------------------------------------------------------- one verb for all

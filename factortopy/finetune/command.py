@@ -42,10 +42,10 @@ def add_verb(verbs):
 
 def finetune_verb(options):
     """Fine-tune; progress on standard output. 0, or 128 + n after signal n."""
-    from factortopy.attempt import signals
     from factortopy.commands import Ticker
     from factortopy.finetune.recipe import DEFAULTS
     from factortopy.finetune.training import finetune
+    from factortopy.runs.attempt import signals
 
     asked = {key: getattr(options, key) for key in DEFAULTS if getattr(options, key, None) is not None}
     images = asked.pop("images", None)

@@ -18,7 +18,7 @@ from factortopy.finetune.folder import read_folder
 from factortopy.finetune.network import accuracy, head_of, mode, moments, probe, refuse, token, tokens, trainable
 from factortopy.finetune.recipe import check_settings, needed
 from factortopy.finetune.split import Pixels, kept_split
-from factortopy.runs import RunBusy
+from factortopy.runs.folder import RunBusy
 from factortopy.storage.allowed_folders import permitted
 from factortopy.storage.files import read_json, read_tensors, write_json, write_tensors
 from factortopy.storage.machine import explain_os_error, free_megabytes

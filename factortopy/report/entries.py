@@ -13,7 +13,7 @@ from factortopy.backbones.finetuned import label
 from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.report import claims
-from factortopy.telling_apart import in_word, network_of
+from factortopy.runs.names import in_word, network_of
 
 
 @dataclass

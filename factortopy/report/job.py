@@ -1,8 +1,8 @@
 """The report as a job of the app's queue; ``factortopy.work`` calls it, the app asks for it."""
 
 from factortopy.errors import InputError
-from factortopy.jobfolder import RunBusy
-from factortopy.runs import find_run
+from factortopy.runs.folder import RunBusy
+from factortopy.runs.run import find_run
 
 KEYS = ("runs", "quick", "steps", "levels")
 FOLDER = "report"  # inside the job's

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factortopy import costs
 from factortopy.errors import InputError
 from factortopy.report.refits import Refits
-from factortopy.runs import Run, list_runs
+from factortopy.runs import costs
+from factortopy.runs.run import Run, list_runs
 from factortopy.storage.home import cache_dir
 
 AMOUNTS = (100, 300, 1000, 3000, 10_000)
@@ -115,7 +115,7 @@ def cost(entries, steps=None):
     """Cost of the new fits of a full report in the app; None when no network here can be fitted again.
 
     Past fits of the same network and subject on this machine tell the pace; without any, the formulas of
-    ``factortopy.costs`` for two cores without a GPU. Extracting features for the first time comes on top.
+    ``factortopy.runs.costs`` for two cores without a GPU. Extracting features for the first time comes on top.
     """
     entry = refitted(entries)
     if entry is None:

@@ -11,11 +11,11 @@ import factortopy
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.errors import InputError
-from factortopy.records import DEFAULTS, check_settings
-from factortopy.runs import Run, RunBusy
+from factortopy.runs.folder import RunBusy
+from factortopy.runs.run import Run
+from factortopy.runs.settings import DEFAULTS, check_settings, load_subject_of
+from factortopy.runs.training import train_run
 from factortopy.storage.files import read_json, read_tensors, write_tensors
-from factortopy.subjects.loading import subject_of
-from factortopy.training import train_run
 
 
 class Refits:
@@ -136,7 +136,7 @@ class Refits:
     def subject(self):
         """The subject with all pictures, loaded once."""
         if self._subject is None:
-            self._subject = subject_of(self.base)
+            self._subject = load_subject_of(self.base)
         return self._subject
 
     def _on_all_test_pictures(self, run, encoder, full):

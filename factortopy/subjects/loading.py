@@ -61,11 +61,3 @@ def check_name(path, subject=None):
         from factortopy.subjects.layouts import find
 
         find(path, subject)
-
-
-def subject_of(settings):
-    """The subject of a run's settings (``records.check_settings``)."""
-    import factortopy
-
-    how = {key: settings[key] for key in ("density", "trials") if settings.get(key)}
-    return factortopy.load_subject(settings["subject"], settings.get("subject_id"), **how)

@@ -9,15 +9,15 @@ import numpy as np
 
 import factortopy
 from factortopy.analysis.gallery import make_gallery
-from factortopy.attempt import attempt, signals
 from factortopy.encoder.films import reducing, rows_of
 from factortopy.errors import InputError
-from factortopy.recorder import Recorder
-from factortopy.records import check_settings
-from factortopy.runs import Run, RunFromNewer, RunGone
+from factortopy.runs.attempt import attempt, signals
+from factortopy.runs.folder import RunFromNewer, RunGone
+from factortopy.runs.recorder import Recorder
+from factortopy.runs.run import Run
+from factortopy.runs.settings import check_settings, load_subject_of
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.machine import free_megabytes
-from factortopy.subjects.loading import subject_of
 from factortopy.subjects.progress import for_work, listening
 from factortopy.subjects.subset import fewer_pictures
 from factortopy.wording import score_text
@@ -160,7 +160,7 @@ def _train(run, settings, recorder, say, seconds_before):
     _check_space(run, RESERVE_MEGABYTES)
     with _asked_for():
         with listening(for_work(recorder.on_job)):
-            subject = subject_of(settings)
+            subject = load_subject_of(settings)
         if settings["pictures"]:
             subject = fewer_pictures(subject, settings["pictures"])
     recorder.places(subject)

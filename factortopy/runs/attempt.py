@@ -7,7 +7,7 @@ import socket
 import threading
 
 from factortopy.errors import InputError, Stopped
-from factortopy.jobfolder import RunBusy, RunGone
+from factortopy.runs.folder import RunBusy, RunGone
 from factortopy.storage.machine import explain_os_error
 from factortopy.storage.records import now, versions
 

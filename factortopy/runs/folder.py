@@ -7,7 +7,7 @@ lock, so that a kill at any moment leaves a folder that tells what happened.
     progress.json   how far, remaining seconds, heartbeat
     log.txt, lock, cancel
 
-A training is a ``factortopy.runs.Run``, everything else that the queue does a ``factortopy.work.Job``.
+A training is a ``factortopy.runs.run.Run``, everything else that the queue does a ``factortopy.work.Job``.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ STATUSES = (
 )  # fmt: skip
 ACTIVE = ("queued", "running", "stopping")
 RESUMABLE = ("stopped", "interrupted", "failed")
+BUSY_EXIT = 75  # exit code of a process that finds its folder held by another
 HUNG_SECONDS = 600
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,120}")
 

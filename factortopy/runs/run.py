@@ -1,6 +1,6 @@
 """The run folder of a training, which is the truth: what was asked, how far it is, what came out (DESIGN.md section 4).
 
-Beside what every folder of work holds (``factortopy.jobfolder``):
+Beside what every folder of work holds (``factortopy.runs.folder``):
 
     history.csv           step, seconds, loss, val_score; one line a measured step
     preview.safetensors   the selectors so far, for the map that forms while it trains
@@ -14,19 +14,13 @@ from pathlib import Path
 
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
-from factortopy.jobfolder import (  # noqa: F401  (names that others import from here)
-    ACTIVE,
-    HUNG_SECONDS,
+from factortopy.runs.folder import (
     NAME_PATTERN,
     RESUMABLE,
-    SCHEMA,
-    STATUSES,
     JobFolder,
-    RunBusy,
-    RunFromNewer,
-    RunGone,
 )
-from factortopy.records import DEFAULTS, check_settings, check_told, read_history
+from factortopy.runs.history import read_history
+from factortopy.runs.settings import DEFAULTS, check_settings
 from factortopy.storage.files import read_json, read_tensors
 from factortopy.storage.home import assets_dir, runs_dir
 
@@ -81,7 +75,7 @@ class Run(JobFolder):
     @property
     def info(self):
         """What run.json holds; InputError when it is missing, torn, odd, or of a newer version of FactorTopy."""
-        return check_told(super().info, self.path / "run.json")
+        return check_description(super().info, self.path / "run.json")
 
     @property
     def settings(self):
@@ -192,3 +186,44 @@ def _created(run):
         return str(run.info.get("created") or "")
     except InputError:
         return ""
+
+
+def check_description(told, path):
+    """What a run.json says, when each part is of the kind that it must be; a file from elsewhere may say anything.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the part.
+    """
+    words, whole = (str, type(None)), (int, type(None))
+    kinds = {"settings": (dict, type(None)), "holder": (dict, type(None)), "scores": (list, type(None))}
+    kinds |= {"state": words, "reason": words, "created": words, "turn": whole, "deaths": whole}
+    kinds |= {"best_step": whole, "steps_done": whole, "steps": whole, "val_score": (int, float, type(None))}
+    kinds |= {"pictures": (dict, type(None))}
+    settings = {
+        "select": (list, tuple),
+        "model": str,
+        "steps": whole,
+        "pictures": whole,
+        "subject": words,
+        "backbone": words,
+        "weights": words,
+    }
+    asked = told.get("settings") if isinstance(told.get("settings"), dict) else {}
+    parts = [(name, told[name], kind) for name, kind in kinds.items() if name in told]
+    parts += [(f"settings, {name}", asked[name], kind) for name, kind in settings.items() if name in asked]
+    held = told.get("pictures") if isinstance(told.get("pictures"), dict) else {}
+    parts += [(f"pictures, {name}", count, int) for name, count in held.items()]
+    rows = told.get("scores") if isinstance(told.get("scores"), list) else []
+    for row in rows:
+        cells = row.items() if isinstance(row, dict) else [("row", row)]
+        parts += [
+            (f"{key} in its table of scores", value, (int, float, type(None))) for key, value in cells if key != "roi"
+        ]
+        parts.append(("roi in its table of scores", row.get("roi") if isinstance(row, dict) else None, str))
+    for name, value, kind in parts:
+        if not isinstance(value, kind):
+            found = f"{type(value).__name__} {str(value)[:40]!r}"
+            raise InputError(f"{path}: expected another kind of value for {name}, found {found}; copy the run again")
+    return told

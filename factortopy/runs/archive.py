@@ -21,7 +21,7 @@ import numpy as np
 from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
-from factortopy.runs import Run
+from factortopy.runs.run import Run
 from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json
 from factortopy.storage.home import assets_dir, runs_dir
 from factortopy.storage.machine import explain_os_error

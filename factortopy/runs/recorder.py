@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from factortopy.errors import Stopped
-from factortopy.records import history_line, read_history, write_history
+from factortopy.runs.history import history_line, read_history, write_history
 from factortopy.storage.files import write_json, write_tensors
 from factortopy.storage.machine import explain_os_error
 from factortopy.storage.records import without_nan

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.finetuned import label
 from factortopy.encoder.choices import FACTORS
-from factortopy.records import DEFAULTS
+from factortopy.runs.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

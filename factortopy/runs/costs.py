@@ -13,8 +13,7 @@ from functools import lru_cache
 
 from factortopy.errors import InputError
 from factortopy.features import speed
-from factortopy.storage.files import read_json
-from factortopy.storage.home import cache_dir, home
+from factortopy.storage.home import home
 from factortopy.subjects.demo import N_PICTURES, on_disk
 from factortopy.subjects.names import demo_number
 from factortopy.surfaces.meshes import N_VERTICES
@@ -181,7 +180,7 @@ def _fit(one, net, pictures, size):
 
 def extraction_key(settings):
     """What features a run or an extraction reads: runs of the same key read the same. The demo subjects share their pictures."""
-    from factortopy.sweepfolder import EXTRACTION
+    from factortopy.runs.settings import EXTRACTION
 
     subject, *others = (settings.get(name) for name in EXTRACTION)
     return ("demo" if demo_of(subject) else subject, *others)
@@ -199,26 +198,6 @@ def extractions(settings):
     return len({extraction_key(one) for one in settings})
 
 
-def extracted():
-    """Keys of the features that finished runs and extractions read, of networks that have features on disk.
-
-    Pictures are not looked at: features that nobody finished with are not found, those that were deleted may be.
-    """
-    from factortopy.runs import list_runs
-    from factortopy.work import list_jobs
-
-    names = set()
-    for path in cache_dir("features").glob("*/done.json"):
-        with contextlib.suppress(InputError, AttributeError):
-            names.add(str(read_json(path, "extraction").get("backbone")).removesuffix(speed.UNTRAINED))
-    keys = set()
-    for one in [*list_runs(shipped=False), *(job for job in list_jobs() if job.kind == "extract")]:
-        with contextlib.suppress(InputError):
-            if one.status == "finished" and one.settings["backbone"] in names:
-                keys.add(extraction_key(one.settings))
-    return keys
-
-
 def making(subjects):
     """Seconds to render and simulate those of the demo subjects that are not on disk."""
     numbers = {demo_of(subject) for subject in subjects} - {None}
@@ -227,14 +206,14 @@ def making(subjects):
     return DEMO["pictures"] * sum(one * count for one, count in zip(MAKE, parts, strict=True))
 
 
-def estimate(settings, sizes=sizes_of, extracted=extracted):
+def estimate(settings, extracted=frozenset(), sizes=sizes_of):
     """What runs cost, one after the other.
 
     Parameters
     ----------
     settings : list of dict, as ``sweepfolder.settings_of`` makes them
+    extracted : set of str, keys of the features that are on disk (``jobs.job.extracted``)
     sizes : callable(subject, subject_id, trials) -> Sizes or None
-    extracted : callable() -> set of the keys of features that are on disk
 
     Returns
     -------
@@ -244,13 +223,13 @@ def estimate(settings, sizes=sizes_of, extracted=extracted):
         not known; here: True when the networks' pace was measured on this machine; like: True when a network that is not known by
         name is taken to be of the size of ViT-B.
     """
-    known, looked_up, there = networks(), lru_cache(None)(sizes), extracted()
+    known, looked_up = networks(), lru_cache(None)(sizes)
     first = making(one["subject"] for one in settings)
     seen, seconds, size, here, like = set(), first, 0.0, True, False
     for one in settings:
         net, subject = network_of(one["backbone"], known), looked_up(one["subject"], one["subject_id"], one["trials"])
         key = extraction_key(one)
-        new = key not in seen and key not in there
+        new = key not in seen and key not in extracted
         seen.add(key)
         like, net = like or net is None, net or VIT_B
         if subject is None:
@@ -270,7 +249,7 @@ def estimate(settings, sizes=sizes_of, extracted=extracted):
     return {
         "runs": len(settings),
         "extractions": len(seen),
-        "kept": len(seen & there),
+        "kept": len(seen & extracted),
         "making": first,
         "seconds": seconds,
         "bytes": size,

@@ -1,0 +1,10 @@
+from .archive import pack_run as pack_run
+from .archive import unpack_run as unpack_run
+from .folder import RunBusy as RunBusy
+from .folder import RunFromNewer as RunFromNewer
+from .folder import RunGone as RunGone
+from .run import Run as Run
+from .run import find_run as find_run
+from .run import list_runs as list_runs
+from .run import new_run_name as new_run_name
+from .training import train_run as train_run
