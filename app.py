@@ -35,7 +35,7 @@ chosen = st.navigation(
 )
 chosen.run()
 if st.session_state.setdefault("asleep", True):  # what an ended app left waiting goes on, whichever page is opened
-    from factortopy import jobs
+    from factortopy.jobs import queue
 
-    jobs.wake()
+    queue.wake()
     st.session_state["asleep"] = False

@@ -314,7 +314,7 @@ def simulate(options):
 
 def work(options):
     """Do a job of the queue."""
-    from factortopy.work import work_verb
+    from factortopy.cli.train import work_verb
 
     return work_verb(options)
 

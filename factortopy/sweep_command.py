@@ -1,19 +1,18 @@
 """The verb ``sweep``: start, watch, stop and go on with many trainings at once."""
 
-import json
-import re
 import sys
 import time
 
-from factortopy import jobs, slurm, sweeps
+from factortopy import sweeps
 from factortopy.errors import InputError
+from factortopy.jobs import queue
+from factortopy.jobs.job import extracted as keys_on_disk
 from factortopy.runs import costs
 from factortopy.runs.folder import ACTIVE
-from factortopy.runs.settings import DEFAULTS
-from factortopy.wording import duration
-from factortopy.work import extracted as keys_on_disk
+from factortopy.sweeps import slurm
+from factortopy.sweeps.axes import settings, whole
+from factortopy.sweeps.table import table_lines
 
-LISTS = ("select", "layers")  # settings whose one value is a list: written with +
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LOOKS_AT_SLURM = 5.0
 LINES = 40  # of a table that renews itself
@@ -73,48 +72,6 @@ def _new(options, asked):
     return _watch(sweep, options)
 
 
-def settings(assignments):
-    """{name: values} of NAME=V,V words.
-
-    Raises
-    ------
-    InputError
-        Naming the word.
-    """
-    found = {}
-    for text in assignments:
-        name, equals, values = text.partition("=")
-        if name not in DEFAULTS or not equals or not values:
-            raise InputError(
-                f"--set {text[:60]!r}: expected NAME=VALUE or NAME=VALUE,VALUE with NAME one of {', '.join(DEFAULTS)}"
-            )
-        if name in found:
-            raise InputError(f"--set {name}: stands twice; give all its values at once, {name}=A,B")
-        found[name] = [_value(name, word) for word in values.split(",")]
-    return found
-
-
-def _value(name, word):
-    if name in LISTS:
-        return [_plain(part) for part in word.split("+")]
-    return word if name in ("subject_id", "density", "weights") else _plain(word)
-
-
-def _plain(word):
-    try:
-        value = json.loads(word)
-    except ValueError:
-        return word
-    return word if isinstance(value, (list, dict, str)) else value
-
-
-def whole(name, word):
-    """The whole number that a word says, or InputError naming what it is for."""
-    if not re.fullmatch(r"\d{1,9}", word):
-        raise InputError(f"{name} {word[:60]!r}: expected whole numbers, as in 0,1,2")
-    return int(word)
-
-
 def _runs(count):
     return f"{count} run" if count == 1 else f"{count} runs"
 
@@ -149,7 +106,7 @@ def _watch(sweep, options):
 
 def _goes_on(sweep, status):
     """Something will still happen; the queue's worker starts a run that was killed again by itself."""
-    return status in ACTIVE or (status == "interrupted" and sweep.info["engine"] == "local" and jobs.worker_alive())
+    return status in ACTIVE or (status == "interrupted" and sweep.info["engine"] == "local" and queue.worker_alive())
 
 
 def _end(options, table):
@@ -201,43 +158,3 @@ class Screen:
                 )
                 print(f"{row['run']}: {row['status']}{score}", file=self.out, flush=True)
                 self._before[row["run"]] = row["status"]
-
-
-def table_lines(sweep, table, whole_table=None):
-    """The table as aligned lines, the last of them a summary of ``whole_table`` (default: the table)."""
-    names = ["run", "status", "subject", "backbone", "seed", *sweep.varied, "at", "left", "mean R²", "seconds"]
-    told = [dict.fromkeys(names) | row | _cells(row) for row in table]
-    cells = [names, *([_cell(row[name]) for name in names] for row in told)]
-    widths = [max(len(line[k]) for line in cells) for k in range(len(names))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    return [*lines, summary(whole_table or table)]
-
-
-def summary(table, words=None):
-    """1 of 4 finished · 1 running · 2 queued · about 3 min left · simulated; ``words``: {status: how it is called}."""
-    found = {(words or {}).get(status, status): count for status, count in sweeps.counts(table).items()}
-    parts = [
-        f"{found.pop('finished', 0)} of {len(table)} finished",
-        *(f"{count} {status}" for status, count in found.items()),
-    ]
-    left = sweeps.remaining(table)
-    parts += [f"about {duration(left)} left"] if left else []
-    parts += ["simulated"] if any(row["simulated"] for row in table) else []
-    return " · ".join(parts)
-
-
-def _cells(row):
-    at = row["stage"]
-    if at and row["total"]:
-        at = f"{at} {row['step']}/{row['total']}"
-    return {
-        "subject": str(row["subject"]).rstrip("/").split("/")[-1],
-        "at": at,
-        "left": None if row["remaining"] is None else duration(row["remaining"]),
-        "mean R²": None if row["mean_r2"] is None else f"{row['mean_r2']:.3f}",
-        "seconds": None if row["seconds"] is None else f"{row['seconds']:.0f}",
-    }
-
-
-def _cell(value):
-    return "" if value is None else str(value)

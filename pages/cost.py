@@ -4,9 +4,9 @@ import shutil
 
 import streamlit as st
 
-from factortopy import work
 from factortopy.features.estimate import disk_size
 from factortopy.features.reader import SAMPLE
+from factortopy.jobs import job
 from factortopy.runs import costs
 from factortopy.storage.home import home
 from factortopy.wording import duration, size_text
@@ -24,7 +24,7 @@ def sizes(subject, subject_id, trials=None):
 @st.cache_data(ttl=10, show_spinner=False)
 def extracted():
     """Features that are on disk."""
-    return work.extracted()
+    return job.extracted()
 
 
 def of_runs(planned):
@@ -33,7 +33,7 @@ def of_runs(planned):
 
 
 def of_extraction(asked, layers, width):
-    """Time and disk of an extraction, in a sentence that can be shown; ``asked`` as ``factortopy.extraction`` takes its settings."""
+    """Time and disk of an extraction, in a sentence that can be shown; ``asked`` as ``factortopy.jobs.extract`` takes its settings."""
     if costs.extraction_key(asked) in extracted():
         return "Its tokens of these pictures are on disk already; making sure takes seconds."
     found, pca = sizes(asked["subject"], asked["subject_id"]), asked["pca"]

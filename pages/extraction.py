@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from factortopy import jobs, work
 from factortopy.errors import InputError
+from factortopy.jobs import job as work
+from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from pages import cost, job_panel, shared, subjects
 
@@ -16,7 +17,7 @@ def under_way(name):
 
 def offer(name, weights, layers, width):
     """Choose a subject, start, see how far; ``name`` and ``weights`` as ``load_backbone`` takes them, layers of up to ``width``."""
-    jobs.wake()
+    queue.wake()
     seen = f"extraction of {name} seen"  # how it ended is to be read, too
     st.session_state[seen] = st.session_state.get(seen) or under_way(name)
     with st.expander("Extract its features of a subject's pictures", expanded=st.session_state[seen]):
@@ -56,5 +57,5 @@ def offer(name, weights, layers, width):
             st.caption("Stopped. What was extracted is kept; it goes on from there.")
         words = {"deleted": "Extract features", "finished": "Extract again what is missing"}.get(status, "Resume")
         if st.button(words, icon=":material/play_arrow:", width="stretch", key="extract features"):
-            jobs.submit_job("extract", asked)
+            queue.submit_job("extract", asked)
             st.rerun()

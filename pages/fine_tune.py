@@ -4,13 +4,13 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy import jobs
 from factortopy.backbones.finetuned import PREFIX, TOLD, WEIGHTS, list_finetuned
 from factortopy.errors import InputError
 from factortopy.finetune.recipe import DEFAULTS
+from factortopy.jobs import queue
+from factortopy.jobs.job import Job, list_jobs
 from factortopy.runs.folder import ACTIVE
 from factortopy.storage.allowed_folders import typed
-from factortopy.work import Job, list_jobs
 from pages import job_panel, saving, shared
 
 TRY = 300  # steps of a first try
@@ -18,7 +18,7 @@ DRAWN, OWN = "Drawings by FactorTopy: a first try", "A folder on this machine"
 
 
 def page():
-    jobs.wake()
+    queue.wake()
     with st.sidebar:
         settings = form()
     found = [job for job in list_jobs() if job.kind == "finetune"]
@@ -97,7 +97,7 @@ def form():
 def start(settings):
     """Send it to the queue."""
     try:
-        job = jobs.submit_job("finetune", {key: value for key, value in settings.items() if value is not None})
+        job = queue.submit_job("finetune", {key: value for key, value in settings.items() if value is not None})
     except InputError as error:
         st.error(shared.plain(error))
         return
@@ -266,12 +266,12 @@ def buttons(job, status):
                 width="stretch",
                 help="Keeps what was learnt; it can be resumed.",
             ):
-                jobs.cancel(job)
+                queue.cancel(job)
                 st.rerun()
         elif job.resumable and a.button(
             "Resume", key=f"resume {job.name}", icon=":material/play_arrow:", width="stretch"
         ):
-            jobs.resume(job)
+            queue.resume(job)
             st.rerun()
         if status == "finished":
             with a:

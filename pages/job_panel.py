@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from factortopy import jobs, work
 from factortopy.errors import InputError
+from factortopy.jobs import job as work
+from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.wording import duration
 from pages import shared
@@ -23,7 +24,7 @@ EVERY = 1.0  # seconds between looks
 def told(job, status):
     """(share done from 0 to 1, a sentence) of work that waits or runs."""
     if status == "queued":
-        place = jobs.queue_position(job)
+        place = queue.queue_position(job)
         before = f"number {place} in the queue" if place and place > 1 else "next in the queue"
         return 0.0, f"waiting, {before}" if place else "starting"
     if status == "stopping":
@@ -77,7 +78,7 @@ def stop(job, words="Stop", **options):
     """A button that stops it."""
     if st.button(words, key=f"stop {job.key}", icon=":material/stop:", **{"width": "stretch"} | options):
         try:
-            jobs.cancel(job)
+            queue.cancel(job)
         except InputError as error:
             st.error(shared.plain(error))
 

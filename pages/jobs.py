@@ -4,8 +4,9 @@ import datetime
 
 import streamlit as st
 
-from factortopy import jobs, work
 from factortopy.errors import InputError
+from factortopy.jobs import job as work
+from factortopy.jobs import kinds, queue
 from factortopy.runs.folder import ACTIVE, RESUMABLE
 from factortopy.runs.run import Run
 from factortopy.wording import duration
@@ -25,7 +26,7 @@ OPEN = ":material/open_in_new:"
 
 
 def page():
-    jobs.wake()
+    queue.wake()
     with st.sidebar:
         begin()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
@@ -43,7 +44,7 @@ def everything():
 def lists():
     """What runs, what waits in its order, what has ended."""
     known = {job.key: (job, *job.state()) for job in work.list_all()}
-    order = {key: place for place, key in enumerate(jobs.queued_names())}
+    order = {key: place for place, key in enumerate(queue.queued_names())}
     active = [key for key, (_, status, _) in known.items() if status in ACTIVE]
     # What runs stands first, then the queue in its order.
     active.sort(key=lambda key: (known[key][1] == "queued", order.get(key, len(order))))
@@ -99,7 +100,7 @@ def about(job):
     if isinstance(job, Run):
         return "train", "Training", f"{job.name}{simulated}", info
     kind = info.get("kind")
-    words = work.KINDS[kind].words if kind in work.KINDS else "Job"
+    words = kinds.KINDS[kind].words if kind in kinds.KINDS else "Job"
     return kind, words, f"{info.get('title') or job.name}{simulated}", info
 
 
@@ -152,7 +153,7 @@ def main_button(job, status, kind):
     elif status in RESUMABLE:
         words, help = ("Run again", AGAIN) if kind == "simulate" else ("Resume", "Goes on from what is kept.")
         if st.button(words, key=f"resume {job.key}", icon=":material/play_arrow:", help=help):
-            jobs.resume(job)
+            queue.resume(job)
             st.rerun()
     elif status == "finished" and kind in OPENS:
         page, query = OPENS[kind](job, job.settings)

@@ -5,11 +5,12 @@ import json
 
 import streamlit as st
 
-from factortopy import jobs, work
 from factortopy.errors import InputError
 from factortopy.experiments import NAMES
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import plain
+from factortopy.jobs import job as work
+from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.run import Run
 from pages import job_panel, lab_forms, lab_results, saving, shared, take_away
@@ -27,7 +28,7 @@ ASKS = {
 
 
 def page():
-    jobs.wake()
+    queue.wake()
     run = shared.choose_run()
     encoder = shared.load_encoder(run)
     recall(encoder)
@@ -177,7 +178,7 @@ def offer(run, encoder, protocol, first):
         with first:
             job_panel.watch(job.key, NAMES[experiment])
     elif st.button("Run again" if result else "Run", type="primary", width="stretch", icon=":material/play_arrow:"):
-        jobs.submit_job("simulate", settings)
+        queue.submit_job("simulate", settings)
         st.rerun()
     for other in of_run(run):
         if other != job:

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from factortopy import jobs, work
 from factortopy.errors import InputError
-from factortopy.report.job import FOLDER, file_of, found
+from factortopy.jobs import job as work
+from factortopy.jobs import queue
+from factortopy.jobs.report import FOLDER, file_of, found
 from factortopy.report.levels import in_words
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.names import short_names
@@ -115,7 +116,7 @@ def fits(versions, small):
 def start(settings):
     """Send it to the queue; a finished one of the same settings is opened."""
     try:
-        job = jobs.submit_job("report", settings)
+        job = queue.submit_job("report", settings)
     except InputError as error:
         st.error(shared.plain(error))
         return
@@ -147,7 +148,7 @@ def made(names):
             "Resume", key=f"resume {job.key}", icon=":material/play_arrow:", help="Finished fits are kept."
         ):
             try:
-                jobs.resume(job)
+                queue.resume(job)
             except InputError as error:
                 st.error(shared.plain(error))
                 return

@@ -5,13 +5,16 @@ import shutil
 import pandas as pd
 import streamlit as st
 
-from factortopy import jobs, slurm, sweeps
+from factortopy import sweeps
 from factortopy.backbones.loading import list_backbones
 from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
+from factortopy.jobs import queue
 from factortopy.runs import costs
 from factortopy.runs.folder import ACTIVE
-from factortopy.sweep_command import summary, whole
+from factortopy.sweeps import slurm
+from factortopy.sweeps.axes import whole
+from factortopy.sweeps.table import summary
 from factortopy.wording import duration
 from pages import cost, shared
 from pages.job_panel import STAGES
@@ -32,7 +35,7 @@ EMPTY = (
 def page():
     waiting = st.empty()
     waiting.caption("Looking at subjects and networks …")
-    jobs.wake()
+    queue.wake()
     with st.sidebar:
         form()
     waiting.empty()

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from factortopy import jobs
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.weights_check import check_weights
 from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
+from factortopy.jobs import queue
 from factortopy.runs.run import list_runs
 from factortopy.runs.settings import DEFAULTS, LEAST_PICTURES
 from pages import cost, shared, subjects, train_watch
@@ -24,7 +24,7 @@ MODEL_NAMES = {
 
 
 def page():
-    jobs.wake()
+    queue.wake()
     waiting = st.empty()
     waiting.caption("Looking at subjects and networks …")
     with st.sidebar:
@@ -111,7 +111,7 @@ def form():
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):
         try:
-            run = jobs.submit(settings)
+            run = queue.submit(settings)
         except InputError as error:
             st.error(shared.plain(error))
             return

@@ -4,8 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy import jobs
 from factortopy.errors import InputError
+from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.run import find_run, list_runs
 from factortopy.wording import score_text
@@ -131,11 +131,11 @@ def buttons(run, status):
         if status in ("queued", "running"):
             if a.button("Stop", key=f"stop-{run.name}", icon=":material/stop:", width="stretch",
                         help="Stops cleanly and keeps what was learnt; it can be resumed."):  # fmt: skip
-                jobs.cancel(run)
+                queue.cancel(run)
                 st.rerun(scope="fragment")
         elif run.resumable and a.button("Resume", key=f"resume-{run.name}", icon=":material/play_arrow:", width="stretch",
                                         help="Goes on from its last checkpoint."):  # fmt: skip
-            jobs.resume(run)
+            queue.resume(run)
             st.rerun(scope="fragment")
         if status == "finished":
             with a:

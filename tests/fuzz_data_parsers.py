@@ -284,7 +284,7 @@ def _gifti_inside(data, folder):
 
 
 def sweep_seeds():
-    from factortopy.sweepfolder import make
+    from factortopy.sweeps.folder import make
 
     with tempfile.TemporaryDirectory() as place:
         axes = {"subject": ["demo-1"], "backbone": ["demo-vit", "demo-mae"], "seed": [0, 1]}
@@ -294,7 +294,8 @@ def sweep_seeds():
 
 @parser("sweep.json", 4, sweep_seeds, (b'"runs": [', b'"axes": {', b'"engine": "slurm"', b'"schema": 1'))
 def _sweep(data, folder):
-    from factortopy import sweepfolder, sweeps
+    from factortopy import sweeps
+    from factortopy.sweeps import folder as sweepfolder
 
     put(folder, "sweep.json", data)
     sweep = sweepfolder.read(folder)

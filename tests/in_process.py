@@ -2,7 +2,7 @@
 
 import threading
 
-from factortopy import jobs, work
+from factortopy.jobs import job, queue
 
 _one = threading.Lock()
 
@@ -12,7 +12,9 @@ def serve(monkeypatch):
 
     def drain():
         with _one:
-            while (task := jobs.queue().dequeue()) is not None:
-                work.work_job(work.find(task.args[0]).path, queued=True)
+            while (task := queue.queue().dequeue()) is not None:
+                job.work_job(job.find(task.args[0]).path, queued=True)
 
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: threading.Thread(target=drain, daemon=True).start())
+    monkeypatch.setattr(
+        "factortopy.jobs.queue.ensure_worker", lambda: threading.Thread(target=drain, daemon=True).start()
+    )

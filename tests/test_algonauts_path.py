@@ -9,7 +9,7 @@ import numpy as np
 from fixtures_algonauts import make_algonauts
 
 from factortopy.encoder import Encoder
-from factortopy.jobs import child_environment
+from factortopy.jobs.queue import child_environment
 
 
 def factortopy(*words):

@@ -11,8 +11,10 @@ import pytest
 from filelock import FileLock
 from trials import environment
 
-from factortopy import jobs, load_subject, work
+from factortopy import load_subject
 from factortopy.errors import InputError, Stopped
+from factortopy.jobs import job as work
+from factortopy.jobs import queue
 from factortopy.runs.folder import JobFolder
 from factortopy.runs.training import train_run
 from factortopy.stimuli.scenes import SUBJECT_SEEDS, render_scenes
@@ -330,7 +332,7 @@ def test_a_trainings_first_use_is_told_and_stopped(monkeypatch, tmp_path):
     assert told[0]["step"] >= first[-1]["step"] and run.status == "stopped" and demo.on_disk(1, 400) == (True, False)
     assert 0 < told[-1]["step"] < told[-1]["total"] and told[-1]["doing"].startswith("simulating")
 
-    job = jobs.submit_job("extract", {"subject": "demo-1", "backbone": "demo-vit"}, start=False)
+    job = queue.submit_job("extract", {"subject": "demo-1", "backbone": "demo-vit"}, start=False)
     work.work_job(job.path, queued=True, on_progress=stopping(job.path, "simulating", last))
     assert job.status == "stopped" and job.progress()["stage"] == "pictures" and last[-1]["remaining"] > 0
     assert demo.on_disk(1, 400) == (True, False)

@@ -21,8 +21,8 @@ def encoder():
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
-    monkeypatch.setattr("factortopy.jobs.wake", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.wake", lambda: None)
 
 
 def settled(at, seconds=60):

@@ -14,9 +14,9 @@ from factortopy.backbones import torchvision_adapter
 from factortopy.backbones.diffusers_adapter import DiffusionBackbone
 from factortopy.backbones.loading import load_backbone
 from factortopy.errors import InputError, Stopped
-from factortopy.finetune.job import check_settings, finetune_job
 from factortopy.finetune.network import accuracy, trainable
 from factortopy.finetune.training import finetune
+from factortopy.jobs.finetune import check_settings, finetune_job
 from factortopy.storage.files import read_json, read_tensors
 from factortopy.storage.home import home
 

@@ -7,14 +7,15 @@ from streamlit.testing.v1 import AppTest
 from test_finetune import planted
 from test_pages import ROOT, SHIPPED, follow, link, words
 
-from factortopy import jobs, work
+from factortopy.jobs import job as work
+from factortopy.jobs import queue
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.home import assets_dir, jobs_dir, runs_dir
 
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)
 
 
 def opened(**query):
@@ -45,7 +46,7 @@ def test_a_folder_is_looked_through_and_a_job_is_queued_once(tmp_path):
 
 
 def test_a_finished_one_shows_its_accuracy(tmp_path):
-    job = jobs.submit_job(
+    job = queue.submit_job(
         "finetune",
         {"backbone": "demo-vit", "images": "drawings", "steps": 2, "per_class": 1, "test_per_class": 1},
         "tried",

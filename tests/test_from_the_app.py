@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from streamlit.testing.v1 import AppTest
 from trials import wait_for
 
-from factortopy import jobs
+from factortopy.jobs import queue
 from factortopy.runs.run import list_runs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def test_the_same_encoder(tmp_path, layout):
     out = tmp_path / "run"
     words = ("train", "--subject", folder, "--backbone", run.settings["backbone"], "--density", "10k", "--steps", STEPS)
     done = subprocess.run(
-        [sys.executable, "-m", "factortopy", *map(str, words), "--out", str(out)], env=jobs.child_environment(),
+        [sys.executable, "-m", "factortopy", *map(str, words), "--out", str(out)], env=queue.child_environment(),
         capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trials import ROOT, SETTINGS, TINY, environment, fitting, start_holder, wait_for
 
-from factortopy import jobs, worker
 from factortopy.errors import InputError
+from factortopy.jobs import queue as jobs
+from factortopy.jobs import worker
 from factortopy.runs.run import Run, find_run, list_runs
 from factortopy.storage.home import home, runs_dir
 
@@ -78,7 +79,9 @@ def test_tasks_survive_json(message):
 def test_queue_file_is_private_and_holds_no_pickle():
     run = jobs.submit(SETTINGS, start=False)
     queue = jobs.queue()
-    queue.add_schedule(queue._registry.string_to_task("factortopy.jobs.work")(("later",), eta=datetime.datetime.max))
+    queue.add_schedule(
+        queue._registry.string_to_task("factortopy.jobs.queue.work")(("later",), eta=datetime.datetime.max)
+    )
     content = b""
     for path in home().glob("queue.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
@@ -301,7 +304,7 @@ def test_worker_outlives_a_queue_that_cannot_be_read(monkeypatch, children):
 
 
 def test_two_workers_are_one(children):
-    start = [subprocess.Popen([sys.executable, "-m", "factortopy.worker"], env=environment()) for _ in range(3)]
+    start = [subprocess.Popen([sys.executable, "-m", "factortopy.jobs.worker"], env=environment()) for _ in range(3)]
     wait_for(lambda: sum(process.poll() is not None for process in start) == 2)
     assert jobs.worker_alive()
     (serving,) = [process for process in start if process.poll() is None]

@@ -7,7 +7,8 @@ from test_job_kinds import EXTRACT, SHIPPED, simulate
 from test_pages import ROOT, follow, words
 from trials import SETTINGS, start_holder, wait_for
 
-from factortopy import jobs, work
+from factortopy.jobs import job as work
+from factortopy.jobs import kinds, queue
 from factortopy.storage.home import jobs_dir
 
 RUN = {**SETTINGS, "backbone": "demo-vit"}
@@ -15,7 +16,7 @@ RUN = {**SETTINGS, "backbone": "demo-vit"}
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)
 
 
 def open_page(name="jobs"):
@@ -40,8 +41,8 @@ def test_empty_page_says_what_to_do():
 
 
 def test_what_waits_is_shown_in_its_order_and_can_go():
-    made = [jobs.submit_job("simulate", simulate(), start=False), jobs.submit(RUN, start=False)]
-    made.append(jobs.submit_job("extract", EXTRACT, start=False))
+    made = [queue.submit_job("simulate", simulate(), start=False), queue.submit(RUN, start=False)]
+    made.append(queue.submit_job("extract", EXTRACT, start=False))
     at = open_page()
     assert not at.exception and not at.error
     assert bars(at) == [f"Waiting, {where} in the queue" for where in ("next", "number 2", "number 3")]
@@ -51,15 +52,15 @@ def test_what_waits_is_shown_in_its_order_and_can_go():
     assert made[0].status == "stopped" and bars(at)[0] == "Waiting, next in the queue" and len(bars(at)) == 2
     assert "Stopped before its turn" in words(at)
     at = press(at, f"resume {made[0].key}").run()
-    assert jobs.queue_position(made[0]) == 1  # its place is kept
+    assert queue.queue_position(made[0]) == 1  # its place is kept
     for job in made:
-        jobs.cancel(job)
+        queue.cancel(job)
     at = press(at.run(), f"delete {made[2].key}").run()
     assert made[2].status == "deleted" and "Nothing waits or runs" in words(at)
 
 
 def test_what_runs_says_how_far_and_shows_its_log():
-    job = jobs.submit_job("extract", EXTRACT, start=False)
+    job = queue.submit_job("extract", EXTRACT, start=False)
     holder = start_holder(job)
     try:
         (job.path / "progress.json").write_text('{"stage": "features", "step": 30, "total": 120, "remaining": 600}')
@@ -76,7 +77,7 @@ def test_what_runs_says_how_far_and_shows_its_log():
 
 
 def test_what_failed_says_why_as_typed():
-    job = jobs.submit_job("extract", EXTRACT, start=False)
+    job = queue.submit_job("extract", EXTRACT, start=False)
     job.update(state="failed", reason="**weights**: :red[expected] a file", title="<b>x</b> $y$")
     (jobs_dir() / "torn").mkdir()
     (jobs_dir() / "torn" / "run.json").write_text("{")
@@ -91,7 +92,7 @@ def test_an_experiment_runs_from_the_lab_and_opens_there_again(monkeypatch):
     """Settings that the controls had when it was started are those that it opens with."""
     asked = {"run": SHIPPED, "protocol": {"experiment": "localizer", "settings": {"n": 3, "category": "scenes"}}}
     serve(monkeypatch)
-    job = jobs.submit_job("simulate", asked)
+    job = queue.submit_job("simulate", asked)
     wait_for(lambda: job.status == "finished", 200)
     at = follow(open_page(), "Open")
     assert at.session_state["experiment"] == "localizer" and not at.error
@@ -105,11 +106,11 @@ def test_an_experiment_runs_from_the_lab_and_opens_there_again(monkeypatch):
 def test_a_job_that_failed_says_so_in_the_lab():
     asked = simulate()
     protocol = (
-        work.kind_of("simulate").module().check_settings({"run": SHIPPED, "protocol": {"experiment": "retinotopy"}})
+        kinds.kind_of("simulate").module().check_settings({"run": SHIPPED, "protocol": {"experiment": "retinotopy"}})
     )
-    job = jobs.submit_job("simulate", protocol, start=False)
+    job = queue.submit_job("simulate", protocol, start=False)
     job.update(state="failed", reason="memory: expected more")
-    other = jobs.submit_job("simulate", asked, start=False)
+    other = queue.submit_job("simulate", asked, start=False)
     at = open_page("lab")
     assert [error.value for error in at.error] == ["memory\\: expected more"]
     assert bars(at) == ["Localizer: waiting, next in the queue"]  # another experiment of this run

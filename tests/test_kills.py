@@ -208,7 +208,7 @@ print("done")
 
 def test_two_apps_share_one_store():
     """Both submit, look, cancel and resume at once: every run is there once, whole, and in the queue at most once."""
-    from factortopy import jobs
+    from factortopy.jobs import queue
     from factortopy.runs.run import list_runs
 
     apps = [
@@ -232,7 +232,7 @@ def test_two_apps_share_one_store():
     twice = Counter(json.dumps(run.settings) for run in runs if run.status == "queued")
     resumed = {json.dumps(run.settings) for run in runs if run.info.get("turn")}
     assert all(settings in resumed for settings, n in twice.items() if n > 1)
-    names = jobs.queued_names()
+    names = queue.queued_names()
     assert len(names) == len(set(names)) and {run.name for run in runs if run.status == "queued"} <= {
         n.split("/")[-1] for n in names
     }

@@ -12,9 +12,10 @@ from in_process import serve
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
-from factortopy import background, jobs
+from factortopy import background
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import Result
+from factortopy.jobs import queue
 from factortopy.runs.run import find_run
 
 SHIPPED = "demo-vit_demo-1"
@@ -171,8 +172,8 @@ def opened_from_jobs(monkeypatch, experiment, settings):
     """The Lab as a link of the Jobs page opens it, and the complete protocol."""
     serve(monkeypatch)
     asked = {"run": SHIPPED, "protocol": {"experiment": experiment, "settings": settings}}
-    job = jobs.submit_job("simulate", asked, start=False)
-    jobs.cancel(job)
+    job = queue.submit_job("simulate", asked, start=False)
+    queue.cancel(job)
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
     at.query_params["job"] = job.key
     at.switch_page("pages/lab.py").run()

@@ -30,7 +30,7 @@ from scipy.io import loadmat, savemat
 
 from factortopy import subjects
 from factortopy.errors import InputError
-from factortopy.jobs import child_environment
+from factortopy.jobs.queue import child_environment
 from factortopy.subjects import check as check_module
 from factortopy.subjects.nsd import betas as nsd_betas
 from factortopy.subjects.nsd import layout as nsd_layout

@@ -22,7 +22,7 @@ from scipy.io import savemat
 
 from factortopy.errors import InputError
 from factortopy.formats.mgh import open_mgh, read_mgh, whole_labels
-from factortopy.jobs import child_environment
+from factortopy.jobs.queue import child_environment
 from factortopy.subjects.nsd.design import read_expdesign
 from factortopy.subjects.nsd.images import NsdImages
 from factortopy.subjects.nsd.rois import carry_over, read_ctab

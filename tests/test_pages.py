@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
     """Pages must not leave a process behind after the tests; the worker has tests of its own (test_jobs.py)."""
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
-    monkeypatch.setattr("factortopy.jobs.wake", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.wake", lambda: None)
 
 
 def open_page(name, **query):

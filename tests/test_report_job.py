@@ -5,10 +5,11 @@ import pytest
 from test_comparison import N, made
 from test_report import DEMO, rows_of, tiny  # noqa: F401  (a fixture)
 
-from factortopy import analysis, jobs, work
+from factortopy import analysis
 from factortopy.__main__ import main
 from factortopy.errors import InputError
-from factortopy.report import channel_images, checklist, claims, findings, job, plan, scoring
+from factortopy.jobs import job, queue, report
+from factortopy.report import channel_images, checklist, claims, findings, plan, scoring
 from factortopy.report.document import begin
 from factortopy.report.entries import entries
 from factortopy.report.levels import read_levels
@@ -39,28 +40,28 @@ NAMES = [path.name for path in DEMO]
 )
 def test_wrong_settings_make_no_job(settings, said):
     with pytest.raises(InputError, match=said):
-        jobs.submit_job("report", settings, start=False)
-    assert work.list_jobs() == []
+        queue.submit_job("report", settings, start=False)
+    assert job.list_jobs() == []
 
 
 def test_same_report_is_the_same_job_and_a_finished_one_is_left_alone():
-    first = jobs.submit_job("report", {"runs": NAMES, "quick": True, "steps": 9}, start=False)
+    first = queue.submit_job("report", {"runs": NAMES, "quick": True, "steps": 9}, start=False)
     assert first.settings == {"runs": NAMES, "quick": True, "steps": None}
     assert first.info["title"] == f"{', '.join(NAMES)}, quick"
     first.update(state="finished", finished=True, result={"file": "f"})
-    assert jobs.submit_job("report", {"runs": NAMES, "quick": True}, start=False).info["result"] == {"file": "f"}
-    assert jobs.submit_job("report", {"runs": NAMES, "steps": 9}, start=False) != first
+    assert queue.submit_job("report", {"runs": NAMES, "quick": True}, start=False).info["result"] == {"file": "f"}
+    assert queue.submit_job("report", {"runs": NAMES, "steps": 9}, start=False) != first
     with pytest.raises(InputError, match="found it queued"):
-        run = jobs.submit({"subject": "demo-1", "backbone": "demo-vit"}, start=False)
-        job.check_settings({"runs": [run.name]})
+        run = queue.submit({"subject": "demo-1", "backbone": "demo-vit"}, start=False)
+        report.check_settings({"runs": [run.name]})
 
 
 def test_levels_are_kept_where_they_are_not_the_usual_ones():
     from factortopy.analysis.slope import LEVELS
 
     asked = {"runs": NAMES[:1], "quick": True}
-    assert "levels" not in job.check_settings(asked | {"levels": dict(LEVELS)})
-    assert job.check_settings(asked | {"levels": {"V1": 0, "FFA": 1}})["levels"] == {"V1": 0.0, "FFA": 1.0}
+    assert "levels" not in report.check_settings(asked | {"levels": dict(LEVELS)})
+    assert report.check_settings(asked | {"levels": {"V1": 0, "FFA": 1}})["levels"] == {"V1": 0.0, "FFA": 1.0}
 
 
 # ---------------------------------------------------------------- the fits
@@ -102,7 +103,7 @@ def test_fits_are_stopped_kept_and_gone_on_with(tiny, tmp_path):  # noqa: F811
         seen.append(progress)
         return progress["doing"] != "seed 2" or progress["step"] < 5 or progress["stage"] != "fit"
 
-    refits = Refits(tmp_path, tiny, 30, job.Progress(lambda told: None), said.append)
+    refits = Refits(tmp_path, tiny, 30, report.Progress(lambda told: None), said.append)
     refits.on_progress = until_second
     with pytest.raises(KeyboardInterrupt):
         refits.make(planned)
@@ -120,7 +121,7 @@ def test_fits_are_stopped_kept_and_gone_on_with(tiny, tmp_path):  # noqa: F811
 
 def test_progress_of_many_fits_is_one():
     told = []
-    progress = job.Progress(lambda one: told.append(one) or True)
+    progress = report.Progress(lambda one: told.append(one) or True)
     many = {"fit": 2, "fits": 10, "doing": "seed 1"}
     progress({"stage": "features", "step": 10, "total": 100} | many)
     progress({"stage": "fit", "step": 50, "total": 100} | many)
@@ -146,20 +147,20 @@ def own_run(tiny):  # noqa: F811
 
 
 def test_quick_report_of_the_queue_is_stopped_and_resumed(own_run):
-    made = jobs.submit_job("report", {"runs": ["mine"], "quick": True}, start=False)
+    made = queue.submit_job("report", {"runs": ["mine"], "quick": True}, start=False)
     told = []
 
     def stop_soon(progress):
         told.append(progress)
         return progress["stage"] != "drawing" or progress["step"] < 5
 
-    work.work_job(made.path, on_progress=stop_soon)
-    assert made.status == "stopped" and not job.file_of(made).exists()
-    jobs.resume(made, start=False)
+    job.work_job(made.path, on_progress=stop_soon)
+    assert made.status == "stopped" and not report.file_of(made).exists()
+    queue.resume(made, start=False)
     told.clear()
-    work.work_job(made.path, queued=True, on_progress=lambda p: told.append(p))
+    job.work_job(made.path, queued=True, on_progress=lambda p: told.append(p))
     assert made.status == "finished" and made.info["simulated"] and made.info["result"]["simulated"]
-    page = job.file_of(made).read_text(encoding="utf-8")
+    page = report.file_of(made).read_text(encoding="utf-8")
     assert "Not asked for" in page and "These data are simulated" in page
     steps = [p["step"] for p in told if p["stage"] == "drawing"]
     assert steps == sorted(steps) and steps[-1] > 90 and "Brain score by ROI" in {p.get("doing") for p in told}
@@ -168,26 +169,26 @@ def test_quick_report_of_the_queue_is_stopped_and_resumed(own_run):
 @pytest.mark.slow
 def test_full_report_of_the_queue_keeps_its_fits_for_the_next_one(own_run, monkeypatch):
     monkeypatch.setattr(plan, "AMOUNTS", (30,))
-    made = jobs.submit_job("report", {"runs": ["mine"], "steps": 20}, start=False)
+    made = queue.submit_job("report", {"runs": ["mine"], "steps": 20}, start=False)
     seen = []
 
     def stop_at_fourth(progress):
         seen.append(progress)
         return progress["stage"] != "fits" or progress["step"] < 4
 
-    work.work_job(made.path, on_progress=stop_at_fourth)
+    job.work_job(made.path, on_progress=stop_at_fourth)
     assert made.status == "stopped"
     assert sum(Run(path).status == "finished" for path in plan.shared_folder().iterdir()) == 4
-    jobs.resume(made, start=False)
+    queue.resume(made, start=False)
     seen.clear()
-    work.work_job(made.path, queued=True, on_progress=lambda p: seen.append(p))
+    job.work_job(made.path, queued=True, on_progress=lambda p: seen.append(p))
     assert made.status == "finished" and next(p for p in seen if p["stage"] == "fits")["step"] >= 4
-    page = job.file_of(made).read_text(encoding="utf-8")
+    page = report.file_of(made).read_text(encoding="utf-8")
     assert "What each part of the method does" in page and "Not asked for" not in page
     stamps = {path: path.stat().st_mtime_ns for path in plan.shared_folder().rglob("run.json")}
     assert len(stamps) == made_fits(own_run)
-    other = jobs.submit_job("report", {"runs": ["mine"], "steps": 20}, name="other", start=False)
-    work.work_job(other.path, queued=True)
+    other = queue.submit_job("report", {"runs": ["mine"], "steps": 20}, name="other", start=False)
+    job.work_job(other.path, queued=True)
     assert {path: path.stat().st_mtime_ns for path in plan.shared_folder().rglob("run.json")} == stamps
 
 

@@ -7,8 +7,9 @@ from streamlit.testing.v1 import AppTest
 from test_jobs_page import no_worker, open_page, press  # noqa: F401  (a fixture)
 from test_pages import follow, words
 
-from factortopy import jobs, work
-from factortopy.report import job as report_job
+from factortopy.jobs import job as work
+from factortopy.jobs import queue
+from factortopy.jobs import report as report_job
 from pages import job_panel, report_panel
 
 
@@ -83,7 +84,7 @@ def test_what_is_saved_is_whole(tmp_path):
     import zipfile
     from io import BytesIO
 
-    made = jobs.submit_job("report", {"runs": ["demo-vit_demo-1"], "quick": True}, start=False)
+    made = queue.submit_job("report", {"runs": ["demo-vit_demo-1"], "quick": True}, start=False)
     finish(made)
     assert ".files { display: none; }</style>" in report_panel.alone(made)
     with zipfile.ZipFile(BytesIO(report_panel.packed(made))) as archive:
@@ -93,7 +94,7 @@ def test_what_is_saved_is_whole(tmp_path):
 
 @pytest.mark.parametrize("there", [True, False])
 def test_the_page_jobs_lists_and_opens_it(there):
-    made = jobs.submit_job("report", {"runs": ["demo-vit_demo-1"], "quick": True}, start=False)
+    made = queue.submit_job("report", {"runs": ["demo-vit_demo-1"], "quick": True}, start=False)
     at = open_page()
     assert "**Report**" in words(at) and not at.exception
     finish(made)
@@ -108,7 +109,7 @@ def test_the_page_jobs_lists_and_opens_it(there):
 
 
 def test_progress_says_which_fit():
-    made = jobs.submit_job("report", {"runs": ["demo-vit_demo-1"]}, start=False)
+    made = queue.submit_job("report", {"runs": ["demo-vit_demo-1"]}, start=False)
     told = {"stage": "fits", "step": 7.5, "total": 30, "remaining": 600, "doing": "seed 1, fit 8 of 30"}
     (made.path / "progress.json").write_text(json.dumps(told))
     share, text = job_panel.told(made, "running")

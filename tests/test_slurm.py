@@ -14,12 +14,14 @@ from slurm_fixture import ask, slurm_daemons  # noqa: F401  (a fixture)
 from trials import ROOT, SETTINGS, TINY, command, environment, fitting, start_holder, wait_for
 
 import factortopy
-from factortopy import slurm, sweeps, worker
+from factortopy import sweeps
 from factortopy.errors import InputError
+from factortopy.jobs import worker
 from factortopy.runs.run import Run
 from factortopy.runs.training import train_run
 from factortopy.storage.files import read_tensors
 from factortopy.storage.home import home, runs_dir
+from factortopy.sweeps import slurm
 
 AXES = {"subject": ["tiny"], "backbone": ["tiny-net"]}
 LONG = {**AXES, "steps": [100_000]}

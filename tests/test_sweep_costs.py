@@ -9,11 +9,11 @@ from factortopy import sweeps
 from factortopy.backbones.loading import list_backbones, load_backbone
 from factortopy.features import speed
 from factortopy.features.extraction import extract
+from factortopy.jobs.job import extracted
 from factortopy.runs import costs
 from factortopy.runs.run import Run
 from factortopy.storage.files import write_json
 from factortopy.storage.home import cache_dir, home, runs_dir
-from factortopy.work import extracted
 
 
 def test_formulas_are_the_measured_problem():

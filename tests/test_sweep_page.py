@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import link
 
-from factortopy import jobs, sweeps
+from factortopy import sweeps
+from factortopy.jobs import queue
 from factortopy.storage.home import runs_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
-    monkeypatch.setattr("factortopy.jobs.wake", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.wake", lambda: None)
 
 
 def open_page():
@@ -45,7 +46,7 @@ def test_from_choice_to_table_to_resume():
     assert "min (on two cores, no GPU)" in plain and "1.3 GB of disk" in plain and not list(runs_dir().iterdir())
     find(at.text_input, "Name (optional)").set_value("first")
     find(at.button, "Start 16 runs").click().run()
-    assert not at.exception and not at.error and len(jobs.queued_names()) == 16
+    assert not at.exception and not at.error and len(queue.queued_names()) == 16
     (sweep,) = sweeps.list_sweeps()
     frame = at.dataframe[0].value
     assert sweep.name == "first" and list(frame["status"]) == ["waiting"] * 16 and set(frame["steps"]) == {20, 40}
@@ -53,7 +54,7 @@ def test_from_choice_to_table_to_resume():
     assert list(at.dataframe[0].value["status"]) == ["stopped"] * 16
     find(at.button, "Resume 16").click().run()
     assert list(at.dataframe[0].value["status"]) == ["waiting"] * 16
-    assert link(at, "Open in Train").query_string == f"watch={jobs.queued_names()[0].removeprefix('runs/')}"
+    assert link(at, "Open in Train").query_string == f"watch={queue.queued_names()[0].removeprefix('runs/')}"
 
 
 def test_finished_runs_open_and_compare():

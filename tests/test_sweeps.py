@@ -18,11 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trials import SETTINGS, TRAIN, command, environment, run_command, start_holder, told_in_one_line
 
-from factortopy import jobs, slurm, sweep_command, sweepfolder, sweeps, worker
+from factortopy import sweep_command, sweeps
 from factortopy.__main__ import main, parser
 from factortopy.errors import InputError
+from factortopy.jobs import queue, worker
+from factortopy.runs.folder import RunBusy
 from factortopy.runs.run import Run
 from factortopy.storage.home import assets_dir, home, runs_dir
+from factortopy.sweeps import axes, folder, slurm
 
 AXES = {"subject": ["tiny", "tiny2"], "backbone": ["tiny-net"], "seed": [0, 1], "steps": [20, 30]}
 DEMO = ("sweep", "--subjects", "demo-1", "--backbones", "demo-vit", "--set", "steps=5")
@@ -31,7 +34,7 @@ WORDS = ("sweep", "--subjects", "tiny", "--backbones", "tiny-net", "--set", "ste
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)
 
 
 def states(sweep):
@@ -85,7 +88,7 @@ def test_names_are_run_names_and_free(tmp_path):
     sweeps.start(first)
     third = sweeps.make(AXES, tmp_path / "c" / "my sweep!")
     names = [trial["name"] for sweep in (first, third) for trial in sweep.runs]
-    assert len(set(names)) == 16 and all(sweepfolder.NAME_PATTERN.fullmatch(name) for name in names)
+    assert len(set(names)) == 16 and all(folder.NAME_PATTERN.fullmatch(name) for name in names)
     assert names[0] == "my-sweep_1_b-c_tiny-net_seed0" and third.name == "my-sweep-2"
     assert second.name == "my-sweep"  # nothing was begun under that name yet
     assert sweeps.make(AXES).path.parent == home() / "sweeps"
@@ -155,19 +158,19 @@ def test_started_runs_wait_in_the_queue_and_are_linked(tmp_path):
     sweep = sweeps.make(AXES, tmp_path / "s")
     assert states(sweep) == ["planned"] * 8 and not list(runs_dir().iterdir())
     names = sweeps.start(sweep)
-    assert states(sweep) == ["queued"] * 8 and jobs.queued_names() == names
+    assert states(sweep) == ["queued"] * 8 and queue.queued_names() == names
     run = sweeps.run_of(sweep.runs[0])
     assert run.settings == sweep.runs[0]["settings"] and run.path == runs_dir() / names[0]
     assert Run(sweep.path / names[0]).status == "queued"  # the link
     assert sweeps.start(sweep) == sweeps.resume(sweep) == []
     again = sweeps.make(AXES, tmp_path / "again")
-    assert sweeps.start(again) and len(jobs.queued_names()) == 8  # the same runs, not made twice
+    assert sweeps.start(again) and len(queue.queued_names()) == 8  # the same runs, not made twice
     assert {trial["name"] for trial in again.runs} == set(names)
 
 
 def test_start_that_was_cut_is_gone_on_with(tmp_path, monkeypatch):
     sweep = sweeps.make(AXES, tmp_path / "s")
-    submit, made = jobs.submit, []
+    submit, made = queue.submit, []
 
     def cut(*arguments, **more):
         if len(made) == 3:
@@ -175,17 +178,17 @@ def test_start_that_was_cut_is_gone_on_with(tmp_path, monkeypatch):
         made.append(submit(*arguments, **more))
         return made[-1]
 
-    monkeypatch.setattr(jobs, "submit", cut)
+    monkeypatch.setattr(queue, "submit", cut)
     with pytest.raises(KeyboardInterrupt):
         sweeps.start(sweep)
     file = json.loads((sweep.path / "sweep.json").read_text())
     file["runs"][2]["path"] = None  # as if it had died between making the run and writing that down
     (sweep.path / "sweep.json").write_text(json.dumps(file))
-    monkeypatch.setattr(jobs, "submit", submit)
+    monkeypatch.setattr(queue, "submit", submit)
     sweep = sweeps.read(sweep.path)
     assert states(sweep).count("planned") == 6
     sweeps.resume(sweep)
-    assert states(sweep) == ["queued"] * 8 and len(jobs.queued_names()) == 8 and len(list(runs_dir().iterdir())) == 8
+    assert states(sweep) == ["queued"] * 8 and len(queue.queued_names()) == 8 and len(list(runs_dir().iterdir())) == 8
 
 
 def test_cancel_and_resume(tmp_path):
@@ -211,7 +214,7 @@ def test_cancel_and_resume(tmp_path):
 def test_only_one_process_changes_a_sweep(tmp_path):
     sweep = sweeps.make(AXES, tmp_path / "s")
     other = sweeps.read(sweep.path)
-    with sweep.lock(), pytest.raises(sweeps.RunBusy, match="another process"):
+    with sweep.lock(), pytest.raises(RunBusy, match="another process"):
         sweeps.start(other)
 
 
@@ -236,9 +239,7 @@ def test_table_is_tidy(tmp_path):
     assert told.items() <= read[0].items()
     assert {r["select"] for r in read} == {"space", "space+layer"} and read[1]["mean_r2"] == ""
     assert sweeps.counts(table) == {"queued": 15, "finished": 1} and sweeps.remaining(table) == 7.0 * 15
-    assert "1 of 16 finished · 15 queued" in sweep_command.summary(table) and "simulated" in sweep_command.summary(
-        table
-    )
+    assert "1 of 16 finished · 15 queued" in table.summary(table) and "simulated" in table.summary(table)
 
 
 def test_moved_home_is_found_by_name(tmp_path, monkeypatch):
@@ -291,8 +292,8 @@ def test_the_local_worker_leaves_slurm_runs_alone():
     assert run.status == "interrupted" and worker.reconcile() == [] and run.info["deaths"] == 0
     slurm.claim(run.path)
     assert run.status == "queued" and worker.reconcile() == []
-    jobs.resume(run)  # asked for here
-    assert run.info["engine"] is None and jobs.queued_names() == [run.name]
+    queue.resume(run)  # asked for here
+    assert run.info["engine"] is None and queue.queued_names() == [run.name]
 
 
 def test_extraction_is_done_by_one_run_a_network_and_subject(tmp_path):
@@ -344,16 +345,16 @@ def test_slurm_options():
 
 
 def test_words_of_settings():
-    told = sweep_command.settings(
+    told = axes.settings(
         ["steps=20,30", "select=space+layer,layer", "topology=true,false", "layers=0+2", "weights=untrained"]
     )
     assert told == {"steps": [20, 30], "select": [["space", "layer"], ["layer"]], "topology": [True, False], "layers": [[0, 2]],
                     "weights": ["untrained"]}  # fmt: skip
     for wrong in ("steps", "colour=red", "steps="):
         with pytest.raises(InputError, match="--set"):
-            sweep_command.settings([wrong])
+            axes.settings([wrong])
     with pytest.raises(InputError, match="twice"):
-        sweep_command.settings(["steps=1", "steps=2"])
+        axes.settings(["steps=1", "steps=2"])
 
 
 @pytest.mark.parametrize(
@@ -385,7 +386,7 @@ def test_no_wait_status_cancel_and_plan(tmp_path, capsys):
     assert code == 0 and not list(runs_dir().iterdir())
     assert last.startswith("2 runs") and " of disk" in last and "two cores" in last
     code, told = say(*DEMO[1:], "--seeds", "0,1", "--out", tmp_path / "s", "--no-wait")
-    assert code == 0 and "2 runs" in told and len(jobs.queued_names()) == 2
+    assert code == 0 and "2 runs" in told and len(queue.queued_names()) == 2
     code, told = say(tmp_path / "s", "--status", "--csv", tmp_path / "t.csv")
     assert code == 0 and "0 of 2 finished · 2 queued" in told and (tmp_path / "t.csv").read_text().count("queued") == 2
     code, told = say(tmp_path / "s", "--cancel")
@@ -431,7 +432,7 @@ def worker_ends():
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             ours = f"FACTORTOPY_HOME={home()}" in (process / "environ").read_text(errors="replace")
-            if ours and "factortopy.worker" in (process / "cmdline").read_text():
+            if ours and "factortopy.jobs.worker" in (process / "cmdline").read_text():
                 os.kill(int(process.name), signal.SIGKILL)
 
 

@@ -11,18 +11,18 @@ from test_jobs_page import bars
 from test_pages import ROOT, SHIPPED, follow, link, words
 from trials import start_holder
 
-from factortopy import jobs
 from factortopy.backbones.demo_facts import weights_path
 from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
+from factortopy.jobs import queue
 from factortopy.runs.run import Run, list_runs
 from factortopy.storage.home import assets_dir, runs_dir
 
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)
-    monkeypatch.setattr("factortopy.jobs.wake", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.wake", lambda: None)
 
 
 def open_page(page="train", **query):
@@ -163,7 +163,7 @@ def test_the_curves_axes_are_readable_at_one_point():
 
 
 def test_what_was_stopped_says_how_far_it_came_and_goes_on_from_there():
-    run = jobs.submit(
+    run = queue.submit(
         {"subject": "demo-1", "backbone": "demo-vit", "steps": 400, "pictures": 300, "seed": 1}, start=False
     )
     run.update(state="stopped", reason="stopped on request")

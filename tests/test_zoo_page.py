@@ -9,9 +9,10 @@ import torch
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, follow, words
 
-from factortopy import background, work
+from factortopy import background
 from factortopy.analysis.token_colours import token_colours
 from factortopy.backbones.loading import list_backbones
+from factortopy.jobs import job as work
 
 
 @pytest.fixture
@@ -98,8 +99,8 @@ def test_random_weights_are_called_untrained_and_go_to_training(networks):
 
 
 def test_how_an_extraction_ended_stays_to_be_read(networks, monkeypatch):
-    monkeypatch.setattr("factortopy.jobs.ensure_worker", lambda: None)  # nobody does it: how it goes is said here
-    monkeypatch.setattr("factortopy.jobs.wake", lambda: None)
+    monkeypatch.setattr("factortopy.jobs.queue.ensure_worker", lambda: None)  # nobody does it: how it goes is said here
+    monkeypatch.setattr("factortopy.jobs.queue.wake", lambda: None)
 
     def opened(at):
         (found,) = [one for one in at.expander if one.label.startswith("Extract its features")]

@@ -7,7 +7,7 @@ lock, so that a kill at any moment leaves a folder that tells what happened.
     progress.json   how far, remaining seconds, heartbeat
     log.txt, lock, cancel
 
-A training is a ``factortopy.runs.run.Run``, everything else that the queue does a ``factortopy.work.Job``.
+A training is a ``factortopy.runs.run.Run``, everything else that the queue does a ``factortopy.jobs.job.Job``.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Fine-tuning as a job of the app's queue; ``factortopy.work`` calls it."""
+"""Fine-tuning as a job of the app's queue; ``factortopy.jobs.job`` calls it."""
 
 from factortopy.errors import Stopped
 from factortopy.finetune import recipe

@@ -1,7 +1,7 @@
 """Work in the background: a queue (huey on SQLite) and its worker, a process of its own.
 
 A folder of work is the truth, the queue a hint: deleting ``queue.db`` loses nothing, since ``reconcile`` finds what waits
-or was interrupted. One worker (``factortopy.worker``) does one thing at a time, or one a GPU, each in a child process
+or was interrupted. One worker (``factortopy.jobs.worker``) does one thing at a time, or one a GPU, each in a child process
 (``factortopy train … --queued``, ``factortopy work … --queued``) with its output in log.txt. Pages come and go; worker and
 child go on.
 
@@ -25,6 +25,8 @@ from huey.registry import Message
 from huey.serializer import Serializer
 
 from factortopy.errors import InputError
+from factortopy.jobs.job import Job, forget_oldest, job_of, list_all, of_key
+from factortopy.jobs.kinds import kind_of
 from factortopy.runs.folder import ACTIVE, NAME_PATTERN, RESUMABLE, RunBusy
 from factortopy.runs.run import Run, list_runs, new_run_name
 from factortopy.runs.settings import check_settings
@@ -32,9 +34,9 @@ from factortopy.storage import machine
 from factortopy.storage.home import home, jobs_dir, runs_dir
 from factortopy.storage.machine import explain_os_error, file_is_locked
 from factortopy.storage.records import now
-from factortopy.work import Job, forget_oldest, job_of, kind_of, list_all, of_key
 
 _queues = {}
+_see_through = None
 _starting = {}  # home: the worker started from here, and when
 
 
@@ -130,11 +132,18 @@ def queued_names():
     return names
 
 
-def work(name):
-    """The task, of a key; runs in the worker."""
-    from factortopy.worker import see_through
+def serve_with(function):
+    """What the worker of this process does with the key of a run or job whose turn has come."""
+    global _see_through
+    _see_through = function
 
-    see_through(name)
+
+def work(name):
+    """The task, of a key; runs in the worker, which says what to do (``serve_with``)."""
+    _see_through(name)
+
+
+work.__module__ = "factortopy.jobs"  # queue.db keeps the task's name: it outlives this module's place
 
 
 def enqueue(name, first=False):
@@ -310,7 +319,7 @@ def ensure_worker():
     told = home() / "worker.log"
     with open(told, "wb" if told.exists() and told.stat().st_size > 1_000_000 else "ab") as out:
         # Two that start at the same time are harmless: the second finds the lock held and goes.
-        command = [sys.executable, "-m", "factortopy.worker"]
+        command = [sys.executable, "-m", "factortopy.jobs.worker"]
         streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
         process = subprocess.Popen(command, env=child_environment(), cwd=home(), **streams, **detach)
         _starting[home()] = process, time.monotonic()
@@ -334,7 +343,7 @@ def wait_for_worker(seconds=20.0):
 
 def child_environment():
     """The environment of a child: this copy of FactorTopy, wherever the child starts."""
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     others = [os.path.abspath(part) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = os.pathsep.join([root, *others])
     return machine.child_environment(PYTHONPATH=path, PYTHONUNBUFFERED="1", FACTORTOPY_HOME=str(home().resolve()))

@@ -19,7 +19,8 @@ import time
 from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
-from factortopy.jobs import (
+from factortopy.jobs.job import find, list_all
+from factortopy.jobs.queue import (
     child_environment,
     enqueue,
     ensure_worker,
@@ -27,18 +28,18 @@ from factortopy.jobs import (
     identity,
     queue,
     queued_names,
+    serve_with,
 )
 from factortopy.runs.folder import ACTIVE, BUSY_EXIT, RunBusy, RunGone
 from factortopy.storage.home import home
 from factortopy.storage.machine import explain_os_error
-from factortopy.work import find, list_all
 
 TRIES = 3  # a run whose process is killed this often has failed
 POLL_SECONDS = 0.3
 GRACE_SECONDS = 60.0  # between asking a process to stop and killing it: it may be solving or saving
 RECONCILE_SECONDS = 30.0
 IDLE_SECONDS = 900.0  # without work the worker goes; the next submit starts another
-log = logging.getLogger("factortopy.worker")
+log = logging.getLogger("factortopy.jobs.worker")
 _working = set()  # keys of what this worker sees to
 _gpus, _given, _sharing = [], {}, threading.Lock()  # names; key: name
 
@@ -259,6 +260,7 @@ def run_worker():
         lock.acquire(timeout=1.0)
     except Timeout:
         return
+    serve_with(see_through)
     served = queue()
     try:
         reconcile()

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from factortopy.errors import InputError
-from factortopy.jobs import child_environment, guard
+from factortopy.jobs.queue import child_environment, guard
 from factortopy.runs.folder import HUNG_SECONDS, RunBusy, RunGone
 from factortopy.runs.run import Run
 from factortopy.storage.machine import explain_os_error

@@ -1,4 +1,4 @@
-"""The report as a job of the app's queue; ``factortopy.work`` calls it, the app asks for it."""
+"""The report as a job of the app's queue; ``factortopy.jobs.job`` calls it, the app asks for it."""
 
 from factortopy.errors import InputError
 from factortopy.runs.folder import RunBusy

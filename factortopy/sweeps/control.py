@@ -4,26 +4,18 @@ make(axes, out=None) -> Sweep      read(path)      start(sweep)      resume(swee
 """
 
 import contextlib
-import csv
-import io
 import shutil
 from pathlib import Path
 
-from factortopy import backbones, jobs, slurm, subjects
+from factortopy import backbones, subjects
 from factortopy.errors import InputError
+from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE, RESUMABLE, RunBusy
 from factortopy.runs.settings import EXTRACTION
-from factortopy.storage.files import write_atomic
 from factortopy.storage.home import home
-from factortopy.sweepfolder import ENGINES, NAMED, Sweep, list_sweeps, make, read, run_of, settings_of
-
-COLUMNS = ("run", "status", *NAMED)
-RESULTS = (
-    "stage", "step", "total", "remaining", "mean_r2", "noise_ceiling", "vertices", "seconds", "simulated", "reason",
-)  # fmt: skip
-STATUSES = (
-    "planned", "queued", "running", "stopping", "stopped", "interrupted", "finished", "failed", "unreadable", "deleted",
-)  # fmt: skip
+from factortopy.sweeps import slurm
+from factortopy.sweeps.folder import run_of
+from factortopy.sweeps.table import states
 
 
 def look_up(planned):
@@ -35,93 +27,6 @@ def look_up(planned):
 
 
 # ---- how far
-
-
-def states(sweep):
-    """{run name: (status, reason)}; one of ``STATUSES`` each."""
-    runs = [run_of(trial) if trial["path"] else None for trial in sweep.runs]
-    unsettled = any(
-        t["job"] and run.status not in ("finished", "failed") for t, run in zip(sweep.runs, runs, strict=True)
-    )
-    asked = slurm.jobs() if unsettled else None
-    return {t["name"]: _state(run, t["job"], asked) for t, run in zip(sweep.runs, runs, strict=True)}
-
-
-def _state(run, job, asked):
-    if run is None:
-        return "planned", None
-    with contextlib.suppress(InputError):
-        if run.info.get("engine") == "slurm":
-            return slurm.state(run, job, asked)
-    return run.state()
-
-
-def rows(sweep):
-    """The table: one dict a run with ``COLUMNS``, the settings that are varied, and ``RESULTS``; None where unknown.
-
-    step and total of the present stage, remaining and seconds in seconds, mean_r2 and noise_ceiling over all vertices on test
-    trials.
-    """
-    told = []
-    for trial, (status, reason) in zip(sweep.runs, states(sweep).values(), strict=True):
-        settings = trial["settings"]
-        row = {"run": trial["name"], "status": status, **{name: settings[name] for name in NAMED}}
-        row |= {name: _word(settings[name]) for name in sweep.varied} | dict.fromkeys(RESULTS)
-        row["reason"] = reason
-        run = run_of(trial)
-        if status in ("running", "stopping"):
-            progress = run.progress() or {}
-            row |= {name: progress.get(name) for name in ("stage", "step", "total", "remaining")}
-        if status not in ("planned", "unreadable", "deleted"):
-            with contextlib.suppress(InputError):
-                info = run.info
-                whole = next((r for r in info.get("scores") or [] if r["roi"] == "all"), {})
-                row |= {
-                    "mean_r2": whole.get("score"),
-                    "noise_ceiling": whole.get("ceiling"),
-                    "vertices": info.get("vertices"),
-                }
-                row |= {"seconds": info.get("seconds"), "simulated": info.get("simulated")}
-        told.append(row)
-    return told
-
-
-def _word(value):
-    return "+".join(str(part) for part in value) if isinstance(value, (list, tuple)) else value
-
-
-def counts(table):
-    """{status: how many}, in the order of ``STATUSES``, of the table's rows."""
-    found = [row["status"] for row in table]
-    return {status: found.count(status) for status in STATUSES if status in found}
-
-
-def remaining(table):
-    """Seconds until all is done, guessed from the finished runs and those under way; None where nothing is known yet."""
-    took = [row["seconds"] for row in table if row["status"] == "finished" and row["seconds"]]
-    running = [row for row in table if row["status"] in ("running", "stopping")]
-    waiting = [row for row in table if row["status"] in ("planned", "queued")]
-    if not running and not waiting:
-        return 0.0
-    if not took:
-        return None
-    mean = sum(took) / len(took)
-    left = [row["remaining"] if row["stage"] == "fit" and row["remaining"] is not None else mean / 2 for row in running]
-    return (sum(left) + mean * len(waiting)) / max(1, len(running))
-
-
-def as_csv(table):
-    """The table as tidy CSV: one line a run, one column a setting or figure."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()
-
-
-def write_csv(path, table):
-    """Write ``as_csv``, atomically."""
-    write_atomic(path, as_csv(table))
 
 
 # ---- start, stop, go on
@@ -179,12 +84,12 @@ def _to_queue(sweep, todo, told):
         run = run_of(trial)
         if run.path.is_dir():
             with contextlib.suppress(RunBusy):  # somebody trains it by hand
-                jobs.resume(run, start=False)
+                queue.resume(run, start=False)
         else:  # a run with the same settings that waits or runs already is this sweep's too
-            run = jobs.submit(trial["settings"], name=trial["name"], start=False)
+            run = queue.submit(trial["settings"], name=trial["name"], start=False)
         trial |= {"name": run.name, "path": str(run.path.absolute()), "job": None}
         sweep.save()
-    jobs.ensure_worker()
+    queue.ensure_worker()
 
 
 def _to_slurm(sweep, todo, told):
@@ -250,7 +155,7 @@ def cancel(sweep):
                 continue
             run = run_of(trial)
             with contextlib.suppress(InputError):  # deleted meanwhile
-                jobs.cancel(run)
+                queue.cancel(run)
                 if trial["job"] and run.status == "interrupted":  # alive on a machine whose lock is not seen here
                     run.request_stop()
             stopped.append(trial)

@@ -6,25 +6,24 @@ SWEEP/slurm/        what SLURM's jobs printed
 """
 
 import contextlib
-import itertools
 import re
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from factortopy import slurm
 from factortopy.errors import InputError
 from factortopy.runs.folder import NAME_PATTERN, RunBusy
 from factortopy.runs.run import Run
-from factortopy.runs.settings import DEFAULTS, EXTRACTION, check_settings
+from factortopy.runs.settings import DEFAULTS, check_settings
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.home import assets_dir, home, runs_dir
 from factortopy.storage.machine import explain_os_error
 from factortopy.storage.records import now, versions
+from factortopy.sweeps import slurm
+from factortopy.sweeps.axes import settings_of
 
 SCHEMA = 1
 ENGINES = ("local", "slurm")
-LARGEST = 2000  # runs of a sweep
 NAMED = ("subject", "backbone", "seed")
 
 
@@ -81,43 +80,6 @@ def run_of(trial):
 
 
 # ---- make and read
-
-
-def settings_of(axes):
-    """Settings of every run; those that extract features stand first.
-
-    Parameters
-    ----------
-    axes : dict
-        {setting: list of values}; the settings of ``records.check_settings``, subject and backbone at least.
-
-    Raises
-    ------
-    InputError
-        Naming the setting.
-    """
-    unknown = [name for name in axes if name not in DEFAULTS]
-    if unknown:
-        raise InputError(f"sweep: {unknown[0]!r} is no setting; expected some of {', '.join(DEFAULTS)}")
-    for name in ("subject", "backbone"):
-        if not axes.get(name):
-            raise InputError(f"sweep: expected at least one {name}, found none; choose one")
-    empty = [name for name, values in axes.items() if not isinstance(values, (list, tuple)) or not len(values)]
-    if empty:
-        raise InputError(f"{empty[0]}: expected a list of at least one value, found {axes[empty[0]]!r}")
-    outer = [name for name in axes if name not in EXTRACTION]
-    order = [*outer, *(name for name in EXTRACTION if name in axes)]
-    count = 1
-    for name in order:
-        count *= len(axes[name])
-    if count > LARGEST:
-        raise InputError(f"sweep: expected up to {LARGEST:,} runs, found {count:,}; make several sweeps")
-    made = []
-    for values in itertools.product(*(axes[name] for name in order)):
-        settings = check_settings(dict(zip(order, values, strict=True)))
-        if settings not in made:
-            made.append(settings)
-    return made
 
 
 def make(axes, out=None, name=None, engine="local", options=None):
