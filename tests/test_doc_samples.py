@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from doc_samples import PAGES, ROOT, arguments, flags, samples, unknown_names
 
-from factortopy.__main__ import main, parser
+from factortopy.cli.main import main, parser
 from factortopy.subjects.subject import Subject
 
 WITH_SAMPLES = {page.relative_to(ROOT).as_posix(): found for page in PAGES if (found := samples(page))}

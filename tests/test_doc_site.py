@@ -79,7 +79,7 @@ def test_every_link_inside_leads_somewhere(site):
 
 @pytest.mark.slow
 def test_equations_reference_and_verbs_are_in_it(site):
-    from factortopy.__main__ import parser
+    from factortopy.cli.main import parser
 
     out, pages = site
     assert pages[out / "maths.html"].maths > 20

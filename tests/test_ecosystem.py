@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, cross_val_score
 
 import factortopy as ft
-from factortopy.__main__ import main
+from factortopy.cli.main import main
 from factortopy.storage.home import assets_dir
 from factortopy.view.overlay import read_overlay
 

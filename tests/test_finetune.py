@@ -9,10 +9,10 @@ import zoo
 from PIL import Image
 
 import factortopy
-from factortopy.__main__ import main
 from factortopy.backbones import torchvision_adapter
 from factortopy.backbones.diffusers_adapter import DiffusionBackbone
 from factortopy.backbones.loading import load_backbone
+from factortopy.cli.main import main
 from factortopy.errors import InputError, Stopped
 from factortopy.finetune.network import accuracy, trainable
 from factortopy.finetune.training import finetune

@@ -370,7 +370,7 @@ def test_all_problems_are_listed(folder):
 
 
 def test_trained_from_the_command_line(folder, tmp_path, monkeypatch):
-    from factortopy.__main__ import main
+    from factortopy.cli.main import main
 
     assert main(["check", str(folder)]) == 0
     out = tmp_path / "run"

@@ -221,7 +221,7 @@ def test_experiment_shows_what_grows_is_stopped_and_goes_on(children):  # noqa: 
 @pytest.mark.slow
 def test_as_many_at_a_time_as_gpus(children, hold):  # noqa: F811
     """Each with a GPU of its own; what an earlier worker's child has is not given away."""
-    code = "from factortopy import worker; worker.gpus = lambda: ['0', '1']; worker.run_worker()"
+    code = "from factortopy.jobs import worker; worker.gpus = lambda: ['0', '1']; worker.run_worker()"
     made = [queue.submit_job("extract", {**EXTRACT, "subject_id": name}, start=False) for name in "abc"]
 
     def serve():

@@ -79,9 +79,7 @@ def test_tasks_survive_json(message):
 def test_queue_file_is_private_and_holds_no_pickle():
     run = jobs.submit(SETTINGS, start=False)
     queue = jobs.queue()
-    queue.add_schedule(
-        queue._registry.string_to_task("factortopy.jobs.queue.work")(("later",), eta=datetime.datetime.max)
-    )
+    queue.add_schedule(queue._registry.string_to_task("factortopy.jobs.work")(("later",), eta=datetime.datetime.max))
     content = b""
     for path in home().glob("queue.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
@@ -344,7 +342,7 @@ def test_worker_waits_for_a_run_that_another_process_holds(children):
 
 
 def test_idle_worker_ends(children, monkeypatch):
-    code = "from factortopy import worker; worker.IDLE_SECONDS = 0.5; worker.run_worker()"
+    code = "from factortopy.jobs import worker; worker.IDLE_SECONDS = 0.5; worker.run_worker()"
     process = subprocess.Popen([sys.executable, "-c", code], env=environment())
     assert process.wait(timeout=30) == 0 and not jobs.worker_alive()
     jobs.wake()

@@ -96,7 +96,7 @@ def test_damage_beyond_the_pictures_looked_at(folder):
 
 
 def test_the_command_line_looks_at_all(folder, capsys):
-    from factortopy.__main__ import main
+    from factortopy.cli.main import main
 
     damage(folder / "images/picture-001.png")
     assert main(["check", str(folder)]) == 0

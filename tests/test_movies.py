@@ -265,7 +265,7 @@ def test_damaged_films_are_all_listed(folder):
 
 
 def test_trained_from_the_command_line(folder, tmp_path):
-    from factortopy.__main__ import main
+    from factortopy.cli.main import main
 
     out = tmp_path / "run"
     assert main(["train", "--subject", str(folder), "--backbone", "demo-vit", "--steps", "4", "--out", str(out)]) == 0

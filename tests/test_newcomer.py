@@ -156,7 +156,7 @@ def test_words():
 
 
 def test_the_last_step_is_told():
-    from factortopy.commands import Ticker
+    from factortopy.cli.progress import Ticker
 
     out = io.StringIO()
     ticker = Ticker(out)
@@ -166,7 +166,7 @@ def test_the_last_step_is_told():
 
 
 def test_score_prints_the_challenge_metric(tmp_path, capsys):
-    from factortopy.__main__ import main
+    from factortopy.cli.main import main
     from factortopy.storage.files import write_json
     from factortopy.storage.home import assets_dir
 
@@ -190,7 +190,7 @@ def test_few_pictures_and_memory(folder):
 
 
 def test_check_takes_a_density(tmp_path, capsys):
-    from factortopy.__main__ import main
+    from factortopy.cli.main import main
 
     folder = make_folder(tmp_path, density="41k")
     assert main(["check", str(folder), "--density", "10k"]) == 0

@@ -153,7 +153,7 @@ def test_plain_values():
 
 
 def command(*words, capsys):
-    from factortopy.__main__ import main
+    from factortopy.cli.main import main
 
     code = main(["simulate", *words])
     return code, capsys.readouterr()

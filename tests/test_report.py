@@ -14,7 +14,7 @@ from test_comparison import L, N, made
 
 import factortopy
 from factortopy import analysis
-from factortopy.__main__ import main
+from factortopy.cli.main import main
 from factortopy.errors import InputError
 from factortopy.report import channels, mapping, plan, scoring
 from factortopy.report.document import Document, as_csv
@@ -167,12 +167,12 @@ def tiny(tmp_path_factory):
     from factortopy.runs.training import train_run
 
     spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny" / "sitecustomize.py")
-    before = factortopy.load_subject, factortopy.load_backbone
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(changed := importlib.util.module_from_spec(spec))
     try:
         yield train_run(tmp_path_factory.mktemp("tiny") / "run", "tiny", "tiny-net", steps=30)
     finally:
-        factortopy.load_subject, factortopy.load_backbone = before
+        for old, new in changed.CHANGES:
+            changed.everywhere(new, old)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from test_comparison import N, made
 from test_report import DEMO, rows_of, tiny  # noqa: F401  (a fixture)
 
 from factortopy import analysis
-from factortopy.__main__ import main
+from factortopy.cli.main import main
 from factortopy.errors import InputError
 from factortopy.jobs import job, queue, report
 from factortopy.report import channel_images, checklist, claims, findings, plan, scoring

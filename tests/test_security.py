@@ -403,7 +403,7 @@ def test_names_in_what_is_taken_away_are_text(tmp_path):
 @pytest.mark.timeout(900)
 def test_hostile_names_in_a_browser(browser, tmp_path):  # noqa: F811
     """Every page, the report and the exported page: no dialog, no request to anywhere but the app."""
-    from factortopy.__main__ import main
+    from factortopy.cli.main import main
     from factortopy.export.run import export_run
     from factortopy.runs.run import find_run
 

@@ -18,14 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trials import SETTINGS, TRAIN, command, environment, run_command, start_holder, told_in_one_line
 
-from factortopy import sweep_command, sweeps
-from factortopy.__main__ import main, parser
+from factortopy import sweeps
+from factortopy.cli import sweep as sweep_command
+from factortopy.cli.main import main, parser
 from factortopy.errors import InputError
 from factortopy.jobs import queue, worker
 from factortopy.runs.folder import RunBusy
 from factortopy.runs.run import Run
 from factortopy.storage.home import assets_dir, home, runs_dir
 from factortopy.sweeps import axes, folder, slurm
+from factortopy.sweeps.table import summary
 
 AXES = {"subject": ["tiny", "tiny2"], "backbone": ["tiny-net"], "seed": [0, 1], "steps": [20, 30]}
 DEMO = ("sweep", "--subjects", "demo-1", "--backbones", "demo-vit", "--set", "steps=5")
@@ -239,7 +241,7 @@ def test_table_is_tidy(tmp_path):
     assert told.items() <= read[0].items()
     assert {r["select"] for r in read} == {"space", "space+layer"} and read[1]["mean_r2"] == ""
     assert sweeps.counts(table) == {"queued": 15, "finished": 1} and sweeps.remaining(table) == 7.0 * 15
-    assert "1 of 16 finished · 15 queued" in table.summary(table) and "simulated" in table.summary(table)
+    assert "1 of 16 finished · 15 queued" in summary(table) and "simulated" in summary(table)
 
 
 def test_moved_home_is_found_by_name(tmp_path, monkeypatch):
@@ -372,13 +374,13 @@ def test_words_of_settings():
 )
 def test_wrong_words_make_nothing(words):
     with pytest.raises(InputError) as error:
-        sweep_command.sweep_verb(parser().parse_args(["sweep", *words]))
+        sweep_command.sweep(parser().parse_args(["sweep", *words]))
     assert "\n" not in str(error.value) and not list(runs_dir().iterdir())
 
 
 def test_no_wait_status_cancel_and_plan(tmp_path, capsys):
     def say(*words):
-        code = sweep_command.sweep_verb(parser().parse_args(["sweep", *map(str, words)]))
+        code = sweep_command.sweep(parser().parse_args(["sweep", *map(str, words)]))
         return code, capsys.readouterr().out
 
     code, told = say(*DEMO[1:], "--seeds", "0,1", "--plan")
@@ -402,7 +404,7 @@ def test_ctrl_c_leaves_the_runs_working(tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep_command.time, "sleep", interrupted)
-    code = sweep_command.sweep_verb(parser().parse_args([*DEMO, "--out", str(tmp_path / "s")]))
+    code = sweep_command.sweep(parser().parse_args([*DEMO, "--out", str(tmp_path / "s")]))
     told = capsys.readouterr().out
     assert code == 130 and "the runs go on" in told and "--cancel" in told
     assert states(sweeps.read(tmp_path / "s")) == ["queued"]

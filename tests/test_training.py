@@ -136,9 +136,9 @@ def test_full_disk_is_said_and_resumed(tiny, tmp_path):
 
 AS_NOBODY = """
 import os, sys
-import factortopy.__main__, factortopy.commands, factortopy.runs.training  # Python itself may be out of that user's reach
+import factortopy.__main__, factortopy.cli.train, factortopy.runs.training  # Python itself may be out of that user's reach
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-sys.exit(factortopy.__main__.main(sys.argv[1:]))
+sys.exit(factortopy.cli.main.main(sys.argv[1:]))
 """
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from synthetic import planted_layers, synthetic_brain
 
 from factortopy import export, surfaces, view
-from factortopy.__main__ import main
+from factortopy.cli.main import main
 from factortopy.errors import InputError
 from factortopy.export import charts
 from factortopy.view import cells, colour, surface_picture

@@ -13,8 +13,8 @@ from test_zoo_weights import CONTENT, NAMED, Server
 from trials import ROOT
 
 import factortopy as ft
-from factortopy.__main__ import main
 from factortopy.backbones.weights import Url
+from factortopy.cli.main import main
 from factortopy.subjects import demo
 
 PICTURES = 80

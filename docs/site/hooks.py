@@ -25,7 +25,7 @@ def on_page_content(content, **_):
 
 def verbs():
     """Markdown of every verb's help, from the parser itself."""
-    from factortopy.__main__ import parser
+    from factortopy.cli.main import parser
 
     actions = next(action for action in parser()._actions if action.dest == "verb")
     said = {choice.dest: choice.help for choice in actions._choices_actions}

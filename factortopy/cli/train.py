@@ -1,17 +1,184 @@
 """The verbs check, extract, train and work."""
 
-from factortopy.jobs.job import work_job
+import argparse
+import signal
+import sys
+
+from factortopy.cli import options
+from factortopy.cli.progress import Ticker, counter
+from factortopy.encoder.choices import RECIPES
+from factortopy.errors import InputError
 
 
-def work_verb(options):
+def add(verbs):
+    """The verbs' options."""
+    verb = verbs.add_parser("check", help="look through a data set and list what would stop or disturb a training")
+    verb.add_argument(
+        "path", metavar="PATH", help="folder of a data set (NSD, Algonauts 2023), or demo-1, demo-2, demo-3"
+    )
+    options.subject_id(verb)
+    verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
+    options.trials(verb)
+    verb.add_argument("--all", action="store_true", help="decode every picture and frame, not some (takes minutes)")
+    verb.set_defaults(function=check)
+
+    verb = verbs.add_parser(
+        "extract", help="compute a network's features of a subject's pictures and keep them on disk"
+    )
+    options.subject(verb, required=True)
+    options.backbone(verb, required=True)
+    options.pca(verb)
+    verb.set_defaults(function=extract)
+
+    verb = verbs.add_parser(
+        "train",
+        help="train an encoder in a run folder",
+        description="Train an encoder in a run folder. Ctrl-C stops and keeps what was learnt; --resume goes on. "
+        "Exit 75: another process holds the run.",
+    )
+    options.subject(verb)
+    options.backbone(verb)
+    verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
+    options.trials(verb)
+    verb.add_argument("--recipe", choices=RECIPES, help="how it is fitted (default fast)")
+    verb.add_argument("--seed", type=options.whole_number(0), metavar="K", help="seed of everything random (default 0)")
+    verb.add_argument(
+        "--steps", type=options.whole_number(1), metavar="N", help="optimiser steps (default: the recipe's own number)"
+    )
+    verb.add_argument(
+        "--pictures",
+        type=options.whole_number(10),
+        metavar="N",
+        help="learn from N pictures; the test part stays whole (default: all)",
+    )
+    options.pca(verb)
+    verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
+    verb.add_argument(
+        "--model",
+        metavar="M",
+        help="factorized, or a baseline: classtoken, patchtoken, gnetvit, ridge (default: factorized)",
+    )
+    verb.add_argument(
+        "--select", metavar="F,F", help="factors that are learnt (default: space,layer,scale); others are averaged"
+    )
+    verb.add_argument("--no-topology", action="store_true", help="free every vertex from its neighbours")
+    verb.add_argument("--space-samples", type=int, metavar="N", help="places a vertex looks at, averaged (default: 1)")
+    verb.add_argument("--resume", action="store_true", help="go on with the unfinished run that DIR holds")
+    verb.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)
+    verb.set_defaults(function=train)
+
+    # What a child of the queue's worker does; without help it is not listed.
+    verb = verbs.add_parser("work")
+    verb.add_argument("path", metavar="PATH")
+    verb.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)
+    verb.set_defaults(function=work)
+
+
+def check(args):
+    """Print every finding; 2 when one of them stops a training."""
+    from factortopy.subjects.check import check as look_through
+    from factortopy.subjects.names import DENSITY
+    from factortopy.subjects.progress import listening
+
+    ticker = Ticker(sys.stderr)  # standard output holds the findings alone
+
+    def told(step):
+        ticker({"stage": step.words, "step": step.done, "total": step.total, "remaining": step.remaining})
+
+    with listening(told if ticker.live else None):
+        findings = look_through(args.path, args.subject_id, args.density or DENSITY, args.trials, args.all)
+    ticker.finish()
+    for line in findings.lines():
+        print(line)
+    return 2 if findings.stops else 0
+
+
+def extract(args):
+    """Features of a subject's pictures into the cache."""
+    from factortopy.backbones.loading import load_backbone
+    from factortopy.encoder.films import reducing
+    from factortopy.features.estimate import plan
+    from factortopy.features.extraction import extract as extract_features
+    from factortopy.subjects.loading import load_subject
+    from factortopy.subjects.progress import for_work, listening
+
+    ticker = Ticker()
+    with listening(for_work(ticker)):
+        subject = load_subject(args.subject, args.subject_id)
+
+    backbone = load_backbone(args.backbone, args.weights, counter(ticker, "weights"))
+    ticker.say(f"before it starts: {plan(backbone, len(subject.images), reduce=args.pca).sentence()} at most")
+    features = extract_features(
+        backbone, subject.images, on_progress=counter(ticker, "features"), **reducing(subject, args.pca)
+    )
+    kept = f" of {args.pca} components at most" if args.pca else ""
+    ticker.say(
+        f"{backbone.name} on {subject.name}: {len(features)} pictures, {len(features.local)} layers{kept}, on disk"
+    )
+    return 0
+
+
+def train(args):
+    """Train or go on with a run; progress on standard output."""
+    from factortopy.runs.run import new_run_name
+    from factortopy.runs.training import train_run
+    from factortopy.storage.home import runs_dir
+
+    out = args.out
+    if out is None:
+        if not args.subject or not args.backbone:
+            raise InputError(
+                "train: expected --subject and --backbone, or --out with a run to resume; see train --help"
+            )
+        subject = args.subject_id or args.subject
+        out = runs_dir() / new_run_name(
+            subject, args.backbone, args.recipe or "fast", args.seed or 0, args.pictures,
+            args.model or "factorized", (args.select or "space,layer,scale").split(","), not args.no_topology,
+            args.weights,
+        )  # fmt: skip
+    ticker = Ticker()
+    try:
+        run = train_run(
+            out,
+            args.subject,
+            args.backbone,
+            args.recipe,
+            args.seed,
+            subject_id=args.subject_id,
+            density=args.density,
+            trials=args.trials,
+            weights=args.weights,
+            steps=args.steps,
+            pca=args.pca,
+            pictures=args.pictures,
+            model=args.model,
+            select=args.select.split(",") if args.select is not None else None,
+            topology=False if args.no_topology else None,
+            space_samples=args.space_samples,
+            resume=args.resume,
+            queued=args.queued,
+            on_progress=ticker,
+            say=ticker.say,
+        )
+    finally:
+        ticker.finish()
+    status, reason = run.state()
+    if status == "finished":
+        print(f"{run.path}: finished")
+        return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if number.name in (reason or ""):
+            return 128 + number
+    return 0
+
+
+def work(args):
     """``python -m factortopy work PATH``; 0, or 128 + n after signal n."""
-    import signal
-
-    from factortopy.commands import Ticker
+    from factortopy.jobs.job import work_job
 
     ticker = Ticker()
     try:
-        job = work_job(options.path, options.queued, ticker, ticker.say)
+        job = work_job(args.path, args.queued, ticker, ticker.say)
     finally:
         ticker.finish()
     for number in (signal.SIGINT, signal.SIGTERM):

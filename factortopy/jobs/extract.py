@@ -1,9 +1,11 @@
 """Extracting a network's features of a subject's pictures as a job of the queue; a training then finds them."""
 
-import factortopy
+from factortopy.backbones.loading import load_backbone
 from factortopy.encoder.films import reducing
 from factortopy.errors import InputError, Stopped
+from factortopy.features.extraction import extract
 from factortopy.runs.settings import check_settings as check_training
+from factortopy.subjects.loading import load_subject
 from factortopy.subjects.progress import for_work, listening
 
 KEYS = ("subject", "subject_id", "backbone", "weights", "pca")
@@ -26,15 +28,15 @@ def extract_job(job, on_progress):
         return lambda done, total: on_progress({"stage": stage, "step": done, "total": total})
 
     with listening(for_work(on_progress)):
-        subject = factortopy.load_subject(s["subject"], s["subject_id"])
+        subject = load_subject(s["subject"], s["subject_id"])
     job.update(simulated=bool(subject.simulated))
     if on_progress({"stage": "network"}) is False:
         raise Stopped
-    backbone = factortopy.load_backbone(s["backbone"], s["weights"], shown("weights"))
+    backbone = load_backbone(s["backbone"], s["weights"], shown("weights"))
     job.log(f"{backbone.name} on {subject.name}: {len(subject.images)} pictures")
 
     some = reducing(subject, s.get("pca"))
-    features = factortopy.extract(backbone, subject.images, on_progress=shown("features"), **some)
+    features = extract(backbone, subject.images, on_progress=shown("features"), **some)
     if features is None:
         raise Stopped
     job.log(f"{len(features)} pictures, {len(features.local)} layers, on disk")

@@ -1,6 +1,6 @@
 """An experiment on a fitted encoder as a job of the queue; the result is kept where the Lab finds it."""
 
-import factortopy
+from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.experiments import protocol as protocols
 from factortopy.runs.run import find_run
@@ -20,7 +20,7 @@ def check_settings(settings):
 def simulate_job(job, on_progress):
     """Run the protocol and keep its result with the run; responses that were predicted before come from the cache."""
     run, protocol = find_run(job.settings["run"]), job.settings["protocol"]
-    encoder = factortopy.Encoder.load(run.path)
+    encoder = Encoder.load(run.path)
     job.update(simulated=bool(encoder.simulated))
     stage = "maximize" if protocol["experiment"] == "maximize" else "features"
 

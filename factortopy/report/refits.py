@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-import factortopy
+from factortopy.backbones.loading import load_backbone
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.errors import InputError
+from factortopy.features.extraction import extract
 from factortopy.runs.folder import RunBusy
 from factortopy.runs.run import Run
 from factortopy.runs.settings import DEFAULTS, check_settings, load_subject_of
@@ -154,8 +155,8 @@ class Refits:
         if len(read_json(run.path / "split.json")["test"]) == len(subject.split.test):
             return {}
         if self._features is None:
-            backbone = factortopy.load_backbone(full["backbone"], weights=full["weights"])
-            self._features = factortopy.extract(backbone, subject.images)
+            backbone = load_backbone(full["backbone"], weights=full["weights"])
+            self._features = extract(backbone, subject.images)
         features = self._features.only(full["layers"]) if full["layers"] else self._features
         measured, predicted = held_out(encoder, subject, features)
         image = rows_of(subject, subject.split.test)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from pathlib import Path
 
 from factortopy.encoder.choices import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
 from factortopy.storage.allowed_folders import typed
-from factortopy.storage.machine import explain_os_error
 from factortopy.surfaces.meshes import N_VERTICES
 
 DEFAULTS = {
@@ -80,25 +77,13 @@ def check_settings(settings):
     return full
 
 
-def write_score_table(path, rows):
-    """Write the rows of run.json's ``scores`` as CSV."""
-    path = Path(path)
-    try:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise explain_os_error(error, path) from None
-
-
 # Runs that agree in these read the same features: the first one extracts them, the others find them.
 EXTRACTION = ("subject", "subject_id", "backbone", "weights", "pictures", "pca")
 
 
 def load_subject_of(settings):
     """The subject of a run's settings (``records.check_settings``)."""
-    import factortopy
+    from factortopy.subjects.loading import load_subject
 
     how = {key: settings[key] for key in ("density", "trials") if settings.get(key)}
-    return factortopy.load_subject(settings["subject"], settings.get("subject_id"), **how)
+    return load_subject(settings["subject"], settings.get("subject_id"), **how)

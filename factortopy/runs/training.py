@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-import factortopy
 from factortopy.analysis.gallery import make_gallery
+from factortopy.backbones.loading import load_backbone
+from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.films import reducing, rows_of
+from factortopy.encoder.fitting import fit
 from factortopy.errors import InputError
+from factortopy.features.extraction import extract
 from factortopy.runs.attempt import attempt, signals
 from factortopy.runs.folder import RunFromNewer, RunGone
 from factortopy.runs.recorder import Recorder
@@ -85,7 +88,7 @@ def train_run(
     say = say or (lambda line: None)
     if run.path.is_dir() and run.status == "finished":
         _same_wish(run, run.settings, {key: value for key, value in asked.items() if value is not None}, "look at it")
-        factortopy.Encoder.load(run.path)  # a damaged one is said, not passed as good
+        Encoder.load(run.path)  # a damaged one is said, not passed as good
         say("finished already; left alone")
         return run
     if queued and not (run.path / "run.json").exists():
@@ -177,7 +180,7 @@ def _train(run, settings, recorder, say, seconds_before):
     )  # fmt: skip
     recorder.check()
     with _asked_for():
-        backbone = factortopy.load_backbone(settings["backbone"], settings["weights"], recorder.on_weights)
+        backbone = load_backbone(settings["backbone"], settings["weights"], recorder.on_weights)
     recorder.check()
     n_vertices, n_layers = len(subject.vertex), len(backbone.layer_names)
     # Encoder, selectors and a checkpoint with its optimiser, twice: a file is whole before the old one goes.
@@ -187,7 +190,7 @@ def _train(run, settings, recorder, say, seconds_before):
     write_json(run.path / "split.json", subject.split.as_dict())  # rows of the subject's trials
     recorder.begin("features", len(subject.images))
     some = reducing(subject, settings["pca"])
-    features = factortopy.extract(backbone, subject.images, on_progress=recorder.on_features, **some)
+    features = extract(backbone, subject.images, on_progress=recorder.on_features, **some)
     recorder.check()  # None when stopped
     if settings["layers"]:
         features = features.only(settings["layers"])
@@ -198,7 +201,7 @@ def _train(run, settings, recorder, say, seconds_before):
     recorder.begin("fit", done.get("total", settings["steps"]), done.get("step", 0))
     if go_on:
         say("going on from the checkpoint")
-    encoder = factortopy.fit(
+    encoder = fit(
         subject,
         features,
         recipe=settings["recipe"],

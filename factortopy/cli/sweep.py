@@ -1,5 +1,6 @@
 """The verb ``sweep``: start, watch, stop and go on with many trainings at once."""
 
+import argparse
 import sys
 import time
 
@@ -18,50 +19,96 @@ SECONDS_BETWEEN_LOOKS_AT_SLURM = 5.0
 LINES = 40  # of a table that renews itself
 
 
-def sweep_verb(options):
-    """What the verb does; the exit code."""
-    asked = None if options.slurm is None else slurm.options(options.slurm)
-    known = options.folder is not None
-    making = [f"--{name}" for name in ("subjects", "backbones", "seeds", "set", "out") if getattr(options, name)]
+def add(verbs):
+    """Add the verb to the command line's parser."""
+    verb = verbs.add_parser(
+        "sweep",
+        help="train many encoders: subjects × networks × seeds × settings, here or on a SLURM cluster",
+        description="Train every combination of subjects, networks, seeds and settings; each is an ordinary run. Without "
+        "--slurm they go through this machine's queue, one a GPU. The table renews itself until all is done; Ctrl-C leaves "
+        "the runs working. Exit 1: some runs failed.",
+    )
+    verb.add_argument(
+        "folder", nargs="?", metavar="DIR", help="a sweep that was begun: --status, --resume or --cancel it"
+    )
+    verb.add_argument(
+        "--subjects", type=_words, metavar="S,S", help="demo-1,demo-2,demo-3 (simulated) or data sets' folders"
+    )
+    verb.add_argument("--backbones", type=_words, metavar="B,B", help="networks: demo-vit,demo-mae,clip-l,…")
+    verb.add_argument("--seeds", type=_words, metavar="K,K", help="seeds of everything random (default 0)")
+    verb.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=V,V",
+        help="settings of train: steps, pictures, recipe, model, topology, …; several values are one more axis. "
+        "Lists are written with +: select=space+layer,layer",
+    )  # fmt: skip
+    verb.add_argument("--out", metavar="DIR", help="the sweep's folder (default: a new one under the home folder)")
+    verb.add_argument(
+        "--slurm", nargs="?", const="", metavar="NAME=V,…",
+        help="on a SLURM cluster: partition=gpu,time=4:00:00,gpus=1,mem=32G,cpus=4,array=8; other names are sbatch's own",
+    )  # fmt: skip
+    what = verb.add_mutually_exclusive_group()
+    what.add_argument(
+        "--resume", action="store_true", help="go on with what died, failed, was stopped or never started"
+    )
+    what.add_argument("--cancel", action="store_true", help="stop what waits or runs; what was learnt is kept")
+    what.add_argument("--status", action="store_true", help="print the table once")
+    what.add_argument("--plan", action="store_true", help="print what would be trained and stop")
+    verb.add_argument("--no-wait", action="store_true", help="start the runs and return")
+    verb.add_argument("--csv", metavar="FILE", help="write the table to FILE as well, one line a run")
+    verb.set_defaults(function=sweep)
+
+
+def _words(text):
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise argparse.ArgumentTypeError(f"expected names with commas between, found {text!r}")
+    return words
+
+
+def sweep(args):
+    """Start, watch, stop or go on with a sweep; the exit code."""
+    asked = None if args.slurm is None else slurm.options(args.slurm)
+    known = args.folder is not None
+    making = [f"--{name}" for name in ("subjects", "backbones", "seeds", "set", "out") if getattr(args, name)]
     if known and making:
-        raise InputError(f"sweep: {making[0]} makes a new sweep; leave out {options.folder}, or give --out instead")
-    if known and not (options.resume or options.cancel or options.status):
-        raise InputError(f"sweep {options.folder}: expected --status, --resume or --cancel; see sweep --help")
+        raise InputError(f"sweep: {making[0]} makes a new sweep; leave out {args.folder}, or give --out instead")
+    if known and not (args.resume or args.cancel or args.status):
+        raise InputError(f"sweep {args.folder}: expected --status, --resume or --cancel; see sweep --help")
     if not known:
-        if options.resume or options.cancel or options.status:
+        if args.resume or args.cancel or args.status:
             raise InputError("sweep: --status, --resume and --cancel need the sweep's folder; see sweep --help")
-        return _new(options, asked)
-    sweep = sweeps.read(options.folder)
-    if options.status:
+        return _new(args, asked)
+    sweep = sweeps.read(args.folder)
+    if args.status:
         table = sweeps.rows(sweep)
         print("\n".join(table_lines(sweep, table)))
-        return _end(options, table)
-    if options.cancel:
+        return _end(args, table)
+    if args.cancel:
         names = sweeps.cancel(sweep)
-        print(f"{sweep.path}: {_runs(len(names))} stopped or told to stop; go on with sweep {options.folder} --resume")
-        return _end(options, sweeps.rows(sweep))
+        print(f"{sweep.path}: {_runs(len(names))} stopped or told to stop; go on with sweep {args.folder} --resume")
+        return _end(args, sweeps.rows(sweep))
     names = sweeps.resume(sweep, engine=None if asked is None else "slurm", options=asked)
     print(f"{sweep.path}: {_runs(len(names))} started again")
-    return _watch(sweep, options)
+    return _watch(sweep, args)
 
 
-def _new(options, asked):
-    axes = {"subject": options.subjects or [], "backbone": options.backbones or []}
-    axes["seed"] = [whole("--seeds", word) for word in options.seeds or ["0"]]
-    for name, values in settings(options.set).items():
+def _new(args, asked):
+    axes = {"subject": args.subjects or [], "backbone": args.backbones or []}
+    axes["seed"] = [whole("--seeds", word) for word in args.seeds or ["0"]]
+    for name, values in settings(args.set).items():
         if name in axes:
             raise InputError(f"--set {name}: give it with --{name}s")
         axes[name] = values
     planned = sweeps.settings_of(axes)
     sweeps.look_up(planned)
-    if options.plan:
+    if args.plan:
         for chosen in planned:
             print("  ".join(f"{name}={chosen[name]}" for name in axes))
         found = costs.estimate(planned, keys_on_disk())
         extracted = f", features extracted for {found['extractions']}" if found["extractions"] < len(planned) else ""
         print(f"{_runs(len(planned))}{extracted}. {costs.told(found)}")
         return 0
-    sweep = sweeps.make(axes, options.out, engine="local" if asked is None else "slurm", options=asked)
+    sweep = sweeps.make(axes, args.out, engine="local" if asked is None else "slurm", options=asked)
     try:
         sweeps.start(sweep)
     except InputError:
@@ -69,7 +116,7 @@ def _new(options, asked):
             sweeps.withdraw(sweep)  # the corrected command finds nothing in its way
         raise
     print(f"{sweep.path}: {_runs(len(planned))}", flush=True)
-    return _watch(sweep, options)
+    return _watch(sweep, args)
 
 
 def _runs(count):
@@ -79,11 +126,11 @@ def _runs(count):
 # ---- the table
 
 
-def _watch(sweep, options):
+def _watch(sweep, args):
     """Show the table until nothing waits or runs; the exit code."""
-    if options.no_wait:
+    if args.no_wait:
         print(f"see: sweep {sweep.path} --status")
-        return _end(options, sweeps.rows(sweep))
+        return _end(args, sweeps.rows(sweep))
     screen = Screen()
     pause = SECONDS_BETWEEN_LOOKS_AT_SLURM if sweep.info["engine"] == "slurm" else SECONDS_BETWEEN_LOOKS
     try:
@@ -101,7 +148,7 @@ def _watch(sweep, options):
         )
         return 130
     screen.last(sweep, table)
-    return _end(options, table)
+    return _end(args, table)
 
 
 def _goes_on(sweep, status):
@@ -109,11 +156,11 @@ def _goes_on(sweep, status):
     return status in ACTIVE or (status == "interrupted" and sweep.info["engine"] == "local" and queue.worker_alive())
 
 
-def _end(options, table):
-    if options.csv:
-        sweeps.write_csv(options.csv, table)
+def _end(args, table):
+    if args.csv:
+        sweeps.write_csv(args.csv, table)
     failed = [row for row in table if row["status"] == "failed"]
-    if failed and not options.cancel:
+    if failed and not args.cancel:
         print(f"{_runs(len(failed))} failed; the first: {failed[0]['run']}: {failed[0]['reason']}", file=sys.stderr)
         return 1
     return 0

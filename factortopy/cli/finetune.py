@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from factortopy.errors import InputError
 
 
-def add_verb(verbs):
+def add(verbs):
     """The verb's options."""
     from factortopy.finetune.recipe import DEFAULTS
 
@@ -38,16 +38,17 @@ def add_verb(verbs):
         )
     verb.add_argument("--name", metavar="WORDS", help="what the data set is called (default: its folder's name)")
     verb.add_argument("--resume", action="store_true", help="go on with the unfinished fine-tuning that DIR holds")
+    verb.set_defaults(function=finetune)
 
 
-def finetune_verb(options):
+def finetune(args):
     """Fine-tune; progress on standard output. 0, or 128 + n after signal n."""
-    from factortopy.commands import Ticker
+    from factortopy.cli.progress import Ticker
     from factortopy.finetune.recipe import DEFAULTS
     from factortopy.finetune.training import finetune
     from factortopy.runs.attempt import signals
 
-    asked = {key: getattr(options, key) for key in DEFAULTS if getattr(options, key, None) is not None}
+    asked = {key: getattr(args, key) for key in DEFAULTS if getattr(args, key, None) is not None}
     images = asked.pop("images", None)
     ticker, wish = Ticker(), SimpleNamespace(signal=None)
 
@@ -58,7 +59,7 @@ def finetune_verb(options):
     try:
         with signals(wish):
             result = finetune(
-                asked.pop("backbone", None), images, options.out, asked, on_progress, options.resume, ticker.say
+                asked.pop("backbone", None), images, args.out, asked, on_progress, args.resume, ticker.say
             )
     finally:
         ticker.finish()
