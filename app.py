@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages import shared
+from pages.parts import shared
 
 shared.navigated = True
 st.set_page_config(

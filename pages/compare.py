@@ -5,7 +5,7 @@ import streamlit as st
 from factortopy.analysis.averaging import average, on_shared_vertices, without_channels
 from factortopy.analysis.measures import MEASURES, R2, known
 from factortopy.runs.names import families, full_name, short_names
-from pages import (
+from pages.parts import (
     compare_address,
     compare_grid,
     compare_numbers,

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from factortopy import background
-from pages import data_start, shared, subjects
-from pages.data_brain import brain, choose_outlines, one_picture
+from pages.parts import background, data_start, shared, subjects
+from pages.parts.data_brain import brain, choose_outlines, one_picture
 
 HEIGHT = 640
 

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from pages import explore_clusters, pictures_save, saving, shared, take_away
+from pages.parts import explore_clusters, pictures_save, saving, shared, take_away
 
 HEIGHT = 680
 CLUSTERS = "Clusters"  # the view's map of that name

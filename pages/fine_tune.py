@@ -11,7 +11,7 @@ from factortopy.jobs import queue
 from factortopy.jobs.job import Job, list_jobs
 from factortopy.runs.folder import ACTIVE
 from factortopy.storage.allowed_folders import typed
-from pages import job_panel, saving, shared
+from pages.parts import job_panel, saving, shared
 
 TRY = 300  # steps of a first try
 DRAWN, OWN = "Drawings by FactorTopy: a first try", "A folder on this machine"

@@ -10,7 +10,7 @@ from factortopy.jobs import kinds, queue
 from factortopy.runs.folder import ACTIVE, RESUMABLE
 from factortopy.runs.run import Run
 from factortopy.wording import duration
-from pages import job_panel, report_panel, shared
+from pages.parts import job_panel, report_panel, shared
 
 LATELY, LINES = 20, 15  # of what has ended; of a log
 GOES = {  # what deleting takes away

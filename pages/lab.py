@@ -13,7 +13,7 @@ from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.run import Run
-from pages import job_panel, lab_forms, lab_results, saving, shared, take_away
+from pages.parts import job_panel, lab_forms, lab_results, saving, shared, take_away
 
 HEIGHT = 640
 ASKS = {

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages import shared
-from pages.lessons import LESSONS
+from pages.parts import shared
+from pages.parts.lessons import LESSONS
 
 OPENS = {
     "your_pictures": "Your pictures",

@@ -5,15 +5,14 @@ import hashlib
 import numpy as np
 import streamlit as st
 
-from factortopy import background
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.loading import list_backbones
 from factortopy.backbones.lookup import NOT_SAID, source_of
 from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
 from factortopy.wording import duration
-from pages import shared
-from pages.sample_pictures import samples
+from pages.parts import background, shared
+from pages.parts.sample_pictures import samples
 
 ROWS_HEIGHT = 350
 HERE, AWAY = "here", "to fetch"
@@ -22,7 +21,7 @@ A_ROW = 6  # layers beside each other
 
 def page():
     with st.spinner("Looking up the networks and which of their weights are here …"):
-        from pages import extraction
+        from pages.parts import extraction
 
         entries = {entry.name: entry for entry in list_backbones()}
     left, right = st.columns([2, 1], gap="medium")

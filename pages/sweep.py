@@ -16,8 +16,8 @@ from factortopy.sweeps import slurm
 from factortopy.sweeps.axes import whole
 from factortopy.sweeps.table import summary
 from factortopy.wording import duration
-from pages import cost, shared
-from pages.job_panel import STAGES
+from pages.parts import cost, shared
+from pages.parts.job_panel import STAGES
 
 DEMO = ("demo-1", "demo-2", "demo-3")
 MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")

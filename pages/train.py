@@ -9,7 +9,7 @@ from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs.run import list_runs
 from factortopy.runs.settings import DEFAULTS, LEAST_PICTURES
-from pages import cost, shared, subjects, train_watch
+from pages.parts import cost, shared, subjects, train_watch
 
 NETWORK, FILE = "train network", "train weights"  # widgets
 OTHER = "timm/…"

@@ -11,8 +11,8 @@ from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
 from factortopy.storage.allowed_folders import files_in
-from pages import pictures_channels, saving, shared, video
-from pages.sample_pictures import samples
+from pages.parts import pictures_channels, saving, shared, video
+from pages.parts.sample_pictures import samples
 
 HEIGHT = 640
 MOST = 200  # pictures at once

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from pages import saving
+from pages.parts import saving
 
 figure = go.Figure(go.Scatter(x=[1, 2, 3], y=[0.5, 0.25, 0.75], name="one", mode="markers"))
 figure.update_layout(height=200, xaxis_title="level", yaxis_title="mean R²")

@@ -259,7 +259,7 @@ def _address(data, folder):
     from unittest.mock import patch
 
     from factortopy.runs.run import find_run
-    from pages import shared
+    from pages.parts import shared
 
     text = data.decode("utf-8", "replace")
     with patch.object(shared.st, "query_params", {"vertex": text}):

@@ -280,7 +280,7 @@ def _checkpoint(data, folder):
 def _run_json(data, folder):
     from factortopy.runs.folder import STATUSES
     from factortopy.runs.run import Run
-    from pages.shared import _unusual, run_label
+    from pages.parts.shared import _unusual, run_label
 
     put(folder, "run.json", data)
     run = Run(folder)

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from factortopy import background
 from factortopy.errors import InputError
 from factortopy.experiments.responses import tell
+from pages.parts import background
 
 
 def wait(task, seconds=10.0):

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from test_pages import SHIPPED, open_page, words
 
-from factortopy import background
 from factortopy.encoder import Encoder
 from factortopy.storage.home import assets_dir, runs_dir
-from pages.compare_grid import MAPS, PER_PAGE
+from pages.parts import background
+from pages.parts.compare_grid import MAPS, PER_PAGE
 
 TWO = f"{SHIPPED},demo-mae_demo-1"
 

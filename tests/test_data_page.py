@@ -59,7 +59,7 @@ def slow(tmp_path, monkeypatch):
     from folder_fixture import make_folder
 
     from factortopy.subjects import picture_files
-    from pages import subjects
+    from pages.parts import subjects
 
     go_on, real = threading.Event(), picture_files.looks_whole
     monkeypatch.setattr(picture_files, "looks_whole", lambda path: go_on.wait(60) and real(path))
@@ -191,7 +191,7 @@ def test_a_folder_without_a_data_set_is_no_dead_end(data, tmp_path):
 
 
 def test_the_demo_subject_keeps_the_picture_that_was_shown_first():
-    from pages import data_start
+    from pages.parts import data_start
 
     shown = data_start.example()
     found = replace(

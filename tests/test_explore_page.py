@@ -27,7 +27,7 @@ def no_worker(monkeypatch):
 
 def settled(at, seconds=60):
     """The page once its background work has ended."""
-    from factortopy import background
+    from pages.parts import background
 
     for task in background.active("clusters").values():
         task.wait(seconds)
@@ -169,7 +169,7 @@ def test_a_place_can_be_read_while_clusters_are_shown(encoder):
 
 def test_an_own_map_on_a_simulated_run_says_what_the_badge_is_about():
     from factortopy.view.overlay import Overlay
-    from pages import take_away
+    from pages.parts import take_away
 
     values = np.linspace(0, 1, 10242)[:, None]
     (one,) = Overlay("mine", values, ["map"], np.zeros(10242, int), np.arange(10242), "10k").maps()

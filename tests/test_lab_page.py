@@ -12,11 +12,11 @@ from in_process import serve
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, words
 
-from factortopy import background
 from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import Result
 from factortopy.jobs import queue
 from factortopy.runs.run import find_run
+from pages.parts import background
 
 SHIPPED = "demo-vit_demo-1"
 

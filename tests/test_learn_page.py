@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, follow, link, words
 
 from factortopy.storage.home import assets_dir
-from pages.lessons import LESSONS
+from pages.parts.lessons import LESSONS
 
 RUNS = {path.name for path in (assets_dir() / "runs").iterdir()}
 

@@ -10,12 +10,12 @@ from test_pages import follow, words
 from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.jobs import report as report_job
-from pages import job_panel, report_panel
+from pages.parts import job_panel, report_panel
 
 
 def panel():
     """The section alone, without the page around it."""
-    from pages import report_panel, shared
+    from pages.parts import report_panel, shared
 
     shared.navigated = True
     shared.guard_part(lambda: report_panel.show(["demo-vit_demo-1", "demo-vit-untrained_demo-1", "gone"]))

@@ -316,8 +316,7 @@ def test_files_of_one_name_are_not_mixed_up_between_visitors():
 
 
 def test_the_videos_key_is_the_content():
-    from factortopy import background
-    from pages import video
+    from pages.parts import background, video
 
     class Upload:
         def __init__(self, data):

@@ -31,7 +31,7 @@ def test_the_viewer_as_one_page(explore):
         assert time.monotonic() < end and not explore.error and not explore.exception
         time.sleep(0.3)
         explore.run()
-    from factortopy import background
+    from pages.parts import background
 
     made = background.find(f"export {SHIPPED} ['html']").result
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
@@ -40,7 +40,7 @@ def test_the_viewer_as_one_page(explore):
 
 
 def test_making_files_tells_how_far_it_is_and_stops(explore):
-    from factortopy import background
+    from pages.parts import background
 
     explore.multiselect(key="forms").set_value(["svg"]).run()
     explore.button(key="make files").click().run()

@@ -9,10 +9,10 @@ import torch
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, follow, words
 
-from factortopy import background
 from factortopy.analysis.token_colours import token_colours
 from factortopy.backbones.loading import list_backbones
 from factortopy.jobs import job as work
+from pages.parts import background
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from factortopy import background
 from factortopy.errors import InputError, Stopped
 from factortopy.wording import duration
-from pages import saving, shared
+from pages.parts import background, saving, shared
 
 FORMS = {
     "png": "pictures for print (PNG)", "svg": "drawings (SVG)", "html": "the viewer as one page",

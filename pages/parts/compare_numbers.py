@@ -10,7 +10,7 @@ from factortopy.analysis.measures import MEASURES, R2
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from pages import saving, shared
+from pages.parts import saving, shared
 
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, away from the chart
 ROW = 20  # pixels that a row of the legend takes

@@ -10,7 +10,7 @@ from factortopy.jobs import job
 from factortopy.runs import costs
 from factortopy.storage.home import home
 from factortopy.wording import duration, size_text
-from pages import shared
+from pages.parts import shared
 
 FOLDER_UNKNOWN = 10_000  # pictures that a folder is taken to hold when it does not tell
 

@@ -12,10 +12,10 @@ from factortopy.runs.run import find_run
 from factortopy.subjects.areas import area_sets
 from factortopy.subjects.check import Findings
 from factortopy.subjects.preview import FIRST, Preview
-from pages import shared, subjects
-from pages.data_brain import brain
+from pages.parts import shared, subjects
+from pages.parts.data_brain import brain
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEIGHT = 640
 GUIDES = {
     "Algonauts 2023": ("subjects.md", "Algonauts 2023"),

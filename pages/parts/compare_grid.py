@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from factortopy.analysis.measures import MEASURES
-from pages import compare_address, shared
+from pages.parts import compare_address, shared
 
 MAPS = {
     "Layer": "Layer that predicts each place best. Hue: the layer. Brightness: confidence, on one scale for all.",

@@ -7,7 +7,7 @@ from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.wording import duration
-from pages import shared
+from pages.parts import shared
 
 STAGES = {
     "begin": "starting", "pictures": "preparing pictures", "weights": "fetching the network's weights", "network": "loading the network",

@@ -6,9 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy import background
 from factortopy.wording import duration
-from pages import pictures_save, saving, shared
+from pages.parts import background, pictures_save, saving, shared
 
 FEWEST, MOST = 2, 50
 AT_ONCE = 1.0  # seconds that the page waits before it shows progress

@@ -5,7 +5,7 @@ import streamlit as st
 
 from factortopy.errors import InputError
 from factortopy.experiments.protocol import module_of
-from pages import shared
+from pages.parts import shared
 
 ALL = "all others"
 PARTS = {

@@ -7,8 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.colors import qualitative
 
-from factortopy import background
-from pages import saving, shared
+from pages.parts import background, saving, shared
 
 TYPES = ("mp4", "mov", "webm", "mkv", "avi", "m4v", "gif")
 LONGEST = 60  # seconds

@@ -4,9 +4,9 @@ import streamlit as st
 
 from factortopy.analysis.seeds import by_area, seed_agreement
 from factortopy.runs.names import families, short_names
-from pages import shared
-from pages.compare_grid import brain
-from pages.compare_numbers import table
+from pages.parts import shared
+from pages.parts.compare_grid import brain
+from pages.parts.compare_numbers import table
 
 HEIGHT = 420
 

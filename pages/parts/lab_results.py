@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages import saving, shared
+from pages.parts import saving, shared
 
 REFERENCES = {"measured": "measured", "atlas": "atlas", "selectors": "own selector"}
 SCORES = {

@@ -9,7 +9,7 @@ from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.run import find_run, list_runs
 from factortopy.wording import score_text
-from pages import job_panel, saving, shared
+from pages.parts import job_panel, saving, shared
 
 HEIGHT = 520
 LEAST = {"loss": 0.02, "validation R²": 0.1}  # that an axis spans: one point or two must not be taken for a trend

@@ -12,7 +12,7 @@ from factortopy.runs.run import find_run, list_runs
 from factortopy.storage import allowed_folders
 from factortopy.surfaces.coordinates import full_index
 from factortopy.wording import score_text
-from pages.lessons import LESSONS
+from pages.parts.lessons import LESSONS
 
 WORDS = {
     "R²": "Brain score R²: share of a place's response to new pictures that the encoder predicts. 1 is perfect, 0 is no "
@@ -47,7 +47,7 @@ def guard(page):
     """Run a page."""
     if not navigated:
         # The first link that a fresh server is asked for: Streamlit takes the page's file for the whole app.
-        runpy.run_path(str(Path(__file__).resolve().parent.parent / "app.py"), run_name="__main__")
+        runpy.run_path(str(Path(__file__).resolve().parents[2] / "app.py"), run_name="__main__")
         return
     arrive(Path(page.__code__.co_filename).stem)
     way_back()  # drawn by the page, not by app.py: of what that drew Streamlit leaves an empty strip on the next page

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from pages import saving, take_away
+from pages.parts import saving, take_away
 
 HELP = "Each map as a flat picture (PNG), as a drawing (SVG), its numbers as CSV and as GIFTI for other programs; all in one zip."
 

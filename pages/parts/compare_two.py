@@ -10,9 +10,9 @@ from factortopy import analysis
 from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.measures import MEASURES, known
 from factortopy.backbones.finetuned import label
-from pages import compare_address, compare_save, saving, shared
-from pages.compare_grid import brain
-from pages.compare_numbers import table
+from pages.parts import compare_address, compare_save, saving, shared
+from pages.parts.compare_grid import brain
+from pages.parts.compare_numbers import table
 
 HEIGHT = 480
 VIEWS = ("What changes", "Swipe")

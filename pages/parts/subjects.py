@@ -4,11 +4,10 @@ import time
 
 import streamlit as st
 
-from factortopy import background
 from factortopy.errors import InputError
 from factortopy.runs import costs
 from factortopy.wording import count, duration
-from pages import saving, shared
+from pages.parts import background, saving, shared
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
 AT_ONCE = 1.0  # seconds that a look may take before it says how far it is

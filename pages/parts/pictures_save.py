@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages import saving
+from pages.parts import saving
 
 MOST = 8  # pictures that drive something
 

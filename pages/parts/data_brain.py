@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from factortopy.subjects.areas import area_sets
-from pages import shared
+from pages.parts import shared
 
 
 def choose_outlines(found):

@@ -6,7 +6,7 @@ from factortopy.errors import InputError
 from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
-from pages import cost, job_panel, shared, subjects
+from pages.parts import cost, job_panel, shared, subjects
 
 
 def under_way(name):

@@ -10,7 +10,7 @@ from factortopy.report.levels import in_words
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.names import short_names
 from factortopy.wording import duration
-from pages import job_panel, saving, shared
+from pages.parts import job_panel, saving, shared
 
 HEIGHT = 800  # of the report inside the page
 QUICK, SMALL, FULL = "Quick", "Full, with fewer steps", "Full"

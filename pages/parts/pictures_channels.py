@@ -5,7 +5,7 @@ import streamlit as st
 
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from pages import explore_clusters, pictures_save, shared
+from pages.parts import explore_clusters, pictures_save, shared
 
 COLUMNS = 8  # the picture itself and what is chosen
 CLICKED, ITS_CLUSTER = "the clicked place", "its cluster"

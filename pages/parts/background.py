@@ -9,7 +9,7 @@ from factortopy.errors import InputError, Stopped
 MOST = 4  # ended tasks that are remembered, with what they returned
 POLL_SECONDS = 0.1
 _tasks, _guard, _turn = {}, threading.Lock(), threading.Lock()
-log = logging.getLogger("factortopy.background")
+log = logging.getLogger("pages.parts.background")
 
 
 class Task:
