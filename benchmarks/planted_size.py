@@ -1,6 +1,6 @@
 """Planted problems of a stated size on disk (synthetic): features of a random network, responses of known selectors.
 
-Like tests/planted.py, and of the sizes of real ones: tokens are made picture by picture and written to .npy files in
+Like tests/helpers/planted.py, and of the sizes of real ones: tokens are made picture by picture and written to .npy files in
 float16, so that 3.5 GB of them never are in memory, and opened as memory maps, as extracted features are.
 
 Channels. Real networks spread their variance over few directions. Here the k-th principal component of a layer has variance

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.app import received
 from benchmarks.measuring import ROOT, keep, machine, show
 
-sys.path[:0] = [str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "tests" / "helpers")]
 
 from browser import FLAGS, brain, find_chromium, start_app  # noqa: E402
 

@@ -1,0 +1,60 @@
+"""An Algonauts-format folder through check, train, score and maps, as a user of the command line walks it."""
+
+import json
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+from algonauts_folder import make_algonauts
+
+from factortopy.encoder import Encoder
+from factortopy.jobs.queue import child_environment
+
+
+def factortopy(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", "factortopy", *map(str, words)], capture_output=True, text=True, env=child_environment(),
+        timeout=240,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_check_train_score_maps(tmp_path):
+    folder = make_algonauts(tmp_path / "data", "subj01", trials=60)
+    done = factortopy("check", folder)
+    assert done.returncode == 0 and "Algonauts 2023" in done.stdout and "Can be trained on" in done.stdout
+    run = tmp_path / "run"
+    done = factortopy(
+        "train", "--subject", folder, "--backbone", "demo-vit", "--steps", 30, "--density", "10k", "--out", run
+    )
+    assert done.returncode == 0, done.stderr
+    info = json.loads((run / "run.json").read_text())
+    assert info["finished"] and not info["simulated"] and info["subject"] == "subj01"
+    encoder = Encoder.load(run)
+    done = factortopy("score", run)
+    assert done.returncode == 0 and "V1" in done.stdout and "simulated" not in done.stdout
+    done = factortopy("maps", run, "--out", tmp_path / "maps")
+    assert done.returncode == 0, done.stderr
+    for h, side in enumerate("LR"):
+        label = nibabel.load(tmp_path / "maps" / f"hemi-{side}_layer.label.gii").agg_data()
+        assert label.shape == (10242,)
+        mine = encoder.hemi == h
+        painted = mine & encoder.scores["predicted"].astype(bool)
+        expected = np.zeros(10242, dtype=int)
+        expected[encoder.vertex[painted]] = encoder.selectors().layer_argmax[painted] + 1
+        np.testing.assert_array_equal(label, expected)
+        score = nibabel.load(tmp_path / "maps" / f"hemi-{side}_score.func.gii").agg_data()
+        np.testing.assert_allclose(score[encoder.vertex[mine]], encoder.scores["score"][mine], rtol=1e-5)
+    assert list((tmp_path / "maps").glob("*.png")) and not list((tmp_path / "maps").glob("*simulated*"))
+
+
+def test_a_folder_that_is_no_data_set(tmp_path):
+    done = factortopy("check", tmp_path)
+    assert done.returncode == 2 and "data set" in done.stdout + done.stderr
+    train = ("train", "--backbone", "demo-vit", "--out", tmp_path / "run", "--subject")
+    for _ in range(2):  # a mistake at the start leaves nothing that stands in the way of the next try
+        done = factortopy(*train, tmp_path / "nothing")
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and "nothing" in done.stderr
+    assert not (tmp_path / "run").exists()
