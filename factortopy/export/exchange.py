@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy import __version__
 from factortopy.analysis.slope import hierarchy
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
 from factortopy.storage.files import write_atomic, write_json
+from factortopy.storage.records import versions
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view import colour
 from factortopy.view.brainmap import whole
+from factortopy.wording import PROGRAM
 
 PAPER = "Yang, Gee and Shi: Brain Decodes Deep Nets, CVPR 2024, arXiv:2312.01280"
 BIDS_VERSION = "1.10.0"
@@ -154,7 +155,7 @@ def write_cifti(out: Path, of: RunMaps) -> Iterator[Path]:
             part = cifti2.BrainModelAxis.from_surface(vertices, n, name=structure)
             axis = part if axis is None else axis + part
     index = np.concatenate([np.sort(of.vertex[of.hemi == side]) + side * n for side in (0, 1)])
-    said = {"Data": "simulated" if of.simulated else "measured", "Program": f"FactorTopy {__version__}"}
+    said = {"Data": "simulated" if of.simulated else "measured", "Program": f"{PROGRAM} {versions()['factortopy']}"}
     scalars = cifti2.ScalarAxis(list(rows), meta=[said] * len(rows))
     data = np.stack([values[index] for values in rows.values()]).astype(np.float32)
     image = cifti2.Cifti2Image(data, (scalars, axis))
@@ -189,7 +190,7 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
         "Name": f"FactorTopy maps: {title}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "FactorTopy", "Version": __version__, "Description": f"{title}. {data}"}],
+        "GeneratedBy": [{"Name": PROGRAM, "Version": versions()["factortopy"], "Description": f"{title}. {data}"}],
         "ReferencesAndLinks": [PAPER],
     }
     write_json(root / "dataset_description.json", facts)

@@ -17,7 +17,7 @@ from factortopy.encoder.ridge import folds
 from factortopy.errors import InputError
 from factortopy.features.extraction import Features, compute
 from factortopy.subjects.check import check
-from factortopy.subjects.films import Film, Frames
+from factortopy.subjects.folder.films import Film, Frames
 from factortopy.subjects.loading import load_subject
 from factortopy.subjects.subset import fewer_pictures
 

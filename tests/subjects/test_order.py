@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.subjects.films import Film, Frames
+from factortopy.subjects.folder.films import Film, Frames
 from factortopy.subjects.picture_order import picture_order
 from factortopy.subjects.subject import Split, Subject
 

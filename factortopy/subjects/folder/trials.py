@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from factortopy.formats.problems import close_to
-from factortopy.subjects import films
+from factortopy.subjects.folder import films
 from factortopy.subjects.folder.responses import files_in
 from factortopy.subjects.folder.tables import codes, inside, numbers
 from factortopy.subjects.picture_files import examine_files
