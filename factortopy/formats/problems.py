@@ -18,24 +18,24 @@ class Problem:
     """One thing that is wrong.
 
     severity : "stops" (no training before it is mended) or "warning" (what was done instead is in ``remedy``)
-    thing : the path or argument; expected, found, remedy : short phrases without a full stop. With ``expected`` empty,
-    ``found`` is the whole sentence.
+    thing : the path or argument; expected, actual, remedy : short phrases without a full stop. With ``expected`` empty,
+    ``actual`` is the whole sentence.
     choices : tuple of str, all that would do as ``expected``; a page makes a list of them
     """
 
     severity: str
     thing: str
     expected: str
-    found: str
+    actual: str
     remedy: str
     choices: tuple = ()
 
     def line(self):
         """The sentence, one line."""
         if not self.expected:
-            return " ".join(self.found.split())
+            return " ".join(self.actual.split())
         choices = f" ({'; '.join(self.choices)})" if self.choices else ""
-        return " ".join(f"{self.thing}: expected {self.expected}{choices}, found {self.found}; {self.remedy}".split())
+        return " ".join(f"{self.thing}: expected {self.expected}{choices}, found {self.actual}; {self.remedy}".split())
 
 
 class DataError(InputError):
@@ -46,14 +46,14 @@ class DataError(InputError):
         super().__init__(problem.line())
 
 
-def stop(thing, expected, found, remedy, choices=()):
+def stop(thing, expected, actual, remedy, choices=()):
     """A DataError to raise."""
-    return DataError(Problem(STOPS, shown_path(thing), expected, found, remedy, tuple(choices)))
+    return DataError(Problem(STOPS, shown_path(thing), expected, actual, remedy, tuple(choices)))
 
 
-def warn(thing, expected, found, remedy):
+def warn(thing, expected, actual, remedy):
     """A warning to collect."""
-    return Problem(WARNING, shown_path(thing), expected, found, remedy)
+    return Problem(WARNING, shown_path(thing), expected, actual, remedy)
 
 
 def foreign(data, otherwise="a file of another kind"):

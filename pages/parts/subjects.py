@@ -114,7 +114,7 @@ def say(problem):
         st.warning(
             f"**No data set in** {shared.plain(problem.thing)}. Looked for:\n"
             + "".join(f"- {shared.plain(choice)}\n" for choice in problem.choices)
-            + f"\nFound {shared.plain(problem.found)}; {shared.plain(problem.remedy)}."
+            + f"\nFound {shared.plain(problem.actual)}; {shared.plain(problem.remedy)}."
         )
     else:
         (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))

@@ -142,7 +142,7 @@ def test_test_data_in_a_root_of_their_own(original, tmp_path):
 def test_findings_of_a_sound_subject(folder):
     findings = check(folder)
     assert findings.layout == "Algonauts 2023" and findings.subject == "subj01" and not findings.stops
-    assert [problem.found for problem in findings.problems] == ["20"]  # training pictures: few
+    assert [problem.actual for problem in findings.problems] == ["20"]  # training pictures: few
     facts = findings.facts
     assert facts["trials"] == "24" and facts["pictures"].startswith("24 (24 shown once)")
     assert "left" in facts["vertices"] and "10k" in facts["vertices"] and "V1 " in facts["ROIs"]

@@ -208,7 +208,7 @@ def _examine_ceiling(found):
             array = np.asarray(safe_npy(path, kinds="f", shape=(len(found.mask[hemi]),)), dtype=np.float32)
         except DataError as error:
             problem = error.problem
-            found.warn(path, problem.expected, problem.found, f"{problem.remedy}; until then only raw R² is shown")
+            found.warn(path, problem.expected, problem.actual, f"{problem.remedy}; until then only raw R² is shown")
             found.ceiling = {}
             return
         high = np.nanmax(array, initial=0)

@@ -106,7 +106,7 @@ def _labels(folder, kind, hemi, vertices, problems):
         except DataError as error:
             problem = error.problem
             other = "the fsaverage_space file is used if it can be"
-            problems.append(warn(path, problem.expected, problem.found, f"{problem.remedy}; until then {other}"))
+            problems.append(warn(path, problem.expected, problem.actual, f"{problem.remedy}; until then {other}"))
     return None
 
 
@@ -127,5 +127,5 @@ def _names(folder, kind, problems):
     except DataError as error:
         problem = error.problem
         instead = "the published names are used" if known else "its ROIs are left out"
-        problems.append(warn(file, problem.expected, problem.found, f"{problem.remedy} ({instead})"))
+        problems.append(warn(file, problem.expected, problem.actual, f"{problem.remedy} ({instead})"))
         return known

@@ -135,9 +135,9 @@ def _read_both(found, paths, instead, empty=np.nan):
         except DataError as error:
             told = error.problem
             if told.expected:
-                found.warn(paths[hemi], told.expected, told.found, f"{told.remedy}; {instead}")
+                found.warn(paths[hemi], told.expected, told.actual, f"{told.remedy}; {instead}")
             else:
-                found.warn(paths[hemi], "values a vertex", told.found.split(": ", 1)[-1], instead)
+                found.warn(paths[hemi], "values a vertex", told.actual.split(": ", 1)[-1], instead)
             return None
     return out
 
@@ -178,7 +178,7 @@ def _names(found, kind, used):
         index = whole_numbers(numbers(path, "index", table["index"]), path)
     except DataError as error:
         told = error.problem
-        found.warn(path, told.expected, told.found, f"{told.remedy}; its ROIs are left out")
+        found.warn(path, told.expected, told.actual, f"{told.remedy}; its ROIs are left out")
         return None
     doubles = [k for k in np.unique(index) if (index == k).sum() > 1]
     if doubles:

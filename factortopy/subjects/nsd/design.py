@@ -57,7 +57,7 @@ def _one_based(path, name, values, most):
     try:
         values = whole_numbers(values.ravel(), name).reshape(values.shape)
     except DataError as error:
-        raise stop(path, f"{name} of whole numbers", error.problem.found, _COPY) from None
+        raise stop(path, f"{name} of whole numbers", error.problem.actual, _COPY) from None
     if values.min() < 1 or values.max() > most:
         found = f"{values.min():,} to {values.max():,}"
         raise stop(path, f"{name} from 1 to {most:,}", found, "counted from 0? take NSD's own file")
@@ -173,7 +173,7 @@ def check_log(path, trials, pictures):
         log = pd.read_csv(path, sep="\t", usecols=columns, nrows=SESSIONS * TRIALS + 1)
         session, seen = (whole_numbers(log[column].to_numpy(), column) for column in columns)
     except DataError as error:
-        raise stop(path, f"whole numbers in {error.problem.thing}", error.problem.found, _COPY) from None
+        raise stop(path, f"whole numbers in {error.problem.thing}", error.problem.actual, _COPY) from None
     except (ValueError, OSError, pd.errors.ParserError, OverflowError, MemoryError) as error:
         found = str(error)[:100] if isinstance(error, OSError) else "another kind of file"
         raise stop(path, "a table with the columns SESSION and 73KID", found, _COPY) from None

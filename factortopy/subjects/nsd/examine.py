@@ -184,7 +184,7 @@ def _general(path):
     except DataError as error:
         told = error.problem
         remedy = f'{told.remedy}: it says which vertices are used (docs/nsd.md; mask="all" in Python does without)'
-        raise stop(path, told.expected, told.found, remedy) from None
+        raise stop(path, told.expected, told.actual, remedy) from None
 
 
 def _examine_ncsnr(found, betas):
@@ -194,7 +194,7 @@ def _examine_ncsnr(found, betas):
             found.ncsnr[hemi] = read_mgh(path, FULL, surface="fsaverage")
         except DataError as error:
             problem = error.problem
-            found.warn(path, problem.expected, problem.found, f"{problem.remedy}; until then only raw R² is shown")
+            found.warn(path, problem.expected, problem.actual, f"{problem.remedy}; until then only raw R² is shown")
     if len(found.ncsnr) < len(HEMISPHERES):
         found.ncsnr = {}
 

@@ -123,7 +123,7 @@ def _transforms(root, subject, problems):
         except DataError as error:
             problem = error.problem
             remedy = f"{problem.remedy}; until then this subject's own regions (V1, FFA, …) are missing"
-            problems.append(warn(path, problem.expected, problem.found, remedy))
+            problems.append(warn(path, problem.expected, problem.actual, remedy))
     return found if len(found) == len(HEMISPHERES) else {}
 
 
@@ -136,7 +136,7 @@ def _named(folder, kind, label, problems):
         except DataError as error:
             problem = error.problem
             remedy = f"{problem.remedy}; until then the regions of {kind} are missing"
-            problems.append(warn(problem.thing, problem.expected, problem.found, remedy))
+            problems.append(warn(problem.thing, problem.expected, problem.actual, remedy))
     if len(labels) < len(HEMISPHERES):
         return {}
     names = _names(folder, kind, problems)
@@ -162,5 +162,5 @@ def _names(folder, kind, problems):
     except DataError as error:
         problem = error.problem
         instead = "the published names are used" if known else "its regions are left out"
-        problems.append(warn(shown_path(file), problem.expected, problem.found, f"{problem.remedy} ({instead})"))
+        problems.append(warn(shown_path(file), problem.expected, problem.actual, f"{problem.remedy} ({instead})"))
         return known
