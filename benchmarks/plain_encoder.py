@@ -1,6 +1,6 @@
 """The encoder in the obvious way, after the paper's pseudocode: the reference of benchmarks/encoder.py.
 
-DESIGN.md section 3 with the settings of ``paper``, in one file, independent of ``factortopy.encoder``: every layer's aligned
+docs/maths.md with the settings of ``paper``, in one file, independent of ``factortopy.encoder``: every layer's aligned
 tokens are interpolated for every vertex with one ``F.grid_sample``, layers are added up, channel weights are parameters
 like all others.
 

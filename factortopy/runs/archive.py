@@ -1,6 +1,6 @@
 """A finished run as one file, to send, drop in and open: ``NAME.factortopy.zip``.
 
-The archive holds the run's own files (DESIGN.md section 4) and ``factortopy.json``, which lists them with size and SHA-256.
+The archive holds the run's own files (docs/formats.md) and ``factortopy.json``, which lists them with size and SHA-256.
 Nothing in it runs code when read. What comes from outside is read into a folder that no list shows, loaded there, and
 renamed into the run store only when everything fits.
 """

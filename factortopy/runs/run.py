@@ -1,4 +1,4 @@
-"""The run folder of a training, which is the truth: what was asked, how far it is, what came out (DESIGN.md section 4).
+"""The run folder of a training, which is the truth: what was asked, how far it is, what came out (docs/formats.md).
 
 Beside what every folder of work holds (``factortopy.runs.folder``):
 

@@ -1,7 +1,7 @@
 """Pictures that move: drifting gratings and optic flow as frames, made for a density of dots that stays even.
 
 Coordinates are degrees of visual angle from the picture's centre, x right, y up; directions are degrees counter-clockwise
-from the right. Flow fields (facts: Pitzalis 2010, Sulpizio 2020): expansion v = s · (x, y), contraction the same played
+from the right. Flow fields (Pitzalis 2010, Sulpizio 2020): expansion v = s · (x, y), contraction the same played
 backwards, rotation ω · (−y, x), translation constant; "random" keeps the speeds and shuffles the directions.
 """
 

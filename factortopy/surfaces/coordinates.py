@@ -39,7 +39,7 @@ def encoder_coords(hemi: ArrayLike, vertex: ArrayLike, density: str = "10k", fol
     """(N, 3) float32 positions that the encoder's selectors see: inflated surface, hemispheres apart, in [0, 100].
 
     Each axis minus its minimum over the whole mesh, all axes times one factor so that the longest spans 100: minimum
-    and factor belong to the mesh, not to the vertices at hand (DESIGN section 3). At 41k and 164k they are those of
+    and factor belong to the mesh, not to the vertices at hand (docs/maths.md). At 41k and 164k they are those of
     fsaverage's surfaces in ``folder``, which lie beside a data set and go with it (``Subject.surface``), else of fsaverage5
     subdivided, whether or not fsaverage itself is on this machine: a fit has the same ones on every machine.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from factortopy.surfaces.meshes import Mesh, load_mesh
 
-# Our own fit to Benson's template on the sphere of fsaverage5 (facts: log-eccentricity r .98, median angle error 10-11
+# Our own fit to Benson's template on the sphere of fsaverage5 (measured: log-eccentricity r .98, median angle error 10-11
 # degrees, Dice V1 .85, V2 .68, V3 .50): centre of the map, polynomial for log eccentricity (U) and for the angle (T).
 _CENTRE = ((0.39, -0.73, -0.56), (-0.64, -0.57, -0.51))
 _ECCENTRICITY = (

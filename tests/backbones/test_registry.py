@@ -21,7 +21,7 @@ ROWS = list(ENTRIES.values())
 NAMES = (
     "clip-xl clip-l clip-m clip-s sam-b sam-l sam-h imagenet-b imagenet-l dinov2-s dinov2-b dinov2-l dinov2-g mae-b mae-l "
     "mae-h mocov3-s mocov3-b mocov3-l sd-1.5 inception-v3 demo-vit demo-mae"
-).split()  # of DESIGN.md
+).split()  # that docs/networks.md promises
 
 
 def ids(entry):

@@ -1,4 +1,4 @@
-"""Algonauts 2023 folders: recognised, read, checked; every sentence of datasets.md section 6 that they can cause."""
+"""Algonauts 2023 folders: recognised, read, checked; every sentence that they can cause."""
 
 import os
 from functools import partial

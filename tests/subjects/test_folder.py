@@ -1,4 +1,4 @@
-"""The folder layout: recognised, read, checked; every sentence of datasets.md section 6 that it can cause."""
+"""The folder layout: recognised, read, checked; every sentence that it can cause."""
 
 import json
 import shutil

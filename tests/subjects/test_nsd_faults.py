@@ -1,4 +1,4 @@
-"""NSD folders with something wrong: every sentence of datasets.md section 6 that they can cause, and all at once."""
+"""NSD folders with something wrong: every sentence that they can cause, and all at once."""
 
 import errno
 import os

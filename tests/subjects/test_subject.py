@@ -1,4 +1,4 @@
-"""Subject and Split: every check that a constructor can make (faults, rows 55, 56, 58, 60; datasets.md section 6)."""
+"""Subject and Split: every check that a constructor can make (faults, rows 55, 56, 58, 60)."""
 
 import numpy as np
 import pytest

@@ -211,7 +211,7 @@ def test_areas_meet_at_the_right_meridians(mesh, retinotopy):
 
 
 def test_visual_field_sign_alternates(mesh, retinotopy):
-    """V1 −, V2 +, V3 −, hV4 + (facts: experiments section 3): mirror images side by side."""
+    """V1 −, V2 +, V3 −, hV4 + (Sereno 1995): mirror images side by side."""
     r = retinotopy
     for k, positive in ((1, False), (2, True), (3, False), (4, True)):
         for side in (0, 1):
