@@ -135,6 +135,23 @@ def as_float32(block):
         return np.asarray(block, dtype=np.float32)
 
 
+def whole_numbers(values, what, length=None):
+    """A 1-dimensional int64 array of ``values``; DataError naming ``what`` when they are none."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError):
+        raise stop(what, "a list of whole numbers", f"a {type(values).__name__}", "check it") from None
+    if array.size == 0 and array.ndim <= 1:
+        array = np.zeros(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iufb":
+        raise stop(what, "a list of whole numbers", f"shape {array.shape} of {array.dtype}", "check it")
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.rint(array)).all()):
+        raise stop(what, "whole numbers", "fractions or missing values", "check it")
+    if length is not None and len(array) != length:
+        raise stop(what, f"{length:,} values", f"{len(array):,}", "check that it belongs to these responses")
+    return array.astype(np.int64)
+
+
 def row_blocks(n_rows, n_columns, most_bytes=32 * 2**20):
     """Slices that walk over ``n_rows`` rows of ``n_columns`` float32 with at most about ``most_bytes`` each."""
     step = max(1, int(most_bytes // max(4 * n_columns, 1)))

@@ -7,18 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.formats.npy import as_float32, row_blocks
+from factortopy.formats.npy import as_float32, row_blocks, whole_numbers
 from factortopy.formats.problems import stop
-from factortopy.subjects.split import Split, default_split, whole_numbers
-from factortopy.surfaces.meshes import N_VERTICES
+from factortopy.subjects.split import Split, default_split
+from factortopy.surfaces.coordinates import Vertices
 from factortopy.wording import first_few, safe_label
-
-
-def known_density(density: str) -> str:
-    """The density itself; DataError when there is none of that name."""
-    if density not in N_VERTICES:
-        raise stop("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)", repr(density), "choose one of these")
-    return density
 
 
 def positive(value, what, unit):
@@ -50,29 +43,16 @@ def matrix(responses):
     return out
 
 
-def positions(hemi, vertex, density, shape):
+def checked_vertices(hemi, vertex, density, shape):
+    """``Vertices`` of the columns of responses of this shape."""
     n_trials, n = shape
     hemi, vertex = whole_numbers(hemi, "hemi"), whole_numbers(vertex, "vertex")
     if len(hemi) != n or len(vertex) != n:
-        found = f"{n:,} columns of responses, {len(hemi):,} in hemi, {len(vertex):,} in vertex"
+        actual = f"{n:,} columns of responses, {len(hemi):,} in hemi, {len(vertex):,} in vertex"
         turned = len(hemi) == len(vertex) == n_trials
         remedy = "responses look transposed: give (trials, vertices)" if turned else "give one value a vertex"
-        raise stop("hemi and vertex", "as many values as responses have columns", found, remedy)
-    if not np.isin(hemi, (0, 1)).all():
-        raise stop("hemi", "0 for left and 1 for right", f"{first_few(np.setdiff1d(hemi, (0, 1)))}", "recode it")
-    if (np.diff(hemi) < 0).any():
-        raise stop("hemi", "all left vertices first", "right before left", "sort by np.argsort(hemi, kind='stable')")
-    top = N_VERTICES[density]
-    if vertex.min() < 0 or vertex.max() >= top:
-        outside = vertex[(vertex < 0) | (vertex >= top)]
-        one_based = vertex.min() >= 1 and vertex.max() == top
-        remedy = "counted from 1? subtract 1" if one_based else f"check the density ({density})"
-        raise stop("vertex", f"indices from 0 to {top - 1:,} ({density})", f"{first_few(np.unique(outside))}", remedy)
-    numbers, counts = np.unique(hemi * top + vertex, return_counts=True)
-    if (counts > 1).any():
-        doubles = [f"{'left' if k < top else 'right'} {k % top}" for k in numbers[counts > 1]]
-        raise stop("vertex", "every vertex once", f"{len(doubles):,} twice: {first_few(doubles)}", "remove the doubles")
-    return hemi, vertex
+        raise stop("hemi and vertex", "as many values as responses have columns", actual, remedy)
+    return Vertices(hemi, vertex, density)
 
 
 def checked_images(images):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from factortopy.formats.npy import whole_numbers
 from factortopy.formats.problems import stop
 from factortopy.wording import first_few
 
@@ -119,20 +120,3 @@ def default_split(image_index: ArrayLike, seed: int = 0, test: np.ndarray | None
         val_images, test_rows = shuffled[:used], np.sort(whole_numbers(test, "split test"))
     train_rows = np.flatnonzero(np.isin(image_index, shuffled[used:]))
     return Split(train_rows, np.flatnonzero(np.isin(image_index, val_images)), test_rows)
-
-
-def whole_numbers(values: Any, what: str, length: int | None = None) -> np.ndarray:
-    """A 1-dimensional int64 array of ``values``; DataError naming ``what`` when they are none."""
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError):
-        raise stop(what, "a list of whole numbers", f"a {type(values).__name__}", "check it") from None
-    if array.size == 0 and array.ndim <= 1:
-        array = np.zeros(0, dtype=np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iufb":
-        raise stop(what, "a list of whole numbers", f"shape {array.shape} of {array.dtype}", "check it")
-    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.rint(array)).all()):
-        raise stop(what, "whole numbers", "fractions or missing values", "check it")
-    if length is not None and len(array) != length:
-        raise stop(what, f"{length:,} values", f"{len(array):,}", "check that it belongs to these responses")
-    return array.astype(np.int64)

@@ -16,11 +16,10 @@ from factortopy.subjects.arguments import (
     checked_index,
     checked_mask,
     checked_split,
-    known_density,
+    checked_vertices,
     matrix,
     per_trial,
     per_vertex,
-    positions,
     positive,
 )
 from factortopy.subjects.progress import each
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-__all__ = ["MIN_IMAGES", "Split", "Subject", "default_split", "known_density"]
+__all__ = ["MIN_IMAGES", "Split", "Subject", "default_split"]
 
 
 class Subject:
@@ -65,6 +64,8 @@ class Subject:
 
     More attributes
     ---------------
+    vertices : Vertices
+        ``hemi``, ``vertex`` and ``density`` in one, as maps take them.
     constant : (N,) bool
         Vertices that never change: grey on maps, left out of means.
     surface : str or None
@@ -106,12 +107,11 @@ class Subject:
         self.warnings: list[Any] = []
         self.remarks: list[str] = []
         self.surface: str | None = None
-        self.density = known_density(density)
         self.image_degrees = positive(image_degrees, "image_degrees", "degrees of visual angle")
         self.tr = None if tr is None else positive(tr, "tr", "seconds")
         responses = matrix(responses)
         n_trials, n_given = responses.shape
-        hemi, vertex = positions(hemi, vertex, self.density, responses.shape)
+        vertices = checked_vertices(hemi, vertex, density, responses.shape)
         self.images = checked_images(images)
         self.image_index = checked_index(image_index, n_trials, self.images)
         self.film = film
@@ -126,7 +126,7 @@ class Subject:
 
         self.responses, self.kept, self.constant = self._usable(responses)
         keep = self.kept
-        self.hemi, self.vertex = hemi[keep].astype(np.uint8), vertex[keep]
+        self.vertices = vertices.subset(keep)
         self._coords = None if coords is None else checked_coords(coords, n_given)[keep]
         self.coords_given = coords is not None  # of the caller's own making: the encoder stretches their own span
         self.rois = {str(k): checked_mask(v, k, n_given)[keep] for k, v in (rois or {}).items()}
@@ -153,6 +153,18 @@ class Subject:
     # ------------------------------------------------------------ sizes and parts
 
     @property
+    def hemi(self) -> np.ndarray:
+        return self.vertices.hemi
+
+    @property
+    def vertex(self) -> np.ndarray:
+        return self.vertices.vertex
+
+    @property
+    def density(self) -> str:
+        return self.vertices.density
+
+    @property
     def n_trials(self) -> int:
         return self.responses.shape[0]
 
@@ -169,9 +181,7 @@ class Subject:
     def coords(self) -> np.ndarray:
         """(N, 3) float32 positions for the encoder, hemispheres apart, the whole mesh spanning 0…100."""
         if self._coords is None:
-            from factortopy.surfaces.coordinates import encoder_coords
-
-            self._coords = encoder_coords(self.hemi, self.vertex, self.density, self.surface)
+            self._coords = self.vertices.coords(self.surface)
         return self._coords
 
     def roi_names(self) -> list[str]:

@@ -8,8 +8,8 @@ from .atlases import atlas_retinotopy as atlas_retinotopy
 from .atlases import available_atlases as available_atlases
 from .atlases import benson_retinotopy as benson_retinotopy
 from .atlases import load_atlas as load_atlas
+from .coordinates import Vertices as Vertices
 from .coordinates import apart as apart
-from .coordinates import encoder_coords as encoder_coords
 from .coordinates import full_index as full_index
 from .mesh_folders import N_VERTICES as N_VERTICES
 from .meshes import KINDS as KINDS

@@ -1,21 +1,121 @@
-"""Where vertices lie: coordinates for the encoder, and indices over both hemispheres."""
+"""Where vertices lie: which of the mesh they are, their rows over both hemispheres, coordinates for the encoder."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from factortopy.formats.npy import whole_numbers
+from factortopy.formats.problems import stop
 from factortopy.surfaces.meshes import N_VERTICES, from_10k, load_mesh
+from factortopy.wording import first_few
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
 
 def full_index(hemi: ArrayLike, vertex: ArrayLike, density: str = "10k") -> np.ndarray:
     """(N,) int64 rows of the whole mesh (left first) for ``hemi`` 0/1 and ``vertex`` 0-based in its hemisphere."""
     return np.asarray(hemi, dtype=np.int64) * N_VERTICES[density] + np.asarray(vertex, dtype=np.int64)
+
+
+def checked_density(density: str) -> str:
+    """The density itself; InputError when there is none of that name."""
+    if density not in N_VERTICES:
+        raise stop("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)", repr(density), "choose one of these")
+    return density
+
+
+@dataclass(frozen=True, eq=False)
+class Vertices:
+    """The vertices that responses, maps and masks are about: value k of (N, …) lies at vertex k of these.
+
+    Attributes
+    ----------
+    hemi : (N,) uint8
+        0 left, 1 right; left first.
+    vertex : (N,) int64
+        0-based index in that hemisphere's fsaverage mesh; every vertex once, in any order within its hemisphere.
+    density : "10k", "41k" or "164k" (fsaverage5, 6, 7)
+
+    Made from any whole numbers, lists too.
+
+    Raises
+    ------
+    InputError
+        For values that no such vertices have: which, what was expected, what to do.
+    """
+
+    hemi: np.ndarray
+    vertex: np.ndarray
+    density: str = "10k"
+
+    def __post_init__(self) -> None:
+        top = N_VERTICES[checked_density(self.density)]
+        hemi, vertex = whole_numbers(self.hemi, "hemi"), whole_numbers(self.vertex, "vertex")
+        if len(hemi) != len(vertex):
+            raise stop("hemi and vertex", "as many values", f"{len(hemi):,} and {len(vertex):,}", "give both a vertex")
+        if not np.isin(hemi, (0, 1)).all():
+            raise stop("hemi", "0 for left and 1 for right", f"{first_few(np.setdiff1d(hemi, (0, 1)))}", "recode it")
+        if (np.diff(hemi) < 0).any():
+            raise stop(
+                "hemi", "all left vertices first", "right before left", "sort by np.argsort(hemi, kind='stable')"
+            )
+        outside = np.unique(vertex[(vertex < 0) | (vertex >= top)])
+        if len(outside):
+            one_based = vertex.min() >= 1 and vertex.max() == top
+            remedy = "counted from 1? subtract 1" if one_based else f"check the density ({self.density})"
+            raise stop("vertex", f"indices from 0 to {top - 1:,} ({self.density})", first_few(outside), remedy)
+        doubles = np.flatnonzero(np.bincount(hemi * top + vertex) > 1)
+        if len(doubles):
+            names = first_few([f"{'left' if k < top else 'right'} {k % top}" for k in doubles])
+            raise stop("vertex", "every vertex once", f"{len(doubles):,} twice: {names}", "remove the doubles")
+        object.__setattr__(self, "hemi", hemi.astype(np.uint8))
+        object.__setattr__(self, "vertex", vertex)
+
+    def __len__(self) -> int:
+        return len(self.vertex)
+
+    def __eq__(self, other: object) -> bool:
+        """The same vertices in the same order."""
+        return isinstance(other, Vertices) and self.density == other.density and np.array_equal(self.rows, other.rows)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(N,) int64 rows of the whole mesh, left hemisphere first."""
+        return full_index(self.hemi, self.vertex, self.density)
+
+    def subset(self, kept: Any) -> Vertices:
+        """Those of a mask (N,) bool, of indices (M,) int or of a slice."""
+        return Vertices(self.hemi[kept], self.vertex[kept], self.density)
+
+    def whole(self, values: ArrayLike, fill: Any = np.nan) -> np.ndarray:
+        """Values of these vertices (N, …) on the whole mesh (V, …), ``fill`` elsewhere."""
+        values = np.asarray(values)
+        if len(values) != len(self):
+            raise ValueError(f"{len(values)} values for {len(self)} vertices")
+        out = np.full((2 * N_VERTICES[self.density], *values.shape[1:]), fill, np.result_type(values, type(fill)))
+        out[self.rows] = values
+        return out
+
+    def roi_rows(self, rois: Mapping[str, ArrayLike] | None) -> dict[str, np.ndarray]:
+        """{name: whole-mesh rows} of regions {name: (N,) bool}, as views and printed maps outline them."""
+        return {name: self.rows[np.asarray(mask, dtype=bool)] for name, mask in (rois or {}).items()}
+
+    def coords(self, folder: str | None = None) -> np.ndarray:
+        """(N, 3) float32 positions that the encoder's selectors see: inflated surface, hemispheres apart, in [0, 100].
+
+        Each axis minus its minimum over the whole mesh, all axes times one factor so that the longest spans 100:
+        minimum and factor belong to the mesh, not to the vertices at hand (docs/maths.md). At 41k and 164k they are those of fsaverage's
+        surfaces in ``folder``, which lie beside a data set and go with it (``Subject.surface``), else of fsaverage5
+        subdivided, whether or not fsaverage itself is on this machine: a fit has the same ones on every machine.
+        """
+        return _whole_encoder_coords(self.density, None if self.density == "10k" else folder)[self.rows]
 
 
 def apart(coords: np.ndarray, n: int, gap: float = 2.0) -> np.ndarray:
@@ -33,14 +133,3 @@ def _whole_encoder_coords(density, folder=None):
     low = coords.min(0)
     coords = ((coords - low) * (100 / float((coords.max(0) - low).max()))).astype(np.float32)
     return coords if folder else np.clip(from_10k(coords, density), 0, 100)
-
-
-def encoder_coords(hemi: ArrayLike, vertex: ArrayLike, density: str = "10k", folder: str | None = None) -> np.ndarray:
-    """(N, 3) float32 positions that the encoder's selectors see: inflated surface, hemispheres apart, in [0, 100].
-
-    Each axis minus its minimum over the whole mesh, all axes times one factor so that the longest spans 100: minimum
-    and factor belong to the mesh, not to the vertices at hand (docs/maths.md). At 41k and 164k they are those of
-    fsaverage's surfaces in ``folder``, which lie beside a data set and go with it (``Subject.surface``), else of fsaverage5
-    subdivided, whether or not fsaverage itself is on this machine: a fit has the same ones on every machine.
-    """
-    return _whole_encoder_coords(density, None if density == "10k" else folder)[full_index(hemi, vertex, density)]

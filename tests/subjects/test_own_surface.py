@@ -45,9 +45,9 @@ def test_used_for_drawing_and_for_the_encoder(folder):
     apart = surfaces.apart(np.concatenate(inflated), 40962)
     low = apart.min(0)
     known = (apart - low) * (100 / (apart.max(0) - low).max())
-    rows = surfaces.full_index(subject.hemi, subject.vertex, "41k")
+    rows = subject.vertices.rows
     np.testing.assert_allclose(subject.coords, known[rows], atol=1e-3)
-    assert np.abs(subject.coords - surfaces.encoder_coords(subject.hemi, subject.vertex, "41k")).max() > 1
+    assert np.abs(subject.coords - subject.vertices.coords()).max() > 1
     np.testing.assert_array_equal(fewer_pictures(subject, 20).coords, subject.coords)
     assert load_subject(folder, density="10k").surface is None
 

@@ -104,16 +104,51 @@ def test_full_index_is_left_first_and_can_be_undone(pairs):
 
 @settings(max_examples=30, derandomize=True, deadline=None)
 @given(VERTICES)
+def test_vertices_put_values_on_the_mesh(pairs):
+    hemi, vertex = np.array(sorted(set(pairs))).T
+    vertices = surfaces.Vertices(hemi, vertex)
+    assert len(vertices) == len(hemi) and vertices.hemi.dtype == np.uint8
+    mesh = vertices.whole(np.stack([hemi, vertex], 1))
+    assert mesh.shape == (2 * N, 2) and np.isfinite(mesh[:, 0]).sum() == len(hemi)
+    np.testing.assert_array_equal(mesh[vertices.rows], np.stack([hemi, vertex], 1))
+    right = vertices.subset(hemi == 1)
+    assert right == vertices.subset(np.flatnonzero(hemi)) and (right == vertices) == bool(hemi.all())
+    np.testing.assert_array_equal(vertices.roi_rows({"right": hemi == 1})["right"], right.rows)
+    assert vertices.whole(hemi == 1, fill=False).sum() == len(right)
+
+
+@pytest.mark.parametrize(
+    "hemi, vertex, density, words",
+    [
+        ([0, 0], [3], "10k", "found 2 and 1"),
+        ([0, 2], [3, 4], "10k", "0 for left and 1 for right, found 2"),
+        ([1, 0], [3, 4], "10k", "left vertices first"),
+        ([0, 0], [3, 163841], "10k", "0 to 10,241 (10k), found 163841; check the density"),
+        ([1, 1], [1, 10242], "10k", "counted from 1"),
+        ([0, 0], [-1, 4], "41k", "0 to 40,961 (41k), found -1"),
+        ([1, 1], [7, 7], "10k", "1 twice: right 7"),
+        ([0], [0.5], "10k", "whole numbers"),
+        ([0], [0], "11k", "'10k', '41k' or '164k'"),
+    ],
+)
+def test_what_is_no_vertex_is_refused(hemi, vertex, density, words):
+    with pytest.raises(InputError) as caught:
+        surfaces.Vertices(hemi, vertex, density)
+    assert words in str(caught.value)
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(VERTICES)
 def test_a_part_of_the_vertices_has_the_coordinates_of_the_whole(pairs):
-    hemi, vertex = np.array(pairs).T
-    everything = surfaces.encoder_coords(np.repeat([0, 1], N), np.tile(np.arange(N), 2))
-    some = surfaces.encoder_coords(hemi, vertex)
-    assert some.dtype == np.float32 and some.shape == (len(pairs), 3)
+    hemi, vertex = np.array(sorted(set(pairs))).T
+    everything = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
+    some = surfaces.Vertices(hemi, vertex).coords()
+    assert some.dtype == np.float32 and some.shape == (len(hemi), 3)
     np.testing.assert_array_equal(some, everything[surfaces.full_index(hemi, vertex)])
 
 
 def test_encoder_coordinates_span_100_and_keep_the_shape(mesh):
-    coords = surfaces.encoder_coords(np.repeat([0, 1], N), np.tile(np.arange(N), 2))
+    coords = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
     assert coords.min(0) == pytest.approx(np.zeros(3), abs=1e-4)
     assert coords.max() == pytest.approx(100) and (coords.max(0) <= 100 + 1e-4).all()
     # One factor for all axes, within a hemisphere: distances are those of the inflated surface.
@@ -130,15 +165,15 @@ def test_hemispheres_are_apart(mesh):
     assert moved[RIGHT, 0].min() - moved[LEFT, 0].max() == pytest.approx(4.0, abs=1e-4)
     np.testing.assert_array_equal(moved[:, 1:], inflated[:, 1:])
     assert inflated[LEFT, 0].max() > inflated[RIGHT, 0].min()  # a copy was moved
-    coords = surfaces.encoder_coords(np.repeat([0, 1], N), np.tile(np.arange(N), 2))
+    coords = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
     assert coords[LEFT, 0].max() < coords[RIGHT, 0].min()
 
 
 @pytest.mark.parametrize("density", ["41k", "164k"])
 def test_a_vertex_keeps_its_coordinates_at_every_density(density):
     n = surfaces.N_VERTICES[density]
-    few = surfaces.encoder_coords(np.repeat([0, 1], N), np.tile(np.arange(N), 2))
-    many = surfaces.encoder_coords(np.repeat([0, 1], n), np.tile(np.arange(n), 2), density)
+    few = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
+    many = surfaces.Vertices(np.repeat([0, 1], n), np.tile(np.arange(n), 2), density).coords()
     assert many.dtype == np.float32 and many.min() >= 0 and many.max() <= 100
     for side in (0, 1):
         np.testing.assert_array_equal(many[side * n : side * n + N], few[side * N : (side + 1) * N])

@@ -31,8 +31,9 @@ from factortopy.subjects.examination import Examined, Known
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.response_arrays import copy_columns, read_whole_mesh
 from factortopy.subjects.split import default_split
-from factortopy.subjects.subject import Subject, known_density
+from factortopy.subjects.subject import Subject
 from factortopy.subjects.surface_beside import add_surface
+from factortopy.surfaces.coordinates import checked_density
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import count, first_few, safe_label
 
@@ -289,7 +290,7 @@ def to_subject(found, density="10k"):
     problem = found.first_stop()
     if problem:
         raise DataError(problem)
-    known_density(density)
+    checked_density(density)
     keep = {hemi: int(np.searchsorted(vertex, N_VERTICES[density])) for hemi, vertex in found.mask.items()}
     responses = _columns(found.responses, keep)
     images, split = list(found.images), None

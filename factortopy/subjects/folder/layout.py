@@ -40,8 +40,9 @@ from factortopy.subjects.names import DENSITY
 from factortopy.subjects.progress import each
 from factortopy.subjects.response_arrays import z_score
 from factortopy.subjects.split import Split, default_split
-from factortopy.subjects.subject import Subject, known_density
+from factortopy.subjects.subject import Subject
 from factortopy.subjects.surface_beside import add_surface
+from factortopy.surfaces.coordinates import checked_density
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
@@ -253,7 +254,7 @@ def to_subject(found, density=DENSITY):
     problem = found.first_stop()
     if problem:
         raise DataError(problem)
-    density = min(known_density(density), found.about["density"], key=N_VERTICES.get)
+    density = min(checked_density(density), found.about["density"], key=N_VERTICES.get)
     keep = {hemi: vertices < N_VERTICES[density] for hemi, vertices in found.vertices.items()}
     if not any(mask.any() for mask in keep.values()):
         raise stop(found.folder / "vertices", f"vertices on the {density} mesh", "none", "choose a higher density")

@@ -4,12 +4,11 @@ import re
 
 import numpy as np
 
-from factortopy.formats.npy import safe_npy
+from factortopy.formats.npy import safe_npy, whole_numbers
 from factortopy.formats.problems import DataError, stop
 from factortopy.subjects.algonauts.rois import with_unions
 from factortopy.subjects.folder.responses import ENDINGS, files_in, read_values
 from factortopy.subjects.folder.tables import numbers, read_table
-from factortopy.subjects.split import whole_numbers
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from factortopy.formats.npy import whole_numbers
 from factortopy.formats.problems import DataError, foreign, stop
-from factortopy.subjects.split import whole_numbers
 
 SUBJECTS, SESSIONS, TRIALS, PICTURES = 8, 40, 750, 73000
 SEEN = 10000  # different pictures that one subject was to see

@@ -26,8 +26,9 @@ from factortopy.subjects.names import DENSITY
 from factortopy.subjects.nsd.betas import HEMISPHERES, first_frames_finite, is_kept, kept_responses, needed, too_full
 from factortopy.subjects.nsd.examine import Examination, ceiling, examine, joined
 from factortopy.subjects.split import MIN_IMAGES
-from factortopy.subjects.subject import Subject, known_density
+from factortopy.subjects.subject import Subject
 from factortopy.subjects.surface_beside import add_surface
+from factortopy.surfaces.coordinates import checked_density
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few
 
@@ -157,7 +158,7 @@ def _columns(found, density):
     problem = found.first_stop()
     if problem:
         raise DataError(problem)
-    top = N_VERTICES[known_density(density)]
+    top = N_VERTICES[checked_density(density)]
     columns = {hemi: vertices[vertices < top] for hemi, vertices in found.vertices.items()}
     if not any(len(part) for part in columns.values()):
         raise stop("mask", f"vertices on the {density} mesh", "none", "choose a larger mask or a higher density")
