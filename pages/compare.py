@@ -3,7 +3,7 @@
 import streamlit as st
 
 from factortopy.analysis.averaging import average, on_shared_vertices, without_channels
-from factortopy.analysis.measures import MEASURES, R2, known
+from factortopy.analysis.measures import MEASURES, R2, available
 from factortopy.runs.names import families, full_name, short_names
 from pages.parts import (
     compare_address,
@@ -79,7 +79,7 @@ def sections(encoders, scale, seeds, runs):
     if tuned:
         compare_two.tuning(encoders, tuned)
     compare_seeds.section(seeds)
-    scored = {name: e for name, e in encoders.items() if scale.measure in known(e)}
+    scored = {name: e for name, e in encoders.items() if scale.measure in available(e)}
     if scored:
         compare_numbers.scores(scored, scale.measure)
     levels = None
@@ -131,7 +131,7 @@ def told(names, kind, measure):
 
 def choose_score(encoders):
     """Which score maps, charts and tables show; those that no chosen run knows are not offered, and why."""
-    offered = [name for name in MEASURES if any(name in known(e) for e in encoders.values())] or [R2]
+    offered = [name for name in MEASURES if any(name in available(e) for e in encoders.values())] or [R2]
     if st.session_state.get("compared score") not in offered:
         st.session_state["compared score"] = offered[0]
     measure = st.selectbox(

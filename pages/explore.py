@@ -37,9 +37,9 @@ def maps_of(path, stamp, safe):
 
 def other_scores(encoder):
     """{name: (N,)} of what else says how well a place is predicted, as far as it is known."""
-    from factortopy.analysis.measures import MEASURES, known
+    from factortopy.analysis.measures import MEASURES, available
 
-    return {name: MEASURES[name].of(encoder) for name in OTHER_SCORES if encoder.scores and name in known(encoder)}
+    return {name: MEASURES[name].of(encoder) for name in OTHER_SCORES if encoder.scores and name in available(encoder)}
 
 
 def page():

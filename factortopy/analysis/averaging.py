@@ -46,9 +46,9 @@ def on_shared_vertices(encoders):
         raise InputError("comparison: expected at least one fitted encoder, found none; train one first")
     densities = {encoder.density: name for name, encoder in encoders.items()}
     if len(densities) > 1:
-        found = ", ".join(f"{density} ({name})" for density, name in densities.items())
+        listed = ", ".join(f"{density} ({name})" for density, name in densities.items())
         raise InputError(
-            f"comparison: expected one density of the surface, found {found}; compare those of one density"
+            f"comparison: expected one density of the surface, found {listed}; compare those of one density"
         )
     rows = {name: full_index(e.hemi, e.vertex, e.density) for name, e in encoders.items()}
     shared = reduce(np.intersect1d, rows.values())
@@ -99,8 +99,8 @@ def average(encoders):
     out.scores = {key: _mean([e.scores[key] for e in encoders]) for key in sorted(keys)}
     if "predicted" in out.scores:
         out.scores["predicted"] = (out.scores["predicted"] >= 0.5).astype(np.uint8)
-    known = [e.noise_ceiling for e in encoders if e.noise_ceiling is not None]
-    out.noise_ceiling = _mean(known) if known else None
+    ceilings = [e.noise_ceiling for e in encoders if e.noise_ceiling is not None]
+    out.noise_ceiling = _mean(ceilings) if ceilings else None
     names = dict.fromkeys(name for e in encoders for name in e.rois)
     none = np.zeros(first.n_vertices, bool)
     out.rois = {n: np.mean([e.rois.get(n, none) for e in encoders], 0) >= 0.5 for n in names}

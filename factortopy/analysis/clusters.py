@@ -54,13 +54,13 @@ class ClusterTree:
         out[painted] = rank[group]
         return out
 
-    def coloured(self, k, known=None):
+    def coloured(self, k, reference=None):
         """Clusters with colours that stay when ``k`` changes.
 
         Parameters
         ----------
         k : int
-        known : (N,) int, optional
+        reference : (N,) int, optional
             Clusters that have their colours already, the first the first one, and so on: those that a run was scored with.
             For as many clusters they are what is given. Without it the 20 of this tree.
 
@@ -72,10 +72,10 @@ class ClusterTree:
             Number of each cluster's colour. Of a cluster that is divided the larger part keeps the colour, of two that are
             joined the larger one gives it.
         """
-        labels = self.labels(min(20, self.most)) if known is None else np.asarray(known)
+        labels = self.labels(min(20, self.most)) if reference is None else np.asarray(reference)
         at = int(labels.max()) + 1
         colours = np.arange(at)
-        if k != at and known is not None and at <= self.most:
+        if k != at and reference is not None and at <= self.most:
             labels, before = self.labels(at), labels  # in case they were made elsewhere, or with another seed
             colours = carried(before, colours, labels)
         while at != k:
@@ -179,8 +179,8 @@ def kept_tree(encoder, seed=0, on_progress=None):
     path = _kept(encoder, seed)
     if path.is_file():
         try:
-            made = read_tensors(path, "cache")
-            return ClusterTree(made["leaf"].astype(int), made["merges"])
+            tensors = read_tensors(path, "cache")
+            return ClusterTree(tensors["leaf"].astype(int), tensors["merges"])
         except (InputError, KeyError):
             pass  # torn: made again
     tree = cluster_tree(encoder, seed, on_progress=on_progress)

@@ -36,7 +36,7 @@ def same_vertices(encoders):
     return first
 
 
-def _scores(encoders, measure=R2):
+def scores_of(encoders, measure=R2):
     """{name: (N,)} of a measure; InputError for other vertices, or an encoder without scores."""
     same_vertices(encoders)
     missing = [name for name, encoder in encoders.items() if "score" not in encoder.scores]
@@ -45,13 +45,12 @@ def _scores(encoders, measure=R2):
     return {name: MEASURES[measure].of(encoder) for name, encoder in encoders.items()}
 
 
-def scores_by_roi(encoders, rois=None, measure=R2):
+def scores_by_roi(encoders, measure=R2):
     """Mean brain score of each encoder by ROI (paper, Table 13).
 
     Parameters
     ----------
     encoders : {name: Encoder}, scored, of the same vertices
-    rois : {name: (N,) bool}, optional; those of the first encoder when None
     measure : str, of ``measures.MEASURES``
 
     Returns
@@ -60,17 +59,17 @@ def scores_by_roi(encoders, rois=None, measure=R2):
         One row a ROI and one for all vertices: roi, vertices, ceiling (the most that noise allows of this measure), then a
         column an encoder. NaN where nothing is known.
     """
-    scores, best = _scores(encoders, measure), MEASURES[measure].best
+    scores, best = scores_of(encoders, measure), MEASURES[measure].best
     first = next(iter(encoders.values()))
     ceiling = best(np.asarray(first.noise_ceiling, float)) if best and first.noise_ceiling is not None else None
     rows = []
-    for roi, mask in _areas(first, rois).items():
+    for roi, mask in areas_and_all(first).items():
         row = {"roi": roi, "vertices": int(mask.sum()), "ceiling": mean(ceiling, mask)}
         rows.append(row | {name: mean(score, mask) for name, score in scores.items()})
     return rows
 
 
-def distance_to_best(encoders, rois=None, measure=R2):
+def distance_to_best(encoders, measure=R2):
     """Root mean square over a ROI's vertices of (best R² of all encoders − R²), or of another measure; paper, Table 1.
 
     The paper says root sum; its numbers are root means. Vertices without a score in any encoder do not count.
@@ -81,10 +80,10 @@ def distance_to_best(encoders, rois=None, measure=R2):
         One row a ROI and one for all vertices: roi, vertices, best (mean over vertices of the best R²), a column an
         encoder.
     """
-    scores = _scores(encoders, measure)
+    scores = scores_of(encoders, measure)
     best = np.max(np.stack(list(scores.values())), 0)
     rows = []
-    for roi, mask in _areas(next(iter(encoders.values())), rois).items():
+    for roi, mask in areas_and_all(next(iter(encoders.values()))).items():
         use = mask & np.isfinite(best)
         row = {"roi": roi, "vertices": int(use.sum()), "best": mean(best, use)}
         for name, score in scores.items():
@@ -95,14 +94,14 @@ def distance_to_best(encoders, rois=None, measure=R2):
 
 def best_network(encoders, measure=R2):
     """(N,) int, which encoder predicts each vertex best; −1 where none predicts it above chance."""
-    scores = np.stack([np.nan_to_num(s, nan=-np.inf) for s in _scores(encoders, measure).values()])
+    scores = np.stack([np.nan_to_num(s, nan=-np.inf) for s in scores_of(encoders, measure).values()])
     shown = np.any([np.asarray(e.scores["predicted"], bool) for e in encoders.values()], 0)
     return np.where(shown & np.isfinite(scores.max(0)), scores.argmax(0), -1)
 
 
 def lead(encoders, measure=R2):
     """(N,) how far the best encoder of each vertex is ahead of the second best; NaN where fewer than two have a score."""
-    scores = np.sort(np.stack([np.nan_to_num(s, nan=-np.inf) for s in _scores(encoders, measure).values()]), 0)
+    scores = np.sort(np.stack([np.nan_to_num(s, nan=-np.inf) for s in scores_of(encoders, measure).values()]), 0)
     if len(scores) < 2:
         return np.full(scores.shape[1], np.nan)
     return np.where(np.isfinite(scores[-2]), scores[-1] - np.where(np.isfinite(scores[-2]), scores[-2], 0), np.nan)
@@ -170,7 +169,7 @@ def layer_shift(a, b):
     return out
 
 
-def moved_in_words(a, b, rois=None, names=("the first", "the second")):
+def moved_in_words(a, b, names=("the first", "the second")):
     """In words: where the mean layer, weighted by use, of ``b`` is later than that of ``a``, where earlier, where the same.
 
     Where an area's best layers (the largest weights) go the other way, that is said too.
@@ -178,14 +177,13 @@ def moved_in_words(a, b, rois=None, names=("the first", "the second")):
     Parameters
     ----------
     a, b : Encoder with selectors, of the same vertices
-    rois : {name: (N,) bool}, optional; those of ``a`` when None
     names : (str, str), what the two are called
     """
     shift = layer_shift(a, b)
     both = np.isfinite(shift)
     if not both.any():
         return f"No place is predicted by both {names[0]} and {names[1]}."
-    moved = {roi: mean(shift, mask) for roi, mask in _areas(a, rois).items() if roi != "all" and (mask & both).any()}
+    moved = {roi: mean(shift, mask) for roi, mask in areas_and_all(a).items() if roi != "all" and (mask & both).any()}
     best = _best_shift(a, b, both)
     order = sorted(moved, key=lambda roi: -abs(moved[roi]))
     later = [f"{roi} (+{moved[roi]:.0%})" for roi in order if moved[roi] >= STAYS]
@@ -193,17 +191,17 @@ def moved_in_words(a, b, rois=None, names=("the first", "the second")):
     same = [roi for roi in order if abs(moved[roi]) < STAYS]
     parts = [f"{word} in {_listed(areas)}" for word, areas in (("later", later), ("earlier", earlier)) if areas]
     parts += [f"about the same in {_listed(same)}"] if same and parts else []
-    said = "; ".join(parts) or "about the same" + (" in every area" if same else "")
-    said = f"Compared with {names[0]}, the mean layer of {names[1]}, weighted by use, is {said}"
-    turned = {roi: mean(best, mask) for roi, mask in _areas(a, rois).items() if abs(moved.get(roi, 0)) >= STAYS}
+    sentence = "; ".join(parts) or "about the same" + (" in every area" if same else "")
+    sentence = f"Compared with {names[0]}, the mean layer of {names[1]}, weighted by use, is {sentence}"
+    turned = {roi: mean(best, mask) for roi, mask in areas_and_all(a).items() if abs(moved.get(roi, 0)) >= STAYS}
     turned = [
         f"{roi} ({'+' if x > 0 else '−'}{abs(x):.0%})"
         for roi, x in turned.items()
         if abs(x) >= OTHER_WAY and (x > 0) != (moved[roi] > 0)
     ]
-    said += f". The best layer goes the other way in {_listed(turned)}" if turned else ""
+    sentence += f". The best layer goes the other way in {_listed(turned)}" if turned else ""
     total = f"{float(np.mean(np.abs(shift[both]))):.0%} of the network's depth"
-    return f"{said}. Over the {int(both.sum()):,} places that both predict the mean layer moves by {total}."
+    return f"{sentence}. Over the {int(both.sum()):,} places that both predict the mean layer moves by {total}."
 
 
 def _best_shift(a, b, use):
@@ -219,7 +217,7 @@ def _listed(words, most=5):
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _areas(encoder, rois):
-    rois = encoder.rois if rois is None else rois
-    areas = {name: np.asarray(mask, bool) for name, mask in rois.items()}
+def areas_and_all(encoder):
+    """{ROI: (N,) bool}, "all" vertices as the last."""
+    areas = {name: np.asarray(mask, bool) for name, mask in encoder.rois.items()}
     return areas | {"all": np.ones(encoder.n_vertices, bool)}

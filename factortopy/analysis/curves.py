@@ -28,8 +28,8 @@ def in_numbers(encoder, levels=None):
         return row
     factor, use = encoder.selectors(), painted(encoder)
     try:
-        found = hierarchy(factor, encoder.rois, levels)
-        row |= {"b0": found.b0, "b1": found.b1, "slope": found.slope}
+        fitted = hierarchy(factor, encoder.rois, levels)
+        row |= {"b0": fitted.b0, "b1": fitted.b1, "slope": fitted.slope}
     except InputError:
         pass  # a network of one layer, or a subject without these ROIs, has no slope
     if use.any():
@@ -81,7 +81,7 @@ def curve(encoders, name, levels=None):
     return [{name: value} | in_numbers(encoder, levels) for value, encoder in encoders.items()]
 
 
-def ablation(encoders, reference, rois=None):
+def ablation(encoders, reference):
     """Mean R² by ROI of each encoder, and its difference to the reference (paper, Table 3).
 
     Parameters
@@ -95,14 +95,13 @@ def ablation(encoders, reference, rois=None):
         vertices that it predicts better than the reference does).
     """
     first = same_vertices(encoders)
-    rois = first.rois if rois is None else rois
     base = np.asarray(encoders[reference].scores["score"], float)
     rows = []
     for name, encoder in encoders.items():
         score = np.asarray(encoder.scores["score"], float)
-        row = {"model": name, "all": mean(score)} | {roi: mean(score[mask]) for roi, mask in rois.items()}
-        known = np.isfinite(score) & np.isfinite(base)
-        row |= {"difference": mean((score - base)[known]), "better": mean((score > base)[known])}
+        row = {"model": name, "all": mean(score)} | {roi: mean(score[mask]) for roi, mask in first.rois.items()}
+        both = np.isfinite(score) & np.isfinite(base)
+        row |= {"difference": mean((score - base)[both]), "better": mean((score > base)[both])}
         rows.append(row)
     return rows
 

@@ -19,3 +19,12 @@ def correlation(a, b):
     if ok.sum() < 3 or a[ok].std() < 1e-12 or b[ok].std() < 1e-12:
         return float("nan")
     return float(np.corrcoef(a[ok], b[ok])[0, 1])
+
+
+def rank_correlation(a, b):
+    """Spearman's correlation over pairs that are both finite; NaN for fewer than three."""
+    from scipy.stats import rankdata
+
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    ok = np.isfinite(a) & np.isfinite(b)
+    return correlation(rankdata(a[ok]), rankdata(b[ok]))

@@ -98,10 +98,10 @@ def read_gallery(folder):
         return None
     from factortopy.pictures.reading import read_image
 
-    made = read_tensors(folder / "gallery.safetensors")
+    tensors = read_tensors(folder / "gallery.safetensors")
     sheet = read_image(folder / "gallery.jpg")
-    n, rows = len(made.get("image", ())), sheet.shape[0] // TILE
-    shapes = [made[name].shape if name in made else () for name in ("measured", "predicted")]
+    n, rows = len(tensors.get("image", ())), sheet.shape[0] // TILE
+    shapes = [tensors[name].shape if name in tensors else () for name in ("measured", "predicted")]
     if not n or shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][0] != n:
         raise InputError(
             f"{folder}/gallery.safetensors: expected measured and predicted responses to {n} pictures, "
@@ -113,4 +113,4 @@ def read_gallery(folder):
             f"found {sheet.shape[1]} × {sheet.shape[0]} pixels; score it again"
         )
     tiles = sheet.reshape(rows, TILE, COLUMNS, TILE, 3).swapaxes(1, 2).reshape(-1, TILE, TILE, 3)[:n]
-    return Gallery(tiles, made["measured"], made["predicted"], made["image"])
+    return Gallery(tiles, tensors["measured"], tensors["predicted"], tensors["image"])

@@ -33,8 +33,8 @@ def _kept(name):
 
 
 def _challenge(encoder):
-    made = challenge(encoder.scores.get("pearson"), encoder.noise_ceiling)
-    return made.astype(float) if len(made) else np.full(encoder.n_vertices, np.nan)
+    score = challenge(encoder.scores.get("pearson"), encoder.noise_ceiling)
+    return score.astype(float) if len(score) else np.full(encoder.n_vertices, np.nan)
 
 
 R2 = "R²"
@@ -58,6 +58,6 @@ MEASURES = {
 }  # fmt: skip
 
 
-def known(encoder: Any) -> list[str]:
+def available(encoder: Any) -> list[str]:
     """Names of the measures that an encoder has at least one number of."""
     return [name for name, measure in MEASURES.items() if np.isfinite(measure.of(encoder)).any()]

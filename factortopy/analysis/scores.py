@@ -214,7 +214,10 @@ def by_roi(encoder: Encoder) -> list[dict[str, Any]]:
             ("normalised", normalised(score, encoder.noise_ceiling)),
         ):
             row[key] = mean(value, use)
-        known = metric[use & np.isfinite(metric)] if len(metric) else metric
-        row["challenge"], row["challenge_median"] = mean(known), float(np.median(known)) if len(known) else float("nan")
+        finite = metric[use & np.isfinite(metric)] if len(metric) else metric
+        row["challenge"], row["challenge_median"] = (
+            mean(finite),
+            float(np.median(finite)) if len(finite) else float("nan"),
+        )
         rows.append(row)
     return rows

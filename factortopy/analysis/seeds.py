@@ -74,12 +74,12 @@ def seed_agreement(encoders: dict[Any, Any]) -> SeedAgreement:
     )
 
 
-def by_area(found: SeedAgreement, rois: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+def by_area(agreement: SeedAgreement, rois: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """Rows of a table, one a ROI with a vertex that all predict: roi, vertices, same layer (share of pairs), spread."""
     rows = []
-    for roi, mask in (rois | {"all": np.ones(len(found.equal), bool)}).items():
-        use = np.asarray(mask, bool) & np.isfinite(found.equal)
+    for roi, mask in (rois | {"all": np.ones(len(agreement.equal), bool)}).items():
+        use = np.asarray(mask, bool) & np.isfinite(agreement.equal)
         if use.any():
             row = {"roi": roi, "vertices": int(use.sum())}
-            rows.append(row | {"same layer": mean(found.equal, use), "spread": mean(found.spread, use)})
+            rows.append(row | {"same layer": mean(agreement.equal, use), "spread": mean(agreement.spread, use)})
     return rows

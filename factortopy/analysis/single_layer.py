@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from factortopy.analysis.comparison import same_vertices
+from factortopy.analysis.comparison import areas_and_all, same_vertices
 from factortopy.analysis.curves import painted
+from factortopy.analysis.finite import correlation, rank_correlation
 from factortopy.errors import InputError
 
 
@@ -18,7 +19,7 @@ def best_single_layer(singles):
     return np.where(np.isfinite(score).any(0), best, -1)
 
 
-def against_learnt(full, singles, rois=None):
+def against_learnt(full, singles):
     """Learnt layer weights beside a grid search over single layers.
 
     Parameters
@@ -27,7 +28,6 @@ def against_learnt(full, singles, rois=None):
         With layer weights over all L layers.
     singles : {layer: Encoder}
         Two or more of the L layers (0-based), each fitted alone, of the same vertices.
-    rois : {name: (N,) bool}, optional; the encoder's own when None
 
     Returns
     -------
@@ -58,39 +58,29 @@ def against_learnt(full, singles, rois=None):
     best, weight = best_single_layer(singles), factor.layer[:, layers]
     use = painted(full) & (best >= 0)
     rows = []
-    for name, mask in {**(full.rois if rois is None else rois), "all": np.ones(len(use), bool)}.items():
+    for name, mask in areas_and_all(full).items():
         mask = mask & use
         if not mask.any():
             continue
         mean_score, mean_weight = np.nanmean(score[:, mask], 1), weight[mask].mean(0)
         row = {
             "roi": name, "vertices": int(mask.sum()), "searched": float(best[mask].mean() / (depth - 1)),
-            "learnt": float(factor.layer_mean[mask].mean()), "r": _ranks(mean_score, mean_weight),
+            "learnt": float(factor.layer_mean[mask].mean()), "r": rank_correlation(mean_score, mean_weight),
             "full": float(np.nanmean(np.asarray(full.scores["score"], float)[mask])), "best_single": float(mean_score.max()),
         }  # fmt: skip
         row |= {f"R² {k + 1}": float(s) for k, s in zip(layers, mean_score, strict=True)}
         rows.append(row | {f"weight {k + 1}": float(w) for k, w in zip(layers, mean_weight, strict=True)})
     at, on = np.searchsorted(layers, best[use]), weight[use].argmax(1)
     share = [np.bincount(x, minlength=len(layers)) / max(1, len(x)) for x in (at, on)]
-    told = {
+    agreement = {
         "vertices": int(use.sum()),
         "equal": _share(at == on),
         "near": _share(np.abs(at - on) <= 1),
         "chance": float(share[0] @ share[1]),
-        "r": _correlation(best[use] / (depth - 1), factor.layer_mean[use]),
+        "r": correlation(best[use] / (depth - 1), factor.layer_mean[use]),
     }
-    return rows, told
+    return rows, agreement
 
 
 def _share(values):
     return float(values.mean()) if len(values) else float("nan")
-
-
-def _correlation(a, b):
-    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0 else float("nan")
-
-
-def _ranks(a, b):
-    from scipy.stats import rankdata
-
-    return _correlation(rankdata(a), rankdata(b))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.analysis.comparison import _areas, _scores
+from factortopy.analysis.comparison import areas_and_all, scores_of
 from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import mean
 from factortopy.backbones.diffusers_adapter import TIMES, parse
@@ -18,20 +18,20 @@ def step_of(name):
     return part, step
 
 
-def by_step(encoders, rois=None):
+def by_step(encoders):
     """Mean R² by ROI of encoders {T: Encoder}: one row a ROI and one for all, best (T of the largest), then a column a step."""
-    scores = _scores({str(step): encoder for step, encoder in sorted(encoders.items())})
+    scores = scores_of({str(step): encoder for step, encoder in sorted(encoders.items())})
     rows = []
-    for roi, mask in _areas(next(iter(encoders.values())), rois).items():
+    for roi, mask in areas_and_all(next(iter(encoders.values()))).items():
         row = {"roi": roi, "vertices": int(mask.sum())}
         values = {step: mean(score, mask) for step, score in scores.items()}
-        known = {step: v for step, v in values.items() if np.isfinite(v)}
-        row["best"] = int(max(known, key=known.get)) if known else None
+        finite = {step: v for step, v in values.items() if np.isfinite(v)}
+        row["best"] = int(max(finite, key=finite.get)) if finite else None
         rows.append(row | {f"T {step}": v for step, v in values.items()})
     return rows
 
 
-def chosen_steps(encoder, rois=None):
+def chosen_steps(encoder):
     """Which steps the vertices of each ROI read, of an encoder whose layers are one layer at ``TIMES``.
 
     Returns
@@ -46,7 +46,7 @@ def chosen_steps(encoder, rois=None):
             f"time steps: expected {len(TIMES)} layers, one a step, found {weight.shape[1]}; give a run of one layer over time"
         )
     rows = []
-    for roi, mask in _areas(encoder, rois).items():
+    for roi, mask in areas_and_all(encoder).items():
         inside = mask & use
         if inside.any():
             share = weight[inside].mean(0)

@@ -2,15 +2,13 @@
 
 import numpy as np
 
-from factortopy.analysis.comparison import _areas, _scores, layer_shift
-from factortopy.analysis.finite import correlation, mean
+from factortopy.analysis.comparison import areas_and_all, layer_shift, scores_of
+from factortopy.analysis.finite import correlation, mean, rank_correlation
 from factortopy.analysis.slope import hierarchy
 from factortopy.errors import InputError
 
-FEWEST = 3  # points below which a correlation says nothing
 
-
-def before_after(before, after, rois=None):
+def before_after(before, after):
     """Scores and layers of a network before and after fine-tuning (short paper, Table 1), by ROI.
 
     Parameters
@@ -24,12 +22,12 @@ def before_after(before, after, rois=None):
         R² fell), and where both have selectors layer before, layer after (mean, 0 first to 1 last), moved (mean of the absolute
         shift, over vertices that both predict).
     """
-    scores = _scores({"before": before, "after": after})
+    scores = scores_of({"before": before, "after": after})
     one, two = scores["before"], scores["after"]
     factorized = before.has_selectors and after.has_selectors
     shift = layer_shift(before, after) if factorized else None
     rows = []
-    for roi, mask in _areas(before, rois).items():
+    for roi, mask in areas_and_all(before).items():
         use = mask & np.isfinite(one) & np.isfinite(two)
         a, b = mean(one, use), mean(two, use)
         row = {"roi": roi, "vertices": int(mask.sum()), "before": a, "after": b, "change": b - a}
@@ -43,7 +41,7 @@ def before_after(before, after, rois=None):
     return rows
 
 
-def lost(pairs, levels=None):
+def lost(pairs):
     """Hierarchy slope of networks against the score that fine-tuning cost them (short paper).
 
     Parameters
@@ -60,7 +58,7 @@ def lost(pairs, levels=None):
     """
     rows, networks = [], {}
     for name, (before, after) in pairs.items():
-        scores = _scores({f"{name} before": before, f"{name} after": after})
+        scores = scores_of({f"{name} before": before, f"{name} after": after})
         one, two = scores.values()
         use = np.asarray(before.scores["predicted"], bool) & np.isfinite(one) & np.isfinite(two)
         a, b = mean(one, use), mean(two, use)
@@ -68,7 +66,7 @@ def lost(pairs, levels=None):
         rows.append(
             {
                 "network": name,
-                "slope": _slope(before, levels),
+                "slope": _slope(before),
                 "before": a,
                 "after": b,
                 "lost": a - b,
@@ -80,16 +78,16 @@ def lost(pairs, levels=None):
     return rows, rank_correlation(slopes, shares)
 
 
-def _slope(encoder, levels):
+def _slope(encoder):
     if not encoder.has_selectors:
         return float("nan")
     try:
-        return hierarchy(encoder.selectors(), encoder.rois, levels).slope
+        return hierarchy(encoder.selectors(), encoder.rois).slope
     except InputError:
         return float("nan")
 
 
-def score_against(accuracy, encoders, rois=None):
+def score_against(accuracy, encoders):
     """Mean R² of each ROI against networks' accuracy on another task (paper, 4.1).
 
     Parameters
@@ -104,26 +102,16 @@ def score_against(accuracy, encoders, rois=None):
     names = [name for name in encoders if name in accuracy and np.isfinite(accuracy[name])]
     if not names:
         return []
-    scores = _scores({name: encoders[name] for name in names})
+    scores = scores_of({name: encoders[name] for name in names})
     x = np.array([accuracy[name] for name in names], float)
     rows = []
-    for roi, mask in _areas(encoders[names[0]], rois).items():
+    for roi, mask in areas_and_all(encoders[names[0]]).items():
         y = np.array([mean(scores[name], mask) for name in names])
-        few = len(names) < FEWEST
         row = {
             "roi": roi,
-            "r": float("nan") if few else correlation(x, y),
+            "r": correlation(x, y),
             "rank": rank_correlation(x, y),
             "networks": len(names),
         }
         rows.append(row | dict(zip(names, y.tolist(), strict=True)))
     return rows
-
-
-def rank_correlation(a, b):
-    """Spearman's correlation over pairs that are both finite; NaN for fewer than three."""
-    from scipy.stats import rankdata
-
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    ok = np.isfinite(a) & np.isfinite(b)
-    return correlation(rankdata(a[ok]), rankdata(b[ok])) if ok.sum() >= FEWEST else float("nan")

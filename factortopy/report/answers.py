@@ -6,7 +6,7 @@ from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import correlation
 from factortopy.report import figures
 from factortopy.report.claims import SUBJECT
-from factortopy.report.mapping import _safe
+from factortopy.report.document import safe_name
 
 MOST = 12  # ROIs
 
@@ -71,7 +71,7 @@ def _figure(doc, entry):
         else ""
     )
     doc.figure(
-        f"answers-{_safe(entry.name)}", f"Predicted against measured: {entry.name}", figures.scatters(panels, doc.simulated), rows,
+        f"answers-{safe_name(entry.name)}", f"Predicted against measured: {entry.name}", figures.scatters(panels, doc.simulated), rows,
         f"{shows}.{subject}",
         "Best vertex of each area; dashed: equal",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.answers import best_vertices
 from factortopy.report.claims import RUNS
-from factortopy.report.mapping import _safe
+from factortopy.report.document import safe_name
 from factortopy.report.picture_row import places
 
 AREAS, CLUSTERS, VERTICES = 9, 4, 8
@@ -94,7 +94,7 @@ def _colours(doc, entry, shown, names, seen):
         )
     title = f"Test pictures as areas and clusters see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel images)"
-    doc.figure(f"channel-images-{_safe(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
+    doc.figure(f"channel-images-{safe_name(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
 
 
 def _greys(doc, entry, shown, single, seen):
@@ -122,7 +122,7 @@ def _greys(doc, entry, shown, single, seen):
         shows += f" Those of {known[0]} and {known[-1]} correlate with r = {same:.2f} over the pictures' places."
     title = f"Test pictures as single vertices see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel image of one vertex)"
-    doc.figure(f"channel-vertices-{_safe(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
+    doc.figure(f"channel-vertices-{safe_name(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
 
 
 def _alike(ones, others):

@@ -7,7 +7,8 @@ from factortopy.analysis.curves import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.report import channel_images, figures
 from factortopy.report.claims import RUNS, SUBJECT
-from factortopy.report.mapping import _rows, _safe, common
+from factortopy.report.document import safe_name, vertex_rows
+from factortopy.report.mapping import common
 from factortopy.view import cluster_map
 
 CLUSTERS, TOP = 20, 6
@@ -50,12 +51,12 @@ def _clusters(doc, entry, flat):
     pure = [row[known[row["cluster"]]] for row in rows] if known else []
     shows = f"{len(rows)} clusters of {int((labels >= 0).sum()):,} vertices"
     shows += f"; {np.mean(np.array(pure) > 0.5):.0%} of them lie mostly in one area." if pure else "."
-    name = _safe(entry.name)
+    name = safe_name(entry.name)
     doc.figure(
         f"clusters-{name}",
         f"Places that read the same channels: {entry.name}",
         figures.brains(flat, made, doc.simulated, None, encoder.rois),
-        _rows(encoder, {"cluster": np.where(labels >= 0, labels + 1, 0)}),
+        vertex_rows(encoder, {"cluster": np.where(labels >= 0, labels + 1, 0)}),
         shows,
         "After Fig. 7 (channel clusters)",
     )
@@ -108,7 +109,7 @@ def _top_pictures(doc, entry, labels):
         f"Of {len(gallery.image)} test pictures; the strongest answer is that of cluster {top['cluster']}, {strongest}."
     )
     doc.figure(
-        f"top-pictures-{_safe(entry.name)}",
+        f"top-pictures-{safe_name(entry.name)}",
         f"Pictures that each cluster answers to most: {entry.name}",
         drawn,
         rows,

@@ -4,7 +4,7 @@ from factortopy.analysis.slope import LEVELS
 from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
 from factortopy.report import figures
 from factortopy.report.claims import RUNS
-from factortopy.report.mapping import _safe
+from factortopy.report.document import safe_name
 
 
 def section(doc, found):
@@ -62,7 +62,7 @@ def _scores(doc, part, of):
         height=3.4,
         columns=1,
     )
-    doc.figure(f"time-scores-{_safe(part)}", title, drawn, rows, shows, "After Table 13 and Fig. 5")
+    doc.figure(f"time-scores-{safe_name(part)}", title, drawn, rows, shows, "After Table 13 and Fig. 5")
     return {f"{part}: best T": (early["best"], late["best"])} if early else {}
 
 
@@ -86,7 +86,7 @@ def _chosen(doc, entry):
         palette="inferno",
     )
     doc.figure(
-        f"time-steps-{_safe(entry.name)}",
+        f"time-steps-{safe_name(entry.name)}",
         f"Time steps chosen like layers: {entry.name}",
         drawn,
         rows,

@@ -194,6 +194,18 @@ def text(value):
     return html.escape(str(value), quote=True)
 
 
+def safe_name(name):
+    """A network's name as part of a file's: letters, digits and dashes."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "network"
+
+
+def vertex_rows(encoder, values):
+    """One row a vertex of an encoder: hemisphere, vertex, then ``values`` {column: (N,)}."""
+    side = np.where(np.asarray(encoder.hemi) == 0, "left", "right")
+    columns = {"hemisphere": side, "vertex": np.asarray(encoder.vertex), **values}
+    return [dict(zip(columns, line, strict=True)) for line in zip(*(c.tolist() for c in columns.values()), strict=True)]
+
+
 def as_csv(rows):
     """Rows as CSV text; columns in the order of their first appearance, empty where there is no number."""
     columns = list(dict.fromkeys(key for row in rows for key in row))

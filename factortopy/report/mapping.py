@@ -1,7 +1,5 @@
 """Maps of every network side by side: layer, each layer's weight, space, scale, scores (paper, Figs. 3, 4, 12, 14–16)."""
 
-import re
-
 import numpy as np
 
 from factortopy import analysis
@@ -12,6 +10,7 @@ from factortopy.export.maps import export_maps
 from factortopy.formats.gifti import write_func_gii
 from factortopy.report import figures
 from factortopy.report.claims import SUBJECT
+from factortopy.report.document import safe_name, vertex_rows
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
 from factortopy.view.brainmap import whole
 from factortopy.view.flat_picture import flat_svg
@@ -165,7 +164,7 @@ def _weights(doc, entry, flat):
     most = int(np.argmax([_mean(factor.layer[:, k], entry) for k in range(n)]))
     _show(
         doc,
-        f"weights-{_safe(entry.name)}",
+        f"weights-{safe_name(entry.name)}",
         f"Weight of every layer: {entry.name}",
         made,
         flat,
@@ -293,14 +292,7 @@ def _mean(values, entry):
 def _show(doc, name, title, made, flat, entries, values, shows, paper="", columns=None):
     encoder = entries[0].encoder
     drawn = figures.brains(flat, made, doc.simulated, columns, encoder.rois)
-    doc.figure(name, title, drawn, _rows(encoder, values), shows, paper)
-
-
-def _rows(encoder, values):
-    """One row a vertex."""
-    side = np.where(np.asarray(encoder.hemi) == 0, "left", "right")
-    columns = {"hemisphere": side, "vertex": np.asarray(encoder.vertex), **values}
-    return [dict(zip(columns, line, strict=True)) for line in zip(*(c.tolist() for c in columns.values()), strict=True)]
+    doc.figure(name, title, drawn, vertex_rows(encoder, values), shows, paper)
 
 
 def _with_legend(brain_map, legend):
@@ -309,13 +301,9 @@ def _with_legend(brain_map, legend):
     return replace(brain_map, legend=legend)
 
 
-def _safe(name):
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "network"
-
-
 def _files(doc, entry, quick):
     """The network's maps as files for other programs."""
-    e, out = entry.encoder, doc.out / "maps" / _safe(entry.name)
+    e, out = entry.encoder, doc.out / "maps" / safe_name(entry.name)
     out.mkdir(parents=True, exist_ok=True)
     at = {"hemi": e.hemi, "vertex": e.vertex, "density": e.density}
     use = painted(e)

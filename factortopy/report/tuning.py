@@ -10,8 +10,9 @@ from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.claims import RUNS
+from factortopy.report.document import safe_name, vertex_rows
 from factortopy.report.entries import alike, pairs
-from factortopy.report.mapping import _rows, _safe, common
+from factortopy.report.mapping import common
 from factortopy.view import layer_map, value_map
 
 MISSING = (
@@ -106,7 +107,7 @@ def _read(path, names):
 
 def _before_after(doc, name, before, after, flat):
     """Fig. 6 and the short paper's Table 1 for one network."""
-    a, b, key = before.encoder, after.encoder, _safe(name)
+    a, b, key = before.encoder, after.encoder, safe_name(name)
     rows = analysis.before_after(a, b)
     whole, areas = rows[-1], [row for row in rows if row["roi"] != "all"]
     told = after.info["finetuned"]
@@ -155,7 +156,7 @@ def _before_after(doc, name, before, after, flat):
         f"tuning-maps-{key}",
         f"Layers before and after: {name}",
         figures.brains(flat, made, doc.simulated, None, a.rois),
-        _rows(a, values),
+        vertex_rows(a, values),
         shows,
         "After Fig. 6",
     )
@@ -173,7 +174,7 @@ def _before_after(doc, name, before, after, flat):
         f"tuning-shift-{key}",
         f"Which layers moved, and where: {name}",
         drawn,
-        _rows(a, {"shift": shift}),
+        vertex_rows(a, {"shift": shift}),
         shows,
         "After Fig. 6",
     )
@@ -254,7 +255,7 @@ def _head_layers(doc, found):
         best = max(rows, key=lambda row: row["accuracy"])
         shows = f"A head on layer {best['layer']} names most held-out pictures, {best['accuracy']:.1%}."
         doc.figure(
-            f"head-layers-{_safe(base)}-{_safe(data)}", f"Which layer the head reads: {base} on {data}",
+            f"head-layers-{safe_name(base)}-{safe_name(data)}", f"Which layer the head reads: {base} on {data}",
             figures.lines(panels, doc.simulated, "layer of the head"), rows, shows, "After Fig. 23",
         )  # fmt: skip
 

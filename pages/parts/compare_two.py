@@ -8,7 +8,7 @@ import streamlit as st
 
 from factortopy import analysis
 from factortopy.analysis.comparison import LEADS
-from factortopy.analysis.measures import MEASURES, known
+from factortopy.analysis.measures import MEASURES, available
 from factortopy.backbones.finetuned import label
 from pages.parts import compare_address, compare_save, saving, shared
 from pages.parts.compare_grid import brain
@@ -89,7 +89,7 @@ def changes(one, other, names, measure):
     minus = {"painted": both, "names": (second, first), **shown}
     f, g = one.selectors(), other.selectors()
     pairs = [("Scale", "scale", g.scale, f.scale), ("Confidence", "confidence", g.layer_confidence, f.layer_confidence)]
-    scored = measure in known(one) and measure in known(other)
+    scored = measure in available(one) and measure in available(other)
     if scored:
         pairs.insert(0, ("Brain score", measure, MEASURES[measure].of(other), MEASURES[measure].of(one)))
     for name, what, after, before in pairs:

@@ -6,7 +6,7 @@ from compared import L, N, made
 
 from factortopy import analysis
 from factortopy.analysis.averaging import average, on_shared_vertices, without_channels
-from factortopy.analysis.measures import MEASURES, R2, known
+from factortopy.analysis.measures import MEASURES, R2, available
 from factortopy.analysis.seeds import by_area, seed_agreement
 from factortopy.errors import InputError
 from factortopy.runs.names import families, full_name, network_of, short_names
@@ -30,7 +30,7 @@ def test_each_measure_is_what_it_says():
     assert values[R2] == pytest.approx(0.3) and values["Pearson r"] == pytest.approx(0.6)
     assert values["R² / noise ceiling"] == pytest.approx(0.3 / 0.5)
     assert values["Algonauts 2023"] == pytest.approx(0.36 / 0.5)
-    assert known(encoder) == list(MEASURES)
+    assert available(encoder) == list(MEASURES)
 
 
 def test_tables_follow_the_measure_and_its_own_ceiling():
@@ -45,11 +45,11 @@ def test_tables_follow_the_measure_and_its_own_ceiling():
 
 def test_a_run_that_was_scored_before_r_was_kept_knows_no_r():
     encoder = made(np.full(N, 0.3))
-    assert known(encoder) == [R2, "R² / noise ceiling"]
+    assert available(encoder) == [R2, "R² / noise ceiling"]
     encoder.noise_ceiling = None
-    assert known(encoder) == [R2]
+    assert available(encoder) == [R2]
     encoder.scores = {}
-    assert known(encoder) == []
+    assert available(encoder) == []
 
 
 # ---------------------------------------------------------------- seeds
