@@ -69,11 +69,11 @@ def close_to(name, names):
     Another hemisphere, session or row is no slip of the pen: names that differ in a number or a side are not proposed.
     """
 
-    def sort(text):
+    def numbers_and_sides(text):
         return re.findall(r"\d+", text), re.findall(r"(?<![a-z])(?:lh|rh|l|r)(?![a-z])", text.lower())
 
-    told = sort(name)
-    same = {other.lower(): other for other in names if sort(other) == told or other.lower() == name.lower()}
+    own = numbers_and_sides(name)
+    same = {o.lower(): o for o in names if numbers_and_sides(o) == own or o.lower() == name.lower()}
     best = difflib.get_close_matches(name.lower(), same, 1, 0.75)
     return f" (is it {safe_label(same[best[0]])}?)" if best else ""
 

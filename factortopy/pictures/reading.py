@@ -277,9 +277,9 @@ def _check_size(size, label):
         )
 
 
-def _too_large(label, found):
+def _too_large(label, size):
     return (
-        f"picture {label!r}: expected at most {MAX_PIXELS // 10**6} million pixels, found {found}; "
+        f"picture {label!r}: expected at most {MAX_PIXELS // 10**6} million pixels, found {size}; "
         "shrink it in a picture program (1,000 pixels a side are plenty)"
     )
 

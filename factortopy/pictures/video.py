@@ -240,9 +240,9 @@ def _check_settings(fps, most, size):
             raise InputError(f"video, {name}: expected a number from {low} to {high}, found {value!r}; change it")
 
 
-def _too_long(label, fps, most, found):
+def _too_long(label, fps, most, length):
     return InputError(
-        f"video {label!r}: expected at most {most / fps:.0f} s ({most} frames at {fps:g} a second), found {found}; "
+        f"video {label!r}: expected at most {most / fps:.0f} s ({most} frames at {fps:g} a second), found {length}; "
         "cut it shorter, or take fewer frames a second"
     )
 

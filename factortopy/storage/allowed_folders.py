@@ -70,8 +70,8 @@ def typed(path, what="folder"):
     """``Path`` of what a person typed, ``~`` read as in a shell, permitted; InputError where it can be no path."""
     permitted(path, what)
     try:
-        found = Path(path).expanduser()
-        os.stat(found)
+        place = Path(path).expanduser()
+        os.stat(place)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, RuntimeError, TypeError) as error:
@@ -79,14 +79,14 @@ def typed(path, what="folder"):
         raise InputError(
             f"{what} {str(path)[:200]!r}: expected a path, found none that can be used ({why}); check it"
         ) from None
-    return found
+    return place
 
 
 def files_in(folder, endings):
     """Files of a typed folder whose names end so, sorted; InputError where there are none."""
     place, shown = typed(folder), f"folder {str(folder)[:200]!r}"
     try:
-        found = sorted(p for p in place.iterdir() if p.suffix.lower() in endings)
+        files = sorted(p for p in place.iterdir() if p.suffix.lower() in endings)
     except FileNotFoundError:
         raise InputError(f"{shown}: expected a folder, found nothing there; check the path") from None
     except NotADirectoryError:
@@ -95,9 +95,9 @@ def files_in(folder, endings):
         raise InputError(
             f"{shown}: expected a folder that can be read, found: {error.strerror}; check its permissions"
         ) from None
-    if not found:
+    if not files:
         raise InputError(f"{shown}: expected files that end in {', '.join(endings)}, found none; choose another folder")
-    return found
+    return files
 
 
 def is_permitted(path):

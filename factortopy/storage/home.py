@@ -1,4 +1,4 @@
-"""Where FactorTopy keeps what it makes: runs, features, generated subjects, the job queue."""
+"""Where FactorTopy keeps what it writes: runs, features, generated subjects, the job queue."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from factortopy.errors import InputError
 
 
-def _made(path):
+def _created(path):
     """The folder, created when missing."""
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -20,22 +20,22 @@ def _made(path):
 
 def home():
     """The folder for everything written: $FACTORTOPY_HOME, else ~/.factortopy (created when missing)."""
-    return _made(Path(os.environ.get("FACTORTOPY_HOME") or Path.home() / ".factortopy").expanduser())
+    return _created(Path(os.environ.get("FACTORTOPY_HOME") or Path.home() / ".factortopy").expanduser())
 
 
 def cache_dir(kind):
     """Folder of a kind of thing that can be made again (``features``, ``subjects``, …)."""
-    return _made(home() / "cache" / kind)
+    return _created(home() / "cache" / kind)
 
 
 def runs_dir():
     """Folder that holds one folder a run."""
-    return _made(home() / "runs")
+    return _created(home() / "runs")
 
 
 def jobs_dir():
     """Folder that holds one folder a job that is no training."""
-    return _made(home() / "jobs")
+    return _created(home() / "jobs")
 
 
 def assets_dir():

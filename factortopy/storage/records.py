@@ -20,11 +20,11 @@ def without_nan(value):
 
 def versions():
     """Versions of what the result depends on; reads metadata, imports nothing heavy."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for package in ("factortopy", "numpy", "torch", "timm"):
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            numbers[package] = metadata.version(package)
+    return numbers
 
 
 def now():

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import zlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 from factortopy.surfaces.retinotopy import Retinotopy, fitted_retinotopy
-
-if TYPE_CHECKING:
-    pass
-
-
-# ---------------------------------------------------------------- retinotopy
-
-
-# ---------------------------------------------------------------- regions of interest
-
-
-# ---------------------------------------------------------------- published atlases, where they are installed
 
 _BENSON_AREAS = dict(
     enumerate(("V1", "V2", "V3", "hV4", "VO1", "VO2", "LO1", "LO2", "TO1", "TO2", "V3b", "V3a"), start=1)

@@ -30,10 +30,10 @@ def remember(folder: str | Path) -> None:
     """Draw on fsaverage's surfaces of this folder from now on, in later sessions too; the last one remembered comes first."""
     from factortopy.storage.files import write_json
 
-    known = remembered()
-    wanted = [str(folder), *(place for place in known if place != str(folder))][:MOST_REMEMBERED]
-    if wanted != known:
-        write_json(_registry(), {"surf": wanted})
+    before = remembered()
+    folders = [str(folder), *(place for place in before if place != str(folder))][:MOST_REMEMBERED]
+    if folders != before:
+        write_json(_registry(), {"surf": folders})
 
 
 def remembered() -> list[str]:
@@ -87,10 +87,10 @@ def _subjects(density):
 
 def _below(root, density):
     """Folders in which a mesh may lie: the one given, and FreeSurfer's and NSD's ways from there."""
-    found = [root, root / "surf"]
+    folders = [root, root / "surf"]
     for base in (root, root / "freesurfer", root / "nsddata" / "freesurfer"):
-        found += [base / name / "surf" for name in _subjects(density)]
-    return found
+        folders += [base / name / "surf" for name in _subjects(density)]
+    return folders
 
 
 def _enough(files, density, place):

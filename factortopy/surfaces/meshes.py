@@ -11,7 +11,6 @@ import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +18,6 @@ from factortopy.errors import InputError
 from factortopy.surfaces import mesh_files
 from factortopy.surfaces.icosphere import smooth, straight, subdivide
 from factortopy.surfaces.mesh_folders import DENSITY, N_VERTICES, SUBJECT, find, remembered, surfaces_in, version
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 KINDS = ("white", "pial", "inflated", "sphere", "flat")
 
@@ -136,23 +132,6 @@ def download_mesh(density: str) -> Mesh:
 def triangles(density: str = "10k") -> np.ndarray:
     """(F, 3) int32 triangles of both hemispheres at a density, left first, in FreeSurfer's order."""
     return _topology(density)[0]
-
-
-def rows_at(vertex: ArrayLike, density: str = "10k") -> np.ndarray:
-    """Which of a subject's vertices exist at a lower density: those below its count in their hemisphere.
-
-    Parameters
-    ----------
-    vertex : (N,) int
-        0-based in their hemispheres, at any higher density.
-
-    Returns
-    -------
-    (K,) int64
-        Rows of ``vertex``, ascending: ``responses[:, rows]``, ``hemi[rows]`` and ``vertex[rows]`` are a subject at
-        ``density``.
-    """
-    return np.flatnonzero(np.asarray(vertex) < N_VERTICES[density])
 
 
 # ---------------------------------------------------------------- where meshes come from

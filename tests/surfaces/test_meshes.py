@@ -162,15 +162,6 @@ def test_both_schemes_keep_straight_things_straight():
     assert np.isnan(icosphere.straight(gaps, parents)).sum() < 8  # a gap stays as small as can be
 
 
-def test_rows_of_a_subject_that_exist_at_a_lower_density():
-    hemi = np.array([0, 0, 0, 0, 1, 1, 1])
-    vertex = np.array([3, 10241, 10242, 163841, 0, 40961, 40962])
-    assert meshes.rows_at(vertex).tolist() == [0, 1, 4]
-    assert meshes.rows_at(vertex, "41k").tolist() == [0, 1, 2, 4, 5]
-    assert meshes.rows_at(vertex, "164k").tolist() == list(range(7))
-    assert hemi[meshes.rows_at(vertex)].tolist() == [0, 0, 1]
-
-
 # ---------------------------------------------------------------- real files, as FreeSurfer writes them
 
 
