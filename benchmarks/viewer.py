@@ -30,7 +30,8 @@ MAPS = 6
 COMMON = """
 import numpy as np, streamlit as st
 from factortopy import view
-from factortopy.surfaces.atlases import apart, load_mesh
+from factortopy.surfaces.coordinates import apart
+from factortopy.surfaces.meshes import load_mesh
 DENSITY = {density!r}
 mesh = load_mesh(DENSITY)
 at = {{"hemi": np.repeat([0, 1], mesh.n), "vertex": np.tile(np.arange(mesh.n), 2)}}

@@ -12,8 +12,9 @@ from factortopy.errors import InputError
 from factortopy.storage.files import write_atomic
 from factortopy.view.brainmap import BrainMap
 from factortopy.view.bundle import script
-from factortopy.view.component import message
 from factortopy.view.geometry import ASSETS, built
+from factortopy.view.message import message
+from factortopy.view.options import ViewOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,7 @@ def view_html(
     note : str, optional
         A line below the view, shown as typed.
     options
-        As for ``view.brain_view``: rois, score, score_label, simulated, threshold, selected, map, layout, density.
+        Any field of ``view.ViewOptions`` by its name: rois, score, simulated, threshold, selected, map, layout and more.
 
     Returns
     -------
@@ -94,10 +95,10 @@ def view_html(
     maps = [maps] if isinstance(maps, BrainMap) else list(maps)
     if not maps:
         raise InputError("page of the viewer: expected at least one map, found none")
-    simulated = bool(options.get("simulated"))
-    data = message(maps, **{"key": "page", "report": (), "density": maps[0].density, **options})
-    files = {name: _text(content) for name, content in {"message": data, **_geometries(maps[0].density)}.items()}
-    words = ("simulated · " if simulated else "") + (title or maps[0].title)
+    chosen = ViewOptions.named({"key": "page", "report": (), "density": maps[0].density, **options})
+    contents = {"message": message(maps, chosen), **_geometries(maps[0].density)}
+    files = {name: _text(content) for name, content in contents.items()}
+    words = ("simulated · " if chosen.simulated else "") + (title or maps[0].title)
     page = _PAGE.format(
         policy=html.escape(_POLICY, quote=True),
         title=html.escape(words),

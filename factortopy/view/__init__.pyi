@@ -19,3 +19,4 @@ from .maps import roi_map as roi_map
 from .maps import score_map as score_map
 from .maps import sentence as sentence
 from .maps import value_map as value_map
+from .options import ViewOptions as ViewOptions

@@ -13,8 +13,9 @@ from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.view import bundle, colour, geometry
 from factortopy.view.brainmap import DARKEST, UNPAINTED
-from factortopy.view.component import message
 from factortopy.view.maps import GREY
+from factortopy.view.message import message
+from factortopy.view.options import ViewOptions
 from factortopy.view.packing import pack, unpack
 
 N = 10242
@@ -129,7 +130,7 @@ def test_nothing_known_is_words_not_an_error():
         view.layer_map(selectors(np.ones((4, 3)) / 3), HEMI, VERTEX, painted=np.zeros(4, bool)),
     ):
         assert not made.painted.any()
-        message([made])
+        message([made], ViewOptions())
     assert "none of 4 vertices is predicted above chance" in made.title
 
 
@@ -190,7 +191,7 @@ def test_message_holds_the_bytes_and_words_and_is_small():
     maps = view.selector_maps(brain.selectors, **at, painted=brain.painted, score=brain.score, clusters=brain.clusters)
     rois = view.whole_rois(brain.rois, **at)
     score = view.whole(brain.score, **at)
-    data = message(maps, rois=rois, score=score, threshold=0.2, simulated=True, selected=831)
+    data = message(maps, ViewOptions(rois=rois, score=score, threshold=0.2, simulated=True, selected=831))
     header, arrays = unpack(data)
     assert header["simulated"] is True and header["selected"] == 831 and header["threshold"] == 0.2
     assert [m["name"] for m in header["maps"]][:3] == ["Layer", "Layer 1", "Layer 2"]
@@ -211,7 +212,7 @@ def test_a_whole_mesh_map_takes_at_most_three_bytes_a_vertex():
     hemi, vertex = np.repeat([0, 1], N), np.tile(np.arange(N), 2)
     sel = Selectors(np.zeros((2 * N, 2)), np.full((2 * N, 2), 0.5), np.full(2 * N, 0.5), np.ones((2 * N, 1)))
     one, two = ([view.layer_map(sel, hemi, vertex)] + [view.space_map(sel, hemi, vertex)] * k for k in (0, 1))
-    each = len(message(two)) - len(message(one))
+    each = len(message(two, ViewOptions())) - len(message(one, ViewOptions()))
     assert each < 3 * 2 * N + 5_000
 
 
@@ -219,12 +220,27 @@ def test_message_changes_its_stamp_with_its_content_only():
     brain = planted_layers()
     made = view.layer_map(brain.selectors, brain.hemi, brain.vertex)
     other = view.layer_map(planted_layers(1).selectors, brain.hemi, brain.vertex)
-    stamp = lambda *args, **rest: unpack(message(*args, **rest))[0]["stamp"]  # noqa: E731
+    stamp = lambda maps, **rest: unpack(message(maps, ViewOptions(**rest)))[0]["stamp"]  # noqa: E731
     assert stamp([made]) == stamp([made])
     assert stamp([made]) != stamp([other])
     assert stamp([made]) != stamp([made], selected=3)
     score = view.whole(brain.score, brain.hemi, brain.vertex)
     assert stamp([made], score=score) != stamp([made], score=score**2)
+
+
+def test_an_option_that_does_not_exist_is_named():
+    made = view.value_map([1.0, 2, 3, 4], HEMI, VERTEX, name="x")
+    with pytest.raises(TypeError, match=r"no option 'lables' \(is it labels\?\); the options are key, group, rois"):
+        view.brain_view(made, key="brain", lables=False)
+    with pytest.raises(TypeError, match="'key'"):
+        view.brain_view(made)
+
+
+def test_numbers_of_numpy_are_options():
+    made = view.value_map([1.0, 2, 3, 4], HEMI, VERTEX, name="x")
+    options = ViewOptions(selected=np.int64(3), threshold=np.float32(0.5), simulated=np.bool_(True), report=("map",))
+    header, _ = unpack(message([made], options))
+    assert [header[name] for name in ("selected", "threshold", "simulated", "report")] == [3, 0.5, True, ["map"]]
 
 
 def test_pack_and_unpack():
