@@ -1,7 +1,7 @@
 from .compared import export_compared as export_compared
+from .exchange import write_func_gii as write_func_gii
+from .exchange import write_label_gii as write_label_gii
 from .maps import export_maps as export_maps
-from .maps import write_func_gii as write_func_gii
-from .maps import write_label_gii as write_label_gii
 from .page import view_html as view_html
 from .result import export_result as export_result
 from .run import USUAL as USUAL
