@@ -20,9 +20,10 @@ import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from huey import SqliteHuey
+from huey import Huey
 from huey.registry import Message
 from huey.serializer import Serializer
+from huey.storage import SqliteStorage
 
 from factortopy.errors import InputError
 from factortopy.jobs.job import Job, forget_oldest, job_of, list_all, of_key
@@ -35,9 +36,16 @@ from factortopy.storage.home import home, jobs_dir, runs_dir
 from factortopy.storage.machine import explain_os_error, file_is_locked
 from factortopy.storage.records import now
 
-_queues = {}
-_see_through = None
-_starting = {}  # home: the worker started from here, and when
+
+class ThisProcess:
+    """What this process has opened and started."""
+
+    def __init__(self):
+        self.queues = {}  # queue.db: Queue
+        self.workers = {}  # home folder: (the worker's process, monotonic second of its start)
+
+
+this_process = ThisProcess()
 
 
 # ---- the queue
@@ -64,20 +72,44 @@ class JsonSerializer(Serializer):
         return Message(**fields)
 
 
+class Queue(Huey):
+    """The queue in a file. ``see_through(key)`` is what the worker of this process does when a run's or job's turn has come.
+
+    identity : of the file that was opened; its name may lead to another one later
+    """
+
+    def __init__(self, path, identity):
+        super().__init__(
+            "factortopy", storage_class=SqliteStorage, filename=str(path), serializer=JsonSerializer(), results=False,
+            strict_fifo=True,
+        )  # fmt: skip
+        self.identity, self.see_through = identity, None
+
+        def work(key):
+            self.see_through(key)
+
+        work.__module__ = "factortopy.jobs"  # queue.db keeps the task's name: it outlives this module's place
+        self.work = self.task(name="work")(work).task_class
+
+    def put(self, key, first=False):
+        """A task for a key; ``first`` before those that have not had a turn."""
+        self.enqueue(self.work((key,), priority=int(first)))
+
+
 def queue():
     """The queue of the current home folder; a file that is no database is put aside."""
     path = home() / "queue.db"
-    known = _queues.get(path)
-    if known is not None and identity(path) == known.identity:
+    opened = this_process.queues.get(path)
+    if opened is not None and identity(path) == opened.identity:
         with contextlib.suppress(sqlite3.DatabaseError):
-            known.pending_count()
-            return known
+            opened.pending_count()
+            return opened
     for tries_left in range(9, -1, -1):
         try:
-            made = _open_queue(path)
-            if identity(path) == made.identity:
-                _queues[path] = made
-                return made
+            opened = _open_queue(path)
+            if identity(path) == opened.identity:
+                this_process.queues[path] = opened
+                return opened
         except sqlite3.DatabaseError as error:
             # An operational error is another process that makes or deletes it at this very moment; else, or when it
             # stays, the file is a damaged hint: what waits is known from the run folders.
@@ -101,26 +133,24 @@ def _open_queue(path):
     # The file is made here, so that it is never readable for others, not even for a moment.
     try:
         file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        opened = os.fstat(file)
+        status = os.fstat(file)
         os.close(file)
     except OSError as error:
         raise explain_os_error(error, path) from None
-    made = SqliteHuey("factortopy", filename=str(path), serializer=JsonSerializer(), results=False, strict_fifo=True)
-    made.task(name="work")(work)
-    made.pending()
+    opened = Queue(path, (status.st_dev, status.st_ino))
+    opened.pending()
     with contextlib.suppress(FileNotFoundError):  # deleted meanwhile: found by its identity
         os.chmod(path, 0o600)
-    made.identity = opened.st_dev, opened.st_ino  # the name may lead to another file later
-    return made
+    return opened
 
 
 def identity(path):
     """What tells a file from another one of the same name; None when there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def queued_names():
@@ -132,26 +162,10 @@ def queued_names():
     return names
 
 
-def serve_with(function):
-    """What the worker of this process does with the key of a run or job whose turn has come."""
-    global _see_through
-    _see_through = function
-
-
-def work(name):
-    """The task, of a key; runs in the worker, which says what to do (``serve_with``)."""
-    _see_through(name)
-
-
-work.__module__ = "factortopy.jobs"  # queue.db keeps the task's name: it outlives this module's place
-
-
 def enqueue(name, first=False):
     """Put a run's or job's key into the queue unless it waits there; ``first`` before those that have not had a turn."""
     if name not in queued_names():
-        made = queue()
-        task = made._registry.string_to_task("factortopy.jobs.work")
-        made.enqueue(task((name,), priority=int(first)))
+        queue().put(name, first)
 
 
 @contextlib.contextmanager
@@ -310,7 +324,7 @@ def worker_alive():
 
 def ensure_worker():
     """Start the worker when none runs; safe to call at any time from anywhere."""
-    fresh = _starting.get(home())
+    fresh = this_process.workers.get(home())
     if worker_alive() or (fresh and fresh[0].poll() is None and time.monotonic() - fresh[1] < 10):
         return
     detach = {"start_new_session": True}
@@ -322,7 +336,7 @@ def ensure_worker():
         command = [sys.executable, "-m", "factortopy.jobs.worker"]
         streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
         process = subprocess.Popen(command, env=child_environment(), cwd=home(), **streams, **detach)
-        _starting[home()] = process, time.monotonic()
+        this_process.workers[home()] = process, time.monotonic()
 
 
 def wake():

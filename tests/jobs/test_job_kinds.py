@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from job_settings import EXTRACT, SHIPPED, simulate
@@ -109,7 +110,7 @@ def test_damaged_or_unknown_work_is_said():
         work.work_job(job.path)
     assert job.status == "failed" and "update FactorTopy" in job.reason
     (job.path / "run.json").write_text("{")
-    assert job.status == "unreadable" and worker.reconcile() == []
+    assert job.status == "unreadable" and worker.Worker().reconcile() == []
     with pytest.raises(InputError, match="page Jobs"):
         queue.submit_job("extract", EXTRACT, start=False)
     job.delete()
@@ -120,10 +121,10 @@ def test_a_lost_queue_is_made_again_of_the_folders():
     job, run = queue.submit_job("extract", EXTRACT, start=False), queue.submit(SETTINGS, start=False)
     for path in home().glob("queue.db*"):
         path.unlink()
-    assert sorted(worker.reconcile()) == sorted([job.key, run.key])
+    assert sorted(worker.Worker().reconcile()) == sorted([job.key, run.key])
     job.update(state="running")
     queue.queue().flush()
-    assert job.status == "interrupted" and job.key in worker.reconcile() and job.info["deaths"] == 1
+    assert job.status == "interrupted" and job.key in worker.Worker().reconcile() and job.info["deaths"] == 1
 
 
 def test_held_work_is_left_alone():
@@ -233,6 +234,25 @@ def test_as_many_at_a_time_as_gpus(children, hold):  # noqa: F811
     queue.cancel(made[0])
     wait_for(lambda: made[2].status == "running" and made[2].info["holder"])
     assert made[2].info["holder"]["gpu"] == free and made[1].status == "running"
+
+
+def test_the_real_worker_shares_its_gpus_and_stays_while_it_works(children, hold, monkeypatch):  # noqa: F811
+    """Started as the app starts it, where the module is the main one: its children's state is that which it looks at."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    monkeypatch.setenv("TINY_GPUS", "2")
+    monkeypatch.setenv("TINY_PAUSE", "1")
+    monkeypatch.setenv("TINY_HASTE", "400")  # idle after 2.25 s
+    made = [queue.submit_job("extract", {**EXTRACT, "subject_id": name}, start=False) for name in "abc"]
+    process = subprocess.Popen([sys.executable, "-m", "factortopy.jobs.worker"], env=environment())
+    wait_for(lambda: all(job.status == "running" and job.info["holder"] for job in made[:2]))
+    assert sorted(job.info["holder"]["gpu"] for job in made[:2]) == ["4", "7"] and made[2].status == "queued"
+    queue.cancel(made[2])
+    queue.queue().flush()  # nothing waits: by the queue alone the worker is idle
+    time.sleep(5.0)
+    assert process.poll() is None and all(job.status == "running" for job in made[:2])
+    hold.unlink()
+    wait_for(lambda: all(job.status == "finished" for job in made[:2]))
+    assert process.wait(timeout=20) == 0 and not queue.worker_alive()
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def children(monkeypatch):
 
 def worker_number():
     """Process number of the worker of this home folder."""
-    return jobs._starting[home()][0].pid
+    return jobs.this_process.workers[home()][0].pid
 
 
 # ---- the queue's file
@@ -110,14 +110,14 @@ def test_damaged_or_deleted_queue_loses_nothing():
     for path in home().glob("queue.db*"):
         path.unlink()
     assert jobs.queued_names() == []
-    assert sorted(worker.reconcile()) == sorted([first.name, second.name]) == sorted(jobs.queued_names())
+    assert sorted(worker.Worker().reconcile()) == sorted([first.name, second.name]) == sorted(jobs.queued_names())
     for path in home().glob("queue.db-*"):
         path.unlink()
     (home() / "queue.db").write_bytes(b"no database" * 1000)
-    jobs._queues.clear()
+    jobs.this_process.queues.clear()
     assert jobs.queued_names() == [] and list(home().glob("queue.db.damaged-*"))
-    assert sorted(worker.reconcile()) == sorted([first.name, second.name])
-    assert worker.reconcile() == []
+    assert sorted(worker.Worker().reconcile()) == sorted([first.name, second.name])
+    assert worker.Worker().reconcile() == []
 
 
 # ---- submit, cancel, resume without a worker
@@ -144,8 +144,8 @@ def test_order_is_shown_and_any_can_go():
     assert jobs.queue_position(waiting[19]) == 18
     waiting[3].delete()
     assert waiting[3].status == "deleted" and jobs.queue_position(waiting[19]) == 17
-    worker.see_through(waiting[0].name)
-    worker.see_through(waiting[3].name)  # neither is trained nor made again
+    worker.Worker().see_through(waiting[0].name)
+    worker.Worker().see_through(waiting[3].name)  # neither is trained nor made again
     assert waiting[0].status == "stopped" and not waiting[3].path.exists()
     jobs.resume(waiting[0], start=False)
     assert waiting[0].status == "queued" and jobs.queue_position(waiting[0])
@@ -161,7 +161,7 @@ def test_stop_that_comes_while_nobody_works_is_obeyed():
     run = jobs.submit(SETTINGS, start=False)
     run.request_stop()
     assert run.status == "stopped"
-    worker.see_through(run.name)
+    worker.Worker().see_through(run.name)
     assert run.info["state"] == "stopped" and not run.stop_requested()
 
 
@@ -171,11 +171,11 @@ def test_reconcile_counts_deaths_and_gives_up():
         run.update(state="running")
         jobs.queue().flush()
         assert run.status == "interrupted"
-        assert worker.reconcile() == [run.name]
+        assert worker.Worker().reconcile() == [run.name]
         assert run.status == "queued" and run.info["deaths"] == death
     run.update(state="running")
     jobs.queue().flush()
-    assert worker.reconcile() == []
+    assert worker.Worker().reconcile() == []
     assert run.status == "failed" and "3 times" in run.reason
     jobs.resume(run, start=False)
     assert run.status == "queued" and run.info["deaths"] == 0
@@ -185,14 +185,14 @@ def test_what_is_held_by_somebody_else_is_left_alone():
     run = Run.create(runs_dir() / "a", SETTINGS, state="running")
     holder = start_holder(run)
     try:
-        assert worker.reconcile() == [] and run.status == "running"
+        assert worker.Worker().reconcile() == [] and run.status == "running"
         jobs.cancel(run)
         assert run.status == "stopping"
     finally:
         holder.kill()
         holder.wait()
     assert run.status == "stopped"
-    assert worker.reconcile() == []
+    assert worker.Worker().reconcile() == []
 
 
 # ---- with processes
@@ -207,7 +207,7 @@ def test_run_goes_on_when_app_and_worker_die(children):
     wait_for(lambda: fitting(run))
     assert jobs.worker_alive()
     jobs.ensure_worker()  # one serves already: nothing is started
-    assert home() not in jobs._starting
+    assert home() not in jobs.this_process.workers
 
     trainer = run.info["holder"]["pid"]
     os.kill(_worker_of(trainer), signal.SIGKILL)
@@ -274,7 +274,7 @@ def test_queue_deleted_under_the_worker_is_replaced(children):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_queue_deleted_while_it_is_opened(monkeypatch, when):
     path, opened = home() / "queue.db", []
-    real = jobs.SqliteHuey
+    real = jobs.Queue
 
     def disturbed(*args, **options):
         made = real(*args, **options) if when == "after" else None
@@ -283,7 +283,7 @@ def test_queue_deleted_while_it_is_opened(monkeypatch, when):
         opened.append(when)
         return made or real(*args, **options)
 
-    monkeypatch.setattr(jobs, "SqliteHuey", disturbed)
+    monkeypatch.setattr(jobs, "Queue", disturbed)
     queue = jobs.queue()
     assert jobs.identity(path) == queue.identity and path.stat().st_mode & 0o777 == 0o600
     jobs.enqueue("first")
@@ -315,7 +315,7 @@ def test_hung_trainer_is_flagged_and_can_be_stopped(children, monkeypatch):
     monkeypatch.setattr("factortopy.runs.folder.HUNG_SECONDS", 1.0)
     monkeypatch.setattr(worker, "GRACE_SECONDS", 1.0)
     run = jobs.submit(LONG, start=False)
-    served = threading.Thread(target=worker.see_through, args=(run.name,))
+    served = threading.Thread(target=worker.Worker().see_through, args=(run.name,))
     served.start()
     wait_for(lambda: run.silent_seconds() is not None)
     os.kill(run.info["holder"]["pid"], signal.SIGSTOP)
@@ -330,7 +330,7 @@ def test_hung_trainer_is_flagged_and_can_be_stopped(children, monkeypatch):
 def test_worker_waits_for_a_run_that_another_process_holds(children):
     run = jobs.submit(SETTINGS, start=False)
     holder = start_holder(run)
-    served = threading.Thread(target=worker.see_through, args=(run.name,))
+    served = threading.Thread(target=worker.Worker().see_through, args=(run.name,))
     served.start()
     time.sleep(1.0)
     assert served.is_alive() and not (run.path / "log.txt").exists()
@@ -346,4 +346,4 @@ def test_idle_worker_ends(children, monkeypatch):
     process = subprocess.Popen([sys.executable, "-c", code], env=environment())
     assert process.wait(timeout=30) == 0 and not jobs.worker_alive()
     jobs.wake()
-    assert not jobs.worker_alive() and home() not in jobs._starting  # nothing waits: no worker
+    assert not jobs.worker_alive() and home() not in jobs.this_process.workers  # nothing waits: no worker

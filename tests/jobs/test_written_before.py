@@ -64,7 +64,7 @@ def test_the_queue_keeps_its_order_and_its_task(before):
     assert [
         queue.queue_position(job) for job in (Run(home() / "runs" / "waits"), Job(home() / "jobs" / "localizer"))
     ] == [1, 3]
-    assert worker.reconcile() == []  # all that waits is in it
+    assert worker.Worker().reconcile() == []  # all that waits is in it
     queue.enqueue("later")
     with contextlib.closing(sqlite3.connect(home() / "queue.db")) as base:
         tasks = [bytes(row[0]) for row in base.execute("select data from task")]

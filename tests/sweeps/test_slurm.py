@@ -106,7 +106,7 @@ def test_a_killed_job_goes_on_from_its_checkpoint(cluster, tmp_path):
     step = json.loads(state.read_text())["step"]
     os.kill(run.info["holder"]["pid"], signal.SIGKILL)
     wait_for(lambda: status(sweep) == ["interrupted"])
-    assert worker.reconcile() == []  # SLURM's run is not this machine's
+    assert worker.Worker().reconcile() == []  # SLURM's run is not this machine's
     assert status(sweep) == ["interrupted"]
     done = command_line("sweep", tmp_path / "s", "--resume", "--no-wait")
     assert done.returncode == 0 and "1 run started again" in done.stdout, done.stderr

@@ -291,9 +291,9 @@ def test_life_by_folder_squeue_and_heartbeat():
 
 def test_the_local_worker_leaves_slurm_runs_alone():
     run = slurm_run(state="running")
-    assert run.status == "interrupted" and worker.reconcile() == [] and run.info["deaths"] == 0
+    assert run.status == "interrupted" and worker.Worker().reconcile() == [] and run.info["deaths"] == 0
     slurm.claim(run.path)
-    assert run.status == "queued" and worker.reconcile() == []
+    assert run.status == "queued" and worker.Worker().reconcile() == []
     queue.resume(run)  # asked for here
     assert run.info["engine"] is None and queue.queued_names() == [run.name]
 

@@ -3,7 +3,10 @@
 Tests of runs, jobs and the command line start real processes; this gives them the real training on something small.
 """
 
+import os
+import subprocess  # noqa: F401  (it keeps the clock that it finds)
 import sys
+import time
 
 import factortopy.backbones.loading as networks
 import factortopy.subjects.loading as subjects
@@ -44,9 +47,6 @@ def load_backbone(name, weights=None, on_progress=None):
     """Three layers of block means."""
     if name not in (BACKBONE, HELD):
         return _load_backbone(name, weights, on_progress)
-    import os
-    import time
-
     import torch
 
     from factortopy.backbones.base import Backbone
@@ -56,7 +56,7 @@ def load_backbone(name, weights=None, on_progress=None):
 
         def tokens(self, images):
             if self.name == HELD and os.path.exists(os.environ["TINY_HOLD"]):
-                time.sleep(0.1)
+                time.sleep(float(os.environ.get("TINY_PAUSE", 0.1)))
             pixels = torch.from_numpy(images).float().permute(0, 3, 1, 2) / 255
             maps = torch.nn.functional.avg_pool2d(pixels, 4)
             maps = torch.cat([maps, maps.mean(1, keepdim=True)], 1).permute(0, 2, 3, 1)
@@ -86,3 +86,13 @@ CHANGES = [
 ]  # fmt: skip
 for change in CHANGES:
     everywhere(*change)
+
+# What the queue's worker asks of the machine, where a test lends it something: GPUs that torch counts, a clock that runs
+# $TINY_HASTE times as fast.
+if os.environ.get("TINY_GPUS") and any("device_count" in word for word in sys.orig_argv):
+    import torch
+
+    torch.cuda.device_count = lambda: int(os.environ["TINY_GPUS"])
+if os.environ.get("TINY_HASTE") and "factortopy.jobs.worker" in sys.orig_argv:
+    _start, _monotonic = time.monotonic(), time.monotonic
+    time.monotonic = lambda: _start + float(os.environ["TINY_HASTE"]) * (_monotonic() - _start)
