@@ -4,16 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import shared
+from pages.parts import guard
 
-shared.navigated = True
+guard.navigated = True
 st.set_page_config(
     page_title="FactorTopy",
     page_icon=str(Path(__file__).parent / "assets" / "icon.png"),
     layout="wide",
     initial_sidebar_state=270,
 )
-shared.say_who_can_reach_it()
+guard.say_who_can_reach_it()
 # Less empty space around a page: the brain gets it.
 st.html("<style>[data-testid=stMainBlockContainer] {padding: 4.2rem 1.8rem 3rem}</style>")
 chosen = st.navigation(

@@ -6,6 +6,7 @@ from factortopy.analysis.averaging import average, on_shared_vertices, without_c
 from factortopy.analysis.measures import MEASURES, R2, available
 from factortopy.runs.names import families, full_name, short_names
 from pages.parts import (
+    address,
     compare_address,
     compare_grid,
     compare_numbers,
@@ -13,14 +14,17 @@ from pages.parts import (
     compare_seeds,
     compare_two,
     report_panel,
-    shared,
 )
+from pages.parts.brain import chosen_vertex
+from pages.parts.guard import guard
+from pages.parts.runs import finished_runs, version
+from pages.parts.words import plain
 
 FIRST = ("demo-vit_demo-1", "demo-mae_demo-1", "demo-vit-untrained_demo-1")  # one architecture, three objectives
 
 
 def page():
-    runs = shared.finished_runs()
+    runs = finished_runs()
     if not runs:
         st.info("No fitted run yet. Train one; the demo subject and network need nothing else.")
         st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
@@ -38,7 +42,7 @@ def page():
         st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
         return
     with st.spinner("Reading the runs", show_time=True):
-        encoders = on_shared_vertices({name: light(*shared.version(runs[name])) for name in names})
+        encoders = on_shared_vertices({name: light(*version(runs[name])) for name in names})
     chosen = {name: infos[name] for name in names}
     with st.sidebar:
         measure = choose_score(encoders)
@@ -46,7 +50,7 @@ def page():
         columns = compare_grid.choose_columns()
         aside = st.container()
         st.caption("All views turn together and share their colours: brightness and scales mean the same in each.")
-    dropped = max(light(*shared.version(runs[name])).n_vertices for name in names) - min(
+    dropped = max(light(*version(runs[name])).n_vertices for name in names) - min(
         e.n_vertices for e in encoders.values()
     )
     seeds = compare_seeds.of_names(encoders, chosen)
@@ -106,7 +110,7 @@ def linked(runs):
     wanted = [name for name in (st.query_params.get("runs") or "").split(",") if name]
     asked = [name for name in wanted if name in runs]
     if len(asked) < len(wanted):
-        gone = ", ".join(shared.plain(name[:60]) for name in wanted if name not in runs)
+        gone = ", ".join(plain(name[:60]) for name in wanted if name not in runs)
         st.warning(f"The address asks for runs that are not here, or not finished: {gone}.")
     kept = [name for name in st.session_state.get("compared kept", ()) if name in runs]
     if asked and st.session_state.get("compared link") != asked:
@@ -121,7 +125,7 @@ def linked(runs):
 def told(names, kind, measure):
     """The address says what is shown, so that it can be sent."""
     st.session_state["compared link"] = names
-    shared.address(runs=",".join(names), vertex=shared.chosen_vertex())
+    address.write(runs=",".join(names), vertex=chosen_vertex())
     compare_address.told("map", "compared map", kind)
     compare_address.told("score", "compared score", measure, R2)
 
@@ -168,4 +172,4 @@ def averages(encoders, infos):
     return made, kept
 
 
-shared.guard(page)
+guard(page)

@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from pages.parts import background, data_start, shared, subjects
+from pages.parts import address, background, data_start, subjects
 from pages.parts.data_brain import brain, choose_outlines, one_picture
+from pages.parts.guard import guard
+from pages.parts.words import plain
 
 HEIGHT = 640
 
@@ -33,7 +35,7 @@ def page():
     if found is None:
         with left:
             if task.state == "failed":
-                st.error(shared.plain(task.error))
+                st.error(plain(task.error))
             else:
                 st.info("Stopped. Nothing was changed.", icon=":material/stop_circle:")
             again(key)
@@ -60,14 +62,16 @@ def page():
         if active:
             subjects.waiting(key)
         elif task.state != "finished":
-            st.caption(f"The order of the pictures was not tested: {shared.plain(task.error or 'stopped')}.")
+            st.caption(f"The order of the pictures was not tested: {plain(task.error or 'stopped')}.")
         one_picture(found, chosen)
     if not found.findings.facts:
         return
     st.subheader("What was found")
     subjects.render(found.findings)
     with st.container(horizontal=True):
-        shared.link("train", "Train an encoder on it", ":material/model_training:", subject=path, subject_id=subject_id)
+        address.link(
+            "train", "Train an encoder on it", ":material/model_training:", subject=path, subject_id=subject_id
+        )
         if not active:
             again(key, found.findings.sampled)
 
@@ -90,4 +94,4 @@ def again(key, sampled=False):
         )  # fmt: skip
 
 
-shared.guard(page)
+guard(page)

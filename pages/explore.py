@@ -5,7 +5,24 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from pages.parts import explore_clusters, pictures_save, saving, shared, take_away
+from factortopy.analysis.curves import painted
+from pages.parts import explore_clusters, pictures_save, saving, take_away
+from pages.parts.brain import (
+    HEMISPHERE,
+    choose_areas,
+    choose_place,
+    chosen_roi,
+    chosen_vertex,
+    context_of,
+    draw_brain,
+    rois_at,
+    rows_of,
+    say_unknown_place,
+    vertex_at,
+)
+from pages.parts.guard import guard
+from pages.parts.runs import choose_run, encoder_at, load_encoder, load_gallery, version
+from pages.parts.words import TERMS, plain
 
 HEIGHT = 680
 CLUSTERS = "Clusters"  # the view's map of that name
@@ -25,10 +42,10 @@ def maps_of(path, stamp, safe):
     from factortopy.view import selector_maps
     from factortopy.view.factor_maps import detail_maps
 
-    encoder = shared.encoder_at(path, stamp)
+    encoder = encoder_at(path, stamp)
     of = (encoder.selectors() if encoder.has_selectors else None, encoder.hemi, encoder.vertex)
     shown = {
-        "painted": shared.painted(encoder), "context": shared.context_of(encoder), "density": encoder.density,
+        "painted": painted(encoder), "context": context_of(encoder), "density": encoder.density,
         "image_degrees": encoder.info.get("image_degrees"),
     }  # fmt: skip
     first = selector_maps(*of, score=encoder.scores.get("score"), safe=safe, **shown)
@@ -43,16 +60,16 @@ def other_scores(encoder):
 
 
 def page():
-    run = shared.choose_run()
-    encoder = shared.load_encoder(run)
+    run = choose_run()
+    encoder = load_encoder(run)
     with st.sidebar:
         safe = st.toggle(
             "Colour-blind safe layers",
             key="safe",
             help="Draws the layer map in colours that most people can tell apart.",
         )
-    rois = shared.choose_areas(encoder)
-    maps = maps_of(*shared.version(run), safe)
+    rois = choose_areas(encoder)
+    maps = maps_of(*version(run), safe)
     clusters = explore_clusters.found(run, encoder) if encoder.has_selectors else None
     if clusters is not None:
         maps = [*maps, explore_clusters.brain_map(encoder, clusters)]
@@ -64,7 +81,7 @@ def page():
         return
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        shared.brain(
+        draw_brain(
             [*maps, *own],
             encoder,
             key=f"explore-{run.name}",
@@ -74,13 +91,13 @@ def page():
             rois=rois,
             report=("vertex", "roi", "map", "camera"),
         )
-        if not shared.painted(encoder).any():
+        if not painted(encoder).any():
             st.info(
                 "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
             )
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
-    area = shared.chosen_roi()
-    gallery = shared.load_gallery(run)
+    index = vertex_at(encoder, chosen_vertex())
+    area = chosen_roi()
+    gallery = load_gallery(run)
     grouped = clusters is not None and st.query_params.get("map") == CLUSTERS
     with right, st.container(height=HEIGHT, border=False, gap="xsmall"):
         if grouped and beside() == "Cluster":
@@ -113,7 +130,7 @@ def beside():
 
 def invitation(encoder):
     """The empty panel: what to do, offered in one click."""
-    shared.say_unknown_place()
+    say_unknown_place()
     st.subheader("Click a place on the brain")
     learnt = (
         "Each point of the cortex has learnt which layer of the network predicts it, where in the picture it looks, and "
@@ -127,29 +144,29 @@ def invitation(encoder):
     buttons = st.columns(3)
     shown = [name for name in ("V1", "V3", "LO", "EBA", "FFA", "PPA") if encoder.rois.get(name, np.zeros(1)).any()]
     for k, name in enumerate(shown or list(encoder.rois)[:6]):
-        if buttons[k % 3].button(shared.plain(name), width="stretch", key=f"start-{name}"):
+        if buttons[k % 3].button(plain(name), width="stretch", key=f"start-{name}"):
             inside = np.flatnonzero(encoder.rois[name])
             pick = inside[np.nanargmax(best[inside])] if best is not None else inside[0]
-            shared.choose_place(int(shared.rows_of(encoder)[pick]))
+            choose_place(int(rows_of(encoder)[pick]))
             st.rerun()
     if not encoder.has_selectors:
         return
     st.caption(
         "Bright: the weight lies on few layers (brightness is scaled to this run). Dark: spread over many, so the colour says "
         "little. Grey: not predicted above chance.",
-        help=shared.WORDS["above chance"],
+        help=TERMS["above chance"],
     )
 
 
 def vertex_panel(encoder, rois, gallery, index):
     """Everything known about one vertex, the most telling first and at once."""
     factor, info = encoder.selectors() if encoder.has_selectors else None, encoder.info
-    side, vertex = shared.HEMISPHERE[int(encoder.hemi[index])], int(encoder.vertex[index])
+    side, vertex = HEMISPHERE[int(encoder.hemi[index])], int(encoder.vertex[index])
     with pictures_save.line():
-        st.subheader(shared.plain(", ".join(shared.rois_at(rois, index))) or "Between areas", width="stretch")
+        st.subheader(plain(", ".join(rois_at(rois, index))) or "Between areas", width="stretch")
         if gallery is not None:
             pictures_save.top_button(encoder, gallery, np.array([index]), f"{side} vertex {vertex}", "Pictures")
-    st.caption(f"{side} hemisphere · vertex {vertex}", help=shared.WORDS["vertex"])
+    st.caption(f"{side} hemisphere · vertex {vertex}", help=TERMS["vertex"])
     score, ceiling = encoder.scores.get("score"), encoder.noise_ceiling
     metrics(None if score is None else score[index], None if ceiling is None else ceiling[index],
             None if factor is None else factor.scale[index])  # fmt: skip
@@ -167,11 +184,11 @@ def vertex_panel(encoder, rois, gallery, index):
 def metrics(score, ceiling, scale):
     """R², noise ceiling and scale of a place or an area; None where there is none."""
     with st.container(horizontal=True):  # wraps where the page is narrow
-        st.metric("R²", "–" if score is None else figure(score), help=shared.WORDS["R²"], width="content")
+        st.metric("R²", "–" if score is None else figure(score), help=TERMS["R²"], width="content")
         known = ceiling is not None and np.isfinite(ceiling)
-        st.metric("Ceiling", f"{ceiling:.2f}" if known else "–", help=shared.WORDS["noise ceiling"], width="content")
+        st.metric("Ceiling", f"{ceiling:.2f}" if known else "–", help=TERMS["noise ceiling"], width="content")
         if scale is not None:
-            st.metric("Scale", f"{scale:.2f}", help=shared.WORDS["scale"], width="content")
+            st.metric("Scale", f"{scale:.2f}", help=TERMS["scale"], width="content")
 
 
 def further(encoder, rows):
@@ -225,7 +242,7 @@ def measured_and_predicted(encoder, gallery, index):
 def area_panel(encoder, name, mask, gallery):
     """Everything known about the places of a region together."""
     rows = np.flatnonzero(mask)
-    st.subheader(shared.plain(name))
+    st.subheader(plain(name))
     left = int((encoder.hemi[rows] == 0).sum())
     st.caption(f"The whole region: {left:,} places left, {len(rows) - left:,} right. Means over them. Escape, or a click beside the "
                "names, leaves it.")  # fmt: skip
@@ -308,21 +325,21 @@ def by_area(encoder):
         saving.table(
             table, "areas", encoder.simulated, percents=[name for name in ("share",) if name in table],
             column_config={
-                "vertices": st.column_config.NumberColumn("vertices", help=shared.WORDS["vertex"]),
-                "score": st.column_config.NumberColumn("mean R²", format="%.2f", help=shared.WORDS["R²"]),
-                "ceiling": st.column_config.NumberColumn("ceiling", format="%.2f", help=shared.WORDS["noise ceiling"]),
-                "share": st.column_config.NumberColumn("predicted", help=shared.WORDS["above chance"]),
-                "layer": st.column_config.NumberColumn("mean layer", format="%.1f", help=shared.WORDS["layer"]),
-                "confidence": st.column_config.NumberColumn("confidence", format="%.2f", help=shared.WORDS["confidence"]),
-                "scale": st.column_config.NumberColumn("scale", format="%.2f", help=shared.WORDS["scale"]),
+                "vertices": st.column_config.NumberColumn("vertices", help=TERMS["vertex"]),
+                "score": st.column_config.NumberColumn("mean R²", format="%.2f", help=TERMS["R²"]),
+                "ceiling": st.column_config.NumberColumn("ceiling", format="%.2f", help=TERMS["noise ceiling"]),
+                "share": st.column_config.NumberColumn("predicted", help=TERMS["above chance"]),
+                "layer": st.column_config.NumberColumn("mean layer", format="%.1f", help=TERMS["layer"]),
+                "confidence": st.column_config.NumberColumn("confidence", format="%.2f", help=TERMS["confidence"]),
+                "scale": st.column_config.NumberColumn("scale", format="%.2f", help=TERMS["scale"]),
                 "pearson": st.column_config.NumberColumn("mean r", format="%.2f", help="Pearson's r of measured and predicted responses."),
                 "normalised": st.column_config.NumberColumn("R² / ceiling", format="%.2f", help="Where the noise ceiling is 0.1 or more."),
-                "challenge": st.column_config.NumberColumn("challenge, mean", format="%.2f", help=shared.WORDS["challenge"]),
-                "challenge_median": st.column_config.NumberColumn("challenge, median", format="%.2f", help=shared.WORDS["challenge"]),
+                "challenge": st.column_config.NumberColumn("challenge, mean", format="%.2f", help=TERMS["challenge"]),
+                "challenge_median": st.column_config.NumberColumn("challenge, median", format="%.2f", help=TERMS["challenge"]),
             },
         )  # fmt: skip
         if rows[-1]["score"] < -1:
             st.caption("R² far below 0 is worse than telling the mean: the run had too few pictures or steps.")
 
 
-shared.guard(page)
+guard(page)

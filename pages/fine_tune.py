@@ -11,7 +11,10 @@ from factortopy.jobs import queue
 from factortopy.jobs.job import Job, list_jobs
 from factortopy.runs.folder import ACTIVE
 from factortopy.storage.allowed_folders import typed
-from pages.parts import job_panel, saving, shared
+from pages.parts import address, job_panel, saving
+from pages.parts.guard import guard, guard_part
+from pages.parts.runs import finished_runs
+from pages.parts.words import plain
 
 TRY = 300  # steps of a first try
 DRAWN, OWN = "Drawings by FactorTopy: a first try", "A folder on this machine"
@@ -27,7 +30,7 @@ def page():
         return
     pictures(settings)
     names = [job.name for job in found]
-    if name := shared.asked("tuned"):
+    if name := address.asked("tuned"):
         st.session_state["tuned"] = name
     wanted = st.session_state.get("tuned")
     name = st.selectbox(
@@ -99,7 +102,7 @@ def start(settings):
     try:
         job = queue.submit_job("finetune", {key: value for key, value in settings.items() if value is not None})
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return
     st.session_state["tuned"] = job.name
     st.rerun()
@@ -163,7 +166,7 @@ def there(images):
     try:
         return bool(images and looked(str(typed(images, "pictures"))))
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return False
 
 
@@ -175,12 +178,12 @@ def pictures(settings):
         counts, problems, form, name, simulated = looked(str(typed(settings["images"], "pictures")))
         drawn = ", rendered by FactorTopy" if simulated else ""
         st.markdown(
-            f"**{shared.plain(name)}**: {len(counts)} classes, {sum(counts.values()):,} pictures{drawn}; {shared.plain(form)}."
+            f"**{plain(name)}**: {len(counts)} classes, {sum(counts.values()):,} pictures{drawn}; {plain(form)}."
         )
         few = [n for n, k in counts.items() if k <= settings["per_class"]]
         if few:
             st.warning(
-                f"{len(few)} classes have {settings['per_class']} pictures or fewer ({shared.plain(', '.join(few[:4]))}): a fifth of them "
+                f"{len(few)} classes have {settings['per_class']} pictures or fewer ({plain(', '.join(few[:4]))}): a fifth of them "
                 "is held out, the rest trained on.", icon=":material/info:",
             )  # fmt: skip
         shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:40])
@@ -188,7 +191,7 @@ def pictures(settings):
         figure.update_layout(height=190, margin={"l": 0, "r": 0, "t": 8, "b": 0}, yaxis_title="pictures")
         saving.chart(figure, "pictures by class", simulated)
         for line in problems[:10]:
-            st.caption(shared.plain(line))
+            st.caption(plain(line))
 
 
 def welcome(settings):
@@ -213,7 +216,7 @@ def welcome(settings):
 @st.fragment(run_every=2.0)
 def panel(name):
     """One of them, drawn anew every two seconds while the rest of the page stays."""
-    shared.guard_part(lambda: one(name))
+    guard_part(lambda: one(name))
 
 
 def one(name):
@@ -275,10 +278,12 @@ def buttons(job, status):
             st.rerun()
         if status == "finished":
             with a:
-                shared.link("train", "Train an encoder with it", ":material/model_training:", network=PREFIX + job.name)
+                address.link(
+                    "train", "Train an encoder with it", ":material/model_training:", network=PREFIX + job.name
+                )
             both = before_and_after(job)
             with b:
-                shared.link("compare", "Compare before and after", ":material/compare:", disabled=not both, help=BOTH,
+                address.link("compare", "Compare before and after", ":material/compare:", disabled=not both, help=BOTH,
                             runs=",".join(both or ()))  # fmt: skip
         if status not in (*ACTIVE, "deleted"):
             with c.popover("Delete", icon=":material/delete:", width="stretch"):
@@ -289,7 +294,7 @@ def buttons(job, status):
                     job.delete()
                     st.rerun()
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
 
 
 def before_and_after(job):
@@ -297,7 +302,7 @@ def before_and_after(job):
     from factortopy.backbones.finetuned import described
 
     told = described(job.path / WEIGHTS) or {}
-    runs = shared.finished_runs()
+    runs = finished_runs()
     after = {
         run.info.get("subject"): name for name, run in runs.items() if run.info.get("backbone") == PREFIX + job.name
     }
@@ -363,7 +368,7 @@ def result(job, status):
     ]
     saving.table(rows, f"classes {job.name}", bool(told.get("simulated")), percents=("before", "after"), height=250)
     st.caption(
-        f"{shared.plain(told['base'])} on {shared.plain(told['data'])}, head on layer {told['layer']} of {told['layers']}. Everywhere by "
+        f"{plain(told['base'])} on {plain(told['data'])}, head on layer {told['layer']} of {told['layers']}. Everywhere by "
         f"name: `{PREFIX}{job.name}`"
     )
     with open(job.path / WEIGHTS, "rb") as file:
@@ -371,4 +376,4 @@ def result(job, status):
                            help="Load them with load_backbone(…, weights=…) or in Networks.")  # fmt: skip
 
 
-shared.guard(page)
+guard(page)

@@ -10,7 +10,9 @@ from factortopy.jobs import kinds, queue
 from factortopy.runs.folder import ACTIVE, RESUMABLE
 from factortopy.runs.run import Run
 from factortopy.wording import duration
-from pages.parts import job_panel, report_panel, shared
+from pages.parts import address, job_panel, report_panel
+from pages.parts.guard import guard, guard_part
+from pages.parts.words import STATUS_WORDS, plain
 
 LATELY, LINES = 20, 15  # of what has ended; of a log
 GOES = {  # what deleting takes away
@@ -31,14 +33,14 @@ def page():
         begin()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
     if opened := st.query_params.get("report"):
-        shared.guard_part(lambda: report_panel.opened(opened))
+        guard_part(lambda: report_panel.opened(opened))
     everything()
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def everything():
     """The lists, drawn anew every two seconds."""
-    shared.guard_part(lists)
+    guard_part(lists)
 
 
 def lists():
@@ -111,10 +113,10 @@ def row(job, status, reason):
         what, far, tools = st.columns([3, 3.5, 3.7], vertical_alignment="center")
         tools = tools.container(horizontal=True, vertical_alignment="center")  # wraps where the page is narrow
         with what:
-            st.markdown(f"**{words}**  \n{shared.plain(title)}")
+            st.markdown(f"**{words}**  \n{plain(title)}")
             if kind in PAGES and status != "finished":
                 page, word = PAGES[kind]
-                shared.link(
+                address.link(
                     page, "Watch it" if status in ACTIVE else "Show it", ":material/visibility:", **{word: job.name}
                 )
         with far:
@@ -129,11 +131,11 @@ def row(job, status, reason):
                 with tools.popover("Delete", icon=":material/delete:"):
                     delete(job, kind)
         except InputError as error:
-            st.error(shared.plain(error))
+            st.error(plain(error))
         opened = tools.toggle("Log", key=f"log {job.key}", help="The last lines that it wrote.")
         if opened:
             st.code(job.log_tail(LINES) or "Nothing was written yet.", language=None, wrap_lines=True)
-            st.caption(f"The last lines of {shared.plain(job.path / 'log.txt')}")
+            st.caption(f"The last lines of {plain(job.path / 'log.txt')}")
 
 
 def ending(job, status, reason, info):
@@ -142,8 +144,8 @@ def ending(job, status, reason, info):
     seconds = info.get("seconds")
     took = f", took {duration(seconds)}" if status == "finished" and seconds else ""
     if status == "stopped":
-        return f"{shared.plain((reason or 'stopped').capitalize())}{job_panel.far(job)}, {at}"
-    return f"{shared.SAID[status].capitalize()} {at}{took}" + (f": {shared.plain(reason)}" if reason else "")
+        return f"{plain((reason or 'stopped').capitalize())}{job_panel.far(job)}, {at}"
+    return f"{STATUS_WORDS[status].capitalize()} {at}{took}" + (f": {plain(reason)}" if reason else "")
 
 
 def main_button(job, status, kind):
@@ -157,7 +159,7 @@ def main_button(job, status, kind):
             st.rerun()
     elif status == "finished" and kind in OPENS:
         page, query = OPENS[kind](job, job.settings)
-        shared.link(page, "Open", OPEN, **query)
+        address.link(page, "Open", OPEN, **query)
 
 
 def delete(job, kind):
@@ -181,4 +183,4 @@ OPENS = {
 }
 PAGES = {"train": ("train", "watch"), "finetune": ("fine_tune", "tuned")}  # where work shows what it has so far
 
-shared.guard(page)
+guard(page)

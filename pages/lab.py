@@ -8,12 +8,15 @@ import streamlit as st
 from factortopy.errors import InputError
 from factortopy.experiments import NAMES
 from factortopy.experiments import protocol as protocols
-from factortopy.experiments.result import plain
+from factortopy.experiments.result import plain as plain_values
 from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.run import Run
-from pages.parts import job_panel, lab_forms, lab_results, saving, shared, take_away
+from pages.parts import address, job_panel, lab_forms, lab_results, saving, take_away
+from pages.parts.guard import guard
+from pages.parts.runs import choose_run, load_encoder, load_gallery, version
+from pages.parts.words import plain
 
 HEIGHT = 640
 ASKS = {
@@ -29,8 +32,8 @@ ASKS = {
 
 def page():
     queue.wake()
-    run = shared.choose_run()
-    encoder = shared.load_encoder(run)
+    run = choose_run()
+    encoder = load_encoder(run)
     recall(encoder)
     st.session_state.setdefault("experiment", "retinotopy")
     experiment = st.segmented_control(
@@ -45,15 +48,15 @@ def page():
             protocol = choose(experiment, encoder)
         except lab_forms.Incomplete:  # a control has said what is missing
             protocol, result, running = None, None, False
-            shared.address(experiment=experiment, job=None)
+            address.write(experiment=experiment, job=None)
         else:
-            shared.address(experiment=experiment, job=job_key(run, protocol))
+            address.write(experiment=experiment, job=job_key(run, protocol))
             result, running = offer(run, encoder, protocol, first)
         beside = None if result is None else lab_results.choose_reference(result, encoder)
     with left:
         lab_results.brains(result, encoder, experiment, HEIGHT, beside, running)
     if result is not None:
-        lab_results.numbers(result, encoder, shared.load_gallery(run))
+        lab_results.numbers(result, encoder, load_gallery(run))
         save(run, result, encoder)
     elif protocol is not None and experiment != "maximize":
         shown = protocol["settings"]
@@ -69,7 +72,7 @@ def page():
 def recall(encoder):
     """Set the controls as they were: Streamlit forgets those that were not drawn the last time."""
     opened = st.session_state.pop("opened protocol", None)
-    named, key = shared.asked("experiment"), shared.asked("job")
+    named, key = address.asked("experiment"), address.asked("job")
     if named in NAMES:
         st.session_state["experiment"] = named
     # From the Jobs page, or a page that was loaded again. A job of another experiment is left over in the address.
@@ -89,7 +92,7 @@ def asked_for(key):
     try:
         return protocols.complete(work.find(key).settings["protocol"])
     except (InputError, KeyError) as error:
-        st.warning(f"The experiment of this link cannot be opened: {shared.plain(error)}", icon=":material/info:")
+        st.warning(f"The experiment of this link cannot be opened: {plain(error)}", icon=":material/info:")
     return None
 
 
@@ -163,7 +166,7 @@ def read(data, name):
             raise ValueError("no JSON object")
         return protocols.complete(given)
     except (ValueError, InputError) as error:
-        st.error(f"{shared.plain(name)}: expected a protocol of the lab; {shared.plain(error)}")
+        st.error(f"{plain(name)}: expected a protocol of the lab; {plain(error)}")
         return None
 
 
@@ -184,7 +187,7 @@ def offer(run, encoder, protocol, first):
         if other != job:
             job_panel.watch(other.key, NAMES.get(other.settings["protocol"]["experiment"], "Experiment"))
     if status == "failed":
-        st.error(shared.plain(reason))
+        st.error(plain(reason))
     if status in ("stopped", "interrupted"):
         again = "the pictures are grown" if experiment == "maximize" else "it starts"
         st.caption(f"Stopped. Run it again: {again} anew; responses that were predicted are kept.")
@@ -193,9 +196,7 @@ def offer(run, encoder, protocol, first):
         if result is not None:
             other = protocols.differences(result.settings, protocol["settings"])
             st.caption(
-                "Shown is the last result. It was made with other settings: "
-                + shared.plain("; ".join(other)[:300])
-                + "."
+                "Shown is the last result. It was made with other settings: " + plain("; ".join(other)[:300]) + "."
             )
     return result, status in ACTIVE
 
@@ -216,7 +217,7 @@ def kept(run, protocol):
     told = protocols.result_folder(run, protocol) / "result.json"
     if not told.exists():
         return None
-    return _kept(str(run.path), run.shipped, json.dumps(protocol), told.stat().st_mtime_ns, shared.version(run))
+    return _kept(str(run.path), run.shipped, json.dumps(protocol), told.stat().st_mtime_ns, version(run))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -232,7 +233,7 @@ def save(run, result, encoder):
         result.save(folder)
         export_result(folder / "maps", result, encoder, say)
 
-    told = json.dumps(plain([result.experiment, result.settings, result.info, result.numbers]))
+    told = json.dumps(plain_values([result.experiment, result.settings, result.info, result.numbers]))
     take_away.made(
         "result", f"result of {run.name} {hashlib.blake2b(told.encode(), digest_size=12).hexdigest()}",
         "Save the result (zip: protocol, numbers, maps, pictures)", "Result of the Lab",
@@ -242,4 +243,4 @@ def save(run, result, encoder):
     )  # fmt: skip
 
 
-shared.guard(page)
+guard(page)

@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from pages.parts import shared
+from pages.parts import address
+from pages.parts.guard import guard
 from pages.parts.lessons import LESSONS
+from pages.parts.words import plain
 
 OPENS = {
     "your_pictures": "Your pictures",
@@ -21,7 +23,7 @@ def page():
     titles = [f"{k}. {lesson.title}" for k, lesson in enumerate(LESSONS, 1)]
     with st.sidebar:
         # Without a number in the address one comes back to the lesson that one left.
-        asked = shared.number_in_address("lesson") or st.session_state.get("lesson left", 1)
+        asked = address.number("lesson") or st.session_state.get("lesson left", 1)
         start = asked - 1 if 1 <= asked <= len(LESSONS) else 0
         chosen = st.radio(
             "Lesson", range(len(LESSONS)), index=start, format_func=lambda k: titles[k] + (" ✓" if k in done else ""),
@@ -55,10 +57,10 @@ def one(number, lesson, done):
 
 
 def opens(number, what):
-    """A link to a page in the lesson's state; that page then leads back (``shared.way_back``)."""
+    """A link to a page in the lesson's state; that page then leads back (``guard.way_back``)."""
     with st.container(border=True):
         words = f"**Open {OPENS[what.page]}**"
-        shared.link(what.page, words, ":material/arrow_forward:", lesson=str(number + 1), **what.query)
+        address.link(what.page, words, ":material/arrow_forward:", lesson=str(number + 1), **what.query)
 
 
 def reveal(number, lesson, guess, done):
@@ -77,9 +79,9 @@ def reveal(number, lesson, guess, done):
     with st.container(border=True):
         st.markdown("**What came out**")
         if guess:
-            st.markdown(f"*You expected:* {shared.plain(guess)}")
+            st.markdown(f"*You expected:* {plain(guess)}")
         st.markdown(lesson.reveal)
         st.caption("Figures: simulated subject demo-1; docs/demo.md, docs/ablations.md, docs/lab.md.")
 
 
-shared.guard(page)
+guard(page)

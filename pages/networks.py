@@ -11,8 +11,10 @@ from factortopy.backbones.lookup import NOT_SAID, source_of
 from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
 from factortopy.wording import duration
-from pages.parts import background, shared
+from pages.parts import address, background
+from pages.parts.guard import guard
 from pages.parts.sample_pictures import samples
+from pages.parts.words import plain
 
 ROWS_HEIGHT = 350
 HERE, AWAY = "here", "to fetch"
@@ -50,12 +52,12 @@ def by_name():
     if not typed:
         return None
     try:
-        with st.spinner(f"Looking up {shared.plain(typed)}; the first time its library is loaded …"):
+        with st.spinner(f"Looking up {plain(typed)}; the first time its library is loaded …"):
             entry = looked_up(typed)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return None
-    st.caption(f"{shared.plain(entry.name)} is shown on the right. Click a row of the table to leave it.")
+    st.caption(f"{plain(entry.name)} is shown on the right. Click a row of the table to leave it.")
     return entry
 
 
@@ -119,17 +121,17 @@ def kind_of(entry):
 
 def facts(entry):
     """One network: what it is, its weights; (name, weights) as ``load_backbone`` takes them, None where a file cannot be read."""
-    st.subheader(shared.plain(entry.name))
+    st.subheader(plain(entry.name))
     said = (
-        f"**Trained for** {shared.plain(entry.objective)}  \n**On** {shared.plain(entry.training_data)}  \n"
+        f"**Trained for** {plain(entry.objective)}  \n**On** {plain(entry.training_data)}  \n"
         if entry.training_data != NOT_SAID else f"**Trained for** {entry.library} does not say; see the page of its weights  \n"
     )  # fmt: skip
     st.markdown(
         f"{said}"
         f"**Layers** {entry.layers}, up to {entry.width:,} channels  \n"
         f"**Pictures** {entry.input_size} × {entry.input_size} pixels, patches of {entry.patch}  \n"
-        f"**Parameters** {entry.parameters / 1e6:,.1f} million  \n**Licence** {shared.plain(entry.licence)}  \n"
-        f"**From** {shared.plain(entry.source)} ({entry.library}{' ' + shared.plain(entry.model) if entry.model else ''})"
+        f"**Parameters** {entry.parameters / 1e6:,.1f} million  \n**Licence** {plain(entry.licence)}  \n"
+        f"**From** {plain(entry.source)} ({entry.library}{' ' + plain(entry.model) if entry.model else ''})"
     )
     path = st.text_input(
         "Weights file or folder", key=f"path {entry.name}", placeholder="empty: as published",
@@ -140,12 +142,12 @@ def facts(entry):
         try:
             path = check_weights(entry.name, path)
         except InputError as error:
-            st.error(shared.plain(error))
+            st.error(plain(error))
             return None
     weights = "untrained" if random else path or None
     if weights is None and not entry.available:
         fetch(entry)
-    shared.link("train", "Train an encoder with it", ":material/model_training:", network=entry.name, weights=weights)
+    address.link("train", "Train an encoder with it", ":material/model_training:", network=entry.name, weights=weights)
     st.page_link("pages/fine_tune.py", label="Fine-tune a network on labelled pictures", icon=":material/tune:")
     return entry.name + (UNTRAINED if random else ""), None if random else path or None
 
@@ -161,7 +163,7 @@ def fetch(entry):
         progress(key, "Fetching the weights")
         return
     if task is not None and task.state == "failed":
-        st.error(shared.plain(task.error))
+        st.error(plain(task.error))
     elif task is not None and task.state == "finished":
         background.forget(key)
         looked_up.clear()
@@ -219,7 +221,7 @@ def tokens(entry, name, weights):
         elif task.active:
             progress(key, "Reading the network and showing it the picture")
         elif task.state == "failed":
-            st.error(shared.plain(task.error))
+            st.error(plain(task.error))
             if st.button("Try again"):
                 background.forget(key)
                 st.rerun()
@@ -236,9 +238,9 @@ def offered():
         return samples()
     try:
         picture = read_picture(upload.getvalue(), name=upload.name)
-        return {shared.plain(picture.name): picture.pixels} | samples()
+        return {plain(picture.name): picture.pixels} | samples()
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return samples()
 
 
@@ -263,8 +265,8 @@ def layers(name, colours, share, names, cost):
             column.image(large, caption=f"{names[i]} · {100 * share[i]:.0f} %", width="stretch")
     st.caption(
         f"{name}. Alike colours, alike tokens: red, green and blue are each layer's first three principal components over this picture; "
-        f"the figure is their share of its variance. Extraction on this machine: {shared.plain(cost)}."
+        f"the figure is their share of its variance. Extraction on this machine: {plain(cost)}."
     )
 
 
-shared.guard(page)
+guard(page)

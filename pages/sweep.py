@@ -16,12 +16,14 @@ from factortopy.sweeps import slurm
 from factortopy.sweeps.axes import whole
 from factortopy.sweeps.table import summary
 from factortopy.wording import duration
-from pages.parts import cost, shared
+from pages.parts import address, cost
+from pages.parts.guard import guard, guard_part
 from pages.parts.job_panel import STAGES
+from pages.parts.words import STATUS_WORDS, TERMS, plain
 
 DEMO = ("demo-1", "demo-2", "demo-3")
 MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
-SAID = shared.SAID | {"planned": "not started"}
+SAID = STATUS_WORDS | {"planned": "not started"}
 MOST_COMPARED = 6
 EMPTY = (
     "A sweep trains every combination of what you choose on the left: several subjects, networks, seeds, numbers of pictures "
@@ -65,7 +67,7 @@ def form():
             st.session_state["sweep"] = sweep.name
             sweeps.start(sweep)
         except InputError as error:
-            st.error(shared.plain(error))
+            st.error(plain(error))
             return
         st.rerun()
 
@@ -75,7 +77,7 @@ def checked(read, *given):
     try:
         return read(*given)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return None
 
 
@@ -199,7 +201,7 @@ def watch():
         key=f"watched sweep {wanted}",
     )  # fmt: skip
     active = any(status in ACTIVE for status, _ in sweeps.states(found[name]).values())
-    st.fragment(lambda: shared.guard_part(lambda: one_sweep(name, active)), run_every=2.0 if active else None)()
+    st.fragment(lambda: guard_part(lambda: one_sweep(name, active)), run_every=2.0 if active else None)()
 
 
 def one_sweep(name, was_active):
@@ -212,20 +214,20 @@ def one_sweep(name, was_active):
     if bool(active) != was_active:
         st.rerun()
     counts = sweeps.counts(table)
-    st.progress(counts.get("finished", 0) / len(table), text=shared.plain(summary(table, SAID)))
+    st.progress(counts.get("finished", 0) / len(table), text=plain(summary(table, SAID)))
     buttons(sweep, table, active)
     frame = pd.DataFrame([told(row, sweep.varied) for row in table])
     st.dataframe(
         frame, hide_index=True, width="stretch", height=min(600, 38 + 35 * len(frame)), placeholder="",
         column_config={
             "subject": st.column_config.TextColumn(width=130),
-            "mean R²": st.column_config.NumberColumn(format="%.3f", help=shared.WORDS["R²"]),
+            "mean R²": st.column_config.NumberColumn(format="%.3f", help=TERMS["R²"]),
             "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width="small"),
         },
     )  # fmt: skip
     reasons = [row for row in table if row["status"] == "failed"]
     for row in reasons[:3]:
-        st.error(f"{shared.plain(row['run'])}: {shared.plain(row['reason'])}")
+        st.error(f"{plain(row['run'])}: {plain(row['reason'])}")
     if any(row["simulated"] for row in table):
         st.caption("Simulated subjects: no person was measured.")
     go_to(table)
@@ -282,16 +284,16 @@ def go_to(table):
     done = chosen in [row["run"] for row in finished]
     with b:
         if done:
-            shared.link("explore", "Open in Explore", ":material/explore:", run=chosen)
+            address.link("explore", "Open in Explore", ":material/explore:", run=chosen)
         else:
-            shared.link("train", "Open in Train", ":material/model_training:", watch=chosen)
+            address.link("train", "Open in Train", ":material/model_training:", watch=chosen)
     if len(finished) > 1:
         compared = [row["run"] for row in finished[:MOST_COMPARED]]
         label = "Compare all" if len(compared) == len(table) else f"Compare the first {len(compared)}"
         if len(compared) == len(finished) < len(table):
             label = f"Compare the {len(finished)} finished"
         with c:
-            shared.link("compare", label, ":material/compare:", runs=",".join(compared))
+            address.link("compare", label, ":material/compare:", runs=",".join(compared))
 
 
-shared.guard(page)
+guard(page)

@@ -9,7 +9,9 @@ from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs.run import list_runs
 from factortopy.runs.settings import DEFAULTS, LEAST_PICTURES
-from pages.parts import cost, shared, subjects, train_watch
+from pages.parts import address, cost, subjects, train_watch
+from pages.parts.guard import guard
+from pages.parts.words import plain
 
 NETWORK, FILE = "train network", "train weights"  # widgets
 OTHER = "timm/…"
@@ -106,14 +108,14 @@ def form():
         done = (run for run in list_runs(shipped=False) if run.status == "finished")
         same = next((run for run in done if run.settings == DEFAULTS | settings), None)
         if same:
-            st.caption(f"Was trained already, as {shared.plain(same.name)}; again gives the same.")
+            st.caption(f"Was trained already, as {plain(same.name)}; again gives the same.")
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):
         try:
             run = queue.submit(settings)
         except InputError as error:
-            st.error(shared.plain(error))
+            st.error(plain(error))
             return
         st.session_state["watched"] = run.name
         st.rerun()
@@ -153,13 +155,13 @@ def choose_network():
             "one. Empty it to take the published weights. The word untrained: random weights.",
         ).strip()  # fmt: skip
     if given(*asked) != (name, file):
-        shared.address(network=name or None, weights=file or None)
+        address.write(network=name or None, weights=file or None)
     state["network told"] = st.query_params.get("network"), st.query_params.get("weights")
     if choice in fetched and not file:
         entry = next(entry for entry in entries if entry.name == choice)
         st.caption(
             f"Its weights, about {entry.parameters * 4e-6:,.0f} MB, are not on this machine. The training fetches them first, from "
-            f"{shared.plain(entry.source)}. Without a connection: name a file on the Networks page."
+            f"{plain(entry.source)}. Without a connection: name a file on the Networks page."
         )
         st.page_link("pages/networks.py", label="Fetch them, or name a file", icon=":material/download:")
     if not name or file in ("", "untrained"):
@@ -167,7 +169,7 @@ def choose_network():
     try:
         return name, check_weights(name, file)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return None, None
 
 
@@ -180,4 +182,4 @@ def given(network, weights):
     return network, weights or ""
 
 
-shared.guard(page)
+guard(page)

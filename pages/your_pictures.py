@@ -6,13 +6,18 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from factortopy.analysis.curves import painted
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
 from factortopy.storage.allowed_folders import files_in
-from pages.parts import pictures_channels, saving, shared, video
+from pages.parts import pictures_channels, saving, video
+from pages.parts.brain import chosen_roi, chosen_vertex, context_of, describe_vertex, draw_brain, vertex_at
+from pages.parts.guard import guard
+from pages.parts.runs import choose_run, load_encoder, load_gallery
 from pages.parts.sample_pictures import samples
+from pages.parts.words import plain
 
 HEIGHT = 640
 MOST = 200  # pictures at once
@@ -23,10 +28,10 @@ TEST = "test picture"  # how pictures of the subject's own set are called here
 
 
 def page():
-    run, waiting = shared.choose_run(), st.empty()
+    run, waiting = choose_run(), st.empty()
     if st.session_state.get("pictures of") != run.name:  # the first time it may take seconds
         waiting.caption("Loading the encoder and its network …")
-    encoder = shared.load_encoder(run)
+    encoder = load_encoder(run)
     kind = st.segmented_control(
         "What the brain is shown", ["Pictures", "A video"], default="Pictures", key="kind", label_visibility="collapsed"
     )
@@ -34,7 +39,7 @@ def page():
         waiting.empty()
         video.page(encoder, HEIGHT)
         return
-    gallery = shared.load_gallery(run)
+    gallery = load_gallery(run)
     left, right = st.columns([2, 1], gap="medium")
     with right, st.container(height=HEIGHT, border=False):
         mine = own_pictures(encoder)
@@ -49,7 +54,7 @@ def page():
     waiting.empty()
     st.session_state["pictures of"] = run.name
     with left:
-        shared.brain(maps, encoder, key="pictures", height=HEIGHT, group="explore")
+        draw_brain(maps, encoder, key="pictures", height=HEIGHT, group="explore")
     with beside:
         details(encoder, pictures, response, first, second)
     ranking(encoder, gallery, mine)
@@ -112,7 +117,7 @@ def in_folder(folder):
     try:
         files = files_in(folder, ENDINGS)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return []
     st.caption(f"{len(files)} file{'s' * (len(files) > 1)} found.")
     return files
@@ -139,13 +144,13 @@ def read(uploads, files):
         words = f":material/broken_image: {len(problems)} of {len(problems) + len(read.good)} could not be read"
         with st.expander(words, expanded=len(problems) <= FEW):
             for problem in problems[:20]:
-                st.error(shared.plain(problem))
+                st.error(plain(problem))
             if len(problems) > 20:
                 st.caption(f"… and {len(problems) - 20} more.")
     out = {}
     for picture in read.good:
         for notice in picture.notices:
-            st.info(f"{shared.plain(picture.name)}: {shared.plain(notice)}", icon=":material/info:")
+            st.info(f"{plain(picture.name)}: {plain(notice)}", icon=":material/info:")
         name = picture.name
         while name in out:  # two files of one name
             name += " (again)"
@@ -186,7 +191,7 @@ def predicted(encoder, gallery, pictures):
         try:
             out[name] = gallery.predicted[row].astype(np.float32) if row is not None else answer(encoder, pixels)
         except InputError as error:
-            st.error(shared.plain(error))
+            st.error(plain(error))
             return None
     return out
 
@@ -213,7 +218,7 @@ def maps_for(encoder, gallery, responses, first, second):
     from factortopy.view import difference_map, response_map
 
     common = {
-        "painted": shared.painted(encoder), "context": shared.context_of(encoder), "density": encoder.density,
+        "painted": painted(encoder), "context": context_of(encoder), "density": encoder.density,
     }  # fmt: skip
     at = (encoder.hemi, encoder.vertex)
     one = responses[first]
@@ -243,17 +248,17 @@ def details(encoder, pictures, response, first, second):
     shown = [name for name in (first, second) if name]
     columns = st.columns(2)
     for column, name in zip(columns, shown, strict=False):
-        column.image(pictures[name], caption=shared.plain(name), width="stretch")
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
+        column.image(pictures[name], caption=plain(name), width="stretch")
+    index = vertex_at(encoder, chosen_vertex())
     with st.container() if second else columns[1]:
         if index is None:
             st.caption(
                 "Click the brain to read one place's response. 0 is its mean over pictures, 1 a standard deviation."
             )
         else:
-            st.markdown(f"**{shared.plain(shared.where(encoder, index))}**")
+            st.markdown(f"**{plain(describe_vertex(encoder, index))}**")
             for name, values in response.items():
-                st.markdown(f"{shared.plain(name)}: **{values[index]:+.2f}**")
+                st.markdown(f"{plain(name)}: **{values[index]:+.2f}**")
     saving.chart(area_bars(encoder, response), "areas", encoder.simulated)
     if encoder.simulated:
         st.caption("Responses of a simulated subject, in standard deviations.")
@@ -261,19 +266,19 @@ def details(encoder, pictures, response, first, second):
 
 def ranking(encoder, gallery, mine):
     """Which of the visitor's and of the test pictures drive a place or an area most."""
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
-    shown = shared.painted(encoder)
+    index = vertex_at(encoder, chosen_vertex())
+    shown = painted(encoder)
     areas = {name: mask & shown for name, mask in encoder.rois.items() if (mask & shown).any()}
     places = (["the clicked place"] if index is not None else []) + list(areas)
     if not places or not (mine or gallery):
         return
-    places.sort(key=lambda place: place != shared.chosen_roi())  # the area that is selected as a whole comes first
+    places.sort(key=lambda place: place != chosen_roi())  # the area that is selected as a whole comes first
     heading = st.empty()
     chosen, among = st.columns(2)
     place = chosen.selectbox(
         "Of", places, key=f"ranked place {places[0]}", help="The clicked place of the brain, or the mean of an area."
     )
-    heading.subheader(f"What drives {shared.plain(place)} most")
+    heading.subheader(f"What drives {plain(place)} most")
     sets = (["my pictures", "both"] if mine else []) + ([f"{TEST}s"] if gallery else [])
     which = among.selectbox("Among", sets, key="ranked set", help="Whose pictures are put in order.")
     use = np.array([index]) if place == "the clicked place" else np.flatnonzero(areas[place])
@@ -291,12 +296,12 @@ def ranking(encoder, gallery, mine):
     found.sort(key=lambda row: -row[0])
     for column, (value, name, pixels) in zip(st.columns(8), found, strict=False):
         column.image(pictures_channels.square(pixels), width="stretch")
-        column.caption(f"**{value:+.2f}** {shared.plain(name)}")
+        column.caption(f"**{value:+.2f}** {plain(name)}")
 
 
 def area_bars(encoder, response):
     """Mean response by area of the predicted vertices."""
-    shown = shared.painted(encoder)
+    shown = painted(encoder)
     areas = {name: mask & shown for name, mask in encoder.rois.items() if (mask & shown).any()}
     figure = go.Figure(
         [
@@ -314,4 +319,4 @@ def area_bars(encoder, response):
     return figure
 
 
-shared.guard(page)
+guard(page)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import shared
+from pages.parts import address
 
 
 def asked(word, key, known, first):
@@ -22,4 +22,4 @@ def asked(word, key, known, first):
 def told(word, key, value, usual=None):
     """The address says under ``word`` what was chosen; nothing where it is the ``usual`` one."""
     st.session_state[f"{key} link"] = value
-    shared.address(**{word: None if value == usual else value})
+    address.write(**{word: None if value == usual else value})

@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
+from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES
-from pages.parts import compare_address, shared
+from pages.parts import address, compare_address
+from pages.parts.brain import choose_vertex, chosen_vertex, context_of
+from pages.parts.words import plain
 
 MAPS = {
     "Layer": "Layer that predicts each place best. Hue: the layer. Brightness: confidence, on one scale for all.",
@@ -33,7 +36,7 @@ def choose_map(encoders, aside):
         layer = aside.slider("Layer", 1, deepest, key="compared layer", help="1 is the first layer of each network.")
         compare_address.told("layer", "compared layer", layer)
     else:
-        shared.address(layer=None)
+        address.write(layer=None)
     st.caption(MAPS[kind])
     return kind, layer - 1
 
@@ -63,7 +66,7 @@ class Scale:
     @classmethod
     def of(cls, encoders, kind, layer, measure):
         """The scale that suits all encoders {name: Encoder}."""
-        factors = [(e.selectors(), shared.painted(e)) for e in encoders.values() if e.has_selectors]
+        factors = [(e.selectors(), painted(e)) for e in encoders.values() if e.has_selectors]
         factors = [(factor, shown) for factor, shown in factors if shown.any()]
         top = 1.0
         if kind == "Layer":  # with the most confident one's the others would be black
@@ -91,7 +94,7 @@ class Scale:
         )
 
         at = (encoder.hemi, encoder.vertex)
-        shown = {"painted": shared.painted(encoder), "context": shared.context_of(encoder), "density": encoder.density}
+        shown = {"painted": painted(encoder), "context": context_of(encoder), "density": encoder.density}
         if self.kind == "Brain score":
             measure = MEASURES[self.measure]
             return score_map(measure.of(encoder), *at, label=f"brain score, {measure.label}", high=self.top, **shown)
@@ -162,13 +165,13 @@ def left_out(encoders, made, scale):
     """Sentences about networks without this map, and about what cannot be compared."""
     for name, encoder in encoders.items():
         if made[name] is None and not encoder.has_selectors:
-            yield f"{shared.plain(name)} is a baseline: it has a brain score and no other map."
+            yield f"{plain(name)} is a baseline: it has a brain score and no other map."
         elif made[name] is None:
-            yield f"{shared.plain(name)} has {encoder.selectors().layer.shape[1]} layers, so no layer {scale.layer + 1}."
+            yield f"{plain(name)} has {encoder.selectors().layer.shape[1]} layers, so no layer {scale.layer + 1}."
     if scale.kind == "Brain score":
         unknown = [n for n, e in encoders.items() if not np.isfinite(MEASURES[scale.measure].of(e)).any()]
         if unknown:
-            yield f"{scale.measure} is not known for {shared.plain(', '.join(unknown))}."
+            yield f"{scale.measure} is not known for {plain(', '.join(unknown))}."
     recipes = {str(e.info.get("recipe")) for e in encoders.values() if e.has_selectors}
     if len(recipes) > 1 and scale.kind in ("Layer", "Confidence", "Layer weight"):
         yield f"Fitted with different recipes ({', '.join(sorted(recipes))}): their confidences cannot be compared."
@@ -179,10 +182,10 @@ def brain(maps, encoder, *, key, height, **options):
     from factortopy.view import brain_view, whole_rois
 
     def clicked():
-        shared.choose_vertex(getattr(st.session_state.get(key), "vertex", None))
+        choose_vertex(getattr(st.session_state.get(key), "vertex", None))
 
     return brain_view(
         maps, rois=whole_rois(encoder.rois, encoder.hemi, encoder.vertex, encoder.density), key=key, height=height,
-        group="compare", selected=shared.chosen_vertex(), simulated=encoder.simulated, density=encoder.density,
+        group="compare", selected=chosen_vertex(), simulated=encoder.simulated, density=encoder.density,
         report=("vertex",), on_change=clicked, **options,
     )  # fmt: skip

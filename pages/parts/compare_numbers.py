@@ -6,11 +6,14 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import analysis
+from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from pages.parts import saving, shared
+from pages.parts import saving
+from pages.parts.brain import chosen_vertex, describe_vertex, say_unknown_place, vertex_at
+from pages.parts.words import TERMS, plain
 
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, away from the chart
 ROW = 20  # pixels that a row of the legend takes
@@ -25,13 +28,13 @@ def layout(figure, height, entries, **axes):
 def place(encoders, measure):
     """What each network has learnt of the place that is selected; says how to select one."""
     first = next(iter(encoders.values()))
-    index = shared.vertex_at(first, shared.chosen_vertex())
+    index = vertex_at(first, chosen_vertex())
     if index is None:
-        if shared.chosen_vertex() is None:
+        if chosen_vertex() is None:
             st.caption("Click a place on a brain: a table here tells what each network has learnt of it.")
-        shared.say_unknown_place()
+        say_unknown_place()
         return
-    st.markdown(f"**{shared.plain(shared.where(first, index))}**", help=shared.WORDS["vertex"])
+    st.markdown(f"**{plain(describe_vertex(first, index))}**", help=TERMS["vertex"])
     in_degrees = all(e.info.get("image_degrees") for e in encoders.values())
     unit, rows = ", degrees" if in_degrees else ", of the picture's half-width", []
     for name, e in encoders.items():
@@ -42,7 +45,7 @@ def place(encoders, measure):
             row |= {"confidence": float(f.layer_confidence[index]), "scale": float(f.scale[index])}
             half = e.info["image_degrees"] / 2 if in_degrees else 1.0
             row |= {f"looks right{unit}": f.space[index, 0] * half, f"looks up{unit}": -f.space[index, 1] * half}
-        rows.append(row | {"above chance": bool(shared.painted(e)[index])})
+        rows.append(row | {"above chance": bool(painted(e)[index])})
     table(rows, "place", encoders)
 
 
@@ -101,7 +104,7 @@ def hierarchy(encoders):
                 encoder.selectors(), {name: encoder.rois[name] for name in levels if name in encoder.rois}, levels
             )
         except InputError as error:
-            right.caption(shared.plain(error))
+            right.caption(plain(error))
             continue
         low, high = found.intervals["slope"]
         rows.append({"network": name, "b0": found.b0, "b1": found.b1, "slope": found.slope, "from": low, "to": high})
@@ -161,7 +164,7 @@ def time_steps(encoders):
             saving.chart(figure, f"steps {part}", next(iter(encoders.values())).simulated)
             table(rows, f"time_steps_{part or 'all'}", encoders)
     for name in over_time:
-        st.markdown(f"**Steps that each area reads: {shared.plain(name)}**")
+        st.markdown(f"**Steps that each area reads: {plain(name)}**")
         table(chosen_steps(encoders[name]), f"steps_read_{name.replace(':', '_')}", encoders)
 
 

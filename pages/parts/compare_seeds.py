@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from factortopy.analysis.curves import painted
 from factortopy.analysis.seeds import by_area, seed_agreement
 from factortopy.runs.names import families, short_names
-from pages.parts import shared
+from pages.parts.brain import context_of
 from pages.parts.compare_grid import brain
 from pages.parts.compare_numbers import table
 
@@ -52,8 +53,8 @@ def maps(found, encoder, fits):
     from factortopy.view import value_map
 
     shown = {
-        "painted": shared.painted(encoder),
-        "context": f"{fits} seeds, {shared.context_of(encoder)}",
+        "painted": painted(encoder),
+        "context": f"{fits} seeds, {context_of(encoder)}",
         "density": encoder.density,
     }
     at = (encoder.hemi, encoder.vertex)

@@ -8,11 +8,13 @@ import streamlit as st
 
 from factortopy import analysis
 from factortopy.analysis.comparison import LEADS
+from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES, available
 from factortopy.backbones.finetuned import label
-from pages.parts import compare_address, compare_save, saving, shared
+from pages.parts import compare_address, compare_save, saving
 from pages.parts.compare_grid import brain
 from pages.parts.compare_numbers import table
+from pages.parts.words import TERMS, plain
 
 HEIGHT = 480
 VIEWS = ("What changes", "Swipe")
@@ -66,7 +68,7 @@ def two(encoders, scale, begin, runs):
             brain([m for m, _ in made], one, key=key, height=HEIGHT, comparing=False)
             pair = f"{second} minus {first}"
             compare_save.control([(pair, m, one, numbers) for m, numbers in made], "difference")
-        st.markdown(shared.plain(analysis.moved_in_words(one, other, names=(first, second))))
+        st.markdown(plain(analysis.moved_in_words(one, other, names=(first, second))))
     with right:
         alike(one, other)
 
@@ -76,7 +78,7 @@ def changes(one, other, names, measure):
     from factortopy.view import difference_map, value_map
 
     first, second = (name.replace(" · ", ", ") for name in names)  # dots separate the parts of a title
-    at, both = (one.hemi, one.vertex), shared.painted(one) & shared.painted(other)
+    at, both = (one.hemi, one.vertex), painted(one) & painted(other)
     shown = {
         "density": one.density,
         "context": f"{'simulated ' if one.simulated else ''}subject {one.info.get('subject')}",
@@ -109,7 +111,7 @@ def swipe(one, other, names, scale):
     missing = [name for name, made in maps if made is None]
     if missing:
         st.info(
-            f"{shared.plain(' and '.join(missing))}: there is no map {scale.kind} of this layer. Choose another one above."
+            f"{plain(' and '.join(missing))}: there is no map {scale.kind} of this layer. Choose another one above."
         )
         return
     maps = [replace(made, name=name, group=name, title=_side(name, scale, made)) for name, made in maps]
@@ -197,9 +199,7 @@ def tuning(encoders, pairs):
                 help=f"Held-out pictures; the difference is to a linear classifier on the network as it was. By chance "
                 f"{told['chance']:.0%}.",
             )  # fmt: skip
-        st.metric(
-            "Brain score, mean R²", f"{rows[-1]['after']:.3f}", f"{rows[-1]['change']:+.3f}", help=shared.WORDS["R²"]
-        )
+        st.metric("Brain score, mean R²", f"{rows[-1]['after']:.3f}", f"{rows[-1]['change']:+.3f}", help=TERMS["R²"])
         if "moved" in rows[-1]:
             st.metric(
                 "Layers moved by",

@@ -10,7 +10,7 @@ from factortopy.jobs import job
 from factortopy.runs import costs
 from factortopy.storage.home import home
 from factortopy.wording import duration, size_text
-from pages.parts import shared
+from pages.parts.words import plain
 
 FOLDER_UNKNOWN = 10_000  # pictures that a folder is taken to hold when it does not tell
 
@@ -29,7 +29,7 @@ def extracted():
 
 def of_runs(planned):
     """Time and disk of runs, in a sentence that can be shown; ``planned`` as ``costs.estimate`` takes them."""
-    return shared.plain(costs.told(costs.estimate(planned, extracted(), sizes)))
+    return plain(costs.told(costs.estimate(planned, extracted(), sizes)))
 
 
 def of_extraction(asked, layers, width):
@@ -42,6 +42,6 @@ def of_extraction(asked, layers, width):
     disk = size_text(disk_size(layers, width, n, pca))
     first = costs.making([asked["subject"]])
     made = f" Before that the demo subject is made, once: about {duration(first)}." if first else ""
-    return shared.plain(
+    return plain(
         f"For {n:,} pictures: {time}; {disk} of disk at most, {size_text(shutil.disk_usage(home()).free)} are free.{made}"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from factortopy.subjects.areas import area_sets
-from pages.parts import shared
+from pages.parts.words import plain
 
 
 def choose_outlines(found):
@@ -51,7 +51,7 @@ def brain(found, key, rois, height):
 
 def one_picture(found, chosen):
     """The picture whose responses are on the brain."""
-    name, several = shared.plain(found.names[chosen]), f"The slider on the brain goes through {len(found.names)}."
+    name, several = plain(found.names[chosen]), f"The slider on the brain goes through {len(found.names)}."
     if found.delays:
         said = f"**{name}** of a film; the brain shows the mean response {found.delays} later, as blood answers slowly."
     else:
@@ -65,4 +65,4 @@ def one_picture(found, chosen):
         picture.image(found.pictures[chosen], width="stretch")
         words.caption(f"{said} {several}")
     if found.order is not None:
-        (st.warning if found.order.suspicious else st.caption)(f"Order: {shared.plain(found.order.sentence())}.")
+        (st.warning if found.order.suspicious else st.caption)(f"Order: {plain(found.order.sentence())}.")

@@ -12,8 +12,11 @@ from factortopy.runs.run import find_run
 from factortopy.subjects.areas import area_sets
 from factortopy.subjects.check import Findings
 from factortopy.subjects.preview import FIRST, Preview
-from pages.parts import shared, subjects
+from pages.parts import subjects
 from pages.parts.data_brain import brain
+from pages.parts.lessons import FIRST_RUN
+from pages.parts.runs import load_encoder, load_gallery
+from pages.parts.words import plain
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEIGHT = 640
@@ -57,7 +60,7 @@ def invitation(left, right, listed=True):
         picture, words = st.columns([2, 3])
         picture.image(found.pictures[chosen], width="stretch")
         words.caption(
-            f"**{shared.plain(found.names[chosen])}**, and on the brain the mean response to it. The slider there goes through "
+            f"**{plain(found.names[chosen])}**, and on the brain the mean response to it. The slider there goes through "
             f"{len(found.names)}."
         )
 
@@ -66,8 +69,8 @@ def invitation(left, right, listed=True):
 def example():
     """``Preview`` of demo subject 1 as it comes with a shipped run, so that nothing has to be rendered; None without it."""
     try:
-        run = find_run(shared.FIRST)
-        encoder, gallery = shared.load_encoder(run), shared.load_gallery(run)
+        run = find_run(FIRST_RUN)
+        encoder, gallery = load_encoder(run), load_gallery(run)
     except InputError:
         return None
     if gallery is None:

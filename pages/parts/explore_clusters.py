@@ -6,8 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from factortopy.analysis.curves import painted
 from factortopy.wording import duration
-from pages.parts import background, pictures_save, saving, shared
+from pages.parts import address, background, pictures_save, saving
+from pages.parts.brain import choose_place, chosen_vertex, context_of, rows_of, vertex_at
+from pages.parts.runs import version
+from pages.parts.words import plain
 
 FEWEST, MOST = 2, 50
 AT_ONCE = 1.0  # seconds that the page waits before it shows progress
@@ -50,7 +54,7 @@ def wanted(encoder):
     """The number that was asked for here or by the address, else that of the run."""
     usual = int(known(encoder).max()) + 1
     if "clusters" not in st.session_state:
-        st.session_state["clusters"] = shared.number_in_address("clusters")
+        st.session_state["clusters"] = address.number("clusters")
     asked = st.session_state["clusters"]
     return usual if asked is None else max(FEWEST, min(asked, max(usual, most(encoder))))
 
@@ -69,7 +73,7 @@ def found(run, encoder):
 
 
 def key_of(run):
-    return f"clusters {shared.version(run)}"
+    return f"clusters {version(run)}"
 
 
 def tree_of(run, encoder):
@@ -89,15 +93,15 @@ def brain_map(encoder, clusters):
     from factortopy.view.cluster_maps import chosen_cluster_map
 
     return chosen_cluster_map(
-        clusters.labels, clusters.colours, encoder.hemi, encoder.vertex, painted=shared.painted(encoder),
-        context=shared.context_of(encoder), density=encoder.density,
-        only=clusters.of(shared.vertex_at(encoder, shared.chosen_vertex())),
+        clusters.labels, clusters.colours, encoder.hemi, encoder.vertex, painted=painted(encoder),
+        context=context_of(encoder), density=encoder.density,
+        only=clusters.of(vertex_at(encoder, chosen_vertex())),
     )  # fmt: skip
 
 
 def panel(run, encoder, rois, gallery, clusters):
     """Beside the brain while it shows the clusters."""
-    here = clusters.of(shared.vertex_at(encoder, shared.chosen_vertex()))
+    here = clusters.of(vertex_at(encoder, chosen_vertex()))
     choose(run, encoder, clusters, here)
     if here is None:
         overview(encoder, rois, clusters)
@@ -111,7 +115,7 @@ def choose(run, encoder, clusters, here):
     top = max(most(encoder), int(known(encoder).max()) + 1)
     st.session_state["clusters box"] = wanted(encoder)
     if st.session_state["clusters"] is not None:  # the address says it
-        shared.address(clusters=wanted(encoder))
+        address.write(clusters=wanted(encoder))
     left.number_input(
         "Clusters", FEWEST, top, key="clusters box", help=WORDS, on_change=lambda: ask(st.session_state["clusters box"])
     )
@@ -128,7 +132,7 @@ def choose(run, encoder, clusters, here):
         if task.active:
             waiting(key_of(run))
         else:
-            st.caption(shared.plain(task.error) if task.error else "Stopped.")
+            st.caption(plain(task.error) if task.error else "Stopped.")
             if st.button("Make them", icon=":material/replay:"):
                 background.forget(key_of(run))
                 st.rerun()
@@ -142,12 +146,12 @@ def ask(number):
 def look_at(encoder, clusters, cluster):
     """Select the place of a cluster that is predicted best; nothing for all of them."""
     if cluster == ALL:
-        shared.choose_place(None)
+        choose_place(None)
         return
     inside = np.flatnonzero(clusters.labels == cluster)
     score = encoder.scores.get("score")
     best = inside[0] if score is None else inside[np.nanargmax(np.nan_to_num(score[inside], nan=-np.inf))]
-    shared.choose_place(int(shared.rows_of(encoder)[best]))
+    choose_place(int(rows_of(encoder)[best]))
 
 
 @st.fragment(run_every=0.7)

@@ -6,7 +6,8 @@ from factortopy.errors import InputError
 from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
-from pages.parts import cost, job_panel, shared, subjects
+from pages.parts import cost, job_panel, subjects
+from pages.parts.words import plain
 
 
 def under_way(name):
@@ -38,7 +39,7 @@ def offer(name, weights, layers, width):
         try:
             job = work.job_asked("extract", asked)
         except InputError as error:
-            st.error(shared.plain(error))
+            st.error(plain(error))
             return
         st.caption(cost.of_extraction(asked, layers, width))
         status, reason = job.state()
@@ -52,7 +53,7 @@ def offer(name, weights, layers, width):
                 f"{done.get('pictures', 0):,} pictures{simulated}, {done.get('layers', 0)} layers, kept on disk."
             )
         elif status == "failed":
-            st.error(shared.plain(reason))
+            st.error(plain(reason))
         elif status in ("stopped", "interrupted"):
             st.caption("Stopped. What was extracted is kept; it goes on from there.")
         words = {"deleted": "Extract features", "finished": "Extract again what is missing"}.get(status, "Resume")

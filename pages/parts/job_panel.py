@@ -7,7 +7,7 @@ from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.wording import duration
-from pages.parts import shared
+from pages.parts.words import STATUS_WORDS, plain
 
 STAGES = {
     "begin": "starting", "pictures": "preparing pictures", "weights": "fetching the network's weights", "network": "loading the network",
@@ -36,7 +36,7 @@ def told(job, status):
     remaining = progress.get("remaining")
     text += f" · about {duration(remaining)} left" if remaining is not None and total else ""
     doing = progress.get("doing")  # of many parts, which
-    text += f" · {shared.plain(doing)}" if doing else ""
+    text += f" · {plain(doing)}" if doing else ""
     kept = job.kept() if progress.get("stage") in BEFORE_A_FIT else None
     return share, text + (f" · goes on from {_step(kept)}" if kept else "")
 
@@ -69,9 +69,9 @@ def headline(job, status, reason, more=""):
 def ended(job, status, reason):
     """How it ended, in a sentence."""
     if status == "stopped" and reason:
-        return f"{shared.plain(reason.capitalize())}{far(job)}."
+        return f"{plain(reason.capitalize())}{far(job)}."
     came = far(job) if status == "interrupted" else ""
-    return f"{shared.SAID[status].capitalize()}{came}." + (f" {shared.plain(reason)}" if reason else "")
+    return f"{STATUS_WORDS[status].capitalize()}{came}." + (f" {plain(reason)}" if reason else "")
 
 
 def stop(job, words="Stop", **options):
@@ -80,7 +80,7 @@ def stop(job, words="Stop", **options):
         try:
             queue.cancel(job)
         except InputError as error:
-            st.error(shared.plain(error))
+            st.error(plain(error))
 
 
 @st.fragment(run_every=EVERY)
@@ -91,7 +91,7 @@ def watch(key, label):
     if status not in ACTIVE:
         st.rerun()
     share, text = told(job, status)
-    st.progress(share, text=f"{shared.plain(label)}: {text}")
+    st.progress(share, text=f"{plain(label)}: {text}")
     if status == "running" and job.hung:
         st.warning(HUNG, icon=":material/heart_broken:")
     stop(job, disabled=status == "stopping")

@@ -5,7 +5,8 @@ import streamlit as st
 
 from factortopy.errors import InputError
 from factortopy.experiments.protocol import module_of
-from pages.parts import shared
+from pages.parts.brain import choose_vertex, chosen_vertex, vertex_at
+from pages.parts.words import plain
 
 ALL = "all others"
 PARTS = {
@@ -96,7 +97,7 @@ def categories(folder):
     try:
         return list(_read(folder))
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         raise Incomplete from None
 
 
@@ -164,8 +165,8 @@ def heads_of(encoder):
 def maximize(encoder):
     """What to drive, what to suppress, how long."""
     areas = [name for name, mask in encoder.rois.items() if mask.any()]
-    row = shared.chosen_vertex()
-    clicked = shared.vertex_at(encoder, row) is not None
+    row = chosen_vertex()
+    clicked = vertex_at(encoder, row) is not None
     clusters = np.unique(encoder.scores.get("clusters", np.array([-1])))
     kinds = (["an area"] if areas else []) + ["the clicked place"] + (["a cluster"] if clusters.max() >= 0 else [])
     kind = _choice("maximize", "kind", "Drive", kinds, "A picture is grown that drives it as strongly as it can.")
@@ -269,7 +270,7 @@ def _show_maximize(settings, encoder):
     if "cluster" in target:
         return here | {"kind": "a cluster", "cluster": target["cluster"]}
     if "vertex" in target:
-        shared.choose_vertex(int(target["vertex"]))
+        choose_vertex(int(target["vertex"]))
         return here | {"kind": "the clicked place"}
     return here | {"kind": "an area", "roi": target["roi"]}
 

@@ -4,7 +4,19 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.parts import saving, shared
+from factortopy.analysis.curves import painted
+from pages.parts import saving
+from pages.parts.brain import (
+    chosen_vertex,
+    context_of,
+    describe_vertex,
+    draw_brain,
+    maps_at_rest,
+    rows_of,
+    say_unknown_place,
+    vertex_at,
+)
+from pages.parts.words import plain
 
 REFERENCES = {"measured": "measured", "atlas": "atlas", "selectors": "own selector"}
 SCORES = {
@@ -28,9 +40,9 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
     from factortopy.view.lab_maps import result_maps
 
     at, degrees = (encoder.hemi, encoder.vertex), float(encoder.info.get("image_degrees") or 8.4)
-    common = {"painted": shared.painted(encoder), "density": encoder.density, "context": shared.context_of(encoder)}
+    common = {"painted": painted(encoder), "density": encoder.density, "context": context_of(encoder)}
     if result is None:
-        shared.brain(before(encoder, experiment, at, degrees, common), encoder, key=f"lab-{experiment}-none", height=height,
+        draw_brain(before(encoder, experiment, at, degrees, common), encoder, key=f"lab-{experiment}-none", height=height,
                      group="lab")  # fmt: skip
         st.caption(
             "At work: until it is done, shown is what is known without the experiment. How far it is stands on the right."
@@ -43,7 +55,7 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
         st.info("No place of the brain gave a result: nothing was above chance.")
         return
     if not beside:
-        shared.brain(maps, encoder, key=f"lab-{experiment}", height=height, group="lab")
+        draw_brain(maps, encoder, key=f"lab-{experiment}", height=height, group="lab")
         return
     left, right = st.columns(2, gap="small")
     name, known = beside
@@ -52,13 +64,13 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
         other = result_maps(known, *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)})
         shown = getattr(st.session_state.get(f"lab-{experiment}-beside"), "map", None)
         names = [m.name for m in other]
-        shared.brain(
+        draw_brain(
             other, encoder, key=f"lab-beside-{name}", height=height - 45, group="lab", layout="flat",
             map_name=shown if shown in names else names[0],
         )  # fmt: skip
     with left:
         st.markdown("**Simulated experiment**")
-        shared.brain(
+        draw_brain(
             maps,
             encoder,
             key="lab-retinotopy",
@@ -97,7 +109,7 @@ def references(encoder):
     from factortopy.surfaces.atlases import atlas_retinotopy
 
     degrees = float(encoder.info.get("image_degrees") or 8.4)
-    found = truths(encoder, atlas_retinotopy(encoder.density), shared.rows_of(encoder), degrees)
+    found = truths(encoder, atlas_retinotopy(encoder.density), rows_of(encoder), degrees)
     return {name: maps for name, (maps, _, _) in found.items()}
 
 
@@ -112,7 +124,7 @@ def before(encoder, experiment, at, degrees, common):
             return result_maps(
                 known[name], *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)}
             )
-    return shared.maps_at_rest(encoder)
+    return maps_at_rest(encoder)
 
 
 # ---------------------------------------------------------------- the numbers
@@ -130,7 +142,7 @@ def numbers(result, encoder, gallery=None):
             f"Best of the subject's {len(driven)} test pictures: it drives the target by **{driven[best]:.2f}**."
         )
     with st.expander("What to keep in mind"):
-        st.markdown("\n".join(f"- {shared.plain(note)}" for note in result.notes))
+        st.markdown("\n".join(f"- {plain(note)}" for note in result.notes))
 
 
 def retinotopy(result, encoder):
@@ -174,9 +186,9 @@ def course(result, encoder):
     """Responses of the clicked place over the frames, and the fitted field's."""
     from factortopy.experiments.retinotopic import fitted
 
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    index = vertex_at(encoder, chosen_vertex())
     if index is None:
-        shared.say_unknown_place()
+        say_unknown_place()
         st.caption("Click a place of the brain to see its responses over the frames.")
         return
     figure = go.Figure()
@@ -185,7 +197,7 @@ def course(result, encoder):
     if model is not None:
         figure.add_scatter(y=model, name="fitted field", line={"dash": "dot"})
     figure.update_layout(height=220, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="frame",
-                         title={"text": shared.where(encoder, index), "font": {"size": 14}})  # fmt: skip
+                         title={"text": describe_vertex(encoder, index), "font": {"size": 14}})  # fmt: skip
     saving.chart(figure, "course", simulated(result))
 
 
@@ -193,7 +205,7 @@ def localizer(result, encoder):
     """Response profile by area, agreement with areas, examples."""
     told = result.numbers
     one = told["contrast"]
-    compared = shared.plain(f"{one['category']} against {', '.join(one['against'])}")
+    compared = plain(f"{one['category']} against {', '.join(one['against'])}")
     st.markdown(f"**{compared}**: {one['more']:,} of {one['vertices']:,} places answer "
                 f"more, {one['less']:,} less (q ≤ {one['q']}).")  # fmt: skip
     a, b = st.columns(2, gap="medium")
@@ -209,8 +221,8 @@ def localizer(result, encoder):
                 "found": row["found"], "vertices": row["vertices"]}
                for name, row in told["agreement"].items()], "localizer areas", result)  # fmt: skip
         for category, row in told.get("measured", {}).items():
-            named = f"the measured map {shared.plain(row['map'])} ({row['vertices']:,} vertices)"
-            st.markdown(f"{shared.plain(category)}: r = {row['r']:.2f} with {named}.")
+            named = f"the measured map {plain(row['map'])} ({row['vertices']:,} vertices)"
+            st.markdown(f"{plain(category)}: r = {row['r']:.2f} with {named}.")
     pictures(result, 6)
 
 
@@ -333,7 +345,7 @@ def pictures(result, each):
     """Rows of examples by name."""
     with st.expander("What was shown"):
         for name, stack in result.pictures.items():
-            st.caption(shared.plain(name))
+            st.caption(plain(name))
             st.image(list(stack[:each]), width=96)
 
 

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 
-FIRST = "demo-vit_demo-1"
+FIRST_RUN = "demo-vit_demo-1"  # what a visitor sees first
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ LESSONS = (
         "tried on others. What it predicts on pictures that it has *not* seen is the evidence: the brain score R². Measured responses "
         "are noisy, so that even a perfect model stays below 1; the noise ceiling says how far below. A good prediction says that the "
         "features carry the information, not that the brain computes it in the same way.",
-        {"run": FIRST},
+        {"run": FIRST_RUN},
     ),
     Lesson(
         "Where a place looks",
@@ -56,7 +56,7 @@ LESSONS = (
         "The left half sees the right side of the picture, and the other way round; the lower part of the picture lies above. Nobody told "
         "the encoder: each place learnt its point from pictures and responses alone. In this simulated subject the true points are "
         "known: the error in V1 is about 0.15 degrees of a picture 12 degrees wide.",
-        {"run": FIRST, "map": "Space"},
+        {"run": FIRST_RUN, "map": "Space"},
     ),
     Lesson(
         "Layers and the visual hierarchy",
@@ -66,11 +66,11 @@ LESSONS = (
         "explore",
         "For the network that learnt categories they do: blue (early) in V1, red (late) in FFA, slope about 0.68. It is not a law: the "
         "untrained network has a slope near 0. On real data the paper found slopes from 0.1 to 0.5, depending on network and training.",
-        {"run": FIRST, "map": "Layer"},
+        {"run": FIRST_RUN, "map": "Layer"},
         then=Then(
             "Then open **Compare** with this network and the same one with random weights, and read the hierarchy slope below the maps.",
             "compare",
-            {"runs": f"{FIRST},demo-vit-untrained_demo-1", "map": "Layer", "score": "R²"},
+            {"runs": f"{FIRST_RUN},demo-vit-untrained_demo-1", "map": "Layer", "score": "R²"},
         ),
     ),
     Lesson(
@@ -81,7 +81,7 @@ LESSONS = (
         "explore",
         "Early areas read single points, high-level areas the whole picture. Where a place reads the whole picture, its point means "
         "nothing any more: that is why the map *Space* fades there.",
-        {"run": FIRST, "map": "Scale"},
+        {"run": FIRST_RUN, "map": "Scale"},
     ),
     Lesson(
         "Why nearby places should agree",
@@ -92,7 +92,7 @@ LESSONS = (
         "The scores are the same (mean R² 0.41 with and without), but with topology 92 % of neighbours share their best layer, without it "
         "30 %. When several explanations are equally good, the smooth one is easier to read; whether it is also the true one, scores cannot "
         "tell. The simulated subject's truth is smooth by construction.",
-        {"runs": f"{FIRST},demo-vit-no-topology_demo-1", "map": "Layer", "score": "R²"},
+        {"runs": f"{FIRST_RUN},demo-vit-no-topology_demo-1", "map": "Layer", "score": "R²"},
     ),
     Lesson(
         "How much data is enough",
@@ -101,7 +101,7 @@ LESSONS = (
         "compare",
         "With 300 pictures the mean R², on the same 300 test pictures, falls from 0.41 to 0.35. Every area loses: PPA most, from 0.42 to 0.33, OPA "
         "from 0.45 to 0.38, V1 from 0.58 to 0.53, OFA least, from 0.43 to 0.39. The maps keep their broad lines, blue at the back and red in front, and lose detail and confidence. So how much data is enough depends on the question.",
-        {"runs": f"{FIRST},demo-vit-300-pictures_demo-1", "map": "Layer", "score": "R²"},
+        {"runs": f"{FIRST_RUN},demo-vit-300-pictures_demo-1", "map": "Layer", "score": "R²"},
     ),
     Lesson(
         "Same architecture, different objective",
@@ -112,7 +112,7 @@ LESSONS = (
         "In V1 they are close (0.58, 0.52, 0.45): local contrast is in any network, even a random one. In FFA they differ (0.42, 0.26, 0.19): "
         "categories have to be learnt. Be careful: this subject's high-level areas answer to categories by construction, so that the network "
         "trained on them has an advantage that it need not have with a real brain.",
-        {"runs": f"{FIRST},demo-mae_demo-1,demo-vit-untrained_demo-1", "map": "Brain score", "score": "R²"},
+        {"runs": f"{FIRST_RUN},demo-mae_demo-1,demo-vit-untrained_demo-1", "map": "Brain score", "score": "R²"},
     ),
     Lesson(
         "Retinotopy and category areas in silico",
@@ -123,7 +123,7 @@ LESSONS = (
         "It does: polar angle agrees with the planted one almost perfectly (circular r 0.99), the field's sign turns over at the "
         "borders of V1, V2 and V3, and face, body, place and word areas are found. But the *untrained* network gives a polar-angle map just as "
         "good: it comes from where tokens stand in the picture. A control tells what a result means.",
-        {"run": FIRST, "experiment": "retinotopy"},
+        {"run": FIRST_RUN, "experiment": "retinotopy"},
     ),
     Lesson(
         "What simulated data can and cannot tell",
@@ -134,6 +134,6 @@ LESSONS = (
         "About the method a lot: since the truth is known, one can see whether maps are recovered, how much data that takes, and which "
         "controls are needed. About brains nothing: what goes in comes out. The next step is real data, such as the Natural Scenes Dataset: the "
         "pages stay the same.",
-        {"run": FIRST, "experiment": "retinotopy"},
+        {"run": FIRST_RUN, "experiment": "retinotopy"},
     ),
 )

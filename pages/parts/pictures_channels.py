@@ -5,7 +5,9 @@ import streamlit as st
 
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
-from pages.parts import explore_clusters, pictures_save, shared
+from pages.parts import explore_clusters, pictures_save
+from pages.parts.brain import chosen_roi, chosen_vertex, describe_vertex, vertex_at
+from pages.parts.words import plain
 
 COLUMNS = 8  # the picture itself and what is chosen
 CLICKED, ITS_CLUSTER = "the clicked place", "its cluster"
@@ -15,7 +17,7 @@ def panel(run, encoder, pixels, name):
     """Choose areas and clusters; their pictures side by side."""
     st.subheader("This picture through the channels of")
     places = offered(encoder, explore_clusters.found(run, encoder))
-    usual = [place for place in (shared.chosen_roi(), CLICKED, ITS_CLUSTER) if place in places]
+    usual = [place for place in (chosen_roi(), CLICKED, ITS_CLUSTER) if place in places]
     usual += [place for place in places if place not in usual][: 4 - len(usual)]
     chosen = st.multiselect(
         "Of", list(places), usual, key=f"channels of {' '.join(usual[:2])}", max_selections=COLUMNS - 1,
@@ -28,14 +30,14 @@ def panel(run, encoder, pixels, name):
         "do not stand for the same.",
     )  # fmt: skip
     columns = st.columns(COLUMNS)
-    columns[0].image(square(pixels), caption=shared.plain(name), width="stretch")
+    columns[0].image(square(pixels), caption=plain(name), width="stretch")
     made = {}
     for column, place in zip(columns[1:], chosen, strict=False):
         try:
             made[place] = seen(encoder, pixels, places[place])
-            column.image(enlarged(made[place]), caption=shared.plain(place), width="stretch")
+            column.image(enlarged(made[place]), caption=plain(place), width="stretch")
         except InputError as error:
-            column.error(shared.plain(error))
+            column.error(plain(error))
     if made:
         pictures_save.button("channel images", encoder.simulated, lambda: saved(encoder, pixels, name, made, places))
 
@@ -44,8 +46,8 @@ def saved(encoder, pixels, name, made, places):
     """Pictures, titles and numbers of the row; {place: channel image}, {place: rows of vertices}."""
     from factortopy.report import picture_row
 
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
-    where = "" if index is None else shared.where(encoder, index)
+    index = vertex_at(encoder, chosen_vertex())
+    where = "" if index is None else describe_vertex(encoder, index)
     rows = []
     for place, image in made.items():
         told = {"picture": name, "of": f"{place}: {where}" if place in (CLICKED, ITS_CLUSTER) else place}
@@ -62,7 +64,7 @@ def saved(encoder, pixels, name, made, places):
 
 def offered(encoder, clusters):
     """{name: rows of vertices}: the clicked place and its cluster, the areas, the clusters."""
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    index = vertex_at(encoder, chosen_vertex())
     here = None if clusters is None else clusters.of(index)
     places = {} if index is None else {CLICKED: np.array([index])}
     if here is not None:

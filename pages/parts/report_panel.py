@@ -10,7 +10,9 @@ from factortopy.report.levels import in_words
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.names import short_names
 from factortopy.wording import duration
-from pages.parts import job_panel, saving, shared
+from pages.parts import address, job_panel, saving
+from pages.parts.runs import finished_runs, version
+from pages.parts.words import STATUS_WORDS, plain
 
 HEIGHT = 800  # of the report inside the page
 QUICK, SMALL, FULL = "Quick", "Full, with fewer steps", "Full"
@@ -38,7 +40,7 @@ def show(chosen_run_names, levels=None):
     st.subheader(
         "Make the report", help="Every figure and table of the paper that these networks can show, in one page."
     )
-    runs = shared.finished_runs()
+    runs = finished_runs()
     asked = [name for name in chosen_run_names if name in runs]
     said = short_names({name: run.info for name, run in runs.items()})  # as the page above calls them
     left, right = st.columns([3, 2], gap="medium")
@@ -55,7 +57,7 @@ def show(chosen_run_names, levels=None):
         settings = cost(names, amount) if names else None
         if settings and levels:
             settings |= {"levels": levels}
-            st.caption(f"Hierarchy slope over the levels above: {shared.plain(in_words(levels))}.")
+            st.caption(f"Hierarchy slope over the levels above: {plain(in_words(levels))}.")
         if st.button(
             "Make the report", type="primary", disabled=settings is None, icon=":material/summarize:", key="make report"
         ):
@@ -71,9 +73,9 @@ def cost(names, amount):
         return settings
     try:
         with st.spinner("Counting the new fits"):
-            told = fits(tuple(shared.version(run) for run in found(names)), amount == SMALL)
+            told = fits(tuple(version(run) for run in found(names)), amount == SMALL)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return None
     if told is None:
         st.caption("No trained factorized network is among these: nothing can be fitted again. Choose quick.")
@@ -83,14 +85,14 @@ def cost(names, amount):
     kept = f" ({one.kept} of {one.fits} are kept from before)" if one.kept else ""
     if not todo:
         st.caption(
-            f"All {one.fits} fits of {shared.plain(one.name)} are kept from before; only the drawing is left, a minute or two."
+            f"All {one.fits} fits of {plain(one.name)} are kept from before; only the drawing is left, a minute or two."
         )
     elif one.seconds is None:
-        st.caption(f"**{todo} new fits** of {shared.plain(one.name)}{kept}. How long they take is told while they run.")
+        st.caption(f"**{todo} new fits** of {plain(one.name)}{kept}. How long they take is told while they run.")
     else:
         source = "as fits on this machine took" if one.measured else "on two cores, no GPU"
         st.caption(
-            f"**{todo} new fits** of {shared.plain(one.name)}{kept}, about **{duration(one.seconds)}** {source}. They go on when you leave "
+            f"**{todo} new fits** of {plain(one.name)}{kept}, about **{duration(one.seconds)}** {source}. They go on when you leave "
             "this page, and can be stopped and resumed."
         )
     return settings | {"steps": steps}
@@ -118,7 +120,7 @@ def start(settings):
     try:
         job = queue.submit_job("report", settings)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return
     st.session_state["watched report"] = job.name
     st.rerun()
@@ -141,16 +143,14 @@ def made(names):
     elif status == "finished":
         take_away(job)
     else:
-        st.warning(
-            f"{shared.plain(title)}: {shared.SAID[status]}. {shared.plain(reason or '')}", icon=":material/info:"
-        )
+        st.warning(f"{plain(title)}: {STATUS_WORDS[status]}. {plain(reason or '')}", icon=":material/info:")
         if job.resumable and st.button(
             "Resume", key=f"resume {job.key}", icon=":material/play_arrow:", help="Finished fits are kept."
         ):
             try:
                 queue.resume(job)
             except InputError as error:
-                st.error(shared.plain(error))
+                st.error(plain(error))
                 return
             st.rerun()
 
@@ -161,7 +161,7 @@ def opened(key):
     if job.status != "finished" or job.info.get("kind") != "report":
         return
     if st.button("Close the report", icon=":material/close:", key="close report"):
-        shared.address(report=None)
+        address.write(report=None)
         st.rerun()
     take_away(job, True)
 
@@ -171,10 +171,10 @@ def take_away(job, shown=False):
     info = job.info
     simulated = bool(info.get("simulated"))
     word = "simulated_" if simulated else ""
-    st.markdown(f"**Report** {shared.plain(info.get('title') or job.name)}{' (simulated)' if simulated else ''}")
+    st.markdown(f"**Report** {plain(info.get('title') or job.name)}{' (simulated)' if simulated else ''}")
     if not file_of(job).is_file():
         st.error(
-            f"{shared.plain(file_of(job))}: expected the report, found none; delete it on the page Jobs and make it again."
+            f"{plain(file_of(job))}: expected the report, found none; delete it on the page Jobs and make it again."
         )
         return
     a, b, c = st.columns(3, vertical_alignment="center")

@@ -7,7 +7,8 @@ import streamlit as st
 from factortopy.errors import InputError
 from factortopy.runs import costs
 from factortopy.wording import count, duration
-from pages.parts import background, saving, shared
+from pages.parts import address, background, saving
+from pages.parts.words import TERMS, plain
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
 AT_ONCE = 1.0  # seconds that a look may take before it says how far it is
@@ -36,7 +37,7 @@ def choose(check=True):
     subject, subject_id = _chosen(keys, check, page)
     told = {"subject": subject or st.session_state.get(keys[1]) or None, "subject_id": subject_id}
     st.session_state[f"{page} told"] = tuple(told.values())
-    shared.address(**told)
+    address.write(**told)
     return findings(subject, subject_id) if check and subject and subject not in DEMO else (subject, subject_id)
 
 
@@ -68,7 +69,7 @@ def _chosen(keys, check, page):
     try:
         several = subjects_in(path)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return None, None
     if len(several) < 2:
         return path, None
@@ -83,7 +84,7 @@ def findings(path, subject_id):
     if found is None:
         return None, None
     if found.sentence():
-        st.caption(shared.plain(found.sentence()))
+        st.caption(plain(found.sentence()))
     for problem in found.problems:
         if problem.severity == "stops":
             say(problem)
@@ -103,7 +104,7 @@ def render(found, stops=True):
     if found.areas and "noise ceiling" in told:
         told["noise ceiling"] = told["noise ceiling"].split(" (")[0]
     if told:
-        st.table({"": list(told), "found": [shared.plain(text) for text in told.values()]}, hide_index=True)
+        st.table({"": list(told), "found": [plain(text) for text in told.values()]}, hide_index=True)
     if found.areas:
         _areas(found.areas, found.simulated)
 
@@ -112,12 +113,12 @@ def say(problem):
     """One problem; of a folder that holds no data set, what is looked for as a list."""
     if problem.choices:
         st.warning(
-            f"**No data set in** {shared.plain(problem.thing)}. Looked for:\n"
-            + "".join(f"- {shared.plain(choice)}\n" for choice in problem.choices)
-            + f"\nFound {shared.plain(problem.actual)}; {shared.plain(problem.remedy)}."
+            f"**No data set in** {plain(problem.thing)}. Looked for:\n"
+            + "".join(f"- {plain(choice)}\n" for choice in problem.choices)
+            + f"\nFound {plain(problem.actual)}; {plain(problem.remedy)}."
         )
     else:
-        (st.error if problem.severity == "stops" else st.warning)(shared.plain(problem.line()))
+        (st.error if problem.severity == "stops" else st.warning)(plain(problem.line()))
 
 
 def _areas(areas, simulated):
@@ -130,7 +131,7 @@ def _areas(areas, simulated):
         ]
         saving.table(
             pd.DataFrame(rows).dropna(axis=1, how="all"), "parts of areas" if folded else "areas", simulated,
-            column_config={"ceiling": st.column_config.NumberColumn("noise ceiling", format="%.2f", help=shared.WORDS["noise ceiling"])},
+            column_config={"ceiling": st.column_config.NumberColumn("noise ceiling", format="%.2f", help=TERMS["noise ceiling"])},
         )  # fmt: skip
 
     table([area for area in areas if not area.part_of])
@@ -165,7 +166,7 @@ def checked(path, subject_id):
         background.forget(key)
     task = look(key, path, subject_id)
     if task.state == "failed":
-        st.error(shared.plain(task.error))
+        st.error(plain(task.error))
     elif task.active:
         waiting(key)
     return task.result
@@ -232,6 +233,6 @@ def waiting(key):
             left = f" · about {duration(step.remaining)} left of this step"
         far = f": {step.done:,} of {step.total:,}" if step.total > 1 else ""
         words = step.words[:1].upper() + step.words[1:]
-        st.progress(min(share, 1.0), text=shared.plain(f"{words}{far}{left}"))
+        st.progress(min(share, 1.0), text=plain(f"{words}{far}{left}"))
     words = "Stopping" if task.stopping else "Stop"
     st.button(words, key=f"stop {key}", icon=":material/stop:", on_click=task.stop, disabled=task.stopping)

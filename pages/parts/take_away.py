@@ -7,7 +7,8 @@ import streamlit as st
 
 from factortopy.errors import InputError, Stopped
 from factortopy.wording import duration
-from pages.parts import background, saving, shared
+from pages.parts import background, saving
+from pages.parts.words import plain
 
 FORMS = {
     "png": "pictures for print (PNG)", "svg": "drawings (SVG)", "html": "the viewer as one page",
@@ -73,7 +74,7 @@ def made(key, task_key, label, title, pack, file, help=None, disabled=False, wid
                            icon=":material/download:", help=help, width=width)  # fmt: skip
         return
     if task is not None:
-        st.error(shared.plain(task.error)) if task.error else st.caption("Stopped; nothing was kept.")
+        st.error(plain(task.error)) if task.error else st.caption("Stopped; nothing was kept.")
     if st.button(label, key=f"make {key}", icon=":material/download:", help=help, disabled=disabled, width=width):
         background.start(task_key, pack, title)
         st.rerun()
@@ -109,7 +110,7 @@ def waiting(key, stop):
         words = "Stopping once this file is done"
     else:
         left = f", about {duration(task.remaining)} left" if task.remaining else ""
-        words = (f"{shared.plain(task.step)} is done" if task.step else "Drawing the first file") + left
+        words = (f"{plain(task.step)} is done" if task.step else "Drawing the first file") + left
     st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=words)
     if st.button("Stop", key=stop, icon=":material/stop:", width="stretch", disabled=task.stopping):
         task.stop()
@@ -122,11 +123,11 @@ def overlay(density):
                      "(lh, rh, hemi-L), unless the file does. The map joins the others above the brain.")  # fmt: skip
     maps, notices, error = overlays(density)
     if error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
     elif maps:
-        st.caption(f"On the brain above, as {shared.plain(', '.join(dict.fromkeys(one.group for one in maps)))}.")
+        st.caption(f"On the brain above, as {plain(', '.join(dict.fromkeys(one.group for one in maps)))}.")
     for notice in notices:
-        st.caption(shared.plain(notice))
+        st.caption(plain(notice))
 
 
 def overlays(density):
@@ -167,7 +168,7 @@ def bring():
     try:
         run = unpack_run(upload.getvalue(), upload.name)
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
         return
     st.session_state["brought"] = upload.file_id
     st.session_state["run"] = run.name

@@ -4,12 +4,16 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from factortopy.analysis.curves import painted
 from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.run import find_run, list_runs
 from factortopy.wording import score_text
-from pages.parts import job_panel, saving, shared
+from pages.parts import address, job_panel, saving
+from pages.parts.guard import guard_part
+from pages.parts.runs import load_encoder, network_of, recipe_of
+from pages.parts.words import STATUS_WORDS, plain
 
 HEIGHT = 520
 LEAST = {"loss": 0.02, "validation R²": 0.1}  # that an axis spans: one point or two must not be taken for a trend
@@ -34,13 +38,11 @@ def watch():
         return
     active = [name for name, run in runs.items() if run.status in ACTIVE]
     names = list(runs)
-    if name := shared.asked("watch"):
+    if name := address.asked("watch"):
         st.session_state["watched"] = name
     wanted = st.session_state.get("watched")
     if wanted is not None and wanted not in runs:
-        st.warning(
-            f"There is no run {shared.plain(wanted)} here (any more); showing another one.", icon=":material/info:"
-        )
+        st.warning(f"There is no run {plain(wanted)} here (any more); showing another one.", icon=":material/info:")
     start = names.index(wanted) if wanted in runs else names.index(active[0]) if active else 0
     name = st.selectbox("Run", names, index=start, key=f"watched run {wanted}", label_visibility="collapsed")
     panel(name)
@@ -51,7 +53,7 @@ def watch():
 @st.fragment(run_every=2.0)
 def panel(name):
     """One run, drawn anew every two seconds while the rest of the page stays."""
-    shared.guard_part(lambda: one_run(name))
+    guard_part(lambda: one_run(name))
 
 
 def one_run(name):
@@ -59,7 +61,7 @@ def one_run(name):
     try:
         run = find_run(name)
     except InputError:
-        st.warning(f"Run {shared.plain(name)} was deleted.", icon=":material/delete:")
+        st.warning(f"Run {plain(name)} was deleted.", icon=":material/delete:")
         return
     status, reason = run.state()
     before = st.session_state.get(f"status {name}")
@@ -104,7 +106,7 @@ def headline(run, status, reason, history):
 def asked_for(info):
     """What the run is: subject, network, recipe."""
     simulated = " (simulated)" if info.get("simulated") else ""
-    return f"{shared.plain(info.get('subject'))}{simulated} · {shared.network_of(info)} · {shared.recipe_of(info)}"
+    return f"{plain(info.get('subject'))}{simulated} · {network_of(info)} · {recipe_of(info)}"
 
 
 def kept(info):
@@ -139,7 +141,7 @@ def buttons(run, status):
             st.rerun(scope="fragment")
         if status == "finished":
             with a:
-                shared.link("explore", "**Open in Explore**", ":material/explore:", run=run.name)
+                address.link("explore", "**Open in Explore**", ":material/explore:", run=run.name)
         if status not in ACTIVE:
             with b.popover("Delete", icon=":material/delete:", width="stretch"):
                 st.write("Delete this run with everything in it?")
@@ -147,7 +149,7 @@ def buttons(run, status):
                     run.delete()
                     st.rerun()
     except InputError as error:
-        st.error(shared.plain(error))
+        st.error(plain(error))
 
 
 def forming(run, status):
@@ -162,9 +164,9 @@ def forming(run, status):
         return
     preview = run.preview() if status != "finished" else None
     if status == "finished":
-        encoder = shared.load_encoder(run)
+        encoder = load_encoder(run)
         factor, hemi, vertex, rois = encoder.selectors(), encoder.hemi, encoder.vertex, encoder.rois
-        density, mask, state = encoder.density, shared.painted(encoder), "finished"
+        density, mask, state = encoder.density, painted(encoder), "finished"
     elif preview is None:
         with st.container(height=HEIGHT - 120, border=True):
             st.caption("The map appears here with the first steps of the fit.")
@@ -237,13 +239,13 @@ def table(runs):
         try:
             info = run.info
         except InputError:
-            rows.append({"run": run.name, "status": shared.SAID["unreadable"]})
+            rows.append({"run": run.name, "status": STATUS_WORDS["unreadable"]})
             continue
         whole = next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
         subject = info.get("subject")
         subject = f"{subject} (simulated)" if subject and info.get("simulated") else subject
         rows.append(
-            {"run": run.name, "status": shared.SAID[run.status], "subject": subject, "network": info.get("backbone"),
+            {"run": run.name, "status": STATUS_WORDS[run.status], "subject": subject, "network": info.get("backbone"),
              "seed": info.get("seed"), "mean R²": whole.get("score"), "minutes": (info.get("seconds") or 0) / 60}
         )  # fmt: skip
     st.dataframe(

@@ -7,7 +7,10 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.colors import qualitative
 
-from pages.parts import background, saving, shared
+from factortopy.analysis.curves import painted
+from pages.parts import background, saving
+from pages.parts.brain import chosen_vertex, context_of, draw_brain, maps_at_rest, vertex_at
+from pages.parts.words import plain
 
 TYPES = ("mp4", "mov", "webm", "mkv", "avi", "m4v", "gif")
 LONGEST = 60  # seconds
@@ -41,19 +44,19 @@ def page(encoder, height):
         beside = st.container()
     with left:
         if task is None or task.state != "finished":
-            shared.brain(shared.maps_at_rest(encoder), encoder, key="video at rest", height=height, group="explore")
+            draw_brain(maps_at_rest(encoder), encoder, key="video at rest", height=height, group="explore")
             return
         responses, times, frames, notices = task.result
         from factortopy.view.lab_maps import time_maps
 
         maps = time_maps(
-            responses, times, encoder.hemi, encoder.vertex, painted=shared.painted(encoder), density=encoder.density,
-            context=shared.context_of(encoder), what="Predicted response" + (" of the blood" if hrf else ""),
+            responses, times, encoder.hemi, encoder.vertex, painted=painted(encoder), density=encoder.density,
+            context=context_of(encoder), what="Predicted response" + (" of the blood" if hrf else ""),
         )  # fmt: skip
-        shared.brain(maps, encoder, key=f"video-{key[-8:]}", height=height, group="explore")
+        draw_brain(maps, encoder, key=f"video-{key[-8:]}", height=height, group="explore")
     with beside:
         for notice in notices:
-            st.caption(shared.plain(notice))
+            st.caption(plain(notice))
         told(encoder, responses, times, frames)
 
 
@@ -94,7 +97,7 @@ def waiting(key):
     if task is None:
         st.rerun()
     if task.state == "failed":
-        st.error(shared.plain(task.error))
+        st.error(plain(task.error))
         return
     if task.state == "stopped":
         st.caption("Stopped.")
@@ -125,7 +128,7 @@ def told(encoder, responses, times, frames):
 
 def courses(encoder, responses, times):
     """Mean response of areas, and the clicked place, over time."""
-    shown, figure = shared.painted(encoder), go.Figure()
+    shown, figure = painted(encoder), go.Figure()
     figure.update_layout(colorway=qualitative.Dark24)  # there are more areas than the theme has colours
     for name, mask in encoder.rois.items():
         if (mask & shown).any():
@@ -133,7 +136,7 @@ def courses(encoder, responses, times):
             figure.add_scatter(
                 x=times, y=responses[:, mask & shown].mean(1), name=name, visible=True if first else "legendonly"
             )
-    index = shared.vertex_at(encoder, shared.chosen_vertex())
+    index = vertex_at(encoder, chosen_vertex())
     if index is not None:
         figure.add_scatter(x=times, y=responses[:, index], name="clicked place", line={"dash": "dot"})
     figure.update_layout(

@@ -259,13 +259,14 @@ def _address(data, folder):
     from unittest.mock import patch
 
     from factortopy.runs.run import find_run
-    from pages.parts import shared
+    from pages.parts import address
+    from pages.parts.words import plain
 
     text = data.decode("utf-8", "replace")
-    with patch.object(shared.st, "query_params", {"vertex": text}):
-        number = shared.number_in_address("vertex")
+    with patch.object(address.st, "query_params", {"vertex": text}):
+        number = address.number("vertex")
     assert number is None or 0 <= number < 10**9
-    shared.plain(text)
+    plain(text)
     if text == "demo-vit_demo-1":
         find_run(text)
     else:

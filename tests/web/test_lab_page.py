@@ -63,7 +63,7 @@ def test_every_experiment_has_its_controls(lab, experiment):
 def taken_away(at, monkeypatch):
     """The zip of the shown result; its drawings have a test of their own, and are left out here."""
     for name in ("flat_png", "flat_svg"):
-        monkeypatch.setattr(f"factortopy.export.run.{name}", lambda one, path, **_: path.write_bytes(b"") or path)
+        monkeypatch.setattr(f"factortopy.export.result.{name}", lambda one, path, **_: path.write_bytes(b"") or path)
     at.button(key="make result").click().run()
     end = time.monotonic() + 30
     while not (

@@ -15,10 +15,10 @@ from pages.parts import job_panel, report_panel
 
 def panel():
     """The section alone, without the page around it."""
-    from pages.parts import report_panel, shared
+    from pages.parts import guard, report_panel
 
-    shared.navigated = True
-    shared.guard_part(lambda: report_panel.show(["demo-vit_demo-1", "demo-vit-untrained_demo-1", "gone"]))
+    guard.navigated = True
+    guard.guard_part(lambda: report_panel.show(["demo-vit_demo-1", "demo-vit-untrained_demo-1", "gone"]))
 
 
 def shown():

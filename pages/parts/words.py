@@ -1,0 +1,24 @@
+"""Words that several pages use: terms that are explained where they stand, how a status is called, text from outside."""
+
+TERMS = {
+    "R²": "Brain score R²: share of a place's response to new pictures that the encoder predicts. 1 is perfect, 0 is no "
+    "better than the mean, below 0 is worse.",
+    "noise ceiling": "The best R² that any model could reach, given how noisy the measurement is.",
+    "challenge": "Metric of the Algonauts 2023 challenge: r² / noise ceiling of each vertex, r below 0 counting 0, at most 1. "
+    "With few test pictures chance alone makes it high.",
+    "layer": "Networks work in layers, one after the other. The map shows the one with the largest weight at each place.",
+    "confidence": "1: one layer alone is used. 0: all layers are used alike, so the layer's colour means nothing.",
+    "scale": "0: a detail of the picture (local token). 1: the picture as a whole (global token).",
+    "vertex": "One point of the cortical surface. The demo's surface has a point every 3 mm or so.",
+    "above chance": "Test pictures are shuffled 1,000 times; a place is painted when its prediction beats the shuffled ones "
+    "(false discovery rate 5 %).",
+}  # fmt: skip
+STATUS_WORDS = {
+    "queued": "waiting", "running": "training", "stopping": "stopping", "stopped": "stopped", "finished": "finished",
+    "interrupted": "interrupted", "failed": "failed", "unreadable": "cannot be read", "deleted": "deleted",
+}  # fmt: skip
+
+
+def plain(text):
+    """Text from outside, shown as typed: Markdown's signs lose their meaning."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in str(text))
