@@ -119,11 +119,21 @@ def _opened(out, asked, resume):
             raise InputError(
                 f"{out}: {key} of this fine-tuning is {before[key]!r}, asked for was {value!r}; go on without it or choose another folder"
             )
-    if (out / finetuned.TOLD).is_file() and (out / finetuned.WEIGHTS).is_file():
-        return before, Result(out, True, read_json(out / finetuned.TOLD, "fine-tuning"))
+    info = finetuned.described(out / finetuned.WEIGHTS)
+    if info is not None:  # written when all was learnt; a kill may have come before the end
+        return before, _finished(out, info)
     if not resume:
         raise InputError(f"{out}: holds an unfinished fine-tuning; go on with --resume or choose another folder")
     return before, None
+
+
+def _finished(out, info):
+    """The end, after the weights: what only an unfinished one needs goes, then finetuned.json, which says "finished", is written."""
+    shutil.rmtree(out / "checkpoint", ignore_errors=True)
+    (out / "moments.safetensors").unlink(missing_ok=True)
+    if not (out / finetuned.TOLD).is_file():
+        write_json(out / finetuned.TOLD, info)
+    return Result(out, True, read_json(out / finetuned.TOLD, "fine-tuning"))
 
 
 class _Tuning:
@@ -319,14 +329,12 @@ class _Tuning:
             self.out / "head" / "head.safetensors", {k: t.detach().cpu().numpy() for k, t in head.state_dict().items()}
         )
         write_tensors(self.out / finetuned.WEIGHTS, weights, {finetuned.KEY: json.dumps(info)})
-        write_json(self.out / finetuned.TOLD, info)
-        shutil.rmtree(self.out / "checkpoint", ignore_errors=True)
-        (self.out / "moments.safetensors").unlink(missing_ok=True)
+        result = _finished(self.out, info)
         self.say(
             f"finished: {after['all']:.1%} of {len(self.test)} held-out pictures right, before {before['all']:.1%}; "
             f"{self.out / finetuned.WEIGHTS}"
         )
-        return Result(self.out, True, info)
+        return result
 
     # ---- parts
 

@@ -176,16 +176,9 @@ def work_job(path, queued=False, on_progress=None, say=None):
         recorder.begin("begin")
         result = kind_of(job.info["kind"]).function()(job, recorder.on_job)
         job.check_there()
-        job.update(
-            state="finished",
-            finished=True,
-            reason=None,
-            holder=None,
-            result=result,
-            seconds=seconds + recorder.seconds(),
-        )
         (job.path / "partial.safetensors").unlink(missing_ok=True)
         job.clear_stop()
+        job.finish(result=result, seconds=seconds + recorder.seconds())
 
     with job.lock(), signals(recorder):
         info = job.info

@@ -149,6 +149,10 @@ class JobFolder:
         """Change run.json; the caller holds the lock."""
         write_json(self.path / "run.json", without_nan({**self.info, **changes}))
 
+    def finish(self, reason=None, **results):
+        """Say "finished": the last thing that is written, since who reads it counts on everything being in its place."""
+        self.update(state="finished", finished=True, reason=reason, holder=None, **results)
+
     # ---- status
 
     @property

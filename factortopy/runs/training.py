@@ -159,6 +159,10 @@ def _train(run, settings, recorder, say, seconds_before):
     """Load, extract, fit, save, score, finish."""
     for left in run.path.glob(".*.part"):
         left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+    going_on = (run.path / "checkpoint" / "state.json").exists()
+    if run.info.get("scores") and not going_on:  # killed between the last result and "finished"
+        _finish(run, say)
+        return
     recorder.begin("pictures")
     _check_space(run, RESERVE_MEGABYTES)
     with _asked_for():
@@ -168,7 +172,6 @@ def _train(run, settings, recorder, say, seconds_before):
             subject = fewer_pictures(subject, settings["pictures"])
     recorder.places(subject)
     # Known from here on, so that the map that forms says "simulated" as well.
-    going_on = (run.path / "checkpoint" / "state.json").exists()
     if going_on and run.info.get("surface", subject.surface) != subject.surface:
         raise InputError(
             f"{run.path}: expected the encoder's coordinates to come from {run.info['surface'] or 'fsaverage5'}, as when this run "
@@ -196,10 +199,9 @@ def _train(run, settings, recorder, say, seconds_before):
         features = features.only(settings["layers"])
     recorder.check()
 
-    go_on = (run.path / "checkpoint" / "state.json").exists()
-    done = read_json(run.path / "checkpoint" / "state.json") if go_on else {}
+    done = read_json(run.path / "checkpoint" / "state.json") if going_on else {}
     recorder.begin("fit", done.get("total", settings["steps"]), done.get("step", 0))
-    if go_on:
+    if going_on:
         say("going on from the checkpoint")
     encoder = fit(
         subject,
@@ -212,7 +214,7 @@ def _train(run, settings, recorder, say, seconds_before):
         **_regulariser(settings),
         on_progress=recorder.on_fit,
         out=run.path,
-        resume=go_on,
+        resume=going_on,
     )
     recorder.check()
 
@@ -221,18 +223,8 @@ def _train(run, settings, recorder, say, seconds_before):
     run.check_there()
     encoder.save(run.path, finished=False)
     make_gallery(encoder, subject, features, run.path)
-    diverged = encoder.info.get("diverged")
-    run.update(
-        state="finished",
-        finished=True,
-        reason="the loss was no number at the end; the best state before that was kept" if diverged else None,
-        holder=None,
-        vertices=n_vertices,
-        scores=rows,
-        seconds=seconds_before + recorder.seconds(),
-    )
-    _tidy(run)
-    say(f"finished: mean R² {score_text(rows[0]['score'])} over {rows[0]['vertices']} vertices, in {run.path}")
+    run.update(vertices=n_vertices, scores=rows, seconds=seconds_before + recorder.seconds())
+    _finish(run, say)
 
 
 def _pictures(subject):
@@ -279,11 +271,15 @@ def score(encoder, subject, features):
     return sorted(analysis.by_roi(encoder), key=lambda row: row["roi"] != "all")
 
 
-def _tidy(run):
-    """Remove what only an unfinished run needs; a kill in the middle leaves harmless files."""
+def _finish(run, say):
+    """All results are written: remove what only an unfinished run needs, then say "finished". A kill in between is mended here."""
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     (run.path / "preview.safetensors").unlink(missing_ok=True)
     run.clear_stop()
+    diverged, whole = run.info.get("diverged"), run.info["scores"][0]
+    run.finish("the loss was no number at the end; the best state before that was kept" if diverged else None)
+    score = np.nan if whole["score"] is None else whole["score"]
+    say(f"finished: mean R² {score_text(score)} over {whole['vertices']} vertices, in {run.path}")
 
 
 def _check_space(run, needed):

@@ -6,6 +6,7 @@ import networks
 import numpy as np
 import pytest
 import torch
+from folder_contents import contents
 from labelled_pictures import COLOURS, planted
 
 import factortopy
@@ -14,6 +15,7 @@ from factortopy.backbones.diffusers_adapter import DiffusionBackbone
 from factortopy.backbones.loading import load_backbone
 from factortopy.cli.main import main
 from factortopy.errors import InputError, Stopped
+from factortopy.finetune import training
 from factortopy.finetune.network import accuracy, trainable
 from factortopy.finetune.training import finetune
 from factortopy.jobs.finetune import check_settings, finetune_job
@@ -109,6 +111,27 @@ def test_a_stopped_one_goes_on_as_if_it_had_not_been(folder, tmp_path):
     assert steps[0] == steps[1] and not (tmp_path / "parts" / "checkpoint").exists()
     again = finetune(small(), folder, tmp_path / "parts", settings)
     assert again.finished and again.info == parts.info
+
+
+def test_finetuned_json_is_written_last(folder, tmp_path, monkeypatch):
+    """Who finds it finds all else in its place and nothing left over."""
+    seen, write = {}, training.write_json
+
+    def watched(path, value):
+        if path.name == "finetuned.json":
+            seen.update(contents(path.parent))
+        write(path, value)
+
+    monkeypatch.setattr(training, "write_json", watched)
+    out = tmp_path / "out"
+    assert finetune(small(), folder, out, QUICK | {"steps": 4}).finished
+    after = contents(out)
+    assert after.pop("finetuned.json") and after == seen and "finetuned.safetensors" in seen
+    assert not (out / "checkpoint").exists() and not (out / "moments.safetensors").exists()
+    # Killed before it: the weights say the same, and nothing is trained again.
+    (out / "finetuned.json").unlink()
+    monkeypatch.setattr(training._Tuning, "run", lambda self: pytest.fail("it was trained again"))
+    assert finetune(small(), folder, out).info["accuracy"] and (out / "finetuned.json").exists()
 
 
 def test_a_stop_before_the_training_is_gone_on_from(folder, tmp_path):

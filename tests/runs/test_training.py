@@ -1,6 +1,5 @@
 """Training in a run folder: stopped, resumed, killed at any moment, on a full disk, in a folder that goes away."""
 
-import importlib.util
 import json
 import os
 import random
@@ -15,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_here import tiny  # noqa: F401  (a fixture)
 from trials import (
     SETTINGS,
-    TINY,
     TRAIN,
     environment,
     fitting,
@@ -42,16 +41,7 @@ def run():
     return Run.create(runs_dir() / "a", SETTINGS)
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    """The tiny subject and network in this process, too."""
-    for name in ("load_subject", "load_backbone"):
-        monkeypatch.setattr(factortopy, name, getattr(factortopy, name))  # put back afterwards
-    spec = importlib.util.spec_from_file_location("tiny_training", TINY / "sitecustomize.py")
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
-
-
-def test_stopped_and_resumed_equals_undisturbed(tiny, tmp_path):
+def test_stopped_and_resumed_equals_undisturbed(tiny, tmp_path):  # noqa: F811
     train_run(tmp_path / "whole", "tiny", "tiny-net", steps=40)
 
     def stop_at_17(progress):
@@ -80,7 +70,7 @@ def test_stopped_and_resumed_equals_undisturbed(tiny, tmp_path):
     assert (half.path / "encoder.safetensors").stat().st_mtime_ns == before
 
 
-def test_torn_run_json_is_told_again_and_goes_on(tiny, tmp_path):
+def test_torn_run_json_is_told_again_and_goes_on(tiny, tmp_path):  # noqa: F811
     run = train_run(tmp_path / "a", "tiny", "tiny-net", steps=20, on_progress=lambda p: p["step"] != 5)
     (run.path / "run.json").write_text('{"schema": 1, "sett')
     with pytest.raises(InputError, match="run.json"):
@@ -115,7 +105,7 @@ def test_second_process_leaves_and_names_the_first(tmp_path):
         first.communicate()
 
 
-def test_full_disk_is_said_and_resumed(tiny, tmp_path):
+def test_full_disk_is_said_and_resumed(tiny, tmp_path):  # noqa: F811
     subject = factortopy.load_subject("tiny")
     features = factortopy.extract(factortopy.load_backbone("tiny-net"), subject.images)
     factortopy.fit(
@@ -254,7 +244,7 @@ def test_deleted_run_is_not_made_again(run):
     assert not run.path.exists()
 
 
-def test_ridge_without_known_weights_takes_the_data(tiny, tmp_path):
+def test_ridge_without_known_weights_takes_the_data(tiny, tmp_path):  # noqa: F811
     said = []
     run = train_run(tmp_path / "a", "tiny", "tiny-net", model="ridge", say=said.append)
     assert run.status == "finished" and run.info["reduce"] == "data"
