@@ -4,11 +4,10 @@ import streamlit as st
 
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.weights_check import check_weights
-from factortopy.encoder.choices import FACTORS, RECIPES
 from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs.run import list_runs
-from factortopy.runs.settings import DEFAULTS, LEAST_PICTURES
+from factortopy.runs.settings import DEFAULTS, SETTING
 from pages.parts import address, cost, subjects, train_watch
 from pages.parts.guard import guard
 from pages.parts.words import plain
@@ -50,7 +49,7 @@ def form():
     )  # fmt: skip
     factorized, steps_matter = model == "factorized", model != "ridge"
     recipe = above.selectbox(
-        "Recipe", RECIPES, disabled=not steps_matter,
+        "Recipe", SETTING["recipe"].choices, disabled=not steps_matter,
         help="**fast**: channel weights are solved exactly at each step, so that 180 steps are enough. "
         "**paper**: the published recipe, up to 60,000 steps; an hour or more for the demo subject, many for a real one, without a GPU. "
         "A pooled ridge is solved at once and has none.",
@@ -59,7 +58,7 @@ def form():
         density = None
         if subject and not subject.startswith("demo"):
             density = st.selectbox(
-                "Surface", ("164k", "41k", "10k"), format_func=DENSITIES.get, help="Coarser data stay as they are. A quick look takes "
+                "Surface", DENSITIES, format_func=DENSITIES.get, help="Coarser data stay as they are. A quick look takes "
                 "the vertices that belong to the coarse surface too, a sixteenth of all.",
             )  # fmt: skip
         trials = None
@@ -67,13 +66,16 @@ def form():
             trials = st.selectbox(
                 "Trials", TRIALS, format_func=TRIALS.get, help="NSD showed most pictures three times."
             )
-        seed = st.number_input("Seed", 0, 10_000, 0, help="Same seed, same machine, same result.")
+        seed = st.number_input(
+            "Seed", SETTING["seed"].least, 10_000, DEFAULTS["seed"], help="Same seed, same machine, same result."
+        )
         pictures = st.number_input(
             "Pictures", 0, 100_000, 0, step=100, help="How many pictures are learnt from; 0 takes all. Test pictures stay. "
             "Fewer are quicker and tell how much data is enough.",
         )  # fmt: skip
-        if 0 < pictures < LEAST_PICTURES:
-            st.error(f"Pictures: expected {LEAST_PICTURES} or more, or 0 for all, found {pictures}.")
+        least = SETTING["pictures"].least
+        if 0 < pictures < least:
+            st.error(f"Pictures: expected {least} or more, or 0 for all, found {pictures}.")
         steps = st.number_input(
             "Steps", 0, 100_000, 0, disabled=not steps_matter,
             help="Steps of the optimiser; 0 takes the recipe's own number (fast 180, paper 60,000).",
@@ -84,15 +86,16 @@ def form():
             "all. For large networks and many pictures: docs/networks.md.",
         )  # fmt: skip
         select = st.multiselect(
-            "What each point learns", FACTORS, FACTORS, disabled=not factorized,
+            "What each point learns", SETTING["select"].choices, DEFAULTS["select"], disabled=not factorized,
             help="A factor left out is averaged: all layers, all places, or local and global tokens alike.",
         )  # fmt: skip
         topology = st.checkbox(
-            "Neighbours choose alike", True, disabled=not factorized,
+            "Neighbours choose alike", DEFAULTS["topology"], disabled=not factorized,
             help="Off: every point of the cortex learns by itself.",
         )  # fmt: skip
         space_samples = st.number_input(
-            "Places a point looks at", 1, 9, 1, disabled=not factorized or "space" not in select,
+            "Places a point looks at", SETTING["space_samples"].least, 9, DEFAULTS["space_samples"],
+            disabled=not factorized or "space" not in select,
             help="With more than one, what is seen there is averaged.",
         )  # fmt: skip
     settings = {

@@ -2,39 +2,21 @@
 
 import argparse
 
-
-def subject(verb, required=False):
-    verb.add_argument(
-        "--subject", required=required, metavar="S", help="demo-1, demo-2, demo-3 (simulated) or a data set's folder"
-    )
-    subject_id(verb)
+from factortopy.runs.settings import SETTING
 
 
-def subject_id(verb):
-    verb.add_argument("--subject-id", metavar="ID", help="which subject, for a folder that holds several (subj05)")
-
-
-def trials(verb):
-    verb.add_argument(
-        "--trials", metavar="T",
-        help="for NSD: single (default), mean (of a picture's repeats) or paper (single, without the last three sessions)",
-    )  # fmt: skip
-
-
-def backbone(verb, required=False):
-    verb.add_argument("--backbone", required=required, metavar="B", help="network: demo-vit, demo-mae, …, timm/NAME")
-    verb.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="its weights: a .safetensors or PyTorch file, a folder with one, or the word untrained",
-    )
-
-
-def pca(verb):
-    verb.add_argument(
-        "--pca", type=whole_number(1), metavar="K",
-        help="keep K principal components of each layer's tokens, learnt from training pictures (default: all channels)",
-    )  # fmt: skip
+def settings(verb, *names, required=False):
+    """Options of these settings of a training, as their rows say."""
+    for name in names:
+        row = SETTING[name]
+        how = {"help": row.help, "dest": name, "required": required}
+        if row.kind is bool:
+            how |= {"action": "store_const", "const": not row.default}
+        else:
+            how |= {"metavar": row.metavar} if row.metavar else {"choices": row.choices}
+        if row.kind in (int, list):
+            how["type"] = whole_number(row.least) if row.kind is int else lambda text: text.split(",")
+        verb.add_argument(row.flag, **how)
 
 
 def whole_number(least):

@@ -6,8 +6,8 @@ import sys
 
 from factortopy.cli import options
 from factortopy.cli.progress import Ticker, counter
-from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
+from factortopy.runs.settings import SETTINGS
 
 
 def add(verbs):
@@ -16,18 +16,17 @@ def add(verbs):
     verb.add_argument(
         "path", metavar="PATH", help="folder of a data set (NSD, Algonauts 2023), or demo-1, demo-2, demo-3"
     )
-    options.subject_id(verb)
-    verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
-    options.trials(verb)
+    options.settings(verb, "subject_id", "density", "trials")
     verb.add_argument("--all", action="store_true", help="decode every picture and frame, not some (takes minutes)")
     verb.set_defaults(function=check)
 
     verb = verbs.add_parser(
         "extract", help="compute a network's features of a subject's pictures and keep them on disk"
     )
-    options.subject(verb, required=True)
-    options.backbone(verb, required=True)
-    options.pca(verb)
+    options.settings(verb, "subject", required=True)
+    options.settings(verb, "subject_id")
+    options.settings(verb, "backbone", required=True)
+    options.settings(verb, "weights", "pca")
     verb.set_defaults(function=extract)
 
     verb = verbs.add_parser(
@@ -36,33 +35,11 @@ def add(verbs):
         description="Train an encoder in a run folder. Ctrl-C stops and keeps what was learnt; --resume goes on. "
         "Exit 75: another process holds the run.",
     )
-    options.subject(verb)
-    options.backbone(verb)
-    verb.add_argument("--density", metavar="D", help="164k (default: all vertices), 41k, or 10k for a quick look")
-    options.trials(verb)
-    verb.add_argument("--recipe", choices=RECIPES, help="how it is fitted (default fast)")
-    verb.add_argument("--seed", type=options.whole_number(0), metavar="K", help="seed of everything random (default 0)")
-    verb.add_argument(
-        "--steps", type=options.whole_number(1), metavar="N", help="optimiser steps (default: the recipe's own number)"
-    )
-    verb.add_argument(
-        "--pictures",
-        type=options.whole_number(10),
-        metavar="N",
-        help="learn from N pictures; the test part stays whole (default: all)",
-    )
-    options.pca(verb)
+    options.settings(
+        verb, "subject", "subject_id", "backbone", "weights", "density", "trials", "recipe", "seed", "steps", "pictures", "pca",
+    )  # fmt: skip
     verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
-    verb.add_argument(
-        "--model",
-        metavar="M",
-        help="factorized, or a baseline: classtoken, patchtoken, gnetvit, ridge (default: factorized)",
-    )
-    verb.add_argument(
-        "--select", metavar="F,F", help="factors that are learnt (default: space,layer,scale); others are averaged"
-    )
-    verb.add_argument("--no-topology", action="store_true", help="free every vertex from its neighbours")
-    verb.add_argument("--space-samples", type=int, metavar="N", help="places a vertex looks at, averaged (default: 1)")
+    options.settings(verb, "model", "select", "topology", "space_samples")
     verb.add_argument("--resume", action="store_true", help="go on with the unfinished run that DIR holds")
     verb.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)
     verb.set_defaults(function=train)
@@ -124,42 +101,17 @@ def train(args):
     from factortopy.runs.training import train_run
     from factortopy.storage.home import runs_dir
 
+    asked = {row.name: getattr(args, row.name) for row in SETTINGS if row.flag}
     out = args.out
     if out is None:
         if not args.subject or not args.backbone:
             raise InputError(
                 "train: expected --subject and --backbone, or --out with a run to resume; see train --help"
             )
-        subject = args.subject_id or args.subject
-        out = runs_dir() / new_run_name(
-            subject, args.backbone, args.recipe or "fast", args.seed or 0, args.pictures,
-            args.model or "factorized", (args.select or "space,layer,scale").split(","), not args.no_topology,
-            args.weights,
-        )  # fmt: skip
+        out = runs_dir() / new_run_name(asked)
     ticker = Ticker()
     try:
-        run = train_run(
-            out,
-            args.subject,
-            args.backbone,
-            args.recipe,
-            args.seed,
-            subject_id=args.subject_id,
-            density=args.density,
-            trials=args.trials,
-            weights=args.weights,
-            steps=args.steps,
-            pca=args.pca,
-            pictures=args.pictures,
-            model=args.model,
-            select=args.select.split(",") if args.select is not None else None,
-            topology=False if args.no_topology else None,
-            space_samples=args.space_samples,
-            resume=args.resume,
-            queued=args.queued,
-            on_progress=ticker,
-            say=ticker.say,
-        )
+        run = train_run(out, **asked, resume=args.resume, queued=args.queued, on_progress=ticker, say=ticker.say)
     finally:
         ticker.finish()
     status, reason = run.state()

@@ -210,12 +210,7 @@ def submit(settings, name=None, start=True):
             if run.status in ACTIVE and run.settings == settings:
                 break
         else:
-            name = name or new_run_name(
-                settings["subject_id"] or settings["subject"], settings["backbone"], settings["recipe"],
-                settings["seed"], settings["pictures"], settings["model"], settings["select"], settings["topology"],
-                settings["weights"],
-            )  # fmt: skip
-            run = Run.create(runs_dir() / name, settings)
+            run = Run.create(runs_dir() / (name or new_run_name(settings)), settings)
             enqueue(run.key)
         if start:
             ensure_worker()

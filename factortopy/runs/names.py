@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.finetuned import label
 from factortopy.encoder.choices import FACTORS
-from factortopy.runs.settings import DEFAULTS
+from factortopy.runs.settings import DEFAULTS, SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_NETWORK = ("subject", "subject_id", "density", "seed")  # settings that do not make another network of a run
-WORDS = {
-    "recipe": "{} recipe", "steps": "{} steps", "pictures": "{} pictures", "decay": "decay {}",
-    "space_samples": "{} space samples", "weights": "weights {}", "pca": "{} components", "trials": "{} trials",
-}  # fmt: skip
 LONGEST = 44  # characters of a short name
 
 
@@ -44,7 +40,8 @@ def in_word(key: str, value: Any) -> str:
         return "" if value is None else "layers " + "+".join(str(k + 1) for k in value)
     if key == "weights" and value:
         value = "/".join(str(value).replace("\\", "/").split("/")[-2:])  # a whole path says too much
-    return "" if value is None else WORDS.get(key, f"{key} {{}}").format(value)
+    words = SETTING[key].in_words if key in SETTING else None  # a newer version may have others
+    return "" if value is None else (words or f"{key} {{}}").format(value)
 
 
 def families(infos: Mapping[str, Mapping[str, Any]], but: str) -> list[list[str]]:

@@ -10,9 +10,7 @@ Beside what every folder of work holds (``factortopy.runs.folder``):
 
 import contextlib
 import re
-from pathlib import Path
 
-from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
 from factortopy.runs.folder import (
     NAME_PATTERN,
@@ -20,7 +18,7 @@ from factortopy.runs.folder import (
     JobFolder,
 )
 from factortopy.runs.history import read_history
-from factortopy.runs.settings import DEFAULTS, check_settings
+from factortopy.runs.settings import DEFAULTS, SETTINGS, check_settings, name_parts
 from factortopy.storage.files import read_json, read_tensors
 from factortopy.storage.home import assets_dir, runs_dir
 
@@ -67,10 +65,10 @@ class Run(JobFolder):
         """Write the first run.json; the caller holds the lock."""
         from factortopy.subjects.names import demo_number
 
-        told = {name: settings[name] for name in ("subject", "backbone", "recipe", "seed")}
+        more = {name: settings[name] for name in ("subject", "backbone", "recipe", "seed")}
         if demo_number(settings["subject"]) is not None:  # of another subject its data tell, when they are read
-            told["simulated"] = True
-        self.write_first("train", settings, state, **told, scores=None)
+            more["simulated"] = True
+        self.write_first("train", settings, state, **more, scores=None)
 
     @property
     def info(self):
@@ -156,22 +154,14 @@ def find_run(name):
         # A link that leads elsewhere is not taken.
         if (path / "run.json").is_file() and path.resolve().parent == folder.resolve():
             return Run(path, shipped=shipped)
-    known = [run.name for run in list_runs()]
-    words = ", ".join(known[:6]) + (f" and {len(known) - 6} more" if len(known) > 6 else "")
+    names = [run.name for run in list_runs()]
+    words = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     raise InputError(f"run {name!r}: there is none of that name; choose one of {words}, or train one")
 
 
-def new_run_name(
-    subject, backbone, recipe="fast", seed=0, pictures=None, model="factorized", select=FACTORS, topology=True, weights=None
-):  # fmt: skip
-    """A free name that says what the run is: demo-1_demo-vit_fast_seed0, then …-2, …-3."""
-    parts = (Path(str(subject)).name or "subject", str(backbone).split("/")[-1])
-    if weights is not None:
-        parts += ("untrained" if weights == "untrained" else f"weights-{Path(str(weights)).stem[:30]}",)
-    parts += (recipe, f"seed{seed}")
-    parts += (f"{pictures}pictures",) if pictures else ()
-    parts += (model,) if model != "factorized" else tuple(f"no-{name}" for name in FACTORS if name not in select)
-    parts += () if topology else ("no-topology",)
+def new_run_name(settings):
+    """A free name that says what a run of these settings is: demo-1_demo-vit_fast_seed0, then …-2, …-3."""
+    parts = name_parts({**DEFAULTS, **{key: value for key, value in settings.items() if value is not None}})
     stem = "_".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") or "x" for part in parts)[:100]
     taken = {p.name for folder in (runs_dir(), assets_dir() / "runs") if folder.is_dir() for p in folder.iterdir()}
     name, count = stem, 1
@@ -188,7 +178,7 @@ def _created(run):
         return ""
 
 
-def check_description(told, path):
+def check_description(info, path):
     """What a run.json says, when each part is of the kind that it must be; a file from elsewhere may say anything.
 
     Raises
@@ -201,21 +191,12 @@ def check_description(told, path):
     kinds |= {"state": words, "reason": words, "created": words, "turn": whole, "deaths": whole}
     kinds |= {"best_step": whole, "steps_done": whole, "steps": whole, "val_score": (int, float, type(None))}
     kinds |= {"pictures": (dict, type(None))}
-    settings = {
-        "select": (list, tuple),
-        "model": str,
-        "steps": whole,
-        "pictures": whole,
-        "subject": words,
-        "backbone": words,
-        "weights": words,
-    }
-    asked = told.get("settings") if isinstance(told.get("settings"), dict) else {}
-    parts = [(name, told[name], kind) for name, kind in kinds.items() if name in told]
-    parts += [(f"settings, {name}", asked[name], kind) for name, kind in settings.items() if name in asked]
-    held = told.get("pictures") if isinstance(told.get("pictures"), dict) else {}
-    parts += [(f"pictures, {name}", count, int) for name, count in held.items()]
-    rows = told.get("scores") if isinstance(told.get("scores"), list) else []
+    asked = info.get("settings") if isinstance(info.get("settings"), dict) else {}
+    parts = [(name, info[name], kind) for name, kind in kinds.items() if name in info]
+    parts += [(f"settings, {row.name}", asked[row.name], row.json_types) for row in SETTINGS if row.name in asked]
+    counts = info.get("pictures") if isinstance(info.get("pictures"), dict) else {}
+    parts += [(f"pictures, {name}", count, int) for name, count in counts.items()]
+    rows = info.get("scores") if isinstance(info.get("scores"), list) else []
     for row in rows:
         cells = row.items() if isinstance(row, dict) else [("row", row)]
         parts += [
@@ -224,6 +205,6 @@ def check_description(told, path):
         parts.append(("roi in its table of scores", row.get("roi") if isinstance(row, dict) else None, str))
     for name, value, kind in parts:
         if not isinstance(value, kind):
-            found = f"{type(value).__name__} {str(value)[:40]!r}"
-            raise InputError(f"{path}: expected another kind of value for {name}, found {found}; copy the run again")
-    return told
+            kind = f"{type(value).__name__} {str(value)[:40]!r}"
+            raise InputError(f"{path}: expected another kind of value for {name}, found {kind}; copy the run again")
+    return info

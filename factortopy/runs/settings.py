@@ -1,31 +1,145 @@
-"""Small things a run folder is made of: history lines, locks looked at, refusals of the operating system in words."""
+"""The settings of a training: a row each, from which checks, command line, names, sweeps, forms and docs/settings.md are made."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from factortopy.encoder.choices import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
 from factortopy.storage.allowed_folders import typed
 from factortopy.surfaces.meshes import N_VERTICES
 
-DEFAULTS = {
-    "subject": None, "subject_id": None, "density": None, "trials": None, "backbone": None, "weights": None,
-    "recipe": "fast", "seed": 0, "steps": None, "pictures": None, "model": "factorized",
-    "select": list(FACTORS), "topology": True, "space_samples": 1, "decay": None, "layers": None, "pca": None,
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of ``SETTINGS``.
+
+    name : its key in run.json, and of ``train_run``
+    kind : str, int, bool or list; None is taken as well where that is the default
+    default, least, choices : of a list, ``choices`` are those of its parts
+    flag, metavar, help : on the command line; flag None where it has none there
+    in_name : how it is called in a run's name when it is not the default, a text with {}; None: not at all
+    in_words : how it is called where runs stand side by side, a text with {}; None: its name and value
+    extraction : runs that agree in these read the same features: the first one extracts them, the others find them
+    """
+
+    name: str
+    kind: type
+    default: Any = None
+    least: int | None = None
+    choices: tuple | None = None
+    flag: str | None = None
+    metavar: str | None = None
+    help: str = ""
+    in_name: str | None = None
+    in_words: str | None = None
+    extraction: bool = False
+
+    @property
+    def json_types(self):
+        """Types that its value may have in a file."""
+        types = {str: (str,), int: (int,), bool: (bool,), list: (list, tuple)}[self.kind]
+        return types + ((type(None),) if self.default is None else ())
+
+    def check(self, value):
+        """Raise InputError, naming the setting, unless a training takes the value."""
+        if value is None and self.default is None:
+            return
+        if self.kind is list:
+            self._check_list(value)
+        elif self.choices and value not in self.choices:
+            raise InputError(f"{self.name}: expected one of {', '.join(self.choices)}, found {value!r}")
+        elif self.kind is int and (type(value) is not int or value < self.least):
+            raise InputError(f"{self.name}: expected a whole number from {self.least} up, found {value!r}")
+
+    def _check_list(self, value):
+        if self.choices:
+            if not isinstance(value, (list, tuple)) or set(value) - set(self.choices):
+                raise InputError(f"{self.name}: expected names among {', '.join(self.choices)}, found {value!r}")
+        elif (
+            not isinstance(value, (list, tuple))
+            or not value
+            or not all(type(k) is int and k >= self.least for k in value)
+        ):
+            raise InputError(f"{self.name}: expected a list of whole numbers from {self.least} up, found {value!r}")
 
 
-LEAST_PICTURES = 10  # to learn from
+SETTINGS = (
+    Setting(
+        "subject", str, flag="--subject", metavar="S", help="demo-1, demo-2, demo-3 (simulated) or a data set's folder",
+        in_name="{}", extraction=True,
+    ),
+    Setting(
+        "subject_id", str, flag="--subject-id", metavar="ID", help="which subject, for a folder that holds several (subj05)",
+        extraction=True,
+    ),
+    Setting(
+        "density", str, choices=tuple(N_VERTICES), flag="--density", metavar="D",
+        help="164k (default: all vertices), 41k, or 10k for a quick look",
+    ),
+    Setting(
+        "trials", str, flag="--trials", metavar="T", in_words="{} trials",
+        help="for NSD: single (default), mean (of a picture's repeats) or paper (single, without the last three sessions)",
+    ),
+    Setting(
+        "backbone", str, flag="--backbone", metavar="B", help="network: demo-vit, demo-mae, …, timm/NAME", in_name="{}",
+        extraction=True,
+    ),
+    Setting(
+        "weights", str, flag="--weights", metavar="FILE", in_name="weights-{}", in_words="weights {}", extraction=True,
+        help="its weights: a .safetensors or PyTorch file, a folder with one, or the word untrained",
+    ),
+    Setting(
+        "recipe", str, "fast", choices=RECIPES, flag="--recipe", help="how it is fitted (default fast)", in_name="{}",
+        in_words="{} recipe",
+    ),
+    Setting(
+        "seed", int, 0, least=0, flag="--seed", metavar="K", help="seed of everything random (default 0)", in_name="seed{}",
+    ),
+    Setting(
+        "steps", int, least=1, flag="--steps", metavar="N", help="optimiser steps (default: the recipe's own number)",
+        in_words="{} steps",
+    ),
+    Setting(
+        "pictures", int, least=10, flag="--pictures", metavar="N", in_name="{}pictures", in_words="{} pictures",
+        help="learn from N pictures; the test part stays whole (default: all)", extraction=True,
+    ),
+    Setting(
+        "model", str, "factorized", choices=MODELS, flag="--model", metavar="M", in_name="{}",
+        help="factorized, or a baseline: classtoken, patchtoken, gnetvit, ridge (default: factorized)",
+    ),
+    Setting(
+        "select", list, FACTORS, choices=FACTORS, flag="--select", metavar="F,F", in_name="no-{}",
+        help="factors that are learnt (default: space,layer,scale); others are averaged",
+    ),
+    Setting(
+        "topology", bool, True, flag="--no-topology", help="free every vertex from its neighbours", in_name="no-topology",
+    ),
+    Setting(
+        "space_samples", int, 1, least=1, flag="--space-samples", metavar="N", in_words="{} space samples",
+        help="places a vertex looks at, averaged (default: 1)",
+    ),
+    Setting(
+        "decay", int, least=1, in_words="decay {}",
+        help="steps after which the regulariser is gone (default: the recipe's own number)",
+    ),
+    Setting("layers", list, least=0, help="layers that are read, counted from 0 (default: all)"),
+    Setting(
+        "pca", int, least=1, flag="--pca", metavar="K", in_words="{} components", extraction=True,
+        help="keep K principal components of each layer's tokens, learnt from training pictures (default: all channels)",
+    ),
+)  # fmt: skip
+SETTING = {row.name: row for row in SETTINGS}
+DEFAULTS = {row.name: list(row.default) if row.kind is list and row.default else row.default for row in SETTINGS}
+EXTRACTION = tuple(row.name for row in SETTINGS if row.extraction)
+REQUIRED = ("subject", "backbone")
 
 
 def check_settings(settings):
-    """Settings with defaults filled in and the subject's path made absolute.
-
-    Keys: subject, subject_id (which subject of a folder), density, trials (as ``load_subject`` takes them), backbone,
-    weights, recipe, seed, steps, pictures (how many are used; None all), ``fit``'s model, select, topology and
-    space_samples, decay (steps after which the regulariser is gone; None the recipe's own), layers (0-based, those that
-    are read; None all) and pca (components kept of a layer; None all channels).
+    """Settings of ``SETTINGS`` with defaults filled in and the subject's path made absolute.
 
     Raises
     ------
@@ -34,39 +148,19 @@ def check_settings(settings):
     """
     if settings.get("subject") == "demo":
         settings = {**settings, "subject": "demo-1"}
-    unknown = sorted(set(settings) - set(DEFAULTS))
-    if unknown:
-        raise InputError(f"settings: {unknown[0]!r} is not one of {', '.join(DEFAULTS)}")
+    others = sorted(set(settings) - set(DEFAULTS))
+    if others:
+        raise InputError(f"settings: {others[0]!r} is not one of {', '.join(DEFAULTS)}")
     full = {**DEFAULTS, **{key: value for key, value in settings.items() if value is not None}}
-    for key in ("subject", "backbone"):
+    for key in REQUIRED:
         if not full[key]:
             raise InputError(f"{key}: expected a {key}, found none; give one (--{key})")
         full[key] = str(full[key])
-    for key, known in (("recipe", RECIPES), ("model", MODELS)):
-        if full[key] not in known:
-            raise InputError(f"{key}: expected one of {', '.join(known)}, found {full[key]!r}")
-    if full["density"] not in (None, *N_VERTICES):
-        raise InputError(f"density: expected one of {', '.join(N_VERTICES)}, found {full['density']!r}")
-    if not isinstance(full["select"], (list, tuple)) or set(full["select"]) - set(FACTORS):
-        raise InputError(f"select: expected names among {', '.join(FACTORS)}, found {full['select']!r}")
+    for row in SETTINGS:
+        row.check(full[row.name])
     full["select"] = [name for name in FACTORS if name in full["select"]]
-    for key, least in (
-        ("seed", 0),
-        ("steps", 1),
-        ("pictures", LEAST_PICTURES),
-        ("space_samples", 1),
-        ("decay", 1),
-        ("pca", 1),
-    ):
-        value = full[key]
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise InputError(f"{key}: expected a whole number from {least} up, found {value!r}")
     if full["pca"] and full["model"] == "ridge":
         raise InputError("pca: expected none with the pooled ridge, which reduces channels itself; leave it out")
-    layers = full["layers"]
-    whole = isinstance(layers, (list, tuple)) and layers and all(type(k) is int and k >= 0 for k in layers)
-    if layers is not None and not whole:
-        raise InputError(f"layers: expected a list of whole numbers from 0 up, found {layers!r}")
     # The queue's worker starts elsewhere: a relative path would mean another folder there.
     for key in ("subject", "weights"):
         if not full[key] or re.fullmatch(r"demo(-\d)?|untrained", full[key]):
@@ -77,12 +171,30 @@ def check_settings(settings):
     return full
 
 
-# Runs that agree in these read the same features: the first one extracts them, the others find them.
-EXTRACTION = ("subject", "subject_id", "backbone", "weights", "pictures", "pca")
+def name_parts(settings):
+    """What a run of these settings is called, part by part: subject, network, recipe and seed, and what is not usual."""
+    own = {**settings, "subject": settings["subject_id"] or settings["subject"]}
+    parts = []
+    for row in SETTINGS:
+        value = own[row.name]
+        if row.in_name is None or (value == DEFAULTS[row.name] and row.name not in ("recipe", "seed")):
+            continue
+        if row.name == "subject":
+            value = Path(str(value)).name or "subject"
+        elif row.name == "backbone":
+            value = str(value).split("/")[-1]
+        elif row.name == "weights" and value != "untrained":
+            value = Path(str(value)).stem[:30]
+        if row.name == "select":  # a baseline learns none of them
+            left_out = [name for name in FACTORS if name not in value] if own["model"] == "factorized" else []
+            parts += [row.in_name.format(name) for name in left_out]
+        else:
+            parts.append(value if value == "untrained" else row.in_name.format(value))
+    return parts
 
 
 def load_subject_of(settings):
-    """The subject of a run's settings (``records.check_settings``)."""
+    """The subject of a run's settings (``check_settings``)."""
     from factortopy.subjects.loading import load_subject
 
     how = {key: settings[key] for key in ("density", "trials") if settings.get(key)}

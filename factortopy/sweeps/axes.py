@@ -5,7 +5,7 @@ import json
 import re
 
 from factortopy.errors import InputError
-from factortopy.runs.settings import DEFAULTS, EXTRACTION, check_settings
+from factortopy.runs.settings import DEFAULTS, EXTRACTION, SETTING, check_settings
 
 LARGEST = 2000  # runs of a sweep
 
@@ -47,9 +47,6 @@ def settings_of(axes):
     return made
 
 
-LISTS = ("select", "layers")  # settings whose one value is a list: written with +
-
-
 def settings(assignments):
     """{name: values} of NAME=V,V words.
 
@@ -72,9 +69,10 @@ def settings(assignments):
 
 
 def _value(name, word):
-    if name in LISTS:
+    kind = SETTING[name].kind
+    if kind is list:  # one value is a list: written with +
         return [_plain(part) for part in word.split("+")]
-    return word if name in ("subject_id", "density", "weights") else _plain(word)
+    return word if kind is str else _plain(word)
 
 
 def _plain(word):

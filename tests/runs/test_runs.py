@@ -221,16 +221,22 @@ def test_names_that_would_leave_the_store(run, tmp_path):
 @given(st.text(max_size=40), st.text(max_size=40), st.integers(0, 10**6))
 @settings(max_examples=50, derandomize=True, deadline=None)
 def test_new_names_are_run_names(subject, backbone, seed):
-    assert folder.NAME_PATTERN.fullmatch(new_run_name(subject, backbone, "fast", seed))
+    assert folder.NAME_PATTERN.fullmatch(new_run_name({"subject": subject, "backbone": backbone, "seed": seed}))
 
 
 def test_new_names_are_free_and_readable():
-    assert new_run_name("/data/subj05/", "timm/vit_small", seed=3) == "subj05_vit-small_fast_seed3"
-    named = new_run_name("demo-1", "demo-vit", weights="/data/my weights.safetensors")
+    demo = {"subject": "demo-1", "backbone": "demo-vit"}
+    other = {"subject": "/data/subj05/", "backbone": "timm/vit_small", "seed": 3}
+    assert new_run_name(other) == "subj05_vit-small_fast_seed3"
+    assert new_run_name(other | {"subject_id": "subj01", "steps": 7}) == "subj01_vit-small_fast_seed3"
+    named = new_run_name(demo | {"weights": "/data/my weights.safetensors"})
     assert named == "demo-1_demo-vit_weights-my-weights_fast_seed0"
-    assert new_run_name("demo-1", "demo-vit", weights="untrained") == "demo-1_demo-vit_untrained_fast_seed0"
+    assert new_run_name(demo | {"weights": "untrained"}) == "demo-1_demo-vit_untrained_fast_seed0"
     (runs_dir() / "demo-1_demo-vit_fast_seed0").mkdir()
-    assert new_run_name("demo-1", "demo-vit") == "demo-1_demo-vit_fast_seed0-2"
+    assert new_run_name(demo) == "demo-1_demo-vit_fast_seed0-2"
+    left_out = demo | {"pictures": 300, "select": ["layer"], "topology": False}
+    assert new_run_name(left_out) == "demo-1_demo-vit_fast_seed0_300pictures_no-space_no-scale_no-topology"
+    assert new_run_name(demo | {"model": "ridge", "recipe": "paper"}) == "demo-1_demo-vit_paper_seed0_ridge"
 
 
 def test_list_is_newest_first_and_only_runs(run):
