@@ -4,7 +4,7 @@ from pathlib import Path
 
 from factortopy.cli.options import whole_number
 from factortopy.errors import InputError
-from factortopy.report.levels import LEVELS_HELP, SLOPE, known_levels, read_levels
+from factortopy.report.levels import LEVELS_HELP, SLOPE, check_levels, read_levels
 from factortopy.storage.files import write_atomic
 from factortopy.storage.machine import explain_os_error
 
@@ -68,7 +68,7 @@ def compare(args):
     from factortopy.report.entries import entries as read_entries
 
     found = read_entries(_runs(args.runs))
-    made, told = scoring.tables(found, known_levels(read_levels(args.levels), found[0].encoder.rois))
+    made, told = scoring.tables(found, check_levels(read_levels(args.levels), found[0].encoder.rois))
     if any(e.simulated for e in found):
         print("simulated data: these figures do not compare with those of measured brains")
     rows = []

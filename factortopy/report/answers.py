@@ -5,8 +5,8 @@ import numpy as np
 from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import correlation
 from factortopy.report import figures
-from factortopy.report.claims import SUBJECT
 from factortopy.report.document import safe_name
+from factortopy.report.missing import SUBJECT
 
 MOST = 12  # ROIs
 

@@ -8,8 +8,8 @@ from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.answers import best_vertices
-from factortopy.report.claims import RUNS
 from factortopy.report.document import safe_name
+from factortopy.report.missing import RUNS
 from factortopy.report.picture_row import places
 
 AREAS, CLUSTERS, VERTICES = 9, 4, 8

@@ -6,9 +6,9 @@ from factortopy import analysis
 from factortopy.analysis.curves import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.report import channel_images, figures
-from factortopy.report.claims import RUNS, SUBJECT
 from factortopy.report.document import safe_name, vertex_rows
 from factortopy.report.mapping import common
+from factortopy.report.missing import RUNS, SUBJECT
 from factortopy.view import cluster_map
 
 CLUSTERS, TOP = 20, 6
@@ -16,21 +16,20 @@ PICTURES = {True: 3, False: 6}  # by quick
 
 
 def section(doc, entries, flat, quick):
-    """Draw everything about channels; returns {"hemispheres", "diversity": {name: rows}}."""
+    """Everything about channels; the evidence is how alike hemispheres are and how diverse areas."""
     shown = [e for e in entries if e.encoder.has_selectors]
     doc.section(
         "Channels", "Channels belong to one encoder: those of the first subject are shown where several are averaged."
     )
     if not shown:
         doc.note("No network here has channel weights: baselines have none.", RUNS)
-        return {}
-    told = {"hemispheres": _hemispheres(doc, shown), "diversity": _diversity(doc, shown)}
+        return
+    doc.evidence.hemispheres, doc.evidence.diversity = _hemispheres(doc, shown), _diversity(doc, shown)
     for entry in shown:
         labels = _clusters(doc, entry, flat)
         if labels is not None:
             _top_pictures(doc, entry, labels)
         channel_images.draw(doc, entry, labels, PICTURES[quick])
-    return told
 
 
 def _clusters(doc, entry, flat):

@@ -3,12 +3,12 @@
 from factortopy.analysis.slope import LEVELS
 from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
 from factortopy.report import figures
-from factortopy.report.claims import RUNS
 from factortopy.report.document import safe_name
+from factortopy.report.missing import RUNS
 
 
 def section(doc, found):
-    """Draw what there is of time steps; returns {"steps": …} for the checklist. Says nothing where no diffusion network is here."""
+    """Time steps, which are the evidence; says nothing where no diffusion network is here."""
     parts, over_time = {}, []
     for e in found:
         seen = step_of(e.info.get("backbone"))
@@ -19,18 +19,16 @@ def section(doc, found):
         else:
             parts.setdefault(seen[0] or "all layers", {})[seen[1]] = e
     if not parts and not over_time:
-        return {}
+        return
     doc.section(
         "Time steps of a diffusion network",
         "The picture is turned into noise step by step: T = 50 is the clean picture, T = 0 noise. Scores of runs at several T, and maps of "
         "one layer followed over time, whose layers are the steps.",
     )
-    told = {"steps": {}}
     for part, of in parts.items():
-        told["steps"] |= _scores(doc, part, of)
+        doc.evidence.steps |= _scores(doc, part, of)
     for e in over_time:
-        told["steps"] |= _chosen(doc, e)
-    return told
+        doc.evidence.steps |= _chosen(doc, e)
 
 
 def _scores(doc, part, of):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.report.evidence import Evidence
 from factortopy.storage.files import read_json, write_atomic, write_json
 from factortopy.storage.machine import explain_os_error
 
@@ -29,7 +30,8 @@ class Document:
         self.out, self.title, self.subtitle, self.simulated = Path(out), title, subtitle, simulated
         self.say = say or (lambda line: None)
         self.parts, self.contents, self.figures = [], [], {}
-        self.missing = []  # (why, words) of what could not be shown, for the list at the end
+        self.evidence = Evidence()  # what the sections measured, for the checklist at the end
+        self.missing = []  # (why, words) of what could not be shown, for the list after it
         try:
             (self.out / "figures").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -47,7 +49,7 @@ class Document:
         self.parts += [f"<p>{text(line)}</p>" for line in lines if line]
 
     def note(self, line, why=None, short=None):
-        """A sentence that says what is missing; with ``why`` (``claims.Missing.why``) it is listed at the end too, as ``short``."""
+        """A sentence that says what is missing; with ``why`` (``missing.Missing.why``) it is listed at the end too, as ``short``."""
         self.parts.append(f'<p class="note">{text(line)}</p>')
         if why is not None:
             self.missing.append((why, short or line))

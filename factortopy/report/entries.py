@@ -12,7 +12,7 @@ from factortopy.analysis.scores import normalised, pearson
 from factortopy.backbones.finetuned import label
 from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.report import claims
+from factortopy.report.evidence import Evidence, FittedNetwork
 from factortopy.runs.names import in_word, network_of
 
 
@@ -54,12 +54,12 @@ class Entry:
         return bool(self.info.get("trained", True))
 
     @property
-    def told(self):
-        """What the checklist needs to know of it (``analysis.checklist.checklist``): networks are not their fits."""
+    def network(self):
+        """What the checklist needs to know of it."""
         own, network = network_of(self.info), label(self.info)
         fit = {key: value for key, value in own.items() if key not in ("backbone", "weights")}
         same = None if self.info.get("finetuned") or own["weights"] else objective(network)
-        return {"trained": self.trained, "network": network, "objective": same or network, "fit": repr(fit)}
+        return FittedNetwork(network, same or network, repr(fit), self.trained)
 
     @property
     def settings(self):
@@ -118,18 +118,18 @@ def entries(runs):
     names, out = _names(keys), []
     for key, seeds in groups.items():
         lowest, *rest = sorted(seeds)
-        found, encoders = zip(*seeds[lowest].values(), strict=True)
+        first, encoders = zip(*seeds[lowest].values(), strict=True)
         others = {seed: average([e for _, e in seeds[seed].values()]) for seed in rest}
-        out.append(Entry(names[key], list(found), list(encoders), others))
+        out.append(Entry(names[key], list(first), list(encoders), others))
     same_vertices({str(run.path): e for entry in out for run, e in zip(entry.runs, entry.encoders, strict=True)})
     return out
 
 
-def alike(found):
-    """Trained entries that can be set against each other: each network once, all fitted in one way (``claims.alike``)."""
-    told = {e.name: e.told for e in found}
-    names = claims.alike({"networks": told}, told)
-    return [e for e in found if e.name in names]
+def alike(entries):
+    """Trained entries that can be set against each other: each network once, all fitted in one way (``Evidence.alike``)."""
+    networks = {e.name: e.network for e in entries}
+    names = Evidence(networks).alike(networks)
+    return [e for e in entries if e.name in names]
 
 
 def objective(name):
@@ -151,15 +151,21 @@ def _names(keys):
     return out
 
 
-def pairs(found):
+def pairs(entries):
     """{name: (Entry before, Entry after)} of networks that were fine-tuned, where the same network as it was is here too."""
     out = {}
-    for after in found:
-        told = after.info.get("finetuned")
-        if not told:
+    for after in entries:
+        tuned = after.info.get("finetuned")
+        if not tuned:
             continue
-        wanted = {**network_of(after.info), "backbone": str(told.get("began_as") or told.get("base")), "weights": None}
-        before = next((e for e in found if e is not after and {**network_of(e.info), "weights": None} == wanted), None)
+        wanted = {
+            **network_of(after.info),
+            "backbone": str(tuned.get("began_as") or tuned.get("base")),
+            "weights": None,
+        }
+        before = next(
+            (e for e in entries if e is not after and {**network_of(e.info), "weights": None} == wanted), None
+        )
         if before is not None:
             out[after.name] = before, after
     return out

@@ -1,8 +1,8 @@
 """The report's last section: the paper's findings with their verdicts, and what could not be shown, by reason."""
 
-from factortopy.report.checklist import checklist
-from factortopy.report.claims import FAILS, HOLDS, NOT_ASKED, OPEN, PAPERS, RUNS, SUBJECT
+from factortopy.report.checklist import FAILS, HOLDS, OPEN, checklist
 from factortopy.report.document import text
+from factortopy.report.missing import NOT_ASKED, PAPERS, RUNS, SUBJECT
 
 WORDS = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN: (OPEN, OPEN)}
 CLASSES = {HOLDS: "holds", FAILS: "fails"}
@@ -14,9 +14,9 @@ REASONS = {  # what would help
 }
 
 
-def section(doc, seen):
+def section(doc):
     """Findings with the figures that test them, then what is missing."""
-    findings = checklist(seen)
+    findings = checklist(doc.evidence)
     count = {v: sum(f.verdict == v for f in findings) for v in WORDS}
     doc.section(
         "The paper's findings on these data",
@@ -30,7 +30,14 @@ def section(doc, seen):
     if tested:
         doc.raw(_table(doc, tested))
     rows = [
-        {"finding": f.claim, "source": f.source, "verdict": f.verdict, "numbers": f.told, "why": f.why, "rule": f.rule}
+        {
+            "finding": f.claim,
+            "source": f.source,
+            "verdict": f.verdict,
+            "numbers": f.explanation,
+            "why": f.why,
+            "rule": f.rule,
+        }
         for f in findings
     ]
     doc.keep("findings", rows)
@@ -48,8 +55,8 @@ def grouped(findings, missing):
         lacks = {}
         for f in findings:
             if f.verdict == OPEN and f.why == why:
-                lacks.setdefault(f.told, []).append(f"{f.claim} ({f.source})")
-        lines = [f"{'; '.join(claims)}: {told}" for told, claims in lacks.items()]
+                lacks.setdefault(f.explanation, []).append(f"{f.claim} ({f.source})")
+        lines = [f"{'; '.join(claims)}: {what}" for what, claims in lacks.items()]
         if why == NOT_ASKED:  # the reason says it all
             lines = [claim for claims in lacks.values() for claim in claims]
         lines += [line[:1].upper() + line[1:] for reason, line in dict.fromkeys(missing) if reason == why]
@@ -70,7 +77,7 @@ def _table(doc, findings):
         cells = [
             f'{text(f.claim)}<br><span class="paper">{text(f.source)}</span>',
             f'<span class="{CLASSES[f.verdict]}">{text(f.verdict)}</span>',
-            text(f.told),
+            text(f.explanation),
             text(f.rule),
             links,
         ]

@@ -33,7 +33,7 @@ def read_levels(words):
                 f"write it as in {USUAL}"
             )
         levels[name] = level
-    return known_levels(levels)
+    return check_levels(levels)
 
 
 def checked_levels(levels, rois):
@@ -54,10 +54,10 @@ def checked_levels(levels, rois):
     usual = {name: x for name, x in LEVELS.items() if name in rois}
     if usual.keys() == levels.keys() and all(math.isclose(usual[name], x) for name, x in levels.items()):
         return None
-    return known_levels(levels, rois, "levels")
+    return check_levels(levels, rois, "levels")
 
 
-def known_levels(levels, rois=None, control="--levels"):
+def check_levels(levels, rois=None, control="--levels"):
     """The levels, checked against a subject's areas where these are given; None stays None."""
     if levels is None:
         return None

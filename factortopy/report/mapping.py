@@ -9,8 +9,8 @@ from factortopy.analysis.slope import LEVELS
 from factortopy.export.maps import export_maps
 from factortopy.formats.gifti import write_func_gii
 from factortopy.report import figures
-from factortopy.report.claims import SUBJECT
 from factortopy.report.document import safe_name, vertex_rows
+from factortopy.report.missing import SUBJECT
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
 from factortopy.view.brainmap import whole
 from factortopy.view.flat_picture import flat_svg
@@ -19,22 +19,21 @@ LOCAL = 0.6  # scale above which the place in the picture says little
 
 
 def section(doc, entries, flat, quick, levels=None):
-    """Draw all maps; returns {name: numbers} that the checklist needs."""
+    """All maps; the evidence is where vertices look, and their scale."""
     doc.section("Maps", "Grey: not predicted above chance, or no data. Colours mean the same in all maps of a figure.")
     shown = [e for e in entries if e.encoder.has_selectors]
     _areas(doc, entries[0], flat)
     _score_maps(doc, entries, flat)
     if shown:
         _layers(doc, shown, flat)
-        told = _space(doc, shown, flat)
-        told |= {"scale": _scale(doc, shown, flat, levels)}
+        doc.evidence.contralateral = _space(doc, shown, flat)
+        doc.evidence.scale = _scale(doc, shown, flat, levels)
         for entry in shown:
             _weights(doc, entry, flat)
     for entry in entries:
         _files(doc, entry, quick)
     word = "as GIFTI of the whole mesh" + ("" if quick else ", as PNG and as SVG")
     doc.sentences(f"The folder maps/ holds every network's maps {word}.")
-    return told if shown else {}
 
 
 def common(entry):
@@ -226,7 +225,7 @@ def _space(doc, entries, flat):
     note = f"Vertices with a scale below {LOCAL} only; above it the place in the picture says little."
     _show(doc, "eccentricity", "Eccentricity", far, flat, entries, sub, note, "Space selector in polar coordinates")
     _show(doc, "polar-angle", "Polar angle", turn, flat, entries, sub, note, "Space selector in polar coordinates")
-    return {"contralateral": told}
+    return told
 
 
 def _scale(doc, entries, flat, levels=None):

@@ -7,8 +7,8 @@ from factortopy.analysis.scores import LEAST_CEILING, challenge
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.errors import InputError
 from factortopy.report import figures
-from factortopy.report.claims import RUNS, SUBJECT
 from factortopy.report.levels import in_words
+from factortopy.report.missing import RUNS, SUBJECT
 
 
 def tables(entries, levels=None):
@@ -95,20 +95,20 @@ def _known(rows, names):
 
 
 def section(doc, entries, levels=None):
-    """The first section; returns what the checklist needs."""
-    made, told = tables(entries, levels)
+    """The first section."""
+    results, without = tables(entries, levels)
     names = [e.name for e in entries]
     doc.section("Brain scores and hierarchy")
-    scores = made["scores"][1]
-    _scores(doc, entries, made, names)
-    rows = made["distance"][1]
+    _scores(doc, entries, results, names)
+    rows = results["distance"][1]
     last = rows[-1]
     shows = _least(
         last, names, "over all vertices {} is nearest to the best of all networks at every vertex ({:.3f} R² away)."
     )
     paper = "After the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
     doc.table("distance", "Difference to the best network by ROI", by_network(rows, names), shows, paper)
-    slopes = made.get("hierarchy", (None, []))[1]
+    slopes = results.get("hierarchy", (None, []))[1]
+    doc.evidence.scores, doc.evidence.distance, doc.evidence.slopes = results["scores"][1], rows, slopes
     if slopes:
         top = max(slopes, key=lambda row: row["slope"])
         low, high = top["slope from"], top["slope to"]
@@ -129,18 +129,17 @@ def section(doc, entries, levels=None):
         )
         words = f"{shows} Slope: b1 − b0, the line's ends at level 1 and 0. From and to: 95 % of {BOOTSTRAP:,} bootstrap samples."
         doc.table("hierarchy-table", "Hierarchy slope by network", slopes, words, "Table 2")
-    for line, why in told:
+    for line, why in without:
         doc.note(f"No hierarchy slope. {line}", why, f"hierarchy slope (Table 2): {line}")
     _areas(doc, entries)
-    shares = _shares(doc, entries)
-    if "normalised" not in made:
+    _shares(doc, entries)
+    if "normalised" not in results:
         words = "R² / noise ceiling and the Algonauts 2023 metric: no noise ceiling is known"
         doc.missing.append((SUBJECT, words))
     if all(len(e.encoders) == 1 for e in entries):
         doc.missing.append(
             (RUNS, "averages over subjects: needs runs of a network on several subjects with the same vertices")
         )
-    return {"scores": scores, "distance": rows, "slopes": slopes, "shares": shares}
 
 
 def _scores(doc, entries, made, names):
@@ -196,7 +195,7 @@ def _shares(doc, entries):
     """Share of vertices by layer."""
     found = {e.name: analysis.layer_shares(e.encoder) for e in entries if e.encoder.has_selectors}
     if not found:
-        return {}
+        return
     series = {name: (np.linspace(0, 1, len(s)) if len(s) > 1 else [0.5], s) for name, s in found.items()}
     drawn = figures.lines([("share of predicted vertices", series)], doc.simulated, "depth (0 first layer, 1 last)")
     rows = [
@@ -208,7 +207,6 @@ def _shares(doc, entries):
     ]
     doc.figure("layer-shares", "Which layers are used", drawn, rows, f"Of the predicted vertices, {'; '.join(said)}.",
                "Share of vertices by the layer with the largest weight")  # fmt: skip
-    return found
 
 
 def _least(row, names, words):

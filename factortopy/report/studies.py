@@ -10,19 +10,19 @@ from factortopy.analysis import curves, single_layer
 from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures, plan
-from factortopy.report.claims import SUBJECT, Missing
+from factortopy.report.missing import SUBJECT, Missing
 from factortopy.view import layer_map
 
 AGREE = {
     "vertices": "vertices", "layer_equal": "same best layer", "layer_near": "same or next layer", "layer_r": "mean layer, r",
     "space": "space", "scale_r": "scale, r", "score_r": "R², r",
 }  # fmt: skip
-PARTS = ("seeds", "topology", "ablation", "decay", "data", "single")
-STUDIES = "seeds, topology, the ablation, decay of the regulariser, amount of data, single layers"
+STUDIES = ("seeds", "topology", "ablation", "decay", "data", "single")  # fields of ``Evidence``
+IN_WORDS = "seeds, topology, the ablation, decay of the regulariser, amount of data, single layers"
 
 
 def section(doc, entry, refits, flat, levels=None):
-    """Fit and draw everything; returns what the checklist needs. What cannot be fitted is said in its place."""
+    """Fit and draw everything, the evidence of its name each; what cannot be fitted is said in its place."""
     steps = f"{refits.steps:,} optimiser steps" + (
         ""
         if refits.itself
@@ -33,31 +33,21 @@ def section(doc, entry, refits, flat, levels=None):
         f"New fits of {entry.name} on {refits.run.info.get('subject')}, kept under {refits.folder.name}/ ({steps}). "
         "Scores are taken on the same test pictures throughout.",
     )
-    told, unfitted = {}, {}
-    for key, study in (
-        ("seeds", _seeds),
-        ("topology", partial(_topology, levels=levels)),
-        ("ablation", _ablation),
-        ("decay", partial(_decay, levels=levels)),
-        ("data", partial(_data, levels=levels)),
-        ("single", _single_layers),
-    ):
+    topology, decay, data = (partial(study, levels=levels) for study in (_topology, _decay, _data))
+    for key, study in zip(STUDIES, (_seeds, topology, _ablation, decay, data, _single_layers), strict=True):
         try:
-            told[key] = study(doc, entry, refits, flat)
+            setattr(doc.evidence, key, study(doc, entry, refits, flat))
         except InputError as error:
             doc.note(f"Left out, {key}: {error}")
-            unfitted[key] = Missing(SUBJECT, str(error))
-    return told | {"unfitted": unfitted}
+            doc.evidence.unfitted[key] = Missing(SUBJECT, str(error))
 
 
 def seeds_of_entries(doc, entries, flat):
     """Agreement of seeds that were given as runs (Fig. 13)."""
-    told = {}
     for entry in entries:
         if entry.others and entry.encoder.has_selectors:
             seeds = {entry.info.get("seed") or 0: entry.encoder} | entry.others
-            told = _agreement(doc, entry.name, seeds, flat)
-    return told
+            doc.evidence.seeds = _agreement(doc, entry.name, seeds, flat)
 
 
 def _seeds(doc, entry, refits, flat):

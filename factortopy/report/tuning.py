@@ -9,10 +9,10 @@ from factortopy import analysis
 from factortopy.analysis.curves import painted, top_confidence
 from factortopy.errors import InputError
 from factortopy.report import figures
-from factortopy.report.claims import RUNS
 from factortopy.report.document import safe_name, vertex_rows
 from factortopy.report.entries import alike, pairs
 from factortopy.report.mapping import common
+from factortopy.report.missing import RUNS
 from factortopy.view import layer_map, value_map
 
 MISSING = (
@@ -26,13 +26,12 @@ NO_ACCURACY = (
 
 
 def section(doc, found, flat, table=None):
-    """Draw everything about fine-tuning; returns {"tuning": (rows, r), "accuracy": rows} for the checklist, what there is of it."""
+    """Everything about fine-tuning; the evidence is losses and accuracies."""
     both, known = pairs(found), accuracies(found, table)
     doc.section(
         "Fine-tuning and accuracy",
         "Fine-tuning trains the whole network, with a linear head on one of its layers, to name the classes of other pictures.",
     )
-    told = {}
     if not both:
         doc.note(
             MISSING,
@@ -42,14 +41,13 @@ def section(doc, found, flat, table=None):
     for name, (before, after) in both.items():
         _before_after(doc, name, before, after, flat)
     if both:
-        told["tuning"] = _lost(doc, both)
+        doc.evidence.tuning = _lost(doc, both)
     _table(doc, found)
     _head_layers(doc, found)
     if known:
-        told["accuracy"] = _against(doc, found, known)
+        doc.evidence.accuracy = _against(doc, found, known)
     else:
         doc.note(NO_ACCURACY)
-    return told
 
 
 def accuracies(found, table=None):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from factortopy.errors import Stopped
 from factortopy.report import findings, plan
-from factortopy.report.claims import NOT_ASKED, RUNS, Missing
 from factortopy.report.document import Document, begin, text
 from factortopy.report.entries import entries as read_entries
-from factortopy.report.levels import known_levels
+from factortopy.report.levels import check_levels
+from factortopy.report.missing import NOT_ASKED, RUNS, Missing
 
 TITLE = "Reading the encoder"
 SHARES = {
@@ -63,34 +63,34 @@ def report(
     from factortopy.report import answers, channels, diffusion, mapping, scoring, tuning
     from factortopy.report.flatmap import Flat
 
-    begun, found = time.monotonic(), read_entries(runs)
-    tuning.accuracies(found, accuracy)  # a table that cannot be read is said before anything is drawn
-    encoder, simulated = found[0].encoder, any(e.simulated for e in found)
-    levels = known_levels(levels, encoder.rois)
+    start, entries = time.monotonic(), read_entries(runs)
+    tuning.accuracies(entries, accuracy)  # a table that cannot be read is said before anything is drawn
+    encoder, simulated = entries[0].encoder, any(e.simulated for e in entries)
+    levels = check_levels(levels, encoder.rois)
     begin(out)
-    first = None if quick else plan.refitted(found)
+    first = None if quick else plan.refitted(entries)
     refits = None if first is None else _fit(first, Path(fits or Path(out) / "runs"), steps, on_progress, say)
     drawing = _Drawing(on_progress, say, SHARES.values())
-    doc = Document(out, TITLE, _subtitle(found), simulated, drawing.say)
+    doc = Document(out, TITLE, _subtitle(entries), simulated, drawing.say)
     _opening(doc, simulated)
     flat = Flat(encoder.hemi, encoder.vertex, encoder.density)
-    seen = {"networks": {e.name: e.told for e in found}}
+    doc.evidence.networks = {e.name: e.network for e in entries}
 
     parts = {
-        "scores": lambda: scoring.section(doc, found, levels),
-        "maps": lambda: mapping.section(doc, found, flat, quick, levels),
-        "answers": lambda: answers.section(doc, found),
-        "tuning": lambda: tuning.section(doc, found, flat, accuracy),
-        "diffusion": lambda: diffusion.section(doc, found),
-        "studies": lambda: _studies(doc, found, flat, first, refits, quick, levels),
-        "channels": lambda: channels.section(doc, found, flat, quick),
+        "scores": lambda: scoring.section(doc, entries, levels),
+        "maps": lambda: mapping.section(doc, entries, flat, quick, levels),
+        "answers": lambda: answers.section(doc, entries),
+        "tuning": lambda: tuning.section(doc, entries, flat, accuracy),
+        "diffusion": lambda: diffusion.section(doc, entries),
+        "studies": lambda: _studies(doc, entries, flat, first, refits, quick, levels),
+        "channels": lambda: channels.section(doc, entries, flat, quick),
     }
     drawing.tell("")
-    for make in parts.values():
-        seen |= make() or {}
+    for draw in parts.values():
+        draw()
         drawing.after_part()
-    findings.section(doc, seen)
-    doc.sentences(f"Made in {time.monotonic() - begun:.0f} s{' with --quick' if quick else ', new fits included'}.")
+    findings.section(doc)
+    doc.sentences(f"Made in {time.monotonic() - start:.0f} s{' with --quick' if quick else ', new fits included'}.")
     return doc.write()
 
 
@@ -103,19 +103,20 @@ def _fit(first, folder, steps, on_progress, say):
     return refits
 
 
-def _studies(doc, found, flat, first, refits, quick, levels):
+def _studies(doc, entries, flat, first, refits, quick, levels):
     from factortopy.report import studies
 
     if refits is not None:
         return studies.section(doc, first, refits, flat, levels)
     doc.section("What each part of the method does")
-    given = any(e.others and e.encoder.has_selectors for e in found)
+    given = any(e.others and e.encoder.has_selectors for e in entries)
     why = "--quick was asked for" if quick else "it needs a trained factorized network"
-    what = studies.STUDIES.removeprefix("seeds, ") if given else studies.STUDIES
+    what = studies.IN_WORDS.removeprefix("seeds, ") if given else studies.IN_WORDS
     doc.note(f"Left out, for {why}: {what}. They need new fits: run the report without --quick.")
-    told = {"seeds": studies.seeds_of_entries(doc, found, flat)} if given else {}
+    if given:
+        studies.seeds_of_entries(doc, entries, flat)
     missing = Missing(NOT_ASKED, "needs new fits") if quick else Missing(RUNS, "needs a trained factorized network")
-    return told | {"unfitted": dict.fromkeys(studies.PARTS, missing)}
+    doc.evidence.unfitted = dict.fromkeys(studies.STUDIES, missing)
 
 
 class _Drawing:
@@ -125,7 +126,7 @@ class _Drawing:
     """
 
     def __init__(self, on_progress, say, shares):
-        self.on_progress, self.told, self.total = on_progress, say, sum(shares)
+        self.on_progress, self.log, self.total = on_progress, say, sum(shares)
         self.left, self.done, self.within = list(shares), 0.0, 0.0
 
     def after_part(self):
@@ -135,16 +136,16 @@ class _Drawing:
 
     def say(self, title):
         """A figure or a table is done."""
-        if self.told is not None:
-            self.told(title)
+        if self.log is not None:
+            self.log(title)
         if self.left:  # how many figures a part has is not known: each brings it a tenth nearer to its end
             self.within += 0.1 * (self.left[0] - self.within)
         self.tell(title)
 
     def tell(self, title):
         share = round(100 * (self.done + self.within) / self.total)
-        told = {"stage": "drawing", "step": share, "total": 100, "doing": title}
-        if self.on_progress is not None and self.on_progress(told) is False:
+        progress = {"stage": "drawing", "step": share, "total": 100, "doing": title}
+        if self.on_progress is not None and self.on_progress(progress) is False:
             raise Stopped
 
 
@@ -183,8 +184,8 @@ def _opening(doc, simulated):
     doc.raw(f"<details><summary>Words that are used</summary><ul>{lines}</ul></details>")
 
 
-def _subtitle(found):
-    names = ", ".join(e.name for e in found)
-    subjects = ", ".join(dict.fromkeys(str(e.info.get("subject")) for e in found))
-    encoder = found[0].encoder
+def _subtitle(entries):
+    names = ", ".join(e.name for e in entries)
+    subjects = ", ".join(dict.fromkeys(str(e.info.get("subject")) for e in entries))
+    encoder = entries[0].encoder
     return f"{names}; subject {subjects}; {encoder.n_vertices:,} vertices, fsaverage {encoder.density}."

@@ -9,9 +9,10 @@ from factortopy import analysis
 from factortopy.cli.main import main
 from factortopy.errors import InputError
 from factortopy.jobs import job, queue, report
-from factortopy.report import channel_images, checklist, claims, findings, plan, scoring
+from factortopy.report import channel_images, checklist, findings, missing, plan, scoring
 from factortopy.report.document import begin
 from factortopy.report.entries import entries
+from factortopy.report.evidence import Evidence, FittedNetwork
 from factortopy.report.levels import read_levels
 from factortopy.report.refits import Refits
 from factortopy.runs import costs
@@ -256,22 +257,22 @@ def test_levels_that_cannot_be_are_one_line(words, capsys):
 
 
 def test_what_is_missing_is_grouped_by_reason():
-    open_ones = checklist.checklist({"networks": {"a": {"trained": True}}})
-    groups = findings.grouped(open_ones, [(claims.SUBJECT, "ceiling: none"), (claims.SUBJECT, "ceiling: none")])
+    open_ones = checklist.checklist(Evidence({"a": FittedNetwork("a")}))
+    groups = findings.grouped(open_ones, [(missing.SUBJECT, "ceiling: none"), (missing.SUBJECT, "ceiling: none")])
     assert list(groups) == list(findings.REASONS)
-    assert len(groups[claims.NOT_ASKED]) == 6 and groups[claims.SUBJECT].count("Ceiling: none") == 1
-    assert any("CLIP" in line for line in groups[claims.PAPERS]) and any(
-        "untrained" in line for line in groups[claims.RUNS]
+    assert len(groups[missing.NOT_ASKED]) == 6 and groups[missing.SUBJECT].count("Ceiling: none") == 1
+    assert any("CLIP" in line for line in groups[missing.PAPERS]) and any(
+        "untrained" in line for line in groups[missing.RUNS]
     )
     # Each open finding is in exactly one group.
     assert all(sum(f.claim in line for lines in groups.values() for line in lines) == 1 for f in open_ones)
-    assert not findings.grouped([f for f in open_ones if f.verdict != claims.OPEN], [])
+    assert not findings.grouped([f for f in open_ones if f.verdict != checklist.OPEN], [])
 
 
 def test_a_study_that_failed_says_its_own_reason():
-    why = claims.Missing(claims.SUBJECT, "expected more than 100 pictures, found 60")
-    (found,) = [f for f in checklist.checklist({"unfitted": {"data": why}}) if f.source == "Figs. 10, 27"]
-    assert (found.verdict, found.why, found.told) == (claims.OPEN, why.why, why.told)
+    why = missing.Missing(missing.SUBJECT, "expected more than 100 pictures, found 60")
+    (found,) = [f for f in checklist.checklist(Evidence(unfitted={"data": why})) if f.source == "Figs. 10, 27"]
+    assert (found.verdict, found.why, found.explanation) == (checklist.OPEN, why.why, why.what)
 
 
 def test_vertices_of_early_and_late_areas_are_chosen():

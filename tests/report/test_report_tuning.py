@@ -104,9 +104,9 @@ def test_fine_tuning_in_the_report(tmp_path):
     after = [tuned(f"after{k}", with_slope(k / 3, 0.1 * k), base=f"net{k}", after=0.5 + k / 10) for k in (1, 2, 3)]
     after.append(tuned("early", with_slope(1, 0.2), base="net3", layer=2))
     doc, flat = document(tmp_path, nets)
-    seen = tuning.section(doc, [*nets, *after], flat)
+    tuning.section(doc, [*nets, *after], flat)
     page = doc.write().read_text(encoding="utf-8")
-    rows, r = seen["tuning"]
+    rows, r = doc.evidence.tuning
     assert (
         r == pytest.approx(-1)
         and len(rows) == 4
@@ -118,25 +118,27 @@ def test_fine_tuning_in_the_report(tmp_path):
     assert (tmp_path / "figures" / "tuning-shift-after2.svg").exists() and (
         tmp_path / "figures" / "head-layers-net3-colours.png"
     ).exists()
-    verdicts = {f.source: f for f in checklist(seen | {"networks": {}})}
+    verdicts = {f.source: f for f in checklist(doc.evidence)}
     assert (
         verdicts["abstract, Fig. 6, short paper"].verdict == "holds"
-        and "−1.00" in verdicts["abstract, Fig. 6, short paper"].told
+        and "−1.00" in verdicts["abstract, Fig. 6, short paper"].explanation
     )
 
 
 def test_what_is_missing_is_said_and_a_table_gives_accuracy(tmp_path):
     nets = [entry(f"net{k}", made(np.full(N, k / 10))) for k in (1, 2, 3)]
     doc, flat = document(tmp_path / "a", nets)
-    assert tuning.section(doc, nets, flat) == {}
+    tuning.section(doc, nets, flat)
+    assert not doc.evidence.tuning[0] and not doc.evidence.accuracy
     page = doc.write().read_text(encoding="utf-8")
     assert "No network is here before and after" in page and "--accuracy FILE.csv" in page
     table = tmp_path / "accuracy.csv"
     table.write_text("network,accuracy\nnet1,0.5\nnet2,0.6\nnet3,0.9\nmore,0.1\n")
     doc, flat = document(tmp_path / "b", nets)
-    rows = tuning.section(doc, nets, flat, table)["accuracy"]
+    tuning.section(doc, nets, flat, table)
+    rows = doc.evidence.accuracy
     assert rows[-1]["r"] == pytest.approx(np.corrcoef([0.5, 0.6, 0.9], [0.1, 0.2, 0.3])[0, 1])
-    assert any(f.source == "4.1" and f.verdict == "does not hold" for f in checklist({"accuracy": rows}))
+    assert any(f.source == "4.1" and f.verdict == "does not hold" for f in checklist(doc.evidence))
     for text, told in (
         ("a,b\n1,2\n", "columns network and accuracy"),
         ("network,accuracy\nx,0.1\n", "expected a row for one of net1"),
@@ -219,7 +221,7 @@ def test_a_tiny_diffusion_network_at_several_steps(tmp_path):
         }
         found.append(Entry(name, [SimpleNamespace(path=tmp_path)], [encoder]))
     doc = Document(tmp_path, "Title")
-    seen = diffusion.section(doc, [entry("else", made(np.full(N, 0.1))), *found])
+    diffusion.section(doc, [entry("else", made(np.full(N, 0.1))), *found])
     page = doc.write().read_text(encoding="utf-8")
     assert (
         "Brain score by time step: sd-1.5, decoder" in page
@@ -229,8 +231,10 @@ def test_a_tiny_diffusion_network_at_several_steps(tmp_path):
     assert list(rows[0])[4:] == ["T 48", "T 50"] and {row["roi"] for row in rows} == {"V1", "EBA", "all"}
     weights = rows_of(tmp_path / "figures" / "time-steps-sd-1-5-decoder-6.csv")
     assert sum(float(weights[0][f"T {t}"]) for t in TIMES) == pytest.approx(1, abs=1e-3)
-    assert any(f.source == "Fig. 5" and f.verdict != "cannot be tested here" for f in checklist(seen))
-    assert diffusion.section(Document(tmp_path / "b", "T"), [entry("else", made(np.full(N, 0.1)))]) == {}
+    assert any(f.source == "Fig. 5" and f.verdict != "cannot be tested here" for f in checklist(doc.evidence))
+    without = Document(tmp_path / "b", "T")
+    diffusion.section(without, [entry("else", made(np.full(N, 0.1)))])
+    assert not without.evidence.steps and not without.contents
     lonely = Document(tmp_path / "c", "T")
     diffusion.section(lonely, found[:1])
     assert "one time step alone" in lonely.write().read_text(encoding="utf-8")
