@@ -57,17 +57,18 @@ st.text(f"drawn {{shift}}")
 """
 # Milliseconds of the browser's own clock for what a hand does, medians of nine.
 TIMES = """root => {
-    const view = root.ftv.view, { camera } = view, all = {};
+    const view = root.ftv.view, { camera } = view.stage, all = {};
     const median = (name, act) => {
         const times = [];
         for (let k = 0; k < 9; k++) { const t = performance.now(); act(k); times.push(performance.now() - t); }
         all[name] = times.sort((a, b) => a - b)[4];
     };
-    view.motionUntil = 0; view.draw();
-    median("map switched in the browser, ms", k => view.showMap(view.maps[(k + 1) % view.maps.length].name));
-    median("vertex under the pointer, ms", k => view.pick(200 + 5 * k, 150));
-    median("a frame at rest, ms", k => { camera.yaw += 3; view.motionUntil = 0; view.draw(); });
-    median("a frame while it turns, ms", k => { camera.yaw += 3; view.motionUntil = 1e12; view.draw(); });
+    view.drawing.motionUntil = 0; view.drawing.draw();
+    const { maps } = view.painting.shown;
+    median("map switched in the browser, ms", k => view.painting.show(maps[(k + 1) % maps.length].name));
+    median("vertex under the pointer, ms", k => view.drawing.pick(200 + 5 * k, 150));
+    median("a frame at rest, ms", k => { camera.yaw += 3; view.drawing.motionUntil = 0; view.drawing.draw(); });
+    median("a frame while it turns, ms", k => { camera.yaw += 3; view.drawing.motionUntil = 1e12; view.drawing.draw(); });
     view.steering.reset();
     return all;
 }"""
@@ -124,7 +125,7 @@ def ours(driver, folder, density):
         page, seconds, total = visit(driver, app.url)
         view = brain(page)
         sent = view.evaluate("root => root.ftv.stats.payloadBytes")
-        vertices = view.evaluate("root => root.ftv.view.support.length")
+        vertices = view.evaluate("root => root.ftv.view.painting.shown.support.length")
         page.wait_for_timeout(3000)
         out = {
             "first paint, s": seconds,

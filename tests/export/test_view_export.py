@@ -293,7 +293,7 @@ def test_a_finer_surface_opens_from_the_page_and_says_that_it_is_a_preview(tmp_p
     page.goto(path.as_uri())
     page.wait_for_selector('[data-testid=brain-view]:not([data-painted="0"])', timeout=30_000)
     seen = page.get_by_test_id("brain-view")
-    assert seen.evaluate("root => root.ftv.view.geometry.n") == n
+    assert seen.evaluate("root => root.ftv.view.drawing.geometry.n") == n
     assert "preview surface" in seen.locator(".title").inner_text()
     context.close()
 

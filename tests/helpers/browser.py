@@ -140,9 +140,9 @@ def pixel(view, x, y):
     """(r, g, b) that a brain view has drawn at a place of its canvas (CSS pixels), read from its frame buffer."""
     return view.evaluate(
         """(root, [x, y]) => {
-            const { canvas, gl } = root.ftv.view.scene, ratio = canvas.width / canvas.clientWidth;
+            const { canvas, gl } = root.ftv.view.drawing.scene, ratio = canvas.width / canvas.clientWidth;
             const out = new Uint8Array(4), place = [Math.floor(x * ratio), canvas.height - 1 - Math.floor(y * ratio)];
-            root.ftv.view.draw();
+            root.ftv.view.drawing.draw();
             gl.readPixels(...place, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, out);
             return [...out.subarray(0, 3)];
         }""",

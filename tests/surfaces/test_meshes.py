@@ -455,7 +455,7 @@ def test_a_denser_mesh_is_drawn_and_labelled_a_preview(browser, tmp_path):
         page.goto(app.url)
         view = brain(page, "main")
         assert "preview surface" in view.locator(".title").inner_text()
-        assert view.evaluate("root => root.ftv.view.geometry.n") == 40962
+        assert view.evaluate("root => root.ftv.view.drawing.geometry.n") == 40962
         used = meshes.load_mesh("41k").flat_faces
         rows = [row for row in range(40962 + 30000, 40962 + 30300) if row in used]
         seen = [(row, place) for row in rows if (place := project(view, row, "flat"))["seen"]]

@@ -40,7 +40,7 @@ def view(page):
     root = brain(page, "main")
     root.get_by_role("button", name="Layer", exact=True).click()
     root.evaluate(
-        "root => { const v = root.ftv.view; v.steering.reset(); v.select(-1); v.setThreshold(null, { final: false }); }"
+        "root => { const v = root.ftv.view; v.steering.reset(); v.select(-1); v.painting.setThreshold(null, { final: false }); }"
     )
     return root
 
@@ -156,7 +156,7 @@ def test_unfolding_lays_the_surface_flat(page, view, planted):
     assert abs(flat["x"] - folded["x"]) + abs(flat["y"] - folded["y"]) > 10
     assert view.locator(".shape").text_content() == "flat"
     # The whole flat map is small: look at it closely before asking which vertex is there.
-    view.evaluate("root => { Object.assign(root.ftv.view.camera, { zoom: 5, y: 60 }); root.ftv.view.moved(); }")
+    view.evaluate("root => { Object.assign(root.ftv.view.stage.camera, { zoom: 5, y: 60 }); root.ftv.view.moved(); }")
     row, flat = seen_member(view, planted, "V1", "surface")
     np.testing.assert_allclose(pixel(view, flat["x"], flat["y"]), colour.layers(12)[0], atol=3)
 
@@ -188,12 +188,12 @@ def test_names_are_text_not_markup(page, view):
 
 
 def test_camera_and_map_outlive_a_rerun_and_new_data_are_painted(page, view):
-    view.evaluate("root => { root.ftv.view.camera.yaw = 33; root.ftv.view.moved(); }")
+    view.evaluate("root => { root.ftv.view.stage.camera.yaw = 33; root.ftv.view.moved(); }")
     view.get_by_role("button", name="Scale", exact=True).click()
     painted = int(view.get_attribute("data-painted"))
     page.get_by_role("button", name="Again").click()
     page.wait_for_timeout(700)
-    assert view.evaluate("root => root.ftv.view.camera.yaw") == 33
+    assert view.evaluate("root => root.ftv.view.stage.camera.yaw") == 33
     assert int(view.get_attribute("data-painted")) == painted
     view.get_by_role("button", name="Layer", exact=True).click()
     painted = int(view.get_attribute("data-painted"))
@@ -202,7 +202,7 @@ def test_camera_and_map_outlive_a_rerun_and_new_data_are_painted(page, view):
     page.wait_for_function(
         "([view, n]) => Number(view.dataset.painted) > n", arg=[view.element_handle(), painted], timeout=60_000
     )
-    assert view.evaluate("root => root.ftv.view.camera.yaw") == 33
+    assert view.evaluate("root => root.ftv.view.stage.camera.yaw") == 33
     page.get_by_label("shift").fill("0")
     page.get_by_label("shift").press("Enter")
     page.wait_for_function(
@@ -212,44 +212,44 @@ def test_camera_and_map_outlive_a_rerun_and_new_data_are_painted(page, view):
 
 def test_keyboard_and_linked_camera(page, view):
     view.locator("canvas.paint").focus()
-    before = view.evaluate("root => ({ ...root.ftv.view.camera })")
+    before = view.evaluate("root => ({ ...root.ftv.view.stage.camera })")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("+")
-    after = view.evaluate("root => ({ ...root.ftv.view.camera })")
+    after = view.evaluate("root => ({ ...root.ftv.view.stage.camera })")
     assert after["yaw"] != before["yaw"] and after["zoom"] > before["zoom"]
-    assert brain(page, "second").evaluate("root => root.ftv.view.camera.yaw") == after["yaw"]
+    assert brain(page, "second").evaluate("root => root.ftv.view.stage.camera.yaw") == after["yaw"]
     page.keyboard.press("0")
-    assert view.evaluate("root => root.ftv.view.camera.yaw") == before["yaw"]
+    assert view.evaluate("root => root.ftv.view.stage.camera.yaw") == before["yaw"]
 
 
 def test_drag_turns_wheel_zooms_and_double_click_resets(page, view):
     box = view.locator("canvas.paint").bounding_box()
-    start = view.evaluate("root => ({ ...root.ftv.view.camera })")
+    start = view.evaluate("root => ({ ...root.ftv.view.stage.camera })")
     page.mouse.move(box["x"] + 200, box["y"] + 150)
     page.mouse.down()
     page.mouse.move(box["x"] + 260, box["y"] + 150, steps=3)
     page.mouse.up()
     page.mouse.wheel(0, -200)
-    page.wait_for_function("root => root.ftv.view.camera.zoom > 1.2", arg=view.element_handle())
-    turned = view.evaluate("root => ({ ...root.ftv.view.camera })")
+    page.wait_for_function("root => root.ftv.view.stage.camera.zoom > 1.2", arg=view.element_handle())
+    turned = view.evaluate("root => ({ ...root.ftv.view.stage.camera })")
     assert turned["yaw"] < start["yaw"] - 10
     assert view.get_attribute("data-vertex") == "-1"  # dragging selects nothing
     page.mouse.dblclick(box["x"] + 200, box["y"] + 200)
-    assert view.evaluate("root => root.ftv.view.camera.yaw") == start["yaw"]
+    assert view.evaluate("root => root.ftv.view.stage.camera.yaw") == start["yaw"]
     assert view.get_attribute("data-vertex") == "-1"
 
 
 def test_a_turned_brain_is_never_cut_off(view):
     poses = view.evaluate(
         """root => {
-            const v = root.ftv.view, before = { ...v.camera }, seen = [];
+            const v = root.ftv.view, before = { ...v.stage.camera }, seen = [];
             for (let yaw = -180; yaw < 180; yaw += 30) for (const pitch of [-90, -60, -12, 24, 90]) for (const [open, shape] of
                     [[0, 2], [8, 2], [62, 2], [8, 2.3], [8, 2.55], [62, 2.9]]) {
-                Object.assign(v.camera, { yaw, pitch, open, shape });
-                const { panel, right, up, scale, x, y } = v.poses()[0];
+                Object.assign(v.stage.camera, { yaw, pitch, open, shape });
+                const { panel, right, up, scale, x, y } = v.stage.poses()[0];
                 seen.push([open * (3 - shape), shape - 2, scale, panel.w, panel.h, x, y, ...right, ...up]);
             }
-            Object.assign(v.camera, before);
+            Object.assign(v.stage.camera, before);
             return seen;
         }"""
     )
@@ -287,7 +287,7 @@ def test_no_control_is_cut_where_the_view_is_narrow(page, view, width):
         page.wait_for_function("([root, width]) => root.clientWidth < width", arg=[view.element_handle(), width])
         fits, apart, height = view.evaluate(parts)
         assert fits and apart
-        view.evaluate("root => root.ftv.view.setThreshold(0.12, { final: false })")
+        view.evaluate("root => root.ftv.view.painting.setThreshold(0.12, { final: false })")
         assert view.evaluate(parts) == [True, True, height]  # nothing jumps
     finally:
         page.set_viewport_size({"width": 1280, "height": 900})
@@ -297,7 +297,7 @@ def test_no_control_is_cut_where_the_view_is_narrow(page, view, width):
 def test_a_lost_graphics_context_comes_back(page, view, planted):
     view.evaluate(
         """root => new Promise(done => {
-            const { canvas, gl } = root.ftv.view.scene, lose = gl.getExtension("WEBGL_lose_context");
+            const { canvas, gl } = root.ftv.view.drawing.scene, lose = gl.getExtension("WEBGL_lose_context");
             canvas.addEventListener("webglcontextrestored", () => setTimeout(done, 50), { once: true });
             lose.loseContext();
             setTimeout(() => lose.restoreContext(), 100);

@@ -36,9 +36,9 @@ def view(page):
     root.evaluate(
         """root => {
             const v = root.ftv.view;
-            v.compare.set({ mode: "", at: 0.5 });
-            v.chooseMap("eight"); v.choices.names = true; v.setLayout("both");
-            v.steering.reset(); v.select(-1); v.selectRegion(null); v.draw();
+            v.painting.compare.set({ mode: "", at: 0.5 });
+            v.painting.choose("eight"); v.choices.names = true; v.setLayout("both");
+            v.steering.reset(); v.select(-1); v.selectRegion(null); v.drawing.draw();
         }"""
     )
     return root
@@ -73,8 +73,8 @@ def yellow_share(view):
     """Share of the canvas in the colour of a highlighted outline."""
     return view.evaluate(
         """root => {
-            const { canvas, gl } = root.ftv.view.scene, { width: w, height: h } = canvas;
-            root.ftv.view.draw();
+            const { canvas, gl } = root.ftv.view.drawing.scene, { width: w, height: h } = canvas;
+            root.ftv.view.drawing.draw();
             const all = new Uint8Array(4 * w * h);
             gl.readPixels(0, 0, w, h, gl.RGBA, gl.UNSIGNED_BYTE, all);
             let n = 0;
@@ -119,13 +119,13 @@ def test_swipe_shows_one_map_left_and_another_right_of_the_divider(page, view, p
     view.get_by_role("button", name="Swipe").click()
     assert view.get_by_role("button", name="Swipe").get_attribute("aria-pressed") == "true"
     view.get_by_label("Map right of the divider").select_option("Layer")
-    view.evaluate("root => { root.ftv.view.choices.names = false; root.ftv.view.draw() }")
+    view.evaluate("root => { root.ftv.view.choices.names = false; root.ftv.view.drawing.draw() }")
     palettes = {"left": value_colour(colour.sequential("viridis"), 0.8), "right": colour.layers(12)[0]}
     _, place = shown(view, planted, "V1", "flat")
-    panel = view.evaluate("root => root.ftv.view.panels()[1]")
+    panel = view.evaluate("root => root.ftv.view.stage.panels()[1]")
     share = (place["x"] - panel["x"]) / panel["w"]
     for at, side in ((share + 0.05, "left"), (share - 0.05, "right")):
-        view.evaluate("(root, at) => { root.ftv.view.compare.set({ at }) }", at)
+        view.evaluate("(root, at) => { root.ftv.view.painting.compare.set({ at }) }", at)
         np.testing.assert_allclose(pixel(view, place["x"], place["y"]), palettes[side], atol=4, err_msg=side)
     assert view.locator("canvas.second").is_visible()  # its own legend
     assert view.locator(".title").text_content().startswith("Left: Planted eight · right: Layer that")
@@ -141,21 +141,23 @@ def test_swipe_shows_one_map_left_and_another_right_of_the_divider(page, view, p
     page.mouse.up()
     assert handle.bounding_box()["x"] == pytest.approx(box["x"] + 40, abs=2)
     assert view.get_attribute("data-vertex") == "-1"  # dragging the divider selects nothing
-    assert brain(page, "right").evaluate("root => root.ftv.view.compare.state.other") == "three"  # swipe="three"
+    assert (
+        brain(page, "right").evaluate("root => root.ftv.view.painting.compare.state.other") == "three"
+    )  # swipe="three"
 
 
 def test_the_difference_is_of_maps_of_one_unit_and_has_its_own_colours(page, view, planted):
     view.get_by_role("button", name="Difference").click()
     assert view.get_by_label("Map that is subtracted").locator("option").all_text_contents() == ["three"]
-    view.evaluate("root => { root.ftv.view.choices.names = false; root.ftv.view.draw() }")
+    view.evaluate("root => { root.ftv.view.choices.names = false; root.ftv.view.drawing.draw() }")
     row, inside = shown(view, planted, "V1", "flat")
     _, outside = shown(view, planted, "PPA", "flat")
     palette = colour.diverging("blue-red")
-    high = view.evaluate("root => root.ftv.view.current.words.high")
+    high = view.evaluate("root => root.ftv.view.painting.shown.current.words.high")
     assert high == 5
     np.testing.assert_allclose(pixel(view, inside["x"], inside["y"]), palette[-1], atol=4)  # 8 − 3 = high
     np.testing.assert_allclose(pixel(view, outside["x"], outside["y"]), palette[127], atol=4)  # 8 − 8
-    words = view.evaluate("(root, v) => root.ftv.view.selection.wordsFor(v)", row)
+    words = view.evaluate("(root, v) => root.ftv.view.wordsFor(v)", row)
     assert words.startswith("difference (eight minus three) 5.0 a.u. · V1 · ")
     assert view.locator(".title").text_content().startswith("Planted eight minus Planted three · planted")
     assert "more: three, more: eight" in view.locator("canvas.legend").get_attribute("aria-label")
@@ -168,30 +170,31 @@ def test_the_camera_is_told_at_rest_and_restored(page, view):
     told = []
     for yaw in (40, -170):
         view.evaluate(
-            "(root, yaw) => { const v = root.ftv.view; Object.assign(v.camera, "
+            "(root, yaw) => { const v = root.ftv.view; Object.assign(v.stage.camera, "
             "{ yaw, pitch: -12, zoom: 11.25, x: -300.5, y: 99.25, shape: 1.25, flatZoom: 2.5, flatX: 31 }); v.moved(); }",
             yaw,
         )
         expect_text(page, rf"camera b_{yaw}_-12_8_11\.25_.*_1\.25_2\.5_")
-        told.append(view.evaluate("root => root.ftv.view.told.camera"))
+        told.append(view.evaluate("root => root.ftv.view.reports.last.camera"))
         assert len(told[-1]) < 60 and re.fullmatch(r"[a-z0-9_.-]+", told[-1])
     drawn = view.evaluate(
         """(root, text) => {
-            const v = root.ftv.view, before = { ...v.camera };
+            const v = root.ftv.view, before = { ...v.stage.camera };
             v.steering.reset(); v.steering.restore(text);
-            return [before, { ...v.camera }];
+            return [before, { ...v.stage.camera }];
         }""",
         told[-1],
     )
     for name, value in drawn[0].items():
         assert drawn[1][name] == pytest.approx(value, abs=2.5 if name in ("x", "y", "flatX", "flatY") else 0.01), name
     assert (
-        view.evaluate("root => { const v = root.ftv.view; v.steering.restore('b_x'); return v.camera.zoom }") == 11.25
+        view.evaluate("root => { const v = root.ftv.view; v.steering.restore('b_x'); return v.stage.camera.zoom }")
+        == 11.25
     )
     page.get_by_role("button", name="Restore").click()
     expect_text(page, re.escape("camera f_20_-10_0_1.5_0_0_1_1.7_5_-3"))
     page.wait_for_function("view => view.dataset.layout === 'flat'", arg=view.element_handle())
-    assert view.evaluate("root => root.ftv.view.camera.yaw") == 20
+    assert view.evaluate("root => root.ftv.view.stage.camera.yaw") == 20
 
 
 def test_three_views_of_a_group_share_the_camera_and_the_vertex(page, view, planted):
@@ -199,10 +202,10 @@ def test_three_views_of_a_group_share_the_camera_and_the_vertex(page, view, plan
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("-")
     cameras = [
-        brain(page, name).evaluate("root => ({ ...root.ftv.view.camera })") for name in ("main", "left", "middle")
+        brain(page, name).evaluate("root => ({ ...root.ftv.view.stage.camera })") for name in ("main", "left", "middle")
     ]
     assert cameras[0] == cameras[1] == cameras[2] and cameras[0]["yaw"] == 12 and cameras[0]["zoom"] < 1
-    assert brain(page, "right").evaluate("root => root.ftv.view.camera.yaw") == 0  # of no group
+    assert brain(page, "right").evaluate("root => root.ftv.view.stage.camera.yaw") == 0  # of no group
     row, place = shown(brain(page, "left"), planted, "PPA", "flat")
     click_at(page, brain(page, "left"), place["x"], place["y"])
     for name in ("main", "left", "middle"):
@@ -218,13 +221,15 @@ def test_the_keyboard_reaches_and_says_everything(page, view):
         }).map(one => one.outerHTML)"""
     )
     assert unnamed == []
-    view.evaluate("root => { root.ftv.view.setLayout('flat'); Object.assign(root.ftv.view.camera, { flatX: 60 }); }")
+    view.evaluate(
+        "root => { root.ftv.view.setLayout('flat'); Object.assign(root.ftv.view.stage.camera, { flatX: 60 }); }"
+    )
     view.locator("canvas.paint").focus()
     page.keyboard.press("+")
     page.mouse.move(2, 2)
     page.keyboard.press("Enter")
     middle = view.evaluate(
-        "root => { const p = root.ftv.view.panels()[0]; return root.ftv.pick(p.x + p.w / 2, p.y + p.h / 2) }"
+        "root => { const p = root.ftv.view.stage.panels()[0]; return root.ftv.pick(p.x + p.w / 2, p.y + p.h / 2) }"
     )
     assert middle >= 0 and view.get_attribute("data-vertex") == str(middle)
     spoken = view.locator(".spoken")
@@ -235,7 +240,7 @@ def test_the_keyboard_reaches_and_says_everything(page, view):
     # Without motion a preset is there at once.
     view.evaluate("root => root.ftv.view.setLayout('both')")
     view.get_by_role("button", name="Below").click()
-    assert view.evaluate("root => root.ftv.view.camera.pitch") == 90
+    assert view.evaluate("root => root.ftv.view.stage.camera.pitch") == 90
 
 
 def test_the_legend_leaves_the_painted_cortex_of_a_narrow_view_alone(page, view, planted):
@@ -244,10 +249,10 @@ def test_the_legend_leaves_the_painted_cortex_of_a_narrow_view_alone(page, view,
         narrow = brain(page, name)
         covered = narrow.evaluate(
             """root => {
-                const v = root.ftv.view, stage = v.canvas.getBoundingClientRect();
-                const box = v.part("legend").getBoundingClientRect(), kind = v.panels().at(-1).kind;
-                return [...v.support].filter(vertex => {
-                    const place = v.project(vertex).find(one => one.kind === kind);
+                const v = root.ftv.view, stage = v.stage.canvas.getBoundingClientRect();
+                const box = v.part("legend").getBoundingClientRect(), kind = v.stage.panels().at(-1).kind;
+                return [...v.painting.shown.support].filter(vertex => {
+                    const place = v.drawing.project(vertex).find(one => one.kind === kind);
                     const x = place.x + stage.left, y = place.y + stage.top;
                     return place.seen && x > box.left && x < box.right && y > box.top && y < box.bottom;
                 }).length;
@@ -263,12 +268,12 @@ def test_a_map_is_switched_by_painting_alone(page, view):
     page.wait_for_timeout(400)
     drawn = view.evaluate(
         """root => {
-            const v = root.ftv.view, old = v.scene.drawMesh;
+            const v = root.ftv.view, old = v.drawing.scene.drawMesh;
             let meshes = 0;
-            v.draw();
-            v.scene.drawMesh = function (...rest) { meshes++; return old.apply(this, rest); };
-            v.chooseMap("Layer"); v.chooseMap("three"); v.compare.set({ mode: "difference" });
-            v.scene.drawMesh = old;
+            v.drawing.draw();
+            v.drawing.scene.drawMesh = function (...rest) { meshes++; return old.apply(this, rest); };
+            v.painting.choose("Layer"); v.painting.choose("three"); v.painting.compare.set({ mode: "difference" });
+            v.drawing.scene.drawMesh = old;
             return meshes;
         }"""
     )
@@ -317,7 +322,7 @@ def test_names_of_a_small_view_stand_apart_and_on_their_regions(page):
             assert x >= u + a or u >= x + w or y >= v + b - 1 or v >= y + h - 1
     moved = view.evaluate(
         """root => {
-            const v = root.ftv.view, all = v.labels.spans.filter(one => one.at), poses = v.poses();
+            const v = root.ftv.view, all = v.labels.spans.filter(one => one.at), poses = v.stage.poses();
             return all.map(({ anchor, kind, at }) => {
                 const p = poses.find(one => one.panel.kind === kind);
                 const places = [anchor.flat, anchor.surface].filter(row => row >= 0)

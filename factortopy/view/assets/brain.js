@@ -1,28 +1,25 @@
-// The brain view: a Streamlit component (st.components.v2). This file ties data, camera, drawing and controls together;
-// drawing is in scene.js, maps in maps.js, what is selected in selection.js, where the camera goes in steering.js, two maps
-// at once in compare.js.
+// The brain view: a Streamlit component (st.components.v2). It takes the messages of factortopy/view/message.py and ties
+// together what the other modules do; each of them takes what its first lines say, none takes the view.
 
-import { pose, toScreen, worldPosition } from "./camera.js";
-import { Compare } from "./compare.js";
-import { buildControls } from "./controls.js";
+import { Controls } from "./controls.js";
+import { Drawing } from "./drawing.js";
 import { coarser, loadGeometry } from "./geometry.js";
+import { Hover } from "./hover.js";
+import { listenToKeys } from "./keyboard.js";
 import { Labels } from "./labels.js";
 import { whenNear } from "./lazy.js";
-import { flatFocus, legendZoom, panelsOf, stackZoom, steady } from "./layout.js";
-import { cameraOf, choicesOf, join, leave, tellOthers } from "./link.js";
-import { UNPAINTED, isShown, readMaps, swipeTitle, vertexColours } from "./maps.js";
-import { Regions } from "./outlines.js";
+import { Membership, cameraOf, choicesOf } from "./link.js";
+import { readRegions } from "./outlines.js";
 import { unpack } from "./packing.js";
+import { Painting } from "./painting.js";
 import { savePicture } from "./picture.js";
 import { Pointer } from "./pointer.js";
-import { Scene } from "./scene.js";
+import { Reports } from "./reports.js";
 import { Selection } from "./selection.js";
+import { Stage } from "./stage.js";
 import { Steering } from "./steering.js";
-import { drawLegend, sameLegend } from "./words.js";
+import { regionWords, selectionWords, vertexWords } from "./words.js";
 
-const SLOW = 45, // milliseconds a frame, above which a moving brain is drawn coarser
-  FAST = 10; // and below which edges are smoothed by drawing at twice the resolution
-const ECHO = 5000; // milliseconds within which a state that we sent may come back from Python
 const views = new WeakMap();
 
 export default function brain({ parentElement, data, setStateValue }) {
@@ -33,7 +30,7 @@ export default function brain({ parentElement, data, setStateValue }) {
     view = new View(root);
     views.set(parentElement, view);
   }
-  view.report = setStateValue;
+  view.reports.report = setStateValue;
   if (data) view.receive(data);
   return () => {
     view.dispose();
@@ -45,40 +42,99 @@ class View {
   constructor(root) {
     this.root = root;
     this.part = (name) => root.querySelector(`.${name}`);
-    this.canvas = this.part("paint");
-    this.labels = new Labels(this.part("labels"));
-    this.selection = new Selection(this);
-    this.compare = new Compare(this);
-    this.steering = new Steering(this);
-    this.maps = [];
-    this.least = 0; // score byte of the threshold
-    this.sent = { vertex: [], map: [], threshold: [], roi: [], camera: [] }; // not yet come back from Python
     this.stats = { frames: 0, frameMs: 0, switchMs: 0, firstPaintMs: 0, payloadBytes: 0 };
-    this.motion = 0.6; // share of the resolution while moving on slow machines
-    this.controls = buildControls(this);
-    this.pointer = new Pointer(this);
-    this.resized = new ResizeObserver(() => this.current && this.lay());
-    this.resized.observe(this.canvas);
+    this.reports = new Reports();
+    this.group = new Membership({
+      camera: () => this.follow(),
+      hovered: (vertex) => this.hover.show(vertex),
+      vertex: (vertex) => this.select(vertex, { tell: false }),
+      region: (name) => this.selectRegion(name, { tell: false }),
+    });
+    this.selection = new Selection({
+      vertex: (vertex, tell) => this.vertexChanged(vertex, tell),
+      region: (name, tell) => this.regionChanged(name, tell),
+    });
+    this.stage = new Stage(this.part("paint"));
+    this.labels = new Labels(this.part("labels"));
+    this.drawing = new Drawing(this.stage, this.labels, this.stats, {
+      before: () => this.steering.wanted && this.steering.restore(this.steering.wanted),
+      extras: () => ({ marks: this.selection.marks(), names: this.namesShown, split: this.painting.compare.split }),
+      painted: () => (root.dataset.painted = String(Number(root.dataset.painted) + 1)),
+    });
+    this.painting = new Painting(this.part, this.stage, this.drawing, {
+      report: (state, value) => this.reports.send(state, value),
+      speak: () => this.speak(),
+      notice: (words) => this.notice(words),
+    });
+    this.steering = new Steering(this.stage, {
+      moved: () => this.moved(),
+      setLayout: (layout) => this.setLayout(layout),
+      rested: (text) => this.reports.send("camera", text),
+      isGone: () => this.gone,
+    });
+    this.listen();
+    this.resized = new ResizeObserver(() => this.isReady && this.painting.lay());
+    this.resized.observe(this.stage.canvas);
     root.ftv = {
-      project: (vertex) => this.project(vertex),
-      pick: (x, y) => this.pick(x, y),
+      project: (vertex) => this.drawing.project(vertex),
+      pick: (x, y) => this.drawing.pick(x, y),
       stats: this.stats,
       view: this,
     };
   }
 
+  // Controls around the canvas, mouse and keyboard on it; they do nothing until there is a map.
+  listen() {
+    const { part, stage, drawing, selection } = this;
+    const ready = (action) => (...values) => this.isReady && action(...values);
+    this.controls = new Controls(part, {
+      setLayout: ready((layout) => this.setLayout(layout)),
+      goTo: ready((preset) => this.steering.goTo(preset)),
+      showFlat: ready((which) => this.steering.showFlat(which)),
+      unfold: ready((shape) => this.unfold(shape)),
+      toggleNames: ready(() => this.showNames(!this.namesShown)),
+      save: ready(() => this.save()),
+      enlarge: () => (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.()),
+      selectRegion: ready((name) => this.selectRegion(name)),
+    });
+    const rings = { surface: part("ring-surface"), flat: part("ring-flat") };
+    this.hover = new Hover(drawing, part("tip"), rings, {
+      words: (vertex, name) => this.hoverWords(vertex, name),
+      changed: (vertex) => this.group.pass("hovered", vertex),
+    });
+    const common = { isReady: () => this.isReady, moved: () => this.moved() };
+    this.pointer = new Pointer(stage, {
+      ...common,
+      click: (x, y, whole) => this.click(x, y, whole),
+      doubleClick: () => {
+        selection.undoClicks();
+        this.steering.reset();
+      },
+      hover: (x, y) => this.hover.at(x, y),
+      leave: () => this.hover.leave(),
+    });
+    listenToKeys(stage, {
+      ...common,
+      reset: () => this.steering.reset(),
+      select: (x, y) => selection.click(this.hover.vertex >= 0 ? this.hover.vertex : drawing.pick(x, y)),
+      clear: () => selection.click(-1),
+    });
+  }
+
+  get isReady() {
+    return this.painting.isReady && !this.gone;
+  }
+
   dispose() {
-    leave(this);
+    this.group.leave();
     this.gone = true;
     this.unwatch?.();
     this.resized.disconnect();
-    clearTimeout(this.sharpen);
     this.steering.stop();
-    cancelAnimationFrame(this.frame);
-    this.scene?.dispose();
+    this.drawing.dispose();
   }
 
-  // ---------------------------------------------------------------- data from Python
+  // ---------------------------------------------------------------- messages
 
   async receive(bytes) {
     const { header, arrays } = unpack(bytes);
@@ -89,7 +145,7 @@ class View {
     this.root.classList.toggle("headed", Boolean(header.heading));
     if (header.heading) this.part("title").textContent = header.heading; // its name stands there while it waits
     // Of many small views only those that are seen are drawn: a browser keeps few graphics contexts.
-    if (small && !this.scene) await whenNear(this.root, (stop) => (this.unwatch = stop));
+    if (small && !this.drawing.scene) await whenNear(this.root, (stop) => (this.unwatch = stop));
     if (this.gone || this.latest !== header.stamp) return;
     try {
       const geometry = await loadGeometry(header.geometry),
@@ -114,342 +170,121 @@ class View {
   }
 
   apply(message, arrays, geometry, coarse) {
-    const before = this.message ?? {};
-    if (!this.scene || this.geometry !== geometry) this.start(geometry, coarse);
+    const { drawing, reports } = this,
+      before = this.message ?? {};
+    if (!drawing.scene || drawing.geometry !== geometry) {
+      drawing.start(geometry, coarse);
+      this.notice("");
+    }
     const changed = (name) => JSON.stringify(message[name]) !== JSON.stringify(before[name]);
     this.message = message;
-    this.choices = choicesOf(message.key);
-    join(this, message.group || message.key);
-    this.camera = cameraOf(message.group || message.key);
+    const choices = this.join(message, before, changed);
     this.root.classList.remove("waiting");
     this.part("badge").hidden = !message.simulated;
-    for (const [name, choice] of [
+    const { selected: vertex, map, threshold, roi, camera } = message,
+      first = !reports.last;
+    reports.receive(message.report, { vertex, map, threshold, roi, camera });
+    const wished = (name, state) => (first || changed(name)) && !reports.isEcho(state, message[name]);
+    if (wished("threshold", "threshold") && (threshold !== null || !first)) choices.threshold = threshold;
+    if (wished("map", "map") && map) choices.map = map;
+    if (wished("selected", "vertex")) this.select(vertex, { tell: false });
+    if (wished("camera", "camera") && camera) this.steering.wanted = camera;
+
+    this.painting.receive(message, arrays, choices);
+    if (changed("roisStamp") || !drawing.regions) {
+      drawing.setRegions(readRegions(message, arrays));
+      this.controls.setRegions(message.rois, this.selection.region);
+      this.root.dataset.roi = this.selection.region ?? "";
+    }
+    if (wished("roi", "roi") && (roi !== null || !first)) this.selectRegion(roi, { tell: false });
+    this.showChoices();
+    this.painting.show(choices.map);
+    // Where Python has chosen, its own record of the state follows.
+    reports.send("vertex", this.selection.vertex);
+    reports.send("threshold", choices.threshold ?? null);
+    reports.send("roi", this.selection.region);
+    if (choices.map) reports.send("map", choices.map);
+  }
+
+  // Takes part in the message's group; gives what the visitor has chosen in a view of this key.
+  join(message, before, changed) {
+    const name = message.group || message.key;
+    this.group.join(name);
+    this.choices = choicesOf(message.key);
+    for (const [option, choice] of [
       ["layout", "layout"],
       ["labels", "names"],
     ]) {
-      if (name in before && changed(name)) this.choices[choice] = message[name];
-      else this.choices[choice] ??= message[name];
+      if (option in before && changed(option)) this.choices[choice] = message[option];
+      else this.choices[choice] ??= message[option];
     }
-    const first = !this.told;
-    const { selected: vertex, map, threshold, roi, camera } = message;
-    this.told ??= { vertex, map, threshold, roi, camera };
-    const wished = (name, state) => (first || changed(name)) && !this.isEcho(state, message[name]);
-    if (wished("threshold", "threshold") && (threshold !== null || !first)) this.choices.threshold = threshold;
-    if (wished("map", "map") && map) this.choices.map = map;
-    if (wished("selected", "vertex")) this.select(vertex, { tell: false });
-    if (wished("camera", "camera") && camera) this.steering.wanted = camera;
-    if (message.swipe && !this.choices.compare)
-      Object.assign(this.compare.state, { mode: "swipe", other: message.swipe });
-
-    const { support } = arrays;
-    this.differencePalette = arrays.differencePalette;
-    this.scores = new Uint8Array(geometry.count).fill(UNPAINTED);
-    if (arrays.score) support.forEach((v, k) => (this.scores[v] = arrays.score[k]));
-    this.maps = readMaps(message, arrays, geometry.count);
-    if (changed("roisStamp") || !this.regions) {
-      const { roiOffsets: offsets, roiVertices: vertices } = arrays;
-      this.regions = new Regions(
-        geometry,
-        message.rois.map((name, k) => ({ name, vertices: vertices.slice(offsets[k], offsets[k + 1]) })),
-      );
-      this.scene.setOutlines("all", this.regions.segments);
-      this.labels.set(this.regions.anchors);
-      this.part("names").hidden = message.rois.length === 0;
-      this.controls.setRegions(message.rois);
-      this.selection.showRegion();
-    }
-    if (wished("roi", "roi") && (roi !== null || !first)) this.selectRegion(roi, { tell: false });
-    if (before.scoreStamp !== message.scoreStamp || !this.focus)
-      this.focus = steady(this.focus, flatFocus(geometry, support));
-    this.support = support;
-    this.controls.update();
-    this.showMap(this.choices.map);
-    // Where Python has chosen, its own record of the state follows.
-    this.send("vertex", this.vertex);
-    this.send("threshold", this.choices.threshold ?? null);
-    this.send("roi", this.selection.region);
-    if (this.choices.map) this.send("map", this.choices.map);
-  }
-
-  // A value that comes back from Python after we sent it is no wish of the page; the visitor may have gone on since.
-  isEcho(state, value) {
-    const recent = this.sent[state].filter((one) => performance.now() - one.at < ECHO);
-    const found = recent.findIndex((one) => one.value === value);
-    this.sent[state] = recent.slice(found + 1);
-    return found >= 0;
-  }
-
-  start(geometry, coarse) {
-    const again = Boolean(this.geometry);
-    Object.assign(this, { geometry, coarse, painted: null });
-    if (again) Object.assign(this, { regions: null, focus: null });
-    else {
-      this.canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-      this.canvas.addEventListener("webglcontextrestored", () => this.restore());
-    }
-    this.scene = new Scene(this.canvas, geometry, coarse);
-    this.notice("");
-  }
-
-  // The browser took the graphics context away (sleep, driver): make everything again.
-  restore() {
-    if (this.gone) return;
-    this.scene = new Scene(this.canvas, this.geometry, this.coarse);
-    this.scene.setOutlines("all", this.regions.segments);
-    this.selection.showRegion();
-    this.painted = null;
-    this.showMap(this.base.name);
-  }
-
-  // Tells Python about a state that has changed, which reruns the script.
-  send(name, value) {
-    if (this.told[name] === value || !this.message.report.includes(name)) return;
-    this.told[name] = value;
-    this.sent[name].push({ value, at: performance.now() });
-    this.report(name, value);
-  }
-
-  // ---------------------------------------------------------------- maps and thresholds
-
-  showMap(name) {
-    const began = performance.now();
-    this.base = this.maps.find((map) => map.name === name) ?? this.maps[0];
-    [this.current, this.other] = this.compare.pair(this.base);
-    this.secondLegend = this.other && !sameLegend(this.current, this.other) ? this.other : null;
-    const { title } = this,
-      { preview } = this.geometry; // its folding detail is interpolated
-    this.part("title").textContent = this.message.heading || title + (preview ? " · preview surface" : "");
-    this.part("title").title = preview ? `${title} (${preview})` : title;
-    this.canvas.setAttribute(
-      "aria-label",
-      `Brain. ${title}. Arrow keys turn, plus and minus zoom, 0 resets, Enter selects the place in the middle.`,
-    );
-    const ratio = Math.min(2, devicePixelRatio || 1) + 0.5;
-    for (const [part, map] of [
-      ["legend", this.current],
-      ["second", this.secondLegend],
-    ]) {
-      const legend = this.part(part);
-      legend.hidden = !map;
-      if (!map) continue;
-      legend.setAttribute("aria-label", drawLegend(legend, map, ratio));
-      legend.title = map.legend.note ?? "";
-    }
-    this.lay();
-    this.applyThreshold(this.choices.threshold ?? null);
-    this.controls.showMap();
-    if (!this.stats.frames) return this.request();
-    this.draw();
-    this.stats.switchMs = performance.now() - began;
-    return undefined;
-  }
-
-  get title() {
-    return this.other ? swipeTitle(this.current, this.other) : this.current.title;
-  }
-
-  chooseMap(name) {
-    this.choices.map = name;
-    this.showMap(name);
-    this.send("map", name);
-    this.selection.speak();
-  }
-
-  // The least score byte that is shown, 0 for all; the same rule as BrainMap.shown.
-  leastByte(threshold) {
-    const { score } = this.message;
-    if (!score || threshold === null) return 0;
-    return Math.min(254, Math.max(0, Math.ceil((threshold - score.low) / (score.step || 1) - 1e-6)));
-  }
-
-  applyThreshold(threshold) {
-    this.least = this.leastByte(threshold);
-    this.colour();
-    const { support, scores, least } = this,
-      { bytes } = this.current;
-    let total = 0,
-      shown = 0;
-    for (let k = 0; k < support.length; k++) {
-      if (bytes[4 * support[k]] === UNPAINTED) continue;
-      total++;
-      if (isShown(this.current, support[k], scores, least)) shown++;
-    }
-    this.controls.showCount(shown, total);
-    if (total === 0) this.notice("No vertex of this map is predicted above chance, so nothing is painted.");
-    else this.notice(shown === 0 ? "No vertex reaches this threshold. Lower it to see the map." : "");
-  }
-
-  // Gives the scene the colours of the maps that are shown, unless it has them.
-  colour() {
-    const { current, other, least, scores, support } = this;
-    const painted = [current.stamp, other?.stamp, this.message.scoreStamp, least].join();
-    if (painted === this.painted) return;
-    const maps = painted.split(",").slice(0, 3).join();
-    this.fresh ||= maps !== this.paintedMaps;
-    Object.assign(this, { painted, paintedMaps: maps });
-    [current, other].forEach((map, side) => {
-      if (map) this.scene.setColours(side, vertexColours(map, support, scores, least), map.kind !== "category");
-    });
-  }
-
-  setThreshold(threshold, { final }) {
-    this.choices.threshold = threshold;
-    this.applyThreshold(threshold);
-    this.request();
-    if (final) this.send("threshold", threshold);
+    const { layout } = this.choices;
+    Object.assign(this.stage, { camera: cameraOf(name), layout, compact: message.controls === "compact" });
+    return this.choices;
   }
 
   // ---------------------------------------------------------------- selection
 
-  get vertex() {
-    return this.selection.vertex;
-  }
-
   select(vertex, options) {
-    this.selection.select(vertex, options);
+    const { geometry } = this.drawing;
+    if (!geometry) return;
+    const exists = Number.isInteger(vertex) && vertex >= 0 && vertex < geometry.count;
+    this.selection.select(exists ? vertex : -1, options);
   }
 
   selectRegion(name, options) {
     this.selection.selectRegion(name, options);
   }
 
-  showHovered(vertex) {
-    this.selection.showHovered(vertex);
+  // whole: the smallest region that holds the vertex there is meant, unless a name lies there.
+  click(x, y, whole) {
+    this.part("hint").classList.add("seen");
+    this.selection.remember();
+    const vertex = this.drawing.pick(x, y),
+      name = this.labels.at(x, y) ?? (whole ? this.drawing.regions.names(vertex)[0] : null);
+    this.selection.click(vertex, name ?? null);
   }
 
-  // ---------------------------------------------------------------- camera
-
-  get layout() {
-    return this.choices?.layout ?? "both";
+  vertexChanged(vertex, tell) {
+    this.root.dataset.vertex = String(vertex);
+    this.speak();
+    this.drawing.request();
+    if (!tell) return;
+    this.reports.send("vertex", vertex);
+    this.group.pass("vertex", vertex);
   }
 
-  get compact() {
-    return this.message.controls === "compact";
+  regionChanged(name, tell) {
+    this.root.dataset.roi = name ?? "";
+    this.drawing.highlight(name);
+    this.controls.showRegion(name);
+    this.speak();
+    if (!tell) return;
+    this.reports.send("roi", name);
+    this.group.pass("region", name);
   }
 
-  setLayout(layout) {
-    this.choices.layout = layout;
-    this.controls.update();
-    this.lay();
-    this.steering.settle();
+  // ---------------------------------------------------------------- words
+
+  wordsFor(vertex) {
+    const { regions, geometry } = this.drawing;
+    return vertexWords(vertex, this.painting.shown, regions.names(vertex), geometry.n);
   }
 
-  // The camera changed by hand: draw this view and those linked to it.
-  moved() {
-    this.follow();
-    tellOthers(this, "follow");
+  // vertex: −1 for none; name: of a region, or null.
+  hoverWords(vertex, name) {
+    const size = name && this.drawing.regions.sizeOf(name);
+    return [vertex < 0 ? "" : this.wordsFor(vertex), name ? regionWords(name, size, name === this.selection.region) : ""]
+      .filter(Boolean)
+      .join(" · ");
   }
 
-  follow() {
-    if (!this.current) return;
-    this.showHovered(-1);
-    this.motionUntil = performance.now() + 160;
-    this.request();
-    this.controls.showShape();
-    this.steering.settle();
-  }
-
-  // ---------------------------------------------------------------- drawing
-
-  panels() {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const legends = this.secondLegend ? 2 : 1; // one above the other where the flat map is beside the surface
-    const series = [...(this.controls.groups?.values() ?? [])].some((maps) => maps.length > 1); // has a row of its own
-    const { layout, compact, focus } = this;
-    return panelsOf({ layout, width, height, compact, focus, legends, rows: series ? 2 : 1 });
-  }
-
-  poses() {
-    return this.panels().map((panel) => pose(this.camera, panel, this.focus));
-  }
-
-  // What lies over the canvas: legends in their size, the handles between two maps.
-  lay() {
-    const panel = this.panels().at(-1);
-    const legends = [this.part("legend"), this.part("second")].filter((one) => !one.hidden);
-    const widths = legends.map((one) => parseFloat(one.style.width) || 0);
-    const zoom =
-      this.layout === "both"
-        ? stackZoom(panel, legends.length, this.compact)
-        : legendZoom(panel.w, widths, this.compact);
-    for (const one of legends) one.style.zoom = String(zoom);
-    this.compare.place();
-    this.request();
-  }
-
-  request() {
-    if (this.frame || this.gone || !this.current) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = 0;
-      this.draw();
-    });
-  }
-
-  // What the geometry of a picture depends on.
-  pictureKey(scale) {
-    const { canvas, camera, focus, layout } = this;
-    return [...Object.values(camera), layout, canvas.clientWidth, canvas.clientHeight, ...Object.values(focus), scale].join();
-  }
-
-  get fineScale() {
-    const full = Math.min(2, devicePixelRatio || 1),
-      { frameMs } = this.stats;
-    this.smooth ||= full < 1.5 && frameMs > 0 && frameMs < FAST;
-    return this.smooth ? 2 * full : full;
-  }
-
-  draw() {
-    if (this.gone || !this.scene || this.canvas.clientWidth < 2 || this.canvas.clientHeight < 2) return;
-    if (this.steering.wanted) this.steering.restore(this.steering.wanted);
-    const began = performance.now();
-    const first = this.stats.frames === 0; // coarse, so that it is there sooner
-    const full = Math.min(2, devicePixelRatio || 1),
-      fine = this.fineScale,
-      fineKey = this.pictureKey(fine);
-    const inMotion = first || (began < (this.motionUntil ?? 0) && this.stats.frameMs > SLOW);
-    const moving = inMotion && !this.scene.isReady("still", fineKey);
-    const poses = this.poses(),
-      names = this.choices.names !== false,
-      scale = moving ? full * (first ? 1 : this.motion) : fine;
-    const drawn = this.scene.draw(poses, {
-      name: moving ? "moving" : "still",
-      scale,
-      full,
-      key: moving ? this.pictureKey(scale) : fineKey,
-      marks: this.selection.marks(),
-      lines: names,
-      split: this.compare.split,
-    });
-    this.scene.finish();
-    const took = performance.now() - began;
-    if (drawn && !first) this.stats[moving ? "movingMs" : "frameMs"] = took;
-    if (!drawn) this.stats.paintMs = took;
-    const placed = [fineKey, names, this.labels.revision, moving].join();
-    if (placed !== this.placed) this.labels.place(poses, this.geometry, names, moving);
-    this.placed = placed;
-    this.stats.frames++;
-    this.stats.firstPaintMs ||= performance.now();
-    if (this.fresh) {
-      this.fresh = false;
-      this.root.dataset.painted = String(Number(this.root.dataset.painted) + 1);
-    }
-    clearTimeout(this.sharpen);
-    if (moving) this.sharpen = setTimeout(() => this.request(), 200);
-  }
-
-  // Vertex at a place of the canvas (CSS pixels), −1 for none.
-  pick(x, y) {
-    if (!this.scene || x < 0 || y < 0 || x >= this.canvas.clientWidth || y >= this.canvas.clientHeight) return -1;
-    const scale = this.fineScale;
-    return this.scene.pick(x, y, this.poses(), { scale, key: this.pictureKey(scale) });
-  }
-
-  // Where a vertex is drawn: [{kind, x, y, seen}] in CSS pixels of the canvas; seen: not hidden behind others.
-  project(vertex) {
-    return this.poses().map((p) => {
-      const [x, y] = toScreen(worldPosition(this.geometry, vertex, p), p);
-      return { kind: p.panel.kind, x, y, seen: this.pick(x, y) === vertex };
-    });
+  // For screen readers: what is selected, and on which map.
+  speak() {
+    if (!this.isReady) return;
+    const { vertex, region } = this.selection,
+      words = vertex >= 0 ? this.wordsFor(vertex) : "";
+    this.part("spoken").textContent = selectionWords(this.painting.shown.current.title, region, words);
   }
 
   notice(words) {
@@ -458,7 +293,65 @@ class View {
     box.hidden = !words;
   }
 
+  // ---------------------------------------------------------------- camera and layout
+
+  setLayout(layout) {
+    this.choices.layout = layout;
+    this.stage.layout = layout;
+    this.showChoices();
+    this.painting.lay();
+    this.steering.settle();
+  }
+
+  // Whether outlines and names of regions are.
+  get namesShown() {
+    return this.choices.names !== false;
+  }
+
+  showNames(names) {
+    this.choices.names = names;
+    this.showChoices();
+    this.drawing.request();
+  }
+
+  unfold(shape) {
+    this.stage.camera.shape = shape;
+    this.moved();
+  }
+
+  // Which buttons are pressed, which parts are there.
+  showChoices() {
+    this.root.dataset.layout = this.stage.layout;
+    this.controls.showLayout(this.stage.layout);
+    this.controls.showNames(this.namesShown);
+    this.controls.showShape(this.stage.camera.shape);
+  }
+
+  // The camera changed by hand: draw this view and those linked to it.
+  moved() {
+    this.follow();
+    this.group.pass("camera");
+  }
+
+  follow() {
+    if (!this.isReady) return;
+    this.hover.show(-1);
+    this.drawing.move();
+    this.controls.showShape(this.stage.camera.shape);
+    this.steering.settle();
+  }
+
   save() {
-    savePicture(this);
+    const { stage, message, labels } = this,
+      { shown, compare, legends } = this.painting;
+    const words = [message.simulated ? "simulated" : "", "brain", shown.current.name, shown.other?.name].filter(Boolean).join("-");
+    savePicture({
+      canvas: stage.canvas,
+      title: (message.simulated ? "simulated · " : "") + shown.title,
+      names: labels.spans.filter((one) => one.at).map(({ anchor, at }) => ({ name: anchor.name, x: at.x, y: at.y })),
+      legends,
+      lines: compare.split === null ? [] : stage.panels().map(({ x, y, w, h }) => ({ x: x + compare.split * w, y, h })),
+      filename: `${words.replace(/[^A-Za-z0-9_-]+/g, "-").toLowerCase()}.png`,
+    });
   }
 }

@@ -1,4 +1,5 @@
 // Where the viewer stands, and where a point of the brain falls on the screen.
+// Takes a camera (newCamera), panels (layout.js) and a geometry (geometry.js); gives poses and places, and the camera as a text.
 // World: x to the subject's right, y forward, z up, in millimetres. Yaw 0 and pitch 0 look from behind, pitch > 0 from
 // below.
 
@@ -169,9 +170,9 @@ export function cameraText(camera, layout, poses) {
 
 // {layout, place(camera, posesOf)} of such a text, null where it is none.
 export function readCamera(text) {
-  const found = /^([bsf])\d?((?:_-?\d{1,3}(?:\.\d{1,2})?){10})$/.exec(String(text));
-  if (!found) return null;
-  const [yaw, pitch, open, zoom, x, y, shape, flatZoom, flatX, flatY] = found[2].slice(1).split("_").map(Number);
+  const match = /^([bsf])\d?((?:_-?\d{1,3}(?:\.\d{1,2})?){10})$/.exec(String(text));
+  if (!match) return null;
+  const [yaw, pitch, open, zoom, x, y, shape, flatZoom, flatX, flatY] = match[2].slice(1).split("_").map(Number);
   const place = (camera, posesOf) => {
     Object.assign(camera, {
       yaw: wrapAngle(yaw),
@@ -190,5 +191,5 @@ export function readCamera(text) {
       flat = scaleOf(poses, "flat") ?? 0;
     Object.assign(camera, { x: x * surface, y: y * surface, flatX: flatX * flat, flatY: flatY * flat });
   };
-  return { layout: LAYOUTS[found[1]], place };
+  return { layout: LAYOUTS[match[1]], place };
 }

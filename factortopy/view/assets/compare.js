@@ -1,96 +1,77 @@
-// Two maps in one view: left and right of a divider (swipe), or one minus the other (difference).
+// Two maps in one view, left and right of a divider ("swipe") or one minus the other ("difference"), and the buttons for it.
+// Compare takes the maps that are shown (shown.js) and a state that outlives it; CompareButtons takes elements.
 
+import { button, fill } from "./elements.js";
 import { canSubtract, difference } from "./maps.js";
 
-export const MODES = { swipe: "Swipe", difference: "Difference" };
-const STEP = 0.02; // of a panel's width, with an arrow key
+const MODES = { swipe: "Swipe", difference: "Difference" };
+const TITLES = {
+  swipe: "Two maps, left and right of a line that you can drag",
+  difference: "This map minus another one",
+};
 
 export class Compare {
-  constructor(view) {
-    this.view = view;
-    this.kept = null; // the difference computed last
-    this.dividers = ["surface", "flat"].map((kind) => this.divider(kind));
+  constructor(changed) {
+    this.changed = changed; // called after `set`
+    this.state = { mode: "", other: null, at: 0.5 }; // mode: "", "swipe" or "difference"; other: name of a map
+    this.subtracted = null; // the difference computed last
   }
 
-  // {mode: "", "swipe" or "difference", other: name, at: share of a panel left of the divider}
-  get state() {
-    return (this.view.choices.compare ??= { mode: "", other: null, at: 0.5 });
+  // Share of each panel left of the divider, or null.
+  get split() {
+    return this.state.mode === "swipe" ? this.state.at : null;
+  }
+
+  set(change) {
+    Object.assign(this.state, change);
+    this.changed();
   }
 
   // The maps that may stand beside the chosen one.
-  partners(mode) {
-    const { maps, base } = this.view;
+  partners({ maps, base }, mode) {
     return maps.filter((map) => map !== base && (mode === "swipe" || canSubtract(base, map)));
   }
 
   // [map to draw, map right of the divider or null] for the chosen map.
-  pair(base) {
-    const { state, view } = this,
-      partners = state.mode ? this.partners(state.mode) : [];
+  pair(shown) {
+    const { state } = this,
+      { base } = shown,
+      partners = state.mode ? this.partners(shown, state.mode) : [];
     if (!partners.length) state.mode = ""; // nothing to compare this map with
     if (!state.mode) return [base, null];
     const other = partners.find((map) => map.name === state.other) ?? partners[0];
     state.other = other.name;
     if (state.mode === "swipe") return [base, other];
     const stamp = `${base.stamp}-${other.stamp}`;
-    if (this.kept?.stamp !== stamp || this.kept.first !== base)
-      this.kept = { stamp, first: base, map: difference(base, other, view.support, view.differencePalette) };
-    return [this.kept.map, null];
-  }
-
-  set(change) {
-    Object.assign(this.state, change);
-    this.view.showMap(this.view.base.name);
-  }
-
-  get split() {
-    return this.state.mode === "swipe" ? this.state.at : null;
-  }
-
-  // ---------------------------------------------------------------- the handles
-
-  divider(kind) {
-    const made = this.view.part(`divider-${kind}`);
-    const moveTo = (at) => {
-      this.state.at = Math.min(1, Math.max(0, at));
-      this.place();
-      this.view.request();
-    };
-    made.addEventListener("pointerdown", (event) => {
-      event.preventDefault();
-      made.setPointerCapture(event.pointerId);
-      made.focus();
-      this.dragging = true;
-    });
-    made.addEventListener("pointermove", (event) => {
-      const panel = this.view.panels().find((p) => p.kind === kind);
-      if (!this.dragging || !panel) return;
-      moveTo((event.clientX - this.view.canvas.getBoundingClientRect().left - panel.x) / panel.w);
-    });
-    for (const name of ["pointerup", "pointercancel"]) made.addEventListener(name, () => (this.dragging = false));
-    made.addEventListener("keydown", (event) => {
-      const { at } = this.state,
-        step = event.shiftKey ? 5 * STEP : STEP;
-      const next = { ArrowLeft: at - step, ArrowRight: at + step, Home: 0, End: 1 }[event.key];
-      if (next === undefined) return;
-      event.preventDefault();
-      moveTo(next);
-    });
-    return { kind, made };
-  }
-
-  // Puts the handles where the maps meet.
-  place() {
-    const { view, split } = this;
-    for (const { kind, made } of this.dividers) {
-      const panel = split === null ? null : view.panels().find((p) => p.kind === kind);
-      made.hidden = !panel;
-      if (!panel) continue;
-      made.style.transform = `translateX(${panel.x + split * panel.w}px)`;
-      made.setAttribute("aria-valuenow", String(Math.round(100 * split)));
-      made.setAttribute("aria-valuetext", `${view.base.name} left of ${Math.round(100 * split)} %, ${this.state.other} right`);
-      made.querySelector(".left").textContent = view.base.name;
-      made.querySelector(".right").textContent = this.state.other;
+    if (this.subtracted?.stamp !== stamp || this.subtracted.first !== base) {
+      const map = difference(base, other, shown.support, shown.differencePalette);
+      this.subtracted = { stamp, first: base, map };
     }
+    return [this.subtracted.map, null];
+  }
+}
+
+// A button a mode and the list of the other maps, in `box`; changed: called with {mode} or {other}.
+export class CompareButtons {
+  constructor(box, changed) {
+    this.buttons = Object.entries(MODES).map(([name, label]) => {
+      const toggle = () => changed({ mode: this.mode === name ? "" : name });
+      return [name, button(label, toggle, { pressed: false, title: TITLES[name] })];
+    });
+    this.partner = document.createElement("select");
+    this.partner.addEventListener("change", () => changed({ other: this.partner.value }));
+    box.append(...this.buttons.map(([, element]) => element), this.partner);
+  }
+
+  // partners: {mode: names of the maps that it may take}, none where the page allows no comparison.
+  show({ mode, other }, partners) {
+    this.mode = mode;
+    for (const [name, element] of this.buttons) {
+      element.hidden = !partners[name]?.length;
+      element.setAttribute("aria-pressed", String(mode === name));
+    }
+    this.partner.hidden = !mode || !partners[mode];
+    fill(this.partner, partners[mode] ?? [], other);
+    this.partner.setAttribute("aria-label", mode === "swipe" ? "Map right of the divider" : "Map that is subtracted");
   }
 }

@@ -1,9 +1,9 @@
-// Small helpers around WebGL2: textures, programs, and the buffers of a picture.
+// Small helpers around WebGL2: textures, programs, and the buffers of a picture. Each takes the context `gl`.
 
 export function texture(gl) {
-  const made = gl.createTexture();
+  const created = gl.createTexture();
   gl.activeTexture(gl.TEXTURE0 + 7); // so that uploads do not disturb the bound ones
-  gl.bindTexture(gl.TEXTURE_2D, made);
+  gl.bindTexture(gl.TEXTURE_2D, created);
   gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
   for (const [name, value] of [
     ["MIN_FILTER", "NEAREST"],
@@ -13,11 +13,11 @@ export function texture(gl) {
   ]) {
     gl.texParameteri(gl.TEXTURE_2D, gl[`TEXTURE_${name}`], gl[value]);
   }
-  return made;
+  return created;
 }
 
 export function program(gl, vertex, fragment) {
-  const made = gl.createProgram();
+  const linked = gl.createProgram();
   for (const [type, source] of [
     [gl.VERTEX_SHADER, vertex],
     [gl.FRAGMENT_SHADER, fragment],
@@ -26,16 +26,16 @@ export function program(gl, vertex, fragment) {
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
     if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
-    gl.attachShader(made, shader);
+    gl.attachShader(linked, shader);
   }
-  gl.linkProgram(made);
-  if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made));
+  gl.linkProgram(linked);
+  if (!gl.getProgramParameter(linked, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(linked));
   const uniforms = {};
-  for (let k = 0; k < gl.getProgramParameter(made, gl.ACTIVE_UNIFORMS); k++) {
-    const name = gl.getActiveUniform(made, k).name.replace("[0]", "");
-    uniforms[name] = gl.getUniformLocation(made, name);
+  for (let k = 0; k < gl.getProgramParameter(linked, gl.ACTIVE_UNIFORMS); k++) {
+    const name = gl.getActiveUniform(linked, k).name.replace("[0]", "");
+    uniforms[name] = gl.getUniformLocation(linked, name);
   }
-  return { program: made, uniforms };
+  return { program: linked, uniforms };
 }
 
 // Pictures of one size: geometry (numbers) and overlay (lines), which share their depths, and, when asked for, colour.
@@ -57,13 +57,13 @@ export class Target {
 
   picture(format, deep) {
     const { gl } = this,
-      made = texture(gl),
+      image = texture(gl),
       frame = gl.createFramebuffer();
     gl.texStorage2D(gl.TEXTURE_2D, 1, format, this.width, this.height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, made, 0);
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, image, 0);
     if (deep) gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.RENDERBUFFER, this.depth);
-    return { texture: made, frame };
+    return { texture: image, frame };
   }
 
   bind(name) {
@@ -74,9 +74,9 @@ export class Target {
 
   dispose() {
     const { gl } = this;
-    for (const { texture: made, frame } of [this.geometry, this.overlay, this.painted].filter(Boolean)) {
+    for (const { texture: image, frame } of [this.geometry, this.overlay, this.painted].filter(Boolean)) {
       gl.deleteFramebuffer(frame);
-      gl.deleteTexture(made);
+      gl.deleteTexture(image);
     }
     gl.deleteRenderbuffer(this.depth);
   }

@@ -1,4 +1,5 @@
 // Names of regions over the picture: those that face the viewer, and where two would overlap the larger region's.
+// Takes the element that they are put into, the anchors of outlines.js and, for each picture, its poses (camera.js).
 
 import { toScreen, worldPosition } from "./camera.js";
 
@@ -46,7 +47,7 @@ export class Labels {
     this.measured = !this.spans.length || (this.spans[0].width > 0 && document.fonts.status === "loaded");
   }
 
-  // `coarse` while the brain moves: hidden names are found from every fourth vertex.
+  // `coarse` while the brain moves: what hides a name is looked for at every fourth vertex.
   place(poses, geometry, visible, coarse) {
     this.stride = coarse ? 4 : 1;
     const taken = [];

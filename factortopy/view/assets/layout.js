@@ -1,21 +1,29 @@
-// Where the panels and the legend lie on the canvas.
+// Where the panels and the legend lie on the canvas, in CSS pixels, and which part of the flat map is shown.
+// Takes sizes, a layout and a geometry; gives plain objects.
 
 import { flatFit } from "./camera.js";
 
-export const SPLIT = 0.64; // share of the width that the surface has beside the flat map; as in brain.css
+const SPLIT = 0.64; // share of the width that the surface has beside the flat map; as in brain.css
 const LEGEND = [226, 130]; // CSS pixels of the largest legend with its margin
 const NARROW = 600,
   ROW = 30; // of buttons, above a flat map that fills the width
 
 // How much smaller legends are drawn: those of these widths must fit into `width` beside each other.
-export function legendZoom(width, widths, compact) {
+function legendZoom(width, widths, compact) {
   const all = widths.reduce((sum, w) => sum + w + 6, 12);
   return Math.max(0.5, Math.min(compact ? 0.66 : width < 420 ? 0.82 : 1, width / all));
 }
 
 // The same for legends one above the other in the foot of the flat panel.
-export function stackZoom(panel, legends, compact) {
+function stackZoom(panel, legends, compact) {
   return Math.max(0.5, Math.min(legendZoom(panel.w, [LEGEND[0]], compact), panel.foot / (legends * LEGEND[1])));
+}
+
+// How much smaller the legends of these widths are drawn on a stage (stage.js).
+export function legendsZoom(stage, widths) {
+  const panel = stage.panels().at(-1),
+    { compact } = stage;
+  return stage.layout === "both" ? stackZoom(panel, widths.length, compact) : legendZoom(panel.w, widths, compact);
 }
 
 // A second legend takes the room that the map leaves at its size, and no more.

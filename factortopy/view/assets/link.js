@@ -1,10 +1,11 @@
 // Views that share a group name share camera, hovered and selected vertex; a view that comes back finds its camera.
+// Takes names, and functions to call for events; gives the camera of a group and what a view's visitor has chosen.
 
 import { newCamera } from "./camera.js";
 
-const groups = new Map();
+const groups = new Map(); // name -> members
 const cameras = new Map(); // by group or key, kept while the page is open
-const choices = new Map(); // by key: map, threshold, layout, names shown
+const choices = new Map(); // by key: map, threshold, layout, names shown, compare
 
 export function cameraOf(name) {
   if (!cameras.has(name)) cameras.set(name, newCamera());
@@ -16,18 +17,24 @@ export function choicesOf(key) {
   return choices.get(key);
 }
 
-export function join(view, name) {
-  leave(view);
-  view.groupName = name;
-  if (!groups.has(name)) groups.set(name, new Set());
-  groups.get(name).add(view);
-}
+// A view's place in a group. listeners: {event: function(...values)}, called for what other members pass on.
+export class Membership {
+  constructor(listeners) {
+    this.listeners = listeners;
+  }
 
-export function leave(view) {
-  groups.get(view.groupName)?.delete(view);
-}
+  join(name) {
+    this.leave();
+    this.name = name;
+    if (!groups.has(name)) groups.set(name, new Set());
+    groups.get(name).add(this);
+  }
 
-// Calls view[method](...values) of the others in the group.
-export function tellOthers(view, method, ...values) {
-  for (const other of groups.get(view.groupName) ?? []) if (other !== view) other[method](...values);
+  leave() {
+    groups.get(this.name)?.delete(this);
+  }
+
+  pass(event, ...values) {
+    for (const other of groups.get(this.name) ?? []) if (other !== this) other.listeners[event](...values);
+  }
 }

@@ -1,17 +1,17 @@
 // Maps as the browser holds them: bytes of every vertex, their colours, the difference of two.
+// Takes a message of factortopy/view/message.py; gives its maps with `bytes` and `palette`, and what is computed from those.
 
 export const UNPAINTED = 255;
-const TOP = 254;
-const DARKEST = 0.22; // as in maps.py
+export const TOP = 254; // the byte of the highest value
+export const DARKEST = 0.22; // as in brainmap.py
 
 // The maps of a message; their bytes (value, second value, alpha, 0 for each vertex of the mesh) are made when first
 // used, from those of the vertices that any map paints.
 export function readMaps(message, arrays, count) {
   return message.maps.map((map, m) => {
     let bytes = null;
-    const made = { ...map, palette: arrays[`palette${m}`] };
     const planes = map.kind === "plane" ? 2 : 1;
-    return Object.defineProperty(made, "bytes", {
+    return Object.defineProperty({ ...map, palette: arrays[`palette${m}`] }, "bytes", {
       get: () => (bytes ??= spread(arrays[`map${m}`], planes, arrays.support, count)),
     });
   });

@@ -1,6 +1,12 @@
 // Regions of interest: outlines along the mesh, places for their names, which regions hold a vertex.
+// Takes a geometry (geometry.js) and [{name, vertices: TypedArray of whole-mesh indices}]; gives segments as
+// Scene.setOutlines takes them and anchors as Labels.set takes them.
 
-// regions: [{name, vertices: TypedArray of whole-mesh indices}]
+// The regions of a message.
+export function readRegions(message, { roiOffsets, roiVertices }) {
+  return message.rois.map((name, k) => ({ name, vertices: roiVertices.slice(roiOffsets[k], roiOffsets[k + 1]) }));
+}
+
 export class Regions {
   constructor(geometry, regions) {
     this.geometry = geometry;
@@ -50,8 +56,8 @@ export class Regions {
           x = member[a],
           y = member[b],
           z = member[c];
-        for (let some = (x | y | z) & ~(x & y & z); some; some &= some - 1) {
-          const bit = some & -some,
+        for (let mixed = (x | y | z) & ~(x & y & z); mixed; mixed &= mixed - 1) {
+          const bit = mixed & -mixed,
             sum = Number((x & bit) !== 0) + Number((y & bit) !== 0) + Number((z & bit) !== 0);
           const odd = sum === 1; // the corner that differs from the other two
           const [p, q, r] = ((x & bit) !== 0) === odd ? [a, b, c] : ((y & bit) !== 0) === odd ? [b, c, a] : [c, a, b];

@@ -1,4 +1,5 @@
 // Everything that touches WebGL: textures, programs, drawing the panels, finding the vertex under a pixel.
+// Takes a canvas, a geometry (geometry.js), colours and outlines; then, for each picture, poses (camera.js).
 //
 // A picture is made in two steps. The geometry pass notes for each pixel which triangle is seen there and how it is lit;
 // it is repeated when the camera or the size changes. The paint pass gives the pixels their colours: a new map, a
@@ -40,9 +41,9 @@ export class Scene {
       return all;
     };
     const upload = (format, layout, type, parts, data) => {
-      const made = texture(gl);
+      const uploaded = texture(gl);
       gl.texImage2D(gl.TEXTURE_2D, 0, format, WIDTH, rows * parts, 0, layout, type, data);
-      return made;
+      return uploaded;
     };
     const size = 3 * g.count;
     const kinds = g.kinds.map((_, k) => g.positions.subarray(k * size, (k + 1) * size));
@@ -84,13 +85,13 @@ export class Scene {
   // rgba: bytes of every vertex, opacity 0 where nothing is painted; side 0 is the map, 1 the one right of the divider.
   setColours(side, rgba, smooth) {
     const { gl } = this,
-      known = this.colours[side] ?? { texture: texture(gl) };
+      colours = this.colours[side] ?? { texture: texture(gl) };
     const padded = new Uint8Array(4 * WIDTH * this.rows);
     padded.set(rgba);
     gl.activeTexture(gl.TEXTURE0 + 7);
-    gl.bindTexture(gl.TEXTURE_2D, known.texture);
+    gl.bindTexture(gl.TEXTURE_2D, colours.texture);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, WIDTH, this.rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, padded);
-    this.colours[side] = { ...known, smooth };
+    this.colours[side] = { ...colours, smooth };
   }
 
   // segments: {surface, flat}, Uint32Array of four vertices a segment; name: "all" or "chosen" (the highlighted region).
@@ -257,9 +258,9 @@ export class Scene {
 
   bindTextures(uniforms, textures) {
     const { gl } = this;
-    Object.entries(textures).forEach(([name, made], unit) => {
+    Object.entries(textures).forEach(([name, image], unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);
-      gl.bindTexture(gl.TEXTURE_2D, made);
+      gl.bindTexture(gl.TEXTURE_2D, image);
       gl.uniform1i(uniforms[name], unit);
     });
   }
