@@ -1,52 +1,42 @@
-"""Fine-tuning as a job of the app's queue; ``factortopy.jobs.job`` calls it."""
+"""Fine-tuning a network on labelled pictures as a job of the queue."""
+
+from pathlib import Path
 
 from factortopy.errors import Stopped
-from factortopy.finetune import recipe
+from factortopy.jobs.contract import Kind, last_part
 
 
-def check_settings(settings):
-    """Complete settings; InputError where network, pictures or a number is missing or wrong."""
-    from pathlib import Path
+class FineTune(Kind):
+    """Settings: those of ``finetune.recipe``. Network and checkpoint lie in the job's folder, which is kept."""
 
-    full = recipe.needed(settings)
-    if full["images"] != "drawings":
-        full["images"] = str(Path(full["images"]).expanduser().resolve())  # the queue's worker starts elsewhere
-    if full["weights"] not in (None, "untrained"):
-        full["weights"] = str(Path(full["weights"]).expanduser().resolve())
-    return full
+    name, words, again = "finetune", "Fine-tuning", False
 
+    def title(self, settings):
+        return f"{settings['backbone']} on {settings.get('name') or last_part(settings['images'])}"
 
-def finetune_job(job, on_progress):
-    """Fine-tune in a job's folder, from wherever it is to the end.
+    def check_settings(self, settings):
+        from factortopy.finetune.recipe import needed
 
-    Parameters
-    ----------
-    job : JobFolder
-        Offers path, settings, log(line) and stop_requested().
-    on_progress : callable
-        Gets a dict (stage, step, total, loss, accuracy, remaining); returning False stops.
+        full = needed(settings)
+        if full["images"] != "drawings":
+            full["images"] = str(Path(full["images"]).expanduser().resolve())
+        if full["weights"] not in (None, "untrained"):
+            full["weights"] = str(Path(full["weights"]).expanduser().resolve())
+        return full
 
-    Returns
-    -------
-    dict
-        What the job's run.json keeps: weights (path), simulated, accuracy, before and chance (shares of the held-out pictures).
+    def work(self, job, on_progress):
+        """The result: weights (path), simulated, accuracy, before and chance (shares of the held-out pictures)."""
+        from factortopy.finetune.training import finetune
 
-    Raises
-    ------
-    Stopped
-        When it was asked to stop; the next call goes on.
-    """
-    from factortopy.finetune.training import finetune
+        def shown(progress):
+            return on_progress(progress) is not False and not job.stop_requested()
 
-    def shown(progress):
-        return on_progress(progress) is not False and not job.stop_requested()
-
-    s = job.settings
-    result = finetune(s["backbone"], s["images"], job.path, s, shown, say=job.log)
-    if not result.finished:
-        raise Stopped
-    told = result.info["accuracy"]
-    return {
-        "weights": str(result.weights), "simulated": bool(result.info.get("simulated")), "accuracy": told["after"]["all"],
-        "before": told["before"]["all"], "chance": result.info["chance"],
-    }  # fmt: skip
+        s = job.settings
+        result = finetune(s["backbone"], s["images"], job.path, s, shown, say=job.log)
+        if not result.finished:
+            raise Stopped
+        accuracy = result.info["accuracy"]
+        return {
+            "weights": str(result.weights), "simulated": bool(result.info.get("simulated")),
+            "accuracy": accuracy["after"]["all"], "before": accuracy["before"]["all"], "chance": result.info["chance"],
+        }  # fmt: skip

@@ -1,10 +1,4 @@
-"""Work of the queue other than trainings: its kinds, its folders under ``jobs/``, and what a child of the worker does.
-
-A kind is a function ``work(job, on_progress)`` that is safe to call twice: what it did before it was killed or stopped is
-kept where it belongs (tokens and responses in the cache, a checkpoint in the folder), so the next call goes on from there.
-``on_progress`` takes a dict (stage, step, total, …) and returns False when the work shall stop; the function then raises
-``Stopped``. It returns a small dict of JSON values, which run.json keeps as ``result``.
-"""
+"""Work of the queue other than trainings: its folders under ``jobs/``, and what a child of the worker does."""
 
 import contextlib
 import hashlib
@@ -107,7 +101,7 @@ def find(key):
 
 def job_of(kind, settings):
     """The job of these settings (complete ones), which may not exist: the same work has the same folder."""
-    words = (kind_of(kind).folder or kind_of(kind).title)(settings)
+    words = kind_of(kind).folder(settings)
     title = re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-")[:80]
     told = json.dumps([kind, settings], sort_keys=True)
     return Job(jobs_dir() / f"{title}-{hashlib.blake2b(told.encode(), digest_size=4).hexdigest()}")
@@ -115,9 +109,7 @@ def job_of(kind, settings):
 
 def forget_oldest():
     """Delete the oldest descriptions of finished work whose results lie elsewhere, beyond ``KEPT``."""
-    done = [
-        job for job in list_jobs() if job.status == "finished" and getattr(KINDS.get(job.info["kind"]), "again", False)
-    ]
+    done = [job for job in list_jobs() if job.status == "finished" and getattr(KINDS.get(job.kind), "again", False)]
     for job in done[KEPT:]:
         with contextlib.suppress(InputError):  # somebody uses it
             job.delete()
@@ -132,7 +124,7 @@ def _created(job):
 
 def job_asked(kind, settings):
     """The job of settings as the kind's ``check_settings`` takes them; InputError for others."""
-    return job_of(kind, kind_of(kind).module().check_settings(settings))
+    return job_of(kind, kind_of(kind).check_settings(settings))
 
 
 # ---- doing it
@@ -174,7 +166,7 @@ def work_job(path, queued=False, on_progress=None, say=None):
 
     def do(seconds):
         recorder.begin("begin")
-        result = kind_of(job.info["kind"]).function()(job, recorder.on_job)
+        result = kind_of(job.info["kind"]).work(job, recorder.on_job)
         job.check_there()
         (job.path / "partial.safetensors").unlink(missing_ok=True)
         job.clear_stop()

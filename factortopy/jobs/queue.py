@@ -223,7 +223,7 @@ def submit_job(kind, settings, name=None, start=True):
     Parameters
     ----------
     kind : str
-        One of ``work.KINDS``: extract, simulate, finetune, report.
+        One of ``kinds.KINDS``: extract, simulate, finetune, report.
     settings : dict
         As the kind's ``check_settings`` takes them.
     name : str, optional
@@ -244,7 +244,7 @@ def submit_job(kind, settings, name=None, start=True):
     """
     if name is not None and not NAME_PATTERN.fullmatch(name):
         raise InputError(f"job {name[:60]!r}: expected letters, digits, - and _; choose another name")
-    settings = json.loads(json.dumps(kind_of(kind).module().check_settings(settings)))  # as run.json will hold them
+    settings = json.loads(json.dumps(kind_of(kind).check_settings(settings)))  # as run.json will hold them
     job = job_of(kind, settings) if name is None else Job(jobs_dir() / name)
     with guard():
         if not (job.path / "run.json").exists():

@@ -1,38 +1,67 @@
-"""The report as a job of the app's queue; ``factortopy.jobs.job`` calls it, the app asks for it."""
+"""The report of finished runs as a job of the queue."""
 
 from factortopy.errors import InputError
+from factortopy.jobs.contract import Kind, only
 from factortopy.runs.folder import RunBusy
 from factortopy.runs.run import find_run
 
-KEYS = ("runs", "quick", "steps", "levels")
 FOLDER = "report"  # inside the job's
 FIT_SHARES = {"fit": (0.1, 0.8), "score": (0.9, 0.1)}  # of a fit's time: what was before, and its own
 
 
-def check_settings(settings):
-    """Complete settings: runs (names of finished runs of the same vertices), quick (no new fits), steps (of new fits; None the run's),
-    and, where they are not the usual ones, levels ({area: 0 early … 1 late}, of the hierarchy slope)."""
-    for key in sorted(set(settings) - set(KEYS)):
-        raise InputError(f"settings: {key!r} is not one of {', '.join(KEYS)}")
-    from factortopy.report.entries import entries
-    from factortopy.report.levels import checked_levels
+class WriteReport(Kind):
+    """Settings: runs (names of finished runs of the same vertices), quick (no new fits), steps (of new fits; None the run's), and,
+    where they are not the usual ones, levels ({area: 0 early … 1 late}, of the hierarchy slope)."""
 
-    names, quick, steps = settings.get("runs"), settings.get("quick") or False, settings.get("steps")
-    if not isinstance(names, (list, tuple)) or not names or len(set(map(str, names))) < len(names):
-        raise InputError(
-            f"runs: expected names of finished runs, each once, found {str(names)[:100]}; choose at least one"
-        )
-    if not isinstance(quick, bool):
-        raise InputError(f"quick: expected true or false, found {quick!r}")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-        raise InputError(f"steps: expected a whole number from 1 up, found {steps!r}")
-    read = entries(found(names))  # runs that cannot be compared are said at once
-    levels = checked_levels(settings.get("levels"), read[0].encoder.rois)
-    kept = {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
-    return kept | ({} if levels is None else {"levels": levels})
+    name, words, again = "report", "Report", False
+
+    def title(self, settings):
+        """Its first runs and how it is made."""
+        names = settings["runs"]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        how = ", quick" if settings["quick"] else f", {settings['steps']} steps" if settings["steps"] else ""
+        return f"{', '.join(names[:3])}{more}{how}"
+
+    def check_settings(self, settings):
+        from factortopy.report.entries import entries
+        from factortopy.report.levels import checked_levels
+
+        only(settings, "runs", "quick", "steps", "levels")
+        names, quick, steps = settings.get("runs"), settings.get("quick") or False, settings.get("steps")
+        if not isinstance(names, (list, tuple)) or not names or len(set(map(str, names))) < len(names):
+            raise InputError(
+                f"runs: expected names of finished runs, each once, found {str(names)[:100]}; choose at least one"
+            )
+        if not isinstance(quick, bool):
+            raise InputError(f"quick: expected true or false, found {quick!r}")
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+            raise InputError(f"steps: expected a whole number from 1 up, found {steps!r}")
+        read = entries(runs_named(names))  # runs that cannot be compared are said at once
+        levels = checked_levels(settings.get("levels"), read[0].encoder.rois)
+        kept = {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
+        return kept | ({} if levels is None else {"levels": levels})
+
+    def work(self, job, on_progress):
+        """The result: file (path of report.html), simulated. New fits are kept for other reports of the network too.
+
+        Raises KeyboardInterrupt as well when it was asked to stop; finished fits and what an unfinished one learnt are kept.
+        """
+        from factortopy.report.plan import shared_folder
+        from factortopy.report.whole import report
+
+        s = job.settings
+        runs = runs_named(s["runs"])
+        simulated = any(run.info.get("simulated") for run in runs)
+        job.update(simulated=simulated)
+        how = {"levels": s.get("levels"), "fits": shared_folder()}
+        try:
+            path = report(runs, job.path / FOLDER, s["quick"], s["steps"], Progress(on_progress), job.log, **how)
+        except RunBusy as error:  # of a fit, not of this job
+            raise InputError(f"{error} (another report makes this fit at the moment)") from None
+        return {"file": str(path), "simulated": simulated}
 
 
-def found(names):
+def runs_named(names):
     """Finished runs of these names; InputError where one is none."""
     runs = [find_run(name) for name in names]
     for run in runs:
@@ -46,34 +75,6 @@ def found(names):
 def file_of(job):
     """The report's page in a job's folder; there when the job is finished."""
     return job.path / FOLDER / "report.html"
-
-
-def report_job(job, on_progress):
-    """Write the report into the job's folder, from wherever it is; new fits are kept for other reports of the network too.
-
-    Returns
-    -------
-    dict
-        file (path of report.html), simulated.
-
-    Raises
-    ------
-    Stopped, KeyboardInterrupt
-        When it was asked to stop; finished fits and what an unfinished one learnt are kept.
-    """
-    from factortopy.report.plan import shared_folder
-    from factortopy.report.whole import report
-
-    s = job.settings
-    runs = found(s["runs"])
-    simulated = any(run.info.get("simulated") for run in runs)
-    job.update(simulated=simulated)
-    told, kept = Progress(on_progress), {"levels": s.get("levels"), "fits": shared_folder()}
-    try:
-        path = report(runs, job.path / FOLDER, s["quick"], s["steps"], told, job.log, **kept)
-    except RunBusy as error:  # of a fit, not of this job
-        raise InputError(f"{error} (another report makes this fit at the moment)") from None
-    return {"file": str(path), "simulated": simulated}
 
 
 class Progress:
@@ -92,8 +93,8 @@ class Progress:
         doing = f"{progress['doing']}, fit {progress['fit'] + 1} of {progress['fits']}"
         self.fitting = self.fitting or progress["stage"] in FIT_SHARES
         if not self.fitting:
-            told = {key: progress.get(key) for key in ("stage", "step", "total")}
-            return self.on_progress(told | {"doing": doing})
+            now = {key: progress.get(key) for key in ("stage", "step", "total")}
+            return self.on_progress(now | {"doing": doing})
         before, own = FIT_SHARES.get(progress["stage"], (0.0, 0.0))
         share = before + own * (progress.get("step") or 0) / (progress.get("total") or 1)
         return self.on_progress(

@@ -1,34 +1,46 @@
 """An experiment on a fitted encoder as a job of the queue; the result is kept where the Lab finds it."""
 
-from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError
-from factortopy.experiments import protocol as protocols
+from factortopy.experiments.protocol import NAMES
+from factortopy.jobs.contract import Kind, only
 from factortopy.runs.run import find_run
 
-KEYS = ("run", "protocol")
 
+class Simulate(Kind):
+    """Settings: run (name of a fitted run), protocol (as in a protocol file, complete)."""
 
-def check_settings(settings):
-    """Complete settings: run (name of a fitted run), protocol (as in a protocol file; every setting told)."""
-    for key in sorted(set(settings) - set(KEYS)):
-        raise InputError(f"settings: {key!r} is not one of {', '.join(KEYS)}")
-    if not isinstance(settings.get("protocol"), dict):
-        raise InputError(f"protocol: expected a protocol, found {type(settings.get('protocol')).__name__}; give one")
-    return {"run": find_run(settings.get("run")).name, "protocol": protocols.complete(settings["protocol"])}
+    name, words = "simulate", "Experiment"
 
+    def title(self, settings):
+        return f"{NAMES[settings['protocol']['experiment']]} on {settings['run']}"
 
-def simulate_job(job, on_progress):
-    """Run the protocol and keep its result with the run; responses that were predicted before come from the cache."""
-    run, protocol = find_run(job.settings["run"]), job.settings["protocol"]
-    encoder = Encoder.load(run.path)
-    job.update(simulated=bool(encoder.simulated))
-    stage = "maximize" if protocol["experiment"] == "maximize" else "features"
+    def folder(self, settings):
+        return f"{settings['protocol']['experiment']} on {settings['run']}"
 
-    def shown(done, total):
-        return on_progress({"stage": stage, "step": done, "total": total})
+    def check_settings(self, settings):
+        from factortopy.experiments.protocol import complete
 
-    result = protocols.run_protocol(protocol, encoder, shown, lambda step, pictures: job.show(pictures))
-    run.check_there()  # deleted meanwhile: nothing is made again
-    folder = protocols.keep(result, run)
-    job.log(f"kept: {folder}")
-    return {"folder": str(folder), "simulated": bool(encoder.simulated)}
+        only(settings, "run", "protocol")
+        protocol = settings.get("protocol")
+        if not isinstance(protocol, dict):
+            raise InputError(f"protocol: expected a protocol, found {type(protocol).__name__}; give one")
+        return {"run": find_run(settings.get("run")).name, "protocol": complete(protocol)}
+
+    def work(self, job, on_progress):
+        """Responses that were predicted before come from the cache."""
+        from factortopy.encoder.encoder import Encoder
+        from factortopy.experiments import protocol as protocols
+
+        run, protocol = find_run(job.settings["run"]), job.settings["protocol"]
+        encoder = Encoder.load(run.path)
+        job.update(simulated=bool(encoder.simulated))
+        stage = "maximize" if protocol["experiment"] == "maximize" else "features"
+
+        def shown(done, total):
+            return on_progress({"stage": stage, "step": done, "total": total})
+
+        result = protocols.run_protocol(protocol, encoder, shown, lambda step, pictures: job.show(pictures))
+        run.check_there()  # deleted meanwhile: nothing is made again
+        folder = protocols.keep(result, run)
+        job.log(f"kept: {folder}")
+        return {"folder": str(folder), "simulated": bool(encoder.simulated)}

@@ -5,7 +5,7 @@ import streamlit as st
 from factortopy.errors import InputError
 from factortopy.jobs import job as work
 from factortopy.jobs import queue
-from factortopy.jobs.report import FOLDER, file_of, found
+from factortopy.jobs.report import FOLDER, file_of, runs_named
 from factortopy.report.levels import in_words
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.names import short_names
@@ -73,7 +73,7 @@ def cost(names, amount):
         return settings
     try:
         with st.spinner("Counting the new fits"):
-            told = fits(tuple(version(run) for run in found(names)), amount == SMALL)
+            told = fits(tuple(version(run) for run in runs_named(names)), amount == SMALL)
     except InputError as error:
         st.error(plain(error))
         return None

@@ -18,7 +18,7 @@ from factortopy.errors import InputError, Stopped
 from factortopy.finetune import training
 from factortopy.finetune.network import accuracy, trainable
 from factortopy.finetune.training import finetune
-from factortopy.jobs.finetune import check_settings, finetune_job
+from factortopy.jobs.finetune import FineTune
 from factortopy.storage.files import read_json, read_tensors
 from factortopy.storage.home import home
 
@@ -247,7 +247,7 @@ def test_what_cannot_be_fine_tuned_is_said(folder, tmp_path):
 
 
 class Folder:
-    """What ``finetune_job`` uses of a job's folder."""
+    """What ``FineTune.work`` uses of a job's folder."""
 
     def __init__(self, path, settings):
         self.path, self.settings, self.lines, self.stop = path, settings, [], False
@@ -261,7 +261,7 @@ class Folder:
 
 def test_a_job_stops_and_goes_on(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("factortopy.backbones.loading.of_name", lambda *_: small())
-    job = Folder(tmp_path, check_settings({"backbone": "small", "images": str(folder), **QUICK}))
+    job = Folder(tmp_path, FineTune().check_settings({"backbone": "small", "images": str(folder), **QUICK}))
     seen = []
 
     def on_progress(progress):
@@ -269,14 +269,14 @@ def test_a_job_stops_and_goes_on(folder, tmp_path, monkeypatch):
         job.stop = progress["stage"] == "training" and progress["step"] == 5
 
     with pytest.raises(Stopped):
-        finetune_job(job, on_progress)
+        FineTune().work(job, on_progress)
     job.stop = False
-    assert finetune_job(job, seen.append)["accuracy"] > 0.9
+    assert FineTune().work(job, seen.append)["accuracy"] > 0.9
     stages = list(dict.fromkeys(p["stage"] for p in seen))
     assert stages == ["pictures", "before", "training", "after"] and any(p["remaining"] for p in seen)
     assert any("going on from step 5" in line for line in job.lines)
     with pytest.raises(InputError, match="images: expected"):
-        check_settings({"backbone": "demo-vit"})
+        FineTune().check_settings({"backbone": "demo-vit"})
 
 
 def test_the_verb(folder, tmp_path, capsys):

@@ -105,9 +105,7 @@ def test_an_experiment_runs_from_the_lab_and_opens_there_again(monkeypatch):
 
 def test_a_job_that_failed_says_so_in_the_lab():
     asked = simulate()
-    protocol = (
-        kinds.kind_of("simulate").module().check_settings({"run": SHIPPED, "protocol": {"experiment": "retinotopy"}})
-    )
+    protocol = kinds.kind_of("simulate").check_settings({"run": SHIPPED, "protocol": {"experiment": "retinotopy"}})
     job = queue.submit_job("simulate", protocol, start=False)
     job.update(state="failed", reason="memory: expected more")
     other = queue.submit_job("simulate", asked, start=False)
