@@ -9,7 +9,6 @@ from factortopy.analysis.comparison import same_vertices
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
-from factortopy.surfaces.coordinates import full_index
 
 
 def without_channels(encoder, rows=None):
@@ -23,10 +22,10 @@ def without_channels(encoder, rows=None):
         whole = encoder.selectors()
         kept = {key: np.array(getattr(whole, key)[rows]) for key in ("space", "layer", "scale")}
         factor = Selectors(**kept, channel=np.zeros((len(kept["scale"]), 0), np.float32))
-    hemi, vertex, ceiling = encoder.hemi[rows], encoder.vertex[rows], encoder.noise_ceiling
+    vertices, ceiling = encoder.vertices.subset(rows), encoder.noise_ceiling
     out = Encoder(
-        factor, None, np.zeros(len(vertex), np.float32), hemi, vertex, encoder.layer_names, encoder.grid, encoder.density,
-        encoder.info, {name: np.asarray(mask, bool)[rows] for name, mask in encoder.rois.items()},
+        factor, None, np.zeros(len(vertices), np.float32), vertices, encoder.layer_names, encoder.grid, encoder.info,
+        {name: np.asarray(mask, bool)[rows] for name, mask in encoder.rois.items()},
         None if ceiling is None else np.asarray(ceiling)[rows],
     )  # fmt: skip
     out.has_selectors = encoder.has_selectors
@@ -50,7 +49,7 @@ def on_shared_vertices(encoders):
         raise InputError(
             f"comparison: expected one density of the surface, found {listed}; compare those of one density"
         )
-    rows = {name: full_index(e.hemi, e.vertex, e.density) for name, e in encoders.items()}
+    rows = {name: e.vertices.rows for name, e in encoders.items()}
     shared = reduce(np.intersect1d, rows.values())
     if not len(shared):
         raise InputError(

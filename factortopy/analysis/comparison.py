@@ -27,8 +27,7 @@ def same_vertices(encoders):
     first = encoders[names[0]]
     for name in names[1:]:
         other = encoders[name]
-        alike = other.density == first.density and len(other.vertex) == len(first.vertex)
-        if not alike or (other.hemi != first.hemi).any() or (other.vertex != first.vertex).any():
+        if other.vertices != first.vertices:
             raise InputError(
                 f"comparison: expected {name} to have the {first.n_vertices} vertices of {names[0]}, found other ones; "
                 "compare encoders of one subject, or of subjects with the same vertices"

@@ -14,11 +14,10 @@ from factortopy.encoder.choices import FACTORS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.storage.files import holds, make_folder, pack_tensors, read_json, read_tensors, write_atomic, write_json
+from factortopy.surfaces.coordinates import Vertices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from numpy.typing import ArrayLike
 
     from factortopy.backbones.base import Backbone
     from factortopy.features.extraction import Features
@@ -31,8 +30,8 @@ class Encoder:
 
     Attributes
     ----------
-    hemi, vertex : (N,) int
-        Hemisphere (0 left, 1 right) and 0-based index in its fsaverage mesh of ``density``.
+    vertices : Vertices
+        Whose ``hemi``, ``vertex`` and ``density`` are attributes of the encoder too.
     layer_names : list of str
     info : dict
         Subject, backbone, recipe, seed, simulated, versions; what run.json holds.
@@ -53,27 +52,36 @@ class Encoder:
         selectors: Any,
         alignment: Any,
         bias: np.ndarray,
-        hemi: ArrayLike,
-        vertex: ArrayLike,
+        vertices: Vertices,
         layer_names: Sequence[str],
         grid: int,
-        density: str = "10k",
         info: Mapping[str, Any] | None = None,
         rois: Mapping[str, np.ndarray] | None = None,
         noise_ceiling: np.ndarray | None = None,
         maps: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self._selectors, self._alignment, self._bias = selectors, alignment, bias
-        self.hemi, self.vertex, self.density = np.asarray(hemi), np.asarray(vertex), density
-        self.layer_names, self.grid = list(layer_names), grid
+        self.vertices, self.layer_names, self.grid = vertices, list(layer_names), grid
         self.info, self.rois, self.noise_ceiling = dict(info or {}), dict(rois or {}), noise_ceiling
         self.scores: dict[str, np.ndarray] = {}
         self.maps = dict(maps or {})
         self._backbone: Backbone | None = None
 
     @property
+    def hemi(self) -> np.ndarray:
+        return self.vertices.hemi
+
+    @property
+    def vertex(self) -> np.ndarray:
+        return self.vertices.vertex
+
+    @property
+    def density(self) -> str:
+        return self.vertices.density
+
+    @property
     def n_vertices(self) -> int:
-        return len(self.vertex)
+        return len(self.vertices)
 
     @property
     def simulated(self) -> bool:
@@ -206,7 +214,7 @@ class Encoder:
         """Write encoder.safetensors, selectors.safetensors and run.json; each file replaced as a whole."""
         folder = make_folder(folder)
         tensors, factors = self._learnt()
-        tensors |= {"bias": self._bias, "hemi": self.hemi.astype(np.uint8), "vertex": self.vertex.astype(np.int32)}
+        tensors |= {"bias": self._bias, "hemi": self.hemi, "vertex": self.vertex.astype(np.int32)}
         tensors |= {f"roi.{name}": np.asarray(mask, dtype=np.uint8) for name, mask in self.rois.items()}
         if self.noise_ceiling is not None:
             tensors["noise_ceiling"] = np.asarray(self.noise_ceiling, dtype=np.float32)
@@ -245,7 +253,7 @@ class Encoder:
         alignment = {
             kind: [tensors[k] for k in sorted(tensors) if k.startswith(f"{kind}.")] for kind in (*_LOCAL, *_GLOBAL)
         }
-        if len(place["vertex"]) != len(factors["layer"]) or len(place["layer_names"]) != factors["layer"].shape[1]:
+        if len(place["vertices"]) != len(factors["layer"]) or len(place["layer_names"]) != factors["layer"].shape[1]:
             raise ValueError("encoder and selectors are of different sizes")
         selectors = Selectors(*(factors[name] for name in _STORED), factors.get("samples"))
         return cls(selectors, alignment, tensors["bias"], **place)
@@ -280,11 +288,9 @@ class Encoder:
             encoder = kind._from(
                 tensors,
                 factors,
-                hemi=tensors["hemi"].astype(int),
-                vertex=tensors["vertex"].astype(int),
+                vertices=Vertices(tensors["hemi"], tensors["vertex"], info["density"]),
                 layer_names=info["layer_names"],
                 grid=info["grid"],
-                density=info["density"],
                 info=info,
                 rois={
                     name: tensors[f"roi.{name}"].astype(bool) for name in info["roi_names"]
@@ -292,6 +298,8 @@ class Encoder:
                 noise_ceiling=tensors.get("noise_ceiling"),
                 maps=read_tensors(maps) if maps.exists() else None,
             )
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from None
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise InputError(
                 f"{folder}: expected encoder and selectors of one run, found a mismatch ({error}); copy the run again"
@@ -316,20 +324,14 @@ class BaselineEncoder(Encoder):
 
     has_selectors = False
 
-    def __init__(
-        self, tensors, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None, noise_ceiling=None,
-        maps=None,
-    ):  # fmt: skip
-        super().__init__(
-            None, None, tensors["bias"], hemi, vertex, layer_names, grid, density, info, rois, noise_ceiling, maps
-        )
+    def __init__(self, tensors, vertices, layer_names, grid, info=None, rois=None, noise_ceiling=None, maps=None):
+        super().__init__(None, None, tensors["bias"], vertices, layer_names, grid, info, rois, noise_ceiling, maps)
         self.tensors = tensors
 
     @classmethod
     def of(
-        cls, model, problem, weight, bias, hemi, vertex, layer_names, grid, density="10k", info=None, rois=None,
-        noise_ceiling=None, maps=None,
-    ):  # fmt: skip
+        cls, model, problem, weight, bias, vertices, layer_names, grid, info, rois=None, noise_ceiling=None, maps=None
+    ):
         """The encoder of a fitted model of ``baselines`` with its channel weights.
 
         model : ClassToken, PatchToken or GNet; problem : Problem that it was fitted to
@@ -338,7 +340,7 @@ class BaselineEncoder(Encoder):
         tensors = {name: tensor.detach().cpu().numpy() for name, tensor in model.exported().items()}
         tensors |= {"weight": np.asarray(weight, np.float32), "bias": np.asarray(bias, np.float32)}
         info = info | {"channels": [len(basis.on_raw().matrix) for basis in problem.local_basis]}
-        return cls(tensors, hemi, vertex, layer_names, grid, density, info, rois, noise_ceiling, maps)
+        return cls(tensors, vertices, layer_names, grid, info, rois, noise_ceiling, maps)
 
     @property
     def model(self):
@@ -380,7 +382,7 @@ class BaselineEncoder(Encoder):
 
     @classmethod
     def _from(cls, tensors, factors, **place):
-        info, vertices = place["info"], len(place["vertex"])
+        info, vertices = place["info"], len(place["vertices"])
         learnt = {name[7:]: value for name, value in tensors.items() if name.startswith("learnt.")}
         learnt["bias"] = tensors["bias"]
         if info["model"] not in WHAT:

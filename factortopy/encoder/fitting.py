@@ -168,7 +168,7 @@ def fit(
     }
     # y is the mean over channels of w · v, in the subject's own unit.
     channel, bias = channel * (settings.dim * problem.unit), bias * np.float32(problem.unit)
-    known = (subject.hemi, subject.vertex, features.layer_names, grid, subject.density, info, subject.rois)
+    known = (subject.vertices, features.layer_names, grid, info, subject.rois)
     if model != "factorized":
         from factortopy.encoder.encoder import BaselineEncoder
 

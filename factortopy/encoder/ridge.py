@@ -140,9 +140,8 @@ def fit_ridge(
     tensors = {"weight": weight, "bias": bias, "mean": mean, "std": std}
     tensors |= {f"project.{i:03d}": np.ascontiguousarray(p) for i, p in enumerate(projections)}
     return BaselineEncoder(
-        tensors, subject.hemi, subject.vertex, features.layer_names, grid, subject.density, info, subject.rois,
-        subject.noise_ceiling, subject.maps,
-    )  # fmt: skip
+        tensors, subject.vertices, features.layer_names, grid, info, subject.rois, subject.noise_ceiling, subject.maps
+    )
 
 
 def ridge_cv(design, answers, splits, penalties=PENALTIES, device="cpu"):

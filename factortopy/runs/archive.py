@@ -245,10 +245,8 @@ def _check(folder):
             f"run.json: expected a density of {', '.join(N_VERTICES)}, found {str(info.get('density'))[:20]!r}"
         )
     encoder = Encoder.load(folder)
-    n, most = len(encoder.vertex), N_VERTICES[encoder.density]
-    if n and (encoder.vertex.min() < 0 or encoder.vertex.max() >= most or not np.isin(encoder.hemi, (0, 1)).all()):
-        raise InputError(f"encoder.safetensors: expected vertices 0 to {most - 1} of two hemispheres, found others")
-    parts = {**encoder.rois, **encoder.scores, **encoder.maps, "hemi": encoder.hemi}
+    n = encoder.n_vertices
+    parts = {**encoder.rois, **encoder.scores, **encoder.maps}
     if encoder.has_selectors:
         selectors = encoder.selectors()
         parts |= {name: getattr(selectors, name) for name in (*FACTORS, "channel")}

@@ -13,6 +13,7 @@ from factortopy.errors import InputError
 from factortopy.storage.files import read_tensors, write_tensors
 from factortopy.subjects.split import Split
 from factortopy.subjects.subject import Subject
+from factortopy.surfaces.coordinates import Vertices
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def hand_made(layer=None, channel=None, n=None):
     channel = np.zeros((n, 1), np.float32) if channel is None else np.asarray(channel, np.float32)
     factors = ft.Selectors(np.zeros((n, 2), np.float32), layer, np.full(n, 0.25, np.float32), channel)
     names = [f"layer {l + 1}" for l in range(layer.shape[1])]
-    return Encoder(factors, {}, np.zeros(n, np.float32), np.zeros(n, int), np.arange(n), names, 8)
+    return Encoder(factors, {}, np.zeros(n, np.float32), Vertices(np.zeros(n, int), np.arange(n)), names, 8)
 
 
 # ---------------------------------------------------------------- brain score

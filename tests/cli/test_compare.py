@@ -1,5 +1,7 @@
 """What the Compare page tells: scores to choose from, seeds, subjects on one surface, what runs are called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from compared import L, N, made
@@ -104,7 +106,7 @@ def test_subjects_that_share_nothing_are_said():
     left, right = without_channels(a, np.arange(30)), without_channels(b, np.arange(30, N))
     with pytest.raises(InputError, match="share vertices"):
         on_shared_vertices({"a": left, "b": right})
-    b.density = "41k"
+    b.vertices = replace(b.vertices, density="41k")
     with pytest.raises(InputError, match="10k \\(a\\), 41k \\(b\\)"):
         on_shared_vertices({"a": a, "b": b})
     with pytest.raises(InputError, match="train one"):

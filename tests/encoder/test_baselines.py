@@ -132,7 +132,7 @@ def test_designs_on_scores_and_predictions_on_raw_tokens_agree(fits, features, m
         assert design.shape == (3 if model == "gnetvit" else 1, 9, 6) and not net.regulariser(cortex)
         expected = (design.expand(3, 9, 6) * torch.from_numpy(weight)[rows][:, None]).mean(2).T
     info = {"model": model, "simulated": True}
-    place = subject.hemi, subject.vertex, features.layer_names, GRID, subject.density, info
+    place = subject.vertices, features.layer_names, GRID, info
     encoder = BaselineEncoder.of(net, problem, weight, np.zeros(VERTICES), *place)
     found = encoder.predict_features(features[:9])[:, rows]
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())  # scores are float16
@@ -206,21 +206,20 @@ def test_a_baselines_run_shows_its_scores_alone():
     from streamlit.testing.v1 import AppTest
 
     from factortopy.storage.home import assets_dir, runs_dir
-    from factortopy.surfaces.coordinates import full_index
 
     shipped = ft.Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
     n, layers = shipped.n_vertices, len(shipped.layer_names)
     tensors = {"weight": np.zeros((n, 4), np.float32), "bias": np.zeros(n, np.float32)}
     known = {k: shipped.info[k] for k in ("subject", "simulated", "backbone", "seed", "image_degrees")}
     info = known | {"model": "classtoken", "recipe": "fast", "channels": [128] * layers}
-    place = shipped.hemi, shipped.vertex, shipped.layer_names, shipped.grid, shipped.density, info
+    place = shipped.vertices, shipped.layer_names, shipped.grid, info
     encoder = BaselineEncoder(tensors, *place, shipped.rois, shipped.noise_ceiling)
     encoder.scores = {name: shipped.scores[name] for name in ("score", "predicted")}
     encoder.save(runs_dir() / "baseline")
     at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
     at.query_params["run"] = "baseline"
     index = int(np.flatnonzero(encoder.rois["FFA"])[0])
-    at.query_params["vertex"] = str(int(full_index(encoder.hemi, encoder.vertex)[index]))
+    at.query_params["vertex"] = str(int(encoder.vertices.rows[index]))
     at.run()
     assert not at.exception and not at.error
     assert {m.label for m in at.metric} == {"R²", "Ceiling"}

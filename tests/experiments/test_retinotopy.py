@@ -1,5 +1,6 @@
 """Retinotopy: known fields come back, delays cancel, areas have their sign, and a planted encoder gives its centres."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -291,7 +292,7 @@ def planted_encoder(maps=True, unread=0):
     alignment = {"local": [eye], "local_offset": [zero], "global": [eye], "global_offset": [zero]}
     measured = {"polar_angle": np.rad2deg(np.arctan2(y, x)) % 360, "eccentricity": np.hypot(x, y)} if maps else None
     encoder = Encoder(
-        factor, alignment, rng.standard_normal(n).astype(np.float32), rows // 10242, rows % 10242, ["cells"], GRID,
+        factor, alignment, rng.standard_normal(n).astype(np.float32), surfaces.Vertices(rows // 10242, rows % 10242), ["cells"], GRID,
         info={"image_degrees": DEGREES, "simulated": True, "backbone": "local contrast"},
         rois={name: cortex.roi[early] == name for name in surfaces.EARLY}, maps=measured,
     )  # fmt: skip
@@ -386,7 +387,7 @@ def test_without_maps_or_selectors_the_atlas_is_left():
 
 def test_without_a_mesh_there_are_maps_but_no_field_sign(monkeypatch, tmp_path):
     encoder = planted_encoder()
-    encoder.density = "41k"  # nested: the same vertices
+    encoder.vertices = replace(encoder.vertices, density="41k")  # nested: the same vertices
     monkeypatch.setenv("FACTORTOPY_FSAVERAGE", str(tmp_path))  # a folder that was named and holds no mesh
     found = experiments.retinotopy(encoder, steps=12, repetitions=1)
     assert set(found.agreement) == {"measured", "selectors"} and found.agreement["measured"]["circular_r"]["mean"] > 0.9

@@ -8,6 +8,7 @@ from small_network import SmallNetwork
 from factortopy.backbones.base import Backbone
 from factortopy.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
+from factortopy.surfaces.coordinates import Vertices
 
 
 class ColourNetwork(SmallNetwork):
@@ -67,7 +68,7 @@ def over(network, selectors, maps, offsets, rois):
     n = len(selectors.scale)
     alignment = {"local": maps, "global": maps, "local_offset": offsets, "global_offset": offsets}
     encoder = Encoder(
-        selectors, alignment, np.zeros(n, np.float32), np.arange(n) * 2 // n, np.arange(n) % (n // 2),
+        selectors, alignment, np.zeros(n, np.float32), Vertices(np.arange(n) * 2 // n, np.arange(n) % (n // 2)),
         list(network.layer_names), 8, info={"backbone": network.name, "simulated": True}, rois=rois,
     )  # fmt: skip
     encoder._backbone = network

@@ -3,6 +3,7 @@
 import numpy as np
 
 from factortopy.encoder import Encoder, Selectors
+from factortopy.surfaces.coordinates import Vertices
 
 N, L, D = 60, 4, 8
 
@@ -15,8 +16,8 @@ def made(score, seed=0, layer=None, n=N, channel=None, predicted=True):
     factor = Selectors(rng.uniform(-1, 1, (n, 2)).astype(np.float32), layer, np.full(n, 0.2, np.float32), channel)
     half = n // 2
     rois = {"V1": np.arange(n) % half < half // 3, "EBA": np.arange(n) % half >= 2 * half // 3}
-    encoder = Encoder(factor, {"local": [], "local_offset": []}, np.zeros(n, np.float32), np.repeat([0, 1], half),
-                      np.tile(np.arange(half), 2), [f"layer {k}" for k in range(L)], 8, rois=rois,
+    encoder = Encoder(factor, {"local": [], "local_offset": []}, np.zeros(n, np.float32),
+                      Vertices(np.repeat([0, 1], half), np.tile(np.arange(half), 2)), [f"layer {k}" for k in range(L)], 8, rois=rois,
                       noise_ceiling=np.full(n, 0.5))  # fmt: skip
     encoder.scores = {"score": np.float32(score), "predicted": np.full(n, predicted, np.uint8)}
     return encoder

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.surfaces.coordinates import Vertices
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def tiny_encoder(vertices=24, layers=3, seed=0):
     alignment = {kind: [drawn(4, 8) for _ in range(layers)] for kind in ("local", "global")}
     alignment |= {f"{kind}_offset": [drawn(8) for _ in range(layers)] for kind in ("local", "global")}
     encoder = Encoder(
-        selectors, alignment, drawn(n), np.repeat([0, 1], n // 2), np.tile(np.arange(n // 2), 2),
+        selectors, alignment, drawn(n), Vertices(np.repeat([0, 1], n // 2), np.tile(np.arange(n // 2), 2)),
         [f"layer {k}" for k in range(layers)], 8, rois={"V1": np.arange(n) < 8}, noise_ceiling=half, maps={"size": drawn(n)},
         info={"subject": "demo-1", "backbone": "demo-vit", "recipe": "fast", "seed": seed, "simulated": True},
     )  # fmt: skip

@@ -24,6 +24,7 @@ from factortopy.report.refits import Refits
 from factortopy.runs.run import Run
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.home import assets_dir
+from factortopy.surfaces.coordinates import Vertices
 
 DEMO = [assets_dir() / "runs" / name for name in ("demo-vit_demo-1", "demo-mae_demo-1", "demo-vit-untrained_demo-1")]
 
@@ -251,7 +252,7 @@ def test_one_hemisphere_no_areas_and_other_numbers_of_layers(tmp_path):
     half, few = made(np.full(N, 0.3)), made(np.full(N, 0.2), layer=np.eye(2, dtype=np.float32)[np.arange(N) % 2])
     few.layer_names = ["first", "second"]
     for encoder in (half, few):
-        encoder.hemi, encoder.vertex, encoder.rois, encoder.noise_ceiling = np.ones(N, int), np.arange(N), {}, None
+        encoder.vertices, encoder.rois, encoder.noise_ceiling = Vertices(np.ones(N), np.arange(N)), {}, None
     page = sections([entry("four", half), entry("two", few)], tmp_path)
     assert "no regions of interest" in page and "No hierarchy slope" in page and "both hemispheres" in page
     assert "simulated" not in page.split("</style>")[1]
