@@ -23,11 +23,11 @@ PLAIN = """
 import numpy as np, plotly.graph_objects as go, streamlit as st
 from factortopy.encoder import Encoder
 from factortopy.storage.home import assets_dir
-from factortopy.surfaces.atlases import apart, full_index, load_mesh
+from factortopy.surfaces import apart, load_mesh
 encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
 mesh = load_mesh()
 value = np.full(2 * mesh.n, np.nan)
-value[full_index(encoder.hemi, encoder.vertex)] = encoder.selectors().layer_argmax
+value[encoder.vertices.rows] = encoder.selectors().layer_argmax
 x, y, z = apart(mesh.coords["inflated"], mesh.n).T
 i, j, k = mesh.faces.T
 which = st.slider("layer", 0, 11, 0)

@@ -24,24 +24,25 @@ sys.path[:0] = [str(ROOT / "tests" / "helpers")]
 from browser import FLAGS, brain, find_chromium, start_app  # noqa: E402
 
 from factortopy.export.page import view_html  # noqa: E402
+from factortopy.surfaces.coordinates import Vertices  # noqa: E402
 from factortopy.surfaces.meshes import load_mesh  # noqa: E402
 
 MAPS = 6
 COMMON = """
 import numpy as np, streamlit as st
-from factortopy import view
+from factortopy import surfaces, view
 from factortopy.surfaces.coordinates import apart
 from factortopy.surfaces.meshes import load_mesh
 DENSITY = {density!r}
 mesh = load_mesh(DENSITY)
-at = {{"hemi": np.repeat([0, 1], mesh.n), "vertex": np.tile(np.arange(mesh.n), 2)}}
+vertices = surfaces.Vertices.of_mesh(DENSITY)
 wave = mesh.coords["sphere" if "sphere" in mesh.coords else "inflated"] / 20
 """
 OURS = """
 @st.cache_data
 def maps(shift):
     return [
-        view.value_map(np.sin(wave @ np.roll([1, k, 2], k) + shift), **at, name=f"map {{k}}", density=DENSITY)
+        view.value_map(np.sin(wave @ np.roll([1, k, 2], k) + shift), vertices, name=f"map {{k}}")
         for k in range(6)
     ]
 shift = st.number_input("shift", 0, 9, 0)
@@ -181,8 +182,7 @@ def our_page(driver, folder, density):
     from factortopy import view
 
     mesh, values = one_map(density)
-    at = {"hemi": np.repeat([0, 1], mesh.n), "vertex": np.tile(np.arange(mesh.n), 2)}
-    made = view.value_map(values, **at, name="map", density=density)
+    made = view.value_map(values, Vertices.of_mesh(density), name="map")
     return from_disk(driver, view_html(made, Path(folder) / f"ours-{density}.html", density=density))
 
 

@@ -43,9 +43,9 @@ def maps_of(path, stamp, safe):
     from factortopy.view.factor_maps import detail_maps
 
     encoder = encoder_at(path, stamp)
-    of = (encoder.selectors() if encoder.has_selectors else None, encoder.hemi, encoder.vertex)
+    of = (encoder.selectors() if encoder.has_selectors else None, encoder.vertices)
     shown = {
-        "painted": painted(encoder), "context": context_of(encoder), "density": encoder.density,
+        "painted": painted(encoder), "context": context_of(encoder),
         "image_degrees": encoder.info.get("image_degrees"),
     }  # fmt: skip
     first = selector_maps(*of, score=encoder.scores.get("score"), safe=safe, **shown)

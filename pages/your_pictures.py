@@ -217,29 +217,32 @@ def maps_for(encoder, gallery, responses, first, second):
     """The maps to switch between, and {title: (N,)} for the bars."""
     from factortopy.view import difference_map, response_map
 
-    common = {
-        "painted": painted(encoder), "context": context_of(encoder), "density": encoder.density,
-    }  # fmt: skip
-    at = (encoder.hemi, encoder.vertex)
+    common = {"painted": painted(encoder), "context": context_of(encoder)}
     one = responses[first]
     every = np.abs(np.concatenate([values[common["painted"]] for values in responses.values()]))
     limit = max(0.1, float(np.percentile(every, 99))) if len(every) else 1.0
     response = {f"predicted: {first}": one}
-    maps = [response_map(one, *at, limit=limit, name="Predicted", what=f"Predicted response to {first}", **common)]
+    maps = [
+        response_map(
+            one, encoder.vertices, limit=limit, name="Predicted", what=f"Predicted response to {first}", **common
+        )
+    ]
     row = gallery_row(gallery, first)
     if row is not None:
         measured = gallery.measured[row].astype(np.float32)
         kind = "Measured (simulated)" if encoder.simulated else "Measured"
         response[f"measured: {first}"] = measured
         what = f"{kind} response to {first} (noisy: one trial or a mean of few)"
-        maps.append(response_map(measured, *at, name=kind, what=what, **common))
+        maps.append(response_map(measured, encoder.vertices, name=kind, what=what, **common))
     if second:
         two = responses[second]
         response[f"predicted: {second}"] = two
         maps.append(
-            response_map(two, *at, limit=limit, name="Second", what=f"Predicted response to {second}", **common)
+            response_map(
+                two, encoder.vertices, limit=limit, name="Second", what=f"Predicted response to {second}", **common
+            )
         )
-        maps.insert(0, difference_map(one, two, *at, names=(first, second), **common))
+        maps.insert(0, difference_map(one, two, encoder.vertices, names=(first, second), **common))
     return maps, response
 
 

@@ -66,11 +66,10 @@ def smoothness(encoder, edges=None):
 
 def neighbours(encoder):
     """(E, 2) rows of the encoder's vertices that share an edge of their fsaverage mesh."""
-    from factortopy.surfaces.coordinates import full_index
     from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 
     row = np.full(2 * N_VERTICES[encoder.density], -1)
-    row[full_index(encoder.hemi, encoder.vertex, encoder.density)] = np.arange(encoder.n_vertices)
+    row[encoder.vertices.rows] = np.arange(encoder.n_vertices)
     faces = row[load_mesh(encoder.density).faces]
     pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     return np.unique(pairs[pairs[:, 0] >= 0], axis=0)

@@ -18,7 +18,7 @@ from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 from factortopy.stimuli import apertures
 from factortopy.storage.allowed_folders import typed
-from factortopy.surfaces import atlases, coordinates, meshes
+from factortopy.surfaces import atlases, meshes
 from factortopy.surfaces.areas import EARLY
 
 DEFAULTS = {
@@ -281,7 +281,7 @@ def _percentile(chance):
 def _compared(encoder, fit, s, notes):
     """Numbers (agreement, atlas, signs, borders) and maps (field_sign, border) of a fit."""
     n, both = encoder.n_vertices, np.isfinite(fit.x).any()
-    rows = coordinates.full_index(encoder.hemi, encoder.vertex, encoder.density)
+    rows = encoder.vertices.rows
     try:
         mesh = meshes.load_mesh(encoder.density)
     except InputError:

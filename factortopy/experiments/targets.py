@@ -74,9 +74,7 @@ def _part(encoder, kind, value):
             raise _wrong(f"expected an ROI of the subject, found {value!r}", f"choose one of: {names}")
         mask, there = np.asarray(encoder.rois[value], bool), f"ROI {value}"
     elif kind == "vertex":
-        from factortopy.surfaces.coordinates import full_index
-
-        rows = full_index(encoder.hemi, encoder.vertex, encoder.density)
+        rows = encoder.vertices.rows
         mask, there = rows == value if _whole(value) else np.zeros(len(rows), bool), f"vertex {value!r}"
         if not mask.any():
             raise _wrong(

@@ -10,9 +10,8 @@ import pandas as pd
 
 from factortopy.formats.gifti import SIDES, write_func_gii
 from factortopy.storage.files import write_atomic
-from factortopy.surfaces.coordinates import full_index
 from factortopy.surfaces.meshes import N_VERTICES
-from factortopy.view.brainmap import BrainMap, whole
+from factortopy.view.brainmap import BrainMap
 from factortopy.view.flat_picture import flat_png, flat_svg
 
 if TYPE_CHECKING:
@@ -68,20 +67,18 @@ def export_compared(out: Path, shown: Sequence[Shown]) -> Iterator[Path]:
     """
     for one, stem in zip(shown, _stems(shown), strict=True):
         encoder, simulated = one.encoder, bool(one.encoder.simulated)
-        at: dict[str, Any] = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
-        rows = full_index(**at)
-        painted = one.map.painted[rows]
-        rois = {name: rows[np.asarray(mask, bool)] for name, mask in encoder.rois.items()}
+        vertices = encoder.vertices
+        painted, rois = one.map.painted[vertices.rows], vertices.roi_rows(encoder.rois)
         yield flat_png(one.map, out / f"{stem}.png", rois=rois, simulated=simulated)
         yield flat_svg(one.map, out / f"{stem}.svg", rois=rois, simulated=simulated)
-        side = np.array(["L", "R"])[np.asarray(encoder.hemi, int)]
+        side = np.array(["L", "R"])[vertices.hemi]
         members = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
-        place = {"simulated": simulated, "network": one.name, "hemisphere": side, "vertex": encoder.vertex}
+        place = {"simulated": simulated, "network": one.name, "hemisphere": side, "vertex": vertices.vertex}
         frame = pd.DataFrame(place | {"rois": members, "painted": painted} | dict(one.numbers))
         write_atomic(out / f"{stem}.csv", frame.to_csv(index=False, float_format="%.6g"))
         yield out / f"{stem}.csv"
         values = np.stack([np.where(painted, values, np.nan) for values in one.numbers.values()], axis=1)
-        mesh, n = whole(values, **at), N_VERTICES[encoder.density]
+        mesh, n = vertices.whole(values), N_VERTICES[vertices.density]
         for k, (letter, structure) in enumerate(SIDES):
             path = out / f"{stem}_hemi-{letter}.func.gii"
             yield write_func_gii(path, mesh[k * n : (k + 1) * n], list(one.numbers), simulated, structure)

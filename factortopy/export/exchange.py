@@ -17,9 +17,9 @@ from factortopy.errors import InputError
 from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
 from factortopy.storage.files import write_atomic, write_json
 from factortopy.storage.records import versions
+from factortopy.surfaces.coordinates import Vertices
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view import colour
-from factortopy.view.brainmap import whole
 from factortopy.wording import PROGRAM
 
 PAPER = "Yang, Gee and Shi: Brain Decodes Deep Nets, CVPR 2024, arXiv:2312.01280"
@@ -37,26 +37,19 @@ class RunMaps:
     """What of a fitted encoder goes into files.
 
     selectors : Selectors; score : (N,), brain score; painted : (N,) bool, vertices predicted above chance: the selectors'
-    maps hold these alone, the score holds all; hemi, vertex : (N,); density : str; simulated : bool
+    maps hold these alone, the score holds all; vertices : Vertices; simulated : bool
     """
 
     selectors: Selectors
     score: np.ndarray
     painted: np.ndarray
-    hemi: np.ndarray
-    vertex: np.ndarray
-    density: str
+    vertices: Vertices
     simulated: bool
-
-    @property
-    def at(self) -> dict:
-        """Where the vertices lie."""
-        return {"hemi": self.hemi, "vertex": self.vertex, "density": self.density}
 
     @property
     def layer(self) -> np.ndarray:
         """(2n,) int of both whole hemispheres: 0 unpainted, l + 1 for layer l."""
-        return whole(np.where(self.painted, self.selectors.layer_argmax + 1, 0), fill=0, **self.at)
+        return self.vertices.whole(np.where(self.painted, self.selectors.layer_argmax + 1, 0), fill=0)
 
     @property
     def table(self) -> list:
@@ -73,11 +66,11 @@ class RunMaps:
             name: np.where(self.painted.reshape(-1, *[1] * (np.ndim(v) - 1)), v, np.nan) for name, v in values.items()
         }
         kept["score"] = np.asarray(self.score, dtype=float)
-        return {name: whole(kept[name], **self.at) for name in FUNCTIONS}
+        return {name: self.vertices.whole(kept[name]) for name in FUNCTIONS}
 
     def halves(self) -> Iterator[tuple[str, str, slice]]:
         """(letter, structure, rows) of each hemisphere."""
-        n = N_VERTICES[self.density]
+        n = N_VERTICES[self.vertices.density]
         for side, (letter, structure) in enumerate(SIDES):
             yield letter, structure, slice(side * n, (side + 1) * n)
 
@@ -144,17 +137,17 @@ def write_cifti(out: Path, of: RunMaps) -> Iterator[Path]:
     import nibabel
     from nibabel import cifti2
 
-    n, rows = N_VERTICES[of.density], {}
+    n, rows = N_VERTICES[of.vertices.density], {}
     for name, values in {"layer": np.where(of.layer > 0, of.layer, np.nan), **of.functions()}.items():
         for column, label in zip(np.reshape(values, (2 * n, -1)).T, ("x", "y")):
             rows[f"space {label}" if name == "space" else name] = column
     axis = None
     for side, (_, structure) in enumerate(SIDES):
-        vertices = np.sort(np.asarray(of.vertex)[np.asarray(of.hemi) == side])
+        vertices = np.sort(of.vertices.vertex[of.vertices.hemi == side])
         if len(vertices):
             part = cifti2.BrainModelAxis.from_surface(vertices, n, name=structure)
             axis = part if axis is None else axis + part
-    index = np.concatenate([np.sort(of.vertex[of.hemi == side]) + side * n for side in (0, 1)])
+    index = np.sort(of.vertices.rows)
     said = {"Data": "simulated" if of.simulated else "measured", "Program": f"{PROGRAM} {versions()['factortopy']}"}
     scalars = cifti2.ScalarAxis(list(rows), meta=[said] * len(rows))
     data = np.stack([values[index] for values in rows.values()]).astype(np.float32)
@@ -196,7 +189,7 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
     write_json(root / "dataset_description.json", facts)
     write_atomic(root / "README", f"Maps of an encoder: {title}. {data}\nMethod: {PAPER}\n")
     yield from (root / "dataset_description.json", root / "README")
-    place = f"space-fsaverage_den-{of.density}"
+    place = f"space-fsaverage_den-{of.vertices.density}"
     suffix = {"label.gii": "dseg", "func.gii": "statmap"}
     words = {"layer": "Layer with the largest weight, 1 first; 0 unpainted (not predicted above chance)", **FUNCTIONS}
     for name, text in words.items():
@@ -217,7 +210,7 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
 
 def _place(encoder) -> dict:
     """The columns that say which vertex a row is about."""
-    return {"hemisphere": np.array(["L", "R"])[np.asarray(encoder.hemi, int)], "vertex": encoder.vertex}
+    return {"hemisphere": np.array(["L", "R"])[encoder.hemi], "vertex": encoder.vertex}
 
 
 def write_vertices(path: Path, encoder, columns: Mapping) -> Path:

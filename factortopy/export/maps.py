@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from factortopy.export import exchange
-from factortopy.surfaces.coordinates import full_index
 from factortopy.view.factor_maps import layer_map, scale_map, space_map
 from factortopy.view.flat_picture import flat_png
 from factortopy.view.maps import score_map
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from factortopy.encoder.selectors import Selectors
+    from factortopy.surfaces.coordinates import Vertices
 
 
 def export_maps(
@@ -24,9 +24,7 @@ def export_maps(
     selectors: Selectors,
     score: np.ndarray,
     painted: np.ndarray,
-    hemi: np.ndarray,
-    vertex: np.ndarray,
-    density: str,
+    vertices: Vertices,
     simulated: bool,
     title: str,
     rois: Mapping[str, np.ndarray] | None = None,
@@ -40,6 +38,8 @@ def export_maps(
         Brain score on test trials.
     painted : (N,) bool
         Vertices predicted above chance; the selectors' maps hold these alone, the score holds all.
+    vertices : Vertices
+        The encoder's.
     title : str
         Which network on whom, for the pictures' sentences.
     rois : dict of name to (N,) bool, optional
@@ -53,16 +53,14 @@ def export_maps(
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     painted = np.asarray(painted, dtype=bool)
-    at: dict[str, Any] = {"hemi": hemi, "vertex": vertex, "density": density}
-    paths = list(exchange.write_gifti(out, exchange.RunMaps(selectors, score, painted, **at, simulated=simulated)))
+    paths = list(exchange.write_gifti(out, exchange.RunMaps(selectors, score, painted, vertices, simulated)))
     word = "_simulated" if simulated else ""
-    outlines = {name: full_index(hemi, vertex, density)[np.asarray(mask, bool)] for name, mask in (rois or {}).items()}
-    common: dict[str, Any] = {**at, "painted": painted, "context": title}
+    outlines, shown = vertices.roi_rows(rois), {"painted": painted, "context": title}
     pictures = {
-        "layer": layer_map(selectors, **common),
-        "space": space_map(selectors, **common),
-        "scale": scale_map(selectors, **common),
-        "score": score_map(score, **common),
+        "layer": layer_map(selectors, vertices, **shown),
+        "space": space_map(selectors, vertices, **shown),
+        "scale": scale_map(selectors, vertices, **shown),
+        "score": score_map(score, vertices, **shown),
     }
     for name, brain_map in pictures.items():
         paths.append(flat_png(brain_map, out / f"flat_{name}{word}.png", rois=outlines, simulated=simulated))

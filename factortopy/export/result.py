@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from factortopy.export import exchange
 from factortopy.formats.gifti import SIDES, write_func_gii
-from factortopy.surfaces.coordinates import full_index
 from factortopy.surfaces.meshes import N_VERTICES
-from factortopy.view.brainmap import whole
 from factortopy.view.flat_picture import flat_png, flat_svg
 
 if TYPE_CHECKING:
@@ -34,8 +32,8 @@ def export_result(
 
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    at: dict[str, Any] = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
-    n, word = N_VERTICES[encoder.density], "_simulated" if encoder.simulated else ""
+    vertices = encoder.vertices
+    n, word = N_VERTICES[vertices.density], "_simulated" if encoder.simulated else ""
     paths: list[Path] = []
 
     def written(path):
@@ -45,15 +43,14 @@ def export_result(
 
     written(exchange.write_vertices(out / f"maps{word}.csv", encoder, result.maps))
     for name, values in result.maps.items():
-        mesh = whole(np.asarray(values, dtype=float), **at)
+        mesh = vertices.whole(np.asarray(values, dtype=float))
         for side, (letter, structure) in enumerate(SIDES):
             path = out / f"hemi-{letter}_{name}.func.gii"
             written(write_func_gii(path, mesh[side * n : (side + 1) * n], name, encoder.simulated, structure))
     title = f"{encoder.backbone_name} on {encoder.info.get('subject')}"
-    outlines = {name: full_index(**at)[np.asarray(mask, bool)] for name, mask in encoder.rois.items()}
-    degrees = encoder.info.get("image_degrees") or 8.4
+    outlines, degrees = vertices.roi_rows(encoder.rois), encoder.info.get("image_degrees") or 8.4
     known = {name: values for name, values in result.maps.items() if np.isfinite(values).any()}
-    drawn = result_maps(known, **at, context=title, image_degrees=degrees)
+    drawn = result_maps(known, vertices, context=title, image_degrees=degrees)
     for name, brain_map in zip(known, drawn, strict=True):
         for draw, ending in ((flat_png, "png"), (flat_svg, "svg")):
             path = out / f"flat_{name}{word}.{ending}"

@@ -6,15 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from factortopy.errors import InputError
 from factortopy.export import charts, exchange
 from factortopy.export.page import view_html
 from factortopy.runs.archive import pack_run
 from factortopy.storage.machine import explain_os_error
-from factortopy.surfaces.coordinates import full_index
-from factortopy.view.brainmap import whole
 from factortopy.view.factor_maps import selector_maps
 from factortopy.view.flat_picture import flat_png, flat_svg
 from factortopy.view.surface_picture import surface_png, turntable
@@ -88,11 +84,9 @@ class _Pack:
         if not scores:
             raise InputError(f"{run.path}: expected scores.safetensors, found none; train it again or copy it")
         self.score, self.painted = scores["score"], scores["predicted"].astype(bool)
-        self.at = {"hemi": encoder.hemi, "vertex": encoder.vertex, "density": encoder.density}
         self.simulated, self.word = encoder.simulated, "_simulated" if encoder.simulated else ""
         self.title = f"{self.info['backbone']} on {self.info['subject']}" + (" (simulated)" if self.simulated else "")
-        rows = full_index(**self.at)
-        self.rois = {name: rows[np.asarray(mask, bool)] for name, mask in encoder.rois.items()}
+        self.vertices, self.rois = encoder.vertices, encoder.vertices.roi_rows(encoder.rois)
 
     @cached_property
     def selectors(self):
@@ -102,7 +96,7 @@ class _Pack:
     def maps(self):
         """All maps, the layers' own weights too."""
         return selector_maps(
-            self.selectors, **self.at, painted=self.painted, score=self.score, context=self.title,
+            self.selectors, self.vertices, painted=self.painted, score=self.score, context=self.title,
             clusters=self.encoder.scores.get("clusters"), image_degrees=self.info.get("image_degrees"),
         )  # fmt: skip
 
@@ -145,7 +139,7 @@ class _Pack:
         yield turntable(first, out / f"turning_{name}{self.word}.mp4", **self.common, width=960, frames=96)
 
     def html_files(self, out, width, dpi):
-        score = whole(self.score, **self.at)
+        score = self.vertices.whole(self.score)
         yield view_html(
             self.maps, out / f"viewer{self.word}.html", **self.common, score=score, score_label="brain score R²",
             title=self.title,
@@ -157,7 +151,7 @@ class _Pack:
             raise InputError(
                 f"{self.run.name}: expected layers, space and scale, found a baseline without; leave out {what}"
             )
-        return exchange.RunMaps(self.selectors, self.score, self.painted, **self.at, simulated=self.simulated)
+        return exchange.RunMaps(self.selectors, self.score, self.painted, self.vertices, self.simulated)
 
     def gifti_files(self, out, width, dpi):
         yield from exchange.write_gifti(out, self._of("gifti"))

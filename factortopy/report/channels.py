@@ -44,8 +44,8 @@ def _clusters(doc, entry, flat):
             return None
         labels = analysis.channel_clusters(encoder, min(CLUSTERS, n // 4))
     rows = analysis.cluster_areas(labels, encoder.rois)
-    at, same = common(entry)
-    made = {entry.name: cluster_map(labels, *at, **(same | {"painted": None}))}
+    vertices, same = common(entry)
+    made = {entry.name: cluster_map(labels, vertices, **(same | {"painted": None}))}
     known = {row["cluster"]: max(encoder.rois, key=lambda n: row[n]) for row in rows} if encoder.rois else {}
     pure = [row[known[row["cluster"]]] for row in rows] if known else []
     shows = f"{len(rows)} clusters of {int((labels >= 0).sum()):,} vertices"

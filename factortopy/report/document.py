@@ -203,8 +203,8 @@ def safe_name(name):
 
 def vertex_rows(encoder, values):
     """One row a vertex of an encoder: hemisphere, vertex, then ``values`` {column: (N,)}."""
-    side = np.where(np.asarray(encoder.hemi) == 0, "left", "right")
-    columns = {"hemisphere": side, "vertex": np.asarray(encoder.vertex), **values}
+    side = np.where(encoder.hemi == 0, "left", "right")
+    columns = {"hemisphere": side, "vertex": encoder.vertex, **values}
     return [dict(zip(columns, line, strict=True)) for line in zip(*(c.tolist() for c in columns.values()), strict=True)]
 
 

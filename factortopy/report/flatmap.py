@@ -3,7 +3,6 @@
 import numpy as np
 
 from factortopy.surfaces.meshes import load_mesh
-from factortopy.view.brainmap import whole
 from factortopy.view.cells import ground
 from factortopy.view.geometry import arranged
 
@@ -14,18 +13,17 @@ BORDER = (20, 20, 20)
 class Flat:
     """A raster over the flattened cortex around some vertices.
 
-    hemi, vertex : (N,) of the vertices that the report paints
+    vertices : Vertices that the report paints
     width, height : pixels of a picture
     """
 
-    def __init__(self, hemi, vertex, density="10k", pixels=PIXELS):
+    def __init__(self, vertices, pixels=PIXELS):
         from scipy.spatial import cKDTree
 
-        self.at = {"hemi": hemi, "vertex": vertex, "density": density}
-        mesh = load_mesh(density)
+        self.vertices, mesh = vertices, load_mesh(vertices.density)
         place = arranged(mesh)["flat"][:, [0, 2]]
         used = np.unique(mesh.flat_faces)
-        painted = whole(np.ones(len(vertex)), **self.at, fill=0)[used] > 0
+        painted = vertices.whole(np.ones(len(vertices)), fill=0)[used] > 0
         around = place[used[painted]] if painted.any() else place[used]
         # A few vertices far from the others must not make all of it small.
         low, high = np.quantile(around, [0.004, 0.996], axis=0)
@@ -57,7 +55,7 @@ class Flat:
         """(height, width) bool: pixels at the borders of regions {name: (N,) bool of the painted vertices}."""
         out = np.zeros((self.height, self.width), bool)
         for mask in (rois or {}).values():
-            inside = whole(np.asarray(mask, float), **self.at, fill=0) > 0
+            inside = self.vertices.whole(np.asarray(mask, float), fill=0) > 0
             picture = (inside[self.row] & self.on).reshape(out.shape)
             out[:-1] |= picture[:-1] != picture[1:]
             out[:, :-1] |= picture[:, :-1] != picture[:, 1:]
@@ -69,7 +67,7 @@ class Flat:
 
         n = len(self.place) // 2
         for name, mask in (rois or {}).items():
-            inside = whole(np.asarray(mask, float), **self.at, fill=0) > 0
+            inside = self.vertices.whole(np.asarray(mask, float), fill=0) > 0
             for half in (slice(0, n), slice(n, None)):
                 rows = np.flatnonzero((inside & self.used)[half]) + (half.start or 0)
                 if len(rows) < 5:

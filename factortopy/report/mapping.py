@@ -11,8 +11,8 @@ from factortopy.formats.gifti import write_func_gii
 from factortopy.report import figures
 from factortopy.report.document import safe_name, vertex_rows
 from factortopy.report.missing import SUBJECT
+from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
-from factortopy.view.brainmap import whole
 from factortopy.view.flat_picture import flat_svg
 
 LOCAL = 0.6  # scale above which the place in the picture says little
@@ -37,9 +37,8 @@ def section(doc, entries, flat, quick, levels=None):
 
 
 def common(entry):
-    """What all maps of a network's encoder share."""
-    e = entry.encoder
-    return (e.hemi, e.vertex), {"painted": painted(e), "density": e.density, "context": entry.name}
+    """(Vertices, options) that all maps of a network's encoder share."""
+    return entry.encoder.vertices, {"painted": painted(entry.encoder), "context": entry.name}
 
 
 def degrees(entry):
@@ -60,8 +59,8 @@ def _areas(doc, entry, flat):
             "everything by ROI (Tables 1, 2, 13): it has no regions of interest",
         )
         return
-    (at, same), title = common(entry), "Regions of interest"
-    made = {title: roi_map(rois, *at, density=same["density"])}
+    title = "Regions of interest"
+    made = {title: roi_map(rois, entry.encoder.vertices)}
     large = max(rois, key=lambda name: rois[name].sum())
     shows = f"{len(rois)} areas, the largest {large} with {int(rois[large].sum()):,} vertices."
     _show(doc, "areas", title, made, flat, [entry], {name: np.asarray(mask, int) for name, mask in rois.items()}, shows)
@@ -73,9 +72,9 @@ def _score_maps(doc, entries, flat):
     top = max(0.05, float(np.percentile(known, 99))) if len(known) else 1.0
     made = {}
     for e in entries:
-        at, same = common(e)
+        vertices, same = common(e)
         made[e.name] = value_map(
-            values[e.name], *at, name="Brain score", label="brain score R²", low=0.0, high=top, **same
+            values[e.name], vertices, name="Brain score", label="brain score R²", low=0.0, high=top, **same
         )
     said = [f"{e.name} predicts {painted(e.encoder).mean():.0%} of the vertices above chance" for e in entries]
     _show(
@@ -104,11 +103,11 @@ def _layers(doc, entries, flat):
     top = top_confidence([e.encoder for e in entries])
     made, sure = {}, {}
     for e in entries:
-        at, same = common(e)
-        made[e.name] = layer_map(e.encoder.selectors(), *at, confidence_top=top, **same)
+        vertices, same = common(e)
+        made[e.name] = layer_map(e.encoder.selectors(), vertices, confidence_top=top, **same)
         sure[e.name] = value_map(
             e.encoder.selectors().layer_confidence,
-            *at,
+            vertices,
             name="Confidence",
             label="layer confidence",
             palette="inferno",
@@ -154,9 +153,9 @@ def _layers(doc, entries, flat):
 
 def _weights(doc, entry, flat):
     """Every layer's weight at every vertex."""
-    factor, (at, same) = entry.encoder.selectors(), common(entry)
+    factor, (vertices, same) = entry.encoder.selectors(), common(entry)
     n = factor.layer.shape[1]
-    made = {entry.encoder.layer_names[k]: layer_weight_map(factor, k, *at, **same) for k in range(n)}
+    made = {entry.encoder.layer_names[k]: layer_weight_map(factor, k, vertices, **same) for k in range(n)}
     strip = next(iter(made.values())).legend | {"label": "weight of the layer"}
     made = {name: _with_legend(m, strip) for name, m in made.items()}
     values = {name: factor.layer[:, k] for k, name in enumerate(made)}
@@ -179,9 +178,9 @@ def _space(doc, entries, flat):
     made, far, turn, values, told = {}, {}, {}, {}, {}
     unit = all(degrees(e) for e in entries)
     for e in entries:
-        at, same = common(e)
+        vertices, same = common(e)
         factor, size = e.encoder.selectors(), degrees(e) if unit else 1.0
-        made[e.name] = space_map(factor, *at, image_degrees=e.info.get("image_degrees"), **same)
+        made[e.name] = space_map(factor, vertices, image_degrees=e.info.get("image_degrees"), **same)
         x, y = factor.space[:, 0], -factor.space[:, 1]
         local = factor.scale < LOCAL
         r = np.where(local, np.hypot(x, y) * size, np.nan)
@@ -189,7 +188,7 @@ def _space(doc, entries, flat):
         high = max((degrees(n) if unit else 1.0) for n in entries)
         far[e.name] = value_map(
             r,
-            *at,
+            vertices,
             name="Eccentricity",
             label="eccentricity",
             unit="°" if unit else "share of half a width",
@@ -197,7 +196,7 @@ def _space(doc, entries, flat):
             high=high,
             **same,
         )
-        turn[e.name] = angle_map(angle, *at, **same)
+        turn[e.name] = angle_map(angle, vertices, **same)
         values |= {f"{e.name}: {w}": v for w, v in (("x", x), ("y up", y), ("eccentricity", r), ("polar angle", angle))}
         told[e.name] = contralateral(e.encoder)
     said = [f"{name} {share:.0%}" for name, share in told.items() if np.isfinite(share)]
@@ -231,8 +230,8 @@ def _space(doc, entries, flat):
 def _scale(doc, entries, flat, levels=None):
     made, told = {}, {}
     for e in entries:
-        at, same = common(e)
-        made[e.name] = scale_map(e.encoder.selectors(), *at, **same)
+        vertices, same = common(e)
+        made[e.name] = scale_map(e.encoder.selectors(), vertices, **same)
         told[e.name] = early_and_late(e.encoder, e.encoder.selectors().scale, levels)
     values = {e.name: e.encoder.selectors().scale for e in entries}
     said = [f"{n} {a:.2f} and {b:.2f}" for n, (a, b) in told.items() if np.isfinite(a + b)]
@@ -304,7 +303,6 @@ def _files(doc, entry, quick):
     """The network's maps as files for other programs."""
     e, out = entry.encoder, doc.out / "maps" / safe_name(entry.name)
     out.mkdir(parents=True, exist_ok=True)
-    at = {"hemi": e.hemi, "vertex": e.vertex, "density": e.density}
     use = painted(e)
     keep = {"score": np.asarray(e.scores["score"], float), "pearson": entry.pearson[0], "normalised": entry.normalised}
     names = {"score": "brain score R2", "pearson": "Pearson r", "normalised": "R2 / noise ceiling"}
@@ -323,24 +321,21 @@ def _files(doc, entry, quick):
         for key, (value, name) in more.items():
             keep[key] = np.where(use.reshape(-1, *[1] * (np.ndim(value) - 1)), value, np.nan)
             names[key] = name
-    n = len(whole(use, **at, fill=0)) // 2
+    n = N_VERTICES[e.density]
     for key, value in keep.items():
-        mesh = whole(value, **at)
+        mesh = e.vertices.whole(value)
         for side, (letter, structure) in enumerate((("L", "CortexLeft"), ("R", "CortexRight"))):
-            if (np.asarray(e.hemi) == side).any() and np.isfinite(value).any():
+            if (e.hemi == side).any() and np.isfinite(value).any():
                 path = out / f"hemi-{letter}_{key}.func.gii"
                 write_func_gii(path, mesh[side * n : (side + 1) * n], names[key], e.simulated, structure)
     if quick or not e.has_selectors:
         return
     title = f"{entry.name} on {entry.info.get('subject')}" + (" (simulated)" if e.simulated else "")
-    export_maps(out, e.selectors(), e.scores["score"], use, **at, simulated=e.simulated, title=title, rois=e.rois)
-    from factortopy.surfaces.coordinates import full_index
-
-    outlines = {name: full_index(**at)[np.asarray(mask, bool)] for name, mask in e.rois.items()}
-    place, same = common(entry)
+    export_maps(out, e.selectors(), e.scores["score"], use, e.vertices, e.simulated, title, e.rois)
+    outlines, (vertices, same) = e.vertices.roi_rows(e.rois), common(entry)
     word = "_simulated" if e.simulated else ""
     for key, brain_map in (
-        ("layer", layer_map(e.selectors(), *place, **same)),
-        ("space", space_map(e.selectors(), *place, **same)),
+        ("layer", layer_map(e.selectors(), vertices, **same)),
+        ("space", space_map(e.selectors(), vertices, **same)),
     ):
         flat_svg(brain_map, out / f"flat_{key}{word}.svg", rois=outlines, simulated=e.simulated)

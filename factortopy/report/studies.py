@@ -233,6 +233,6 @@ def _layer_maps(encoders):
     """Layer maps of one brightness."""
     top = top_confidence(encoders.values())
     return {
-        name: layer_map(e.selectors(), e.hemi, e.vertex, painted=painted(e), density=e.density, confidence_top=top)
+        name: layer_map(e.selectors(), e.vertices, painted=painted(e), confidence_top=top)
         for name, e in encoders.items()
     }

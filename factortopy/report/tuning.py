@@ -134,11 +134,11 @@ def _before_after(doc, name, before, after, flat):
     )
     if not (a.has_selectors and b.has_selectors):
         return
-    at, same = common(before)
+    vertices, same = common(before)
     both = painted(a) & painted(b)
     top = top_confidence((a, b))
     made = {
-        word: layer_map(e.encoder.selectors(), *common(e)[0], confidence_top=top, **common(e)[1])
+        word: layer_map(e.encoder.selectors(), e.encoder.vertices, confidence_top=top, **common(e)[1])
         for word, e in (("before", before), ("after", after))
     }
     shift = analysis.layer_shift(a, b)
@@ -160,7 +160,7 @@ def _before_after(doc, name, before, after, flat):
     )
     one = value_map(
         shift,
-        *at,
+        vertices,
         name="Layer shift",
         label="shift of the mean layer, share of the depth",
         palette="blue-red",

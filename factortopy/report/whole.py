@@ -73,7 +73,7 @@ def report(
     drawing = _Drawing(on_progress, say, SHARES.values())
     doc = Document(out, TITLE, _subtitle(entries), simulated, drawing.say)
     _opening(doc, simulated)
-    flat = Flat(encoder.hemi, encoder.vertex, encoder.density)
+    flat = Flat(encoder.vertices)
     doc.evidence.networks = {e.name: e.network for e in entries}
 
     parts = {

@@ -8,6 +8,7 @@ from factortopy.errors import InputError
 from factortopy.formats.problems import STOPS, Problem
 from factortopy.subjects.check import Findings, look_through
 from factortopy.subjects.progress import each
+from factortopy.surfaces.coordinates import Vertices
 from factortopy.wording import shown_path
 
 FIRST = 24  # pictures
@@ -34,9 +35,7 @@ class Preview:
     names: list | None = None
     repeats: np.ndarray | None = None
     responses: np.ndarray | None = None
-    hemi: np.ndarray | None = None
-    vertex: np.ndarray | None = None
-    density: str = "10k"
+    vertices: Vertices | None = None
     rois: dict | None = None
     ceiling: np.ndarray | None = None
     maps: dict | None = None
@@ -94,7 +93,7 @@ def _first(look, side):
         pictures = np.stack([np.asarray(Image.fromarray(loaded.image(i)).resize((side, side))) for i in told])
     found = Preview(
         look.findings, pictures, _names(loaded, shown), np.bincount(loaded.image_index)[shown],
-        (means - some.mean(0)) / spread, loaded.hemi, loaded.vertex, loaded.density, loaded.rois, loaded.noise_ceiling,
+        (means - some.mean(0)) / spread, loaded.vertices, loaded.rois, loaded.noise_ceiling,
         loaded.maps, loaded.simulated, None, part, "" if loaded.film is None else loaded.film.told_delays(),
     )  # fmt: skip
     return found, loaded

@@ -1,6 +1,6 @@
 """The cortical surface: fsaverage meshes, coordinates for the encoder, retinotopy, areas and published atlases.
 
-Vertices of both hemispheres are kept left first; ``full_index`` is the row of a vertex in that order.
+Vertices of both hemispheres are kept left first: ``Vertices`` says which, ``.rows`` where they are in that order.
 """
 
 import lazy_loader as lazy

@@ -14,7 +14,7 @@ from factortopy.surfaces.meshes import N_VERTICES, from_10k, load_mesh
 from factortopy.wording import first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -77,6 +77,12 @@ class Vertices:
             raise stop("vertex", "every vertex once", f"{len(doubles):,} twice: {names}", "remove the doubles")
         object.__setattr__(self, "hemi", hemi.astype(np.uint8))
         object.__setattr__(self, "vertex", vertex)
+
+    @classmethod
+    def of_mesh(cls, density: str = "10k", sides: Sequence[int] = (0, 1)) -> Vertices:
+        """All vertices of both hemispheres, or of one (``sides``)."""
+        n = N_VERTICES[checked_density(density)]
+        return cls(np.repeat(sides, n), np.tile(np.arange(n), len(sides)), density)
 
     def __len__(self) -> int:
         return len(self.vertex)

@@ -1,8 +1,6 @@
 from .brainmap import BrainMap as BrainMap
-from .brainmap import whole as whole
 from .component import Seen as Seen
 from .component import brain_view as brain_view
-from .component import whole_rois as whole_rois
 from .factor_maps import confidence_map as confidence_map
 from .factor_maps import eccentricity_map as eccentricity_map
 from .factor_maps import layer_map as layer_map

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from factortopy.errors import InputError
-from factortopy.surfaces.coordinates import full_index
-from factortopy.surfaces.meshes import N_VERTICES
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 UNPAINTED = 255  # value byte of a vertex that stays grey
 TOP = 254  # largest value byte
@@ -96,36 +89,6 @@ class BrainMap:
         code, low, step = score_bytes(score)
         least = np.ceil((threshold - low) / step - 1e-6) if step else 0
         return self.painted & (code != UNPAINTED) & (code >= least)
-
-
-# ---------------------------------------------------------------- from the subject's vertices to the mesh
-
-
-def whole(
-    values: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    density: str = "10k",
-    fill: Any = np.nan,
-) -> np.ndarray:
-    """Values of a subject's vertices (N, …) on the whole mesh (V, …), ``fill`` elsewhere."""
-    values = np.asarray(values)
-    rows = _rows(hemi, vertex, density)
-    if len(values) != len(rows):
-        raise ValueError(f"{len(values)} values for {len(rows)} vertices")
-    out = np.full((2 * N_VERTICES[density], *values.shape[1:]), fill, dtype=np.result_type(values, type(fill)))
-    out[rows] = values
-    return out
-
-
-def _rows(hemi, vertex, density):
-    vertex = np.asarray(vertex)
-    if len(vertex) and (vertex.min() < 0 or vertex.max() >= N_VERTICES[density]):
-        raise InputError(
-            f"vertices for the {density} surface: expected 0 to {N_VERTICES[density] - 1} in each hemisphere, "
-            f"found {vertex.min()} to {vertex.max()}; check the subject's density"
-        )
-    return full_index(hemi, vertex, density)
 
 
 def score_bytes(score: np.ndarray | None) -> Any:

@@ -14,6 +14,8 @@ from factortopy.view.maps import cluster_map
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from factortopy.surfaces.coordinates import Vertices
+
 GREY = (140, 143, 148)  # of the clusters that are not looked at
 
 
@@ -26,8 +28,7 @@ def cluster_colours(colours: ArrayLike) -> np.ndarray:
 def chosen_cluster_map(
     labels: ArrayLike,
     colours: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     only: int | None = None,
     **options: Any,
@@ -40,9 +41,9 @@ def chosen_cluster_map(
     colours : (k,) int, number of each cluster's colour
     only : int, optional
         The cluster that keeps its colour; the others are grey. It is the first category of the map then.
-    options : painted, context, density as for ``cluster_map``
+    options : painted, context as for ``cluster_map``
     """
-    made = cluster_map(labels, hemi, vertex, **options)
+    made = cluster_map(labels, vertices, **options)
     made = replace(made, palette=cluster_colours(colours))
     if only is None:
         return made

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from factortopy.storage.files import write_atomic
-from factortopy.surfaces.coordinates import full_index
 from factortopy.view import geometry
 from factortopy.view.brainmap import BrainMap
 from factortopy.view.bundle import script
@@ -17,9 +14,8 @@ from factortopy.view.message import message, stamp
 from factortopy.view.options import ViewOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike
 
 NAME = "factortopy.brain"
 STATES = ("vertex", "map", "threshold", "roi", "camera")
@@ -102,17 +98,6 @@ def _state(key, name, wanted, reported):
 
 def _nothing():
     """Streamlit reports only states that have a callback."""
-
-
-def whole_rois(
-    rois: Mapping[str, np.ndarray],
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    density: str = "10k",
-) -> dict[str, np.ndarray]:
-    """{name: whole-mesh rows} of a subject's {name: (N,) bool}."""
-    rows = full_index(hemi, vertex, density)
-    return {name: rows[np.asarray(mask, dtype=bool)] for name, mask in (rois or {}).items()}
 
 
 def _component():

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from factortopy.encoder.selectors import Selectors
+    from factortopy.surfaces.coordinates import Vertices
 
 FADES = "fades where the whole picture counts (scale near 1); " + GREY
 
 
 def layer_map(
     selectors: Selectors,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     safe: bool = False,
     confidence_top: float | None = None,
@@ -72,13 +72,13 @@ def layer_map(
         "alpha": {"label": "confidence", "low": 0.0, "high": top, "decimals": decimals, "open": top < 1},
     }
     return _build(
-        "Layer", "Layer that predicts each place best", "category", code, hemi, vertex, alpha=alpha,
+        "Layer", "Layer that predicts each place best", "category", code, vertices, alpha=alpha,
         palette=colour.layers(n_layers, safe), legend=legend, words=words, group="Layer", **shown,
     )  # fmt: skip
 
 
 def confidence_map(
-    selectors: Selectors, hemi: ArrayLike, vertex: ArrayLike, *, high: float | None = None, **shown: Unpack[Shown]
+    selectors: Selectors, vertices: Vertices, *, high: float | None = None, **shown: Unpack[Shown]
 ) -> BrainMap:
     """How far one layer alone is used: 1 + Σ ω log ω / log L, 0 all layers alike, 1 a single one (paper, Figs. 14 to 16).
 
@@ -89,7 +89,7 @@ def confidence_map(
     used = used[np.isfinite(used)]
     top = high or (min(1.0, _nice(np.percentile(used, 98), 0.2)) if len(used) else 1.0)
     return value_map(
-        confidence, hemi, vertex, name="Confidence", label="confidence of the layer", what="How far one layer alone is used",
+        confidence, vertices, name="Confidence", label="confidence of the layer", what="How far one layer alone is used",
         palette="viridis", low=0.0, high=top, ends=("all layers alike", "one layer"), **shown,
     )  # fmt: skip
 
@@ -97,8 +97,7 @@ def confidence_map(
 def layer_weight_map(
     selectors: Selectors,
     layer: int,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     high: float | None = None,
     **shown: Unpack[Shown],
@@ -109,7 +108,7 @@ def layer_weight_map(
     top = high or min(1.0, _nice(float(np.nanmax(used)) if used.size else 1.0))
     n_layers = weight.shape[1]
     return value_map(
-        weight[:, layer], hemi, vertex, name=f"Layer {layer + 1}", label=f"weight of layer {layer + 1}",
+        weight[:, layer], vertices, name=f"Layer {layer + 1}", label=f"weight of layer {layer + 1}",
         what=f"Weight of layer {layer + 1} of {n_layers}", palette="inferno", low=0.0, high=top,
         ends=("not used", "used"), group="Layer weight", **shown,
     )  # fmt: skip
@@ -117,8 +116,7 @@ def layer_weight_map(
 
 def space_map(
     selectors: Selectors,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     image_degrees: float | None = None,
     **shown: Unpack[Shown],
@@ -143,26 +141,23 @@ def space_map(
         "alpha": {"label": "local", "low": 0.0, "high": 1.0, "decimals": 2},
     }  # fmt: skip
     return _build(
-        "Space", "Where in the picture each place looks", "plane", value_bytes(xy, -1, 1), hemi, vertex,
+        "Space", "Where in the picture each place looks", "plane", value_bytes(xy, -1, 1), vertices,
         alpha=np.round(local * 255).astype(np.uint8), palette=colour.square(), legend=legend, words=words, group="Space",
         fade="ground", **shown,
     )  # fmt: skip
 
 
-def polar_angle_map(
-    selectors: Selectors, hemi: ArrayLike, vertex: ArrayLike, *, group: str = "", **shown: Unpack[Shown]
-) -> BrainMap:
+def polar_angle_map(selectors: Selectors, vertices: Vertices, *, group: str = "", **shown: Unpack[Shown]) -> BrainMap:
     """Polar angle of where each vertex looks, in degrees counter-clockwise from the right; fades as ``space_map`` does."""
     xy, local = _places(selectors, shown.get("painted"))
     angle = np.degrees(np.arctan2(-xy[:, 1], xy[:, 0]))  # space: y down
-    made = angle_map(angle, hemi, vertex, alpha=local, **shown)
+    made = angle_map(angle, vertices, alpha=local, **shown)
     return replace(made, legend=made.legend | {"note": FADES}, group=group or made.group)
 
 
 def eccentricity_map(
     selectors: Selectors,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     image_degrees: float | None = None,
     group: str = "",
@@ -173,7 +168,7 @@ def eccentricity_map(
     xy, local = _places(selectors, shown.get("painted"))
     half = image_degrees / 2 if image_degrees else 1.0
     return value_map(
-        np.hypot(xy[:, 0], xy[:, 1]) * half, hemi, vertex, name="Eccentricity", label="eccentricity",
+        np.hypot(xy[:, 0], xy[:, 1]) * half, vertices, name="Eccentricity", label="eccentricity",
         what="How far from the centre each place looks", unit="°" if image_degrees else "", low=0.0, high=half,
         ends=("centre", "edge"), note=FADES, alpha=local, group=group, **shown,
     )  # fmt: skip
@@ -190,21 +185,19 @@ def _places(selectors, painted):
 
 def scale_map(
     selectors: Selectors,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     **shown: Unpack[Shown],
 ) -> BrainMap:
     """0 reads one place of the picture, 1 the whole of it."""
     return value_map(
-        selectors.scale, hemi, vertex, name="Scale", label="scale", what="Whether each place reads a detail or the "
+        selectors.scale, vertices, name="Scale", label="scale", what="Whether each place reads a detail or the "
         "whole picture", palette="brown-purple", low=0.0, high=1.0, ends=("local", "global"), **shown,
     )  # fmt: skip
 
 
 def selector_maps(
     selectors: Selectors | None,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     score: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
@@ -217,21 +210,20 @@ def selector_maps(
     (N,) int."""
     maps = []
     if selectors is not None:
-        maps.append(layer_map(selectors, hemi, vertex, safe=safe, **shown))
-        maps += [layer_weight_map(selectors, k, hemi, vertex, **shown) for k in range(selectors.layer.shape[1])]
-        maps.append(space_map(selectors, hemi, vertex, image_degrees=image_degrees, **shown))
-        maps.append(scale_map(selectors, hemi, vertex, **shown))
+        maps.append(layer_map(selectors, vertices, safe=safe, **shown))
+        maps += [layer_weight_map(selectors, k, vertices, **shown) for k in range(selectors.layer.shape[1])]
+        maps.append(space_map(selectors, vertices, image_degrees=image_degrees, **shown))
+        maps.append(scale_map(selectors, vertices, **shown))
     if score is not None:
-        maps.append(score_map(score, hemi, vertex, **shown))
+        maps.append(score_map(score, vertices, **shown))
     if clusters is not None:
-        maps.append(cluster_map(clusters, hemi, vertex, **shown))
+        maps.append(cluster_map(clusters, vertices, **shown))
     return maps
 
 
 def detail_maps(
     selectors: Selectors | None,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     scores: Mapping[str, ArrayLike] | None = None,
     image_degrees: float | None = None,
@@ -241,10 +233,10 @@ def detail_maps(
     beside the layer, polar angle and eccentricity beside space, other ``scores`` {label: (N,)} beside the brain score."""
     maps = []
     if selectors is not None:
-        maps.append(replace(confidence_map(selectors, hemi, vertex, **shown), group="Layer"))
-        maps.append(polar_angle_map(selectors, hemi, vertex, group="Space", **shown))
-        maps.append(eccentricity_map(selectors, hemi, vertex, image_degrees=image_degrees, group="Space", **shown))
+        maps.append(replace(confidence_map(selectors, vertices, **shown), group="Layer"))
+        maps.append(polar_angle_map(selectors, vertices, group="Space", **shown))
+        maps.append(eccentricity_map(selectors, vertices, image_degrees=image_degrees, group="Space", **shown))
     for label, values in (scores or {}).items():
-        made = score_map(values, hemi, vertex, label=label, **shown)
+        made = score_map(values, vertices, label=label, **shown)
         maps.append(replace(made, name=label, group="Brain score"))
     return maps

@@ -1,7 +1,7 @@
 """Maps to paint on the brain: values of a subject's vertices turned into bytes, colours, a legend and words.
 
-All functions take the subject's ``hemi`` (N,) 0/1 and ``vertex`` (N,), by name what ``Shown`` lists, and give a ``BrainMap``
-over the whole mesh. Vertices outside the subject, outside ``painted`` and with a NaN stay grey. Maps of what an encoder has
+All functions take the subject's or encoder's ``vertices``, by name what ``Shown`` lists, and give a ``BrainMap`` over the
+whole mesh. Vertices outside the subject, outside ``painted`` and with a NaN stay grey. Maps of what an encoder has
 learnt are in factor_maps.py.
 """
 
@@ -14,12 +14,14 @@ import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.view import colour
-from factortopy.view.brainmap import TOP, UNPAINTED, BrainMap, value_bytes, whole
+from factortopy.view.brainmap import TOP, UNPAINTED, BrainMap, value_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike
+
+    from factortopy.surfaces.coordinates import Vertices
 
 GREY = "grey: not predicted above chance, or no data"
 
@@ -29,12 +31,10 @@ class Shown(TypedDict, total=False):
 
     painted : (N,) bool, vertices that are painted; None all
     context : str, of which network on whom, for the title
-    density : str, of the mesh: "10k", "41k" or "164k"
     """
 
     painted: ArrayLike | None
     context: str
-    density: str
 
 
 def sentence(
@@ -82,23 +82,17 @@ def _number(value, decimals):
     return "0" if text in ("-0", "") else text.replace("-", "−")
 
 
-def _build(
-    name, what, kind, code, hemi, vertex, painted=None, context="", density="10k", *, alpha=None, verb="predicted", **rest
-):  # fmt: skip
+def _build(name, what, kind, code, vertices, painted=None, context="", *, alpha=None, verb="predicted", **rest):
     """A BrainMap from codes of the subject's vertices, where alpha None is opaque."""
     title = sentence(what, context, painted, len(code), verb)
     alpha = np.full(len(code), 255, np.uint8) if alpha is None else alpha
-    value = whole(code, hemi, vertex, density, fill=UNPAINTED).astype(np.uint8)
-    return BrainMap(
-        name=name, title=title, kind=kind, value=value,
-        alpha=whole(alpha, hemi, vertex, density, fill=0).astype(np.uint8), density=density, **rest,
-    )  # fmt: skip
+    value, alpha = (vertices.whole(codes, fill).astype(np.uint8) for codes, fill in ((code, UNPAINTED), (alpha, 0)))
+    return BrainMap(name=name, title=title, kind=kind, value=value, alpha=alpha, density=vertices.density, **rest)
 
 
 def value_map(
     values: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     name: str,
     label: str | None = None,
@@ -158,7 +152,7 @@ def value_map(
     words = {"label": label or name, "unit": unit, "low": low, "high": high, "decimals": decimals}
     faded = {} if alpha is None else {"alpha": np.round(np.asarray(alpha) * 255).astype(np.uint8), "fade": "ground"}
     return _build(
-        name, what or name, "value", value_bytes(values, low, high), hemi, vertex, palette=palette, legend=legend,
+        name, what or name, "value", value_bytes(values, low, high), vertices, palette=palette, legend=legend,
         words=words, group=group or name, verb=verb, **faded, **shown,
     )  # fmt: skip
 
@@ -168,8 +162,7 @@ def value_map(
 
 def score_map(
     score: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     label: str = "brain score R²",
     high: float | None = None,
@@ -180,15 +173,14 @@ def score_map(
     known = score[np.isfinite(score)]
     top = min(1.0, _nice(np.percentile(known, 99) if len(known) else 1.0)) if high is None else high
     return value_map(
-        score, hemi, vertex, name="Brain score", label=label, what="How well each place is predicted", palette="viridis",
+        score, vertices, name="Brain score", label=label, what="How well each place is predicted", palette="viridis",
         low=0.0, high=top, ends=("chance", ""), **shown,
     )  # fmt: skip
 
 
 def cluster_map(
     labels: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     **shown: Unpack[Shown],
 ) -> BrainMap:
     """Channel clusters; −1 stays grey. A cluster keeps its colour."""
@@ -205,29 +197,22 @@ def cluster_map(
         "note": "places with like colours read like channels; " + GREY,
     }  # fmt: skip
     return _build(
-        "Clusters", "Places that read the same channels", "category", code, hemi, vertex, palette=colour.categories(max(1, n)),
+        "Clusters", "Places that read the same channels", "category", code, vertices, palette=colour.categories(max(1, n)),
         legend=legend, words={"label": "cluster", "names": names}, group="Clusters", **shown,
     )  # fmt: skip
 
 
-def roi_map(
-    rois: Mapping[str, np.ndarray],
-    hemi: ArrayLike,
-    vertex: ArrayLike,
-    *,
-    context: str = "",
-    density: str = "10k",
-) -> BrainMap:
+def roi_map(rois: Mapping[str, np.ndarray], vertices: Vertices, *, context: str = "") -> BrainMap:
     """Regions of interest {name: (N,) bool}; where they overlap, the smallest is shown."""
     names = list(rois)
     if len(names) > TOP:
         raise InputError(f"regions: expected at most {TOP}, found {len(names)}; show fewer at a time")
-    code = np.full(len(np.asarray(vertex)), UNPAINTED, dtype=np.uint8)
+    code = np.full(len(vertices), UNPAINTED, dtype=np.uint8)
     for k in sorted(range(len(names)), key=lambda k: -np.sum(rois[names[k]])):
         code[np.asarray(rois[names[k]], dtype=bool)] = k
     legend = {"shape": "swatches", "label": "regions", "names": names, "note": "grey: outside all of them"}
     return _build(
-        "Regions", "Regions of interest", "category", code, hemi, vertex, code != UNPAINTED, context, density,
+        "Regions", "Regions of interest", "category", code, vertices, code != UNPAINTED, context,
         palette=colour.categories(max(1, len(names))), legend=legend, words={"label": "region", "names": names},
         group="Regions", verb="inside",
     )  # fmt: skip
@@ -235,8 +220,7 @@ def roi_map(
 
 def response_map(
     response: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     limit: float | None = None,
     name: str = "Response",
@@ -246,7 +230,7 @@ def response_map(
 ) -> BrainMap:
     """Predicted or measured response (z-scored over pictures), blue below and red above the mean."""
     return value_map(
-        response, hemi, vertex, name=name, label="response", what=what, palette="blue-red", high=limit, symmetric=True,
+        response, vertices, name=name, label="response", what=what, palette="blue-red", high=limit, symmetric=True,
         ends=("below mean", "above mean"), verb=verb, **shown,
     )  # fmt: skip
 
@@ -254,8 +238,7 @@ def response_map(
 def difference_map(
     first: ArrayLike,
     second: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     limit: float | None = None,
     name: str = "Difference",
@@ -265,7 +248,7 @@ def difference_map(
 ) -> BrainMap:
     """``first − second``, symmetric about 0."""
     return value_map(
-        np.asarray(first, dtype=float) - np.asarray(second, dtype=float), hemi, vertex, name=name, label=label,
+        np.asarray(first, dtype=float) - np.asarray(second, dtype=float), vertices, name=name, label=label,
         what=f"{names[0]} minus {names[1]}", palette="blue-red", high=limit, symmetric=True,
         ends=(f"more: {names[1]}", f"more: {names[0]}"), **shown,
     )  # fmt: skip
@@ -273,8 +256,7 @@ def difference_map(
 
 def angle_map(
     angle: ArrayLike,
-    hemi: ArrayLike,
-    vertex: ArrayLike,
+    vertices: Vertices,
     *,
     name: str = "Polar angle",
     verb: str = "predicted",
@@ -285,7 +267,7 @@ def angle_map(
     angle = np.mod(np.asarray(angle, dtype=float), 360.0)
     wheel = colour.cyclic()
     made = value_map(
-        angle, hemi, vertex, name=name, label=name.lower(), what=name, unit="°", low=0.0, high=360.0,
+        angle, vertices, name=name, label=name.lower(), what=name, unit="°", low=0.0, high=360.0,
         palette=np.concatenate([wheel, wheel[:1]]), verb=verb, alpha=alpha, **shown,
     )  # fmt: skip
     legend = {"shape": "wheel", "label": name.lower(), "low": "left", "high": "right", "top": "top",

@@ -27,9 +27,9 @@ class ViewOptions:
     group: str | None = None
     """Views of one group share camera, hovered and selected vertex."""
     rois: Mapping[str, np.ndarray] | None = None
-    """{name: (V,) bool or whole-mesh rows}, outlined and named (``whole_rois`` gives them from a subject's)."""
+    """{name: (V,) bool or whole-mesh rows}, outlined and named (``Vertices.roi_rows`` gives them)."""
     score: np.ndarray | None = None
-    """(V,) float of the whole mesh, NaN where there is none, for the threshold slider (``whole`` gives it)."""
+    """(V,) float of the whole mesh, NaN where there is none, for the threshold slider (``Vertices.whole`` gives it)."""
     score_label: str = "R²"
     """What the score is, beside its slider."""
     density: str = "10k"

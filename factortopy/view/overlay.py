@@ -16,6 +16,7 @@ from factortopy.formats.gifti import MOST_VALUES, read_gifti
 from factortopy.formats.mgh import open_mgh
 from factortopy.formats.npy import safe_npy
 from factortopy.formats.problems import foreign_content
+from factortopy.surfaces.coordinates import Vertices
 from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 from factortopy.view.brainmap import TOP, UNPAINTED
 from factortopy.view.maps import _build, value_map
@@ -46,8 +47,7 @@ class Overlay:
         K maps; NaN where there is none.
     names : list of str
         Of the maps.
-    hemi, vertex : (N,) int
-    density : str
+    vertices : Vertices
     labels : {key: (name, (r, g, b, a) floats)} or None
         When the values are keys of a colour table.
     notices : list of str
@@ -57,9 +57,7 @@ class Overlay:
     name: str
     values: np.ndarray
     names: list
-    hemi: np.ndarray
-    vertex: np.ndarray
-    density: str
+    vertices: Vertices
     labels: dict | None = None
     notices: list = field(default_factory=list)
 
@@ -69,31 +67,29 @@ class Overlay:
         At a lower one the vertices that both meshes share, which come first in each hemisphere; at a higher one each
         vertex takes the value of the nearest of them on the sphere.
         """
-        if density == self.density:
+        if density == self.vertices.density:
             return self
-        n, own = N_VERTICES[density], N_VERTICES[self.density]
+        n, own = N_VERTICES[density], N_VERTICES[self.vertices.density]
         if n > own:
-            rows, hemi, vertex = self._nearest(density)
+            rows, vertices = self._nearest(density)
             said = f"drawn on a finer surface: each of its {n:,} vertices a hemisphere shows the nearest of the file's {own:,}"
         else:
-            rows = np.flatnonzero(self.vertex < n)
-            hemi, vertex = self.hemi[rows], self.vertex[rows]
+            rows = np.flatnonzero(self.vertices.vertex < n)
+            vertices = Vertices(self.vertices.hemi[rows], self.vertices.vertex[rows], density)
             said = f"shown at the first {n:,} of {own:,} vertices a hemisphere: the coarser mesh's own"
-        return replace(
-            self, values=self.values[rows], hemi=hemi, vertex=vertex, density=density, notices=[*self.notices, said]
-        )
+        return replace(self, values=self.values[rows], vertices=vertices, notices=[*self.notices, said])
 
     def _nearest(self, density):
-        """(row of ``values``, hemi, vertex) of every vertex of a finer mesh, each (M,)."""
+        """(M,) row of ``values`` nearest to each of the ``Vertices`` of a finer mesh, and those."""
         from scipy.spatial import cKDTree
 
         mesh, parts = load_mesh(density), []
-        for side in np.unique(self.hemi):
-            rows = np.flatnonzero(self.hemi == side)
+        sides = np.unique(self.vertices.hemi).tolist()
+        for side in sides:
+            rows = np.flatnonzero(self.vertices.hemi == side)
             sphere = mesh.coords["sphere"][side * mesh.n : (side + 1) * mesh.n]
-            nearest = cKDTree(sphere[self.vertex[rows]]).query(sphere)[1]
-            parts.append((rows[nearest], np.full(mesh.n, side), np.arange(mesh.n)))
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+            parts.append(rows[cKDTree(sphere[self.vertices.vertex[rows]]).query(sphere)[1]])
+        return np.concatenate(parts), Vertices.of_mesh(density, sides)
 
     def maps(self, density="10k", **options):
         """BrainMaps of the first 24 columns; ``options`` as for ``value_map`` (palette, low, high, symmetric, …).
@@ -113,7 +109,7 @@ class Overlay:
         options = ({"palette": "blue-red", "symmetric": True} if both else {}) | options
         name = title[:60]
         return value_map(
-            values, self.hemi, self.vertex, painted=np.isfinite(values), density=self.density, verb="with a value",
+            values, self.vertices, painted=np.isfinite(values), verb="with a value",
             **{"name": name, "what": f"Your own map {title}", "note": NOTE, "group": self.name[:40], **options},
         )  # fmt: skip
 
@@ -137,8 +133,8 @@ class Overlay:
             np.uint8
         )
         return _build(
-            title[:60], f"Your own labels {title}", "category", code, self.hemi, self.vertex, code != UNPAINTED, "",
-            self.density, palette=palette, legend={"shape": "swatches", "label": "labels", "names": names, "note": NOTE},
+            title[:60], f"Your own labels {title}", "category", code, self.vertices, code != UNPAINTED, "",
+            palette=palette, legend={"shape": "swatches", "label": "labels", "names": names, "note": NOTE},
             words={"label": "label", "names": names}, group=self.name[:40], verb="with a label",
         )  # fmt: skip
 
@@ -190,8 +186,7 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
     )
     names = [safe_label(words) if words else f"map {k + 1}" for k, words in enumerate(names)]
     if n % 2 == 0 and n // 2 in DENSITIES:
-        side, vertex = np.repeat([0, 1], n // 2), np.tile(np.arange(n // 2), 2)
-        return Overlay(label, values, names, side, vertex, DENSITIES[n // 2], labels, notices)
+        return Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n // 2]), labels, notices)
     if n not in DENSITIES:
         sizes = ", ".join(f"{count} ({density})" for density, count in N_VERTICES.items())
         raise InputError(
@@ -199,7 +194,7 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
             "resample it to fsaverage (mri_surf2surf --trgsubject fsaverage)"
         )
     side = _side(name, said, hemi, label)
-    return Overlay(label, values, names, np.full(n, side), np.arange(n), DENSITIES[n], labels, notices)
+    return Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n], [side]), labels, notices)
 
 
 def read_overlays(files: Iterable[Any]) -> list[Overlay]:
@@ -219,7 +214,7 @@ def read_overlays(files: Iterable[Any]) -> list[Overlay]:
         name, source = file if isinstance(file, tuple) else (Path(file).name, file)
         overlay = read_overlay(source, name)
         stem = _SIDE.sub("", str(name), count=1).strip("._- ") or overlay.name
-        key = (stem, int(overlay.hemi[0])) if np.ptp(overlay.hemi) == 0 else (str(name), -1)
+        key = (stem, int(overlay.vertices.hemi[0])) if np.ptp(overlay.vertices.hemi) == 0 else (str(name), -1)
         if key in found:
             raise InputError(
                 f"{overlay.name}: expected one file a hemisphere, found two of {safe_label(stem)!r}; rename one"
@@ -237,10 +232,11 @@ def read_overlays(files: Iterable[Any]) -> list[Overlay]:
 
 def join(left, right, name=None):
     """One Overlay of both hemispheres; InputError when they are not the two sides of one map."""
-    if left.density != right.density or left.values.shape[1] != right.values.shape[1]:
+    one, other = left.vertices, right.vertices
+    if one.density != other.density or left.values.shape[1] != right.values.shape[1]:
         raise InputError(
             f"{left.name} and {right.name}: expected the same mesh and number of maps on both sides, found "
-            f"{len(left.vertex)} × {left.values.shape[1]} and {len(right.vertex)} × {right.values.shape[1]}; open them apart"
+            f"{len(one)} × {left.values.shape[1]} and {len(other)} × {right.values.shape[1]}; open them apart"
         )
     if (left.labels is None) != (right.labels is None):
         raise InputError(f"{left.name} and {right.name}: expected two maps of one kind, found labels beside values")
@@ -253,7 +249,7 @@ def join(left, right, name=None):
         values = values + shift
     return Overlay(
         safe_label(name or left.name), np.concatenate([left.values, values]), left.names,
-        np.concatenate([left.hemi, right.hemi]), np.concatenate([left.vertex, right.vertex]), left.density, labels,
+        Vertices(np.concatenate([one.hemi, other.hemi]), np.concatenate([one.vertex, other.vertex]), one.density), labels,
         list(dict.fromkeys([*left.notices, *right.notices])),
     )  # fmt: skip
 

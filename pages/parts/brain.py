@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from factortopy.analysis.curves import painted
-from factortopy.surfaces.coordinates import full_index
 from pages.parts import address
 
 HEMISPHERE = ("left", "right")
@@ -23,7 +22,7 @@ def context_of(encoder):
 
 def rows_of(encoder):
     """(N,) rows of the whole mesh."""
-    return full_index(encoder.hemi, encoder.vertex, encoder.density)
+    return encoder.vertices.rows
 
 
 def vertex_at(encoder, row):
@@ -100,11 +99,10 @@ def maps_at_rest(encoder):
     """What a page shows on the brain before it has a map of its own: the layers, where none are chosen the score."""
     from factortopy.view import layer_map, score_map
 
-    at = (encoder.hemi, encoder.vertex)
-    common = {"painted": painted(encoder), "context": context_of(encoder), "density": encoder.density}
+    common = {"painted": painted(encoder), "context": context_of(encoder)}
     if encoder.has_selectors:
-        return [layer_map(encoder.selectors(), *at, **common)]
-    return [score_map(encoder.scores.get("score", np.zeros(encoder.n_vertices)), *at, **common)]
+        return [layer_map(encoder.selectors(), encoder.vertices, **common)]
+    return [score_map(encoder.scores.get("score", np.zeros(encoder.n_vertices)), encoder.vertices, **common)]
 
 
 def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "roi"), map_name=None, **options):
@@ -113,7 +111,7 @@ def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "
     A click reaches ``chosen_vertex`` before the page is drawn again; so does a selected region ``chosen_roi``. ``map_name``
     makes the page choose the map; the address then says nothing of it. The camera is set once, from the address.
     """
-    from factortopy.view import brain_view, whole, whole_rois
+    from factortopy.view import brain_view
 
     def clicked():
         state = st.session_state.get(key)
@@ -125,14 +123,14 @@ def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "
     score = encoder.scores.get("score") if encoder.scores else None
     seen = brain_view(
         maps,
-        rois=whole_rois(encoder.rois if rois is None else rois, encoder.hemi, encoder.vertex, encoder.density),
+        rois=encoder.vertices.roi_rows(encoder.rois if rois is None else rois),
         key=key,
         height=height,
         selected=chosen_vertex(),
         roi=chosen_roi(),
         camera=st.session_state.setdefault("camera", st.query_params.get("camera")),
         map=shown,
-        score=None if score is None else whole(score, encoder.hemi, encoder.vertex, encoder.density),
+        score=None if score is None else encoder.vertices.whole(score),
         simulated=encoder.simulated,
         density=encoder.density,
         report=report,

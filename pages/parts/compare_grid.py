@@ -93,27 +93,28 @@ class Scale:
             space_map,
         )
 
-        at = (encoder.hemi, encoder.vertex)
-        shown = {"painted": painted(encoder), "context": context_of(encoder), "density": encoder.density}
+        shown = {"painted": painted(encoder), "context": context_of(encoder)}
         if self.kind == "Brain score":
             measure = MEASURES[self.measure]
-            return score_map(measure.of(encoder), *at, label=f"brain score, {measure.label}", high=self.top, **shown)
+            return score_map(
+                measure.of(encoder), encoder.vertices, label=f"brain score, {measure.label}", high=self.top, **shown
+            )
         if not encoder.has_selectors:
             return None
         factor, degrees = encoder.selectors(), encoder.info.get("image_degrees")
         if self.kind == "Layer weight":
             if self.layer >= factor.layer.shape[1]:
                 return None
-            return layer_weight_map(factor, self.layer, *at, high=self.top, **shown)
+            return layer_weight_map(factor, self.layer, encoder.vertices, high=self.top, **shown)
         if self.kind == "Layer":
-            return layer_map(factor, *at, confidence_top=self.top, **shown)
+            return layer_map(factor, encoder.vertices, confidence_top=self.top, **shown)
         if self.kind == "Confidence":
-            return confidence_map(factor, *at, high=self.top, **shown)
+            return confidence_map(factor, encoder.vertices, high=self.top, **shown)
         if self.kind == "Space":
-            return space_map(factor, *at, image_degrees=degrees, **shown)
+            return space_map(factor, encoder.vertices, image_degrees=degrees, **shown)
         if self.kind == "Eccentricity":
-            return eccentricity_map(factor, *at, image_degrees=degrees, **shown)
-        return (polar_angle_map if self.kind == "Polar angle" else scale_map)(factor, *at, **shown)
+            return eccentricity_map(factor, encoder.vertices, image_degrees=degrees, **shown)
+        return (polar_angle_map if self.kind == "Polar angle" else scale_map)(factor, encoder.vertices, **shown)
 
     def drawn(self, name, encoder):
         """(BrainMap whose title begins with the network's name, encoder, numbers behind it), to take away."""
@@ -179,13 +180,13 @@ def left_out(encoders, made, scale):
 
 def brain(maps, encoder, *, key, height, **options):
     """A brain of the group that turns together; a click selects the vertex on every page."""
-    from factortopy.view import brain_view, whole_rois
+    from factortopy.view import brain_view
 
     def clicked():
         choose_vertex(getattr(st.session_state.get(key), "vertex", None))
 
     return brain_view(
-        maps, rois=whole_rois(encoder.rois, encoder.hemi, encoder.vertex, encoder.density), key=key, height=height,
+        maps, rois=encoder.vertices.roi_rows(encoder.rois), key=key, height=height,
         group="compare", selected=chosen_vertex(), simulated=encoder.simulated, density=encoder.density,
         report=("vertex",), on_change=clicked, **options,
     )  # fmt: skip

@@ -52,14 +52,9 @@ def maps(found, encoder, fits):
     """BrainMaps of the agreement."""
     from factortopy.view import value_map
 
-    shown = {
-        "painted": painted(encoder),
-        "context": f"{fits} seeds, {context_of(encoder)}",
-        "density": encoder.density,
-    }
-    at = (encoder.hemi, encoder.vertex)
-    equal = value_map(found.equal, *at, name="Same layer", label="pairs of seeds with the same best layer", low=0.0, high=1.0,
+    shown = {"painted": painted(encoder), "context": f"{fits} seeds, {context_of(encoder)}"}
+    equal = value_map(found.equal, encoder.vertices, name="Same layer", label="pairs of seeds with the same best layer", low=0.0, high=1.0,
                       what="How often seeds choose the same layer", ends=("never", "always"), **shown)  # fmt: skip
-    spread = value_map(found.spread, *at, name="Spread", label="spread of the mean layer, share of the depth", low=0.0,
+    spread = value_map(found.spread, encoder.vertices, name="Spread", label="spread of the mean layer, share of the depth", low=0.0,
                        what="How far the seeds' mean layers lie apart", palette="inferno", **shown)  # fmt: skip
     return [equal, spread]

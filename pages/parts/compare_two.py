@@ -78,13 +78,10 @@ def changes(one, other, names, measure):
     from factortopy.view import difference_map, value_map
 
     first, second = (name.replace(" · ", ", ") for name in names)  # dots separate the parts of a title
-    at, both = (one.hemi, one.vertex), painted(one) & painted(other)
-    shown = {
-        "density": one.density,
-        "context": f"{'simulated ' if one.simulated else ''}subject {one.info.get('subject')}",
-    }
+    both = painted(one) & painted(other)
+    shown = {"context": f"{'simulated ' if one.simulated else ''}subject {one.info.get('subject')}"}
     moved = analysis.layer_shift(one, other)
-    layer = value_map(moved, *at, name="Layer shift", label="shift of mean layer, of the depth",
+    layer = value_map(moved, one.vertices, name="Layer shift", label="shift of mean layer, of the depth",
                       what=f"Where {second} uses later (red) or earlier layers (blue) than {first}", palette="blue-red", symmetric=True,
                       painted=both, ends=("earlier", "later"), **shown)  # fmt: skip
     made = [(layer, {"shift of the mean layer": moved})]
@@ -95,13 +92,13 @@ def changes(one, other, names, measure):
     if scored:
         pairs.insert(0, ("Brain score", measure, MEASURES[measure].of(other), MEASURES[measure].of(one)))
     for name, what, after, before in pairs:
-        drawn = difference_map(after, before, *at, label=f"difference of {what}", name=name, **minus)
+        drawn = difference_map(after, before, one.vertices, label=f"difference of {what}", name=name, **minus)
         made.append((drawn, {f"difference of {what}": np.asarray(after, float) - np.asarray(before, float)}))
     if scored:
         best = analysis.best_network({first: one, second: other}, measure)
         numbers = {f"1: {names[0]}; 2: {names[1]}; 0: neither": np.asarray(best, float) + 1}
         ahead = analysis.lead({first: one, second: other}, measure)
-        made.append((_winner(best, ahead, names, at, **shown), numbers | {"lead": ahead}))
+        made.append((_winner(best, ahead, names, one.vertices, **shown), numbers | {"lead": ahead}))
     return made
 
 
@@ -141,12 +138,11 @@ def alike(one, other):
         st.caption("The networks have different numbers of layers, so only the mean layer is compared.")
 
 
-def _winner(best, ahead, names, at, *, context, density):
+def _winner(best, ahead, names, vertices, *, context):
     """Which network is ahead, the fainter the smaller its lead."""
     from factortopy.view import cluster_map
-    from factortopy.view.brainmap import whole
 
-    made = cluster_map(best, *at, context=context, density=density)
+    made = cluster_map(best, vertices, context=context)
     title = f"Which predicts each place better, {' or '.join(names).replace(' · ', ', ')} · {context}"
     legend = made.legend | {"label": "better predicted by", "names": list(names),
                             "note": f"the smaller the lead the fainter, full colour from {LEADS}; grey: predicted by neither"}  # fmt: skip
@@ -154,7 +150,7 @@ def _winner(best, ahead, names, at, *, context, density):
     words = {"label": "better predicted by", "names": list(names),
              "alpha": {"label": "by", "low": 0.0, "high": LEADS, "decimals": 3, "open": True}}  # fmt: skip
     return replace(made, name="Better network", group="Better network", title=title,
-                   alpha=whole(alpha, *at, density, fill=0).astype(np.uint8), fade="ground", legend=legend, words=words)  # fmt: skip
+                   alpha=vertices.whole(alpha, fill=0).astype(np.uint8), fade="ground", legend=legend, words=words)  # fmt: skip
 
 
 def tuned_pairs(encoders):

@@ -24,27 +24,33 @@ def choose_outlines(found):
 
 def brain(found, key, rois, height):
     """Maps of the first pictures in one series, measured maps and the noise ceiling; returns the picture that is shown."""
-    from factortopy.view import brain_view, response_map, score_map, whole_rois
+    from factortopy.view import brain_view, response_map, score_map
     from factortopy.view.lab_maps import result_maps
 
-    at, common = (found.hemi, found.vertex), {"context": f"{found.findings.subject}", "density": found.density}
+    common = {"context": f"{found.findings.subject}"}
     limit = max(0.5, float(np.percentile(np.abs(found.responses), 99)))
     later = f", {found.delays} later" if found.delays else ""
     maps = [
         response_map(
-            row, *at, limit=limit, name=name, what=f"Mean response to {name}{later}", verb="of the data set", **common
+            row,
+            found.vertices,
+            limit=limit,
+            name=name,
+            what=f"Mean response to {name}{later}",
+            verb="of the data set",
+            **common,
         )
         for name, row in zip(found.names, found.responses, strict=True)
     ]
     maps = [replace(one, group="Responses") for one in maps]
     if found.ceiling is not None:
         known = np.isfinite(found.ceiling)
-        maps.append(replace(score_map(found.ceiling, *at, painted=known, **common), name="Noise ceiling", group="Noise ceiling",
+        maps.append(replace(score_map(found.ceiling, found.vertices, painted=known, **common), name="Noise ceiling", group="Noise ceiling",
                             title=f"Noise ceiling: the best R² that any model can reach · {found.findings.subject}"))  # fmt: skip
-    maps += result_maps(found.maps or {}, *at, **common)
+    maps += result_maps(found.maps or {}, found.vertices, **common)
     seen = brain_view(
-        maps, rois=whole_rois(rois, *at, found.density), key=key, height=height, group="data",
-        simulated=found.simulated, density=found.density, report=("map",),
+        maps, rois=found.vertices.roi_rows(rois), key=key, height=height, group="data",
+        simulated=found.simulated, density=found.vertices.density, report=("map",),
     )  # fmt: skip
     return found.names.index(seen.map) if seen.map in found.names else 0
 

@@ -79,7 +79,7 @@ def example():
     responses = (measured - measured.mean(0)) / np.maximum(measured.std(0), 1e-6)
     return Preview(
         Findings(subject=f"{encoder.info.get('subject')}"), gallery.pictures[:FIRST], [f"picture {i}" for i in gallery.number[:FIRST]],
-        np.ones(FIRST, int), responses[:FIRST], encoder.hemi, encoder.vertex, encoder.density, encoder.rois,
+        np.ones(FIRST, int), responses[:FIRST], encoder.vertices, encoder.rois,
         simulated=encoder.simulated,
     )  # fmt: skip
 
@@ -89,7 +89,7 @@ def as_shown(found):
     shown = example()
     if found is None or shown is None:
         return found or shown
-    if found.responses is None or not np.array_equal(found.vertex, shown.vertex):
+    if found.responses is None or found.vertices != shown.vertices:
         return found
     return replace(
         found, pictures=shown.pictures, names=shown.names, repeats=shown.repeats, responses=shown.responses

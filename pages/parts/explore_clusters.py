@@ -93,8 +93,8 @@ def brain_map(encoder, clusters):
     from factortopy.view.cluster_maps import chosen_cluster_map
 
     return chosen_cluster_map(
-        clusters.labels, clusters.colours, encoder.hemi, encoder.vertex, painted=painted(encoder),
-        context=context_of(encoder), density=encoder.density,
+        clusters.labels, clusters.colours, encoder.vertices, painted=painted(encoder),
+        context=context_of(encoder),
         only=clusters.of(vertex_at(encoder, chosen_vertex())),
     )  # fmt: skip
 

@@ -39,10 +39,10 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
     """The result's maps, and what they are compared with ``beside`` them; without a result what is known already."""
     from factortopy.view.lab_maps import result_maps
 
-    at, degrees = (encoder.hemi, encoder.vertex), float(encoder.info.get("image_degrees") or 8.4)
-    common = {"painted": painted(encoder), "density": encoder.density, "context": context_of(encoder)}
+    degrees = float(encoder.info.get("image_degrees") or 8.4)
+    common = {"painted": painted(encoder), "context": context_of(encoder)}
     if result is None:
-        draw_brain(before(encoder, experiment, at, degrees, common), encoder, key=f"lab-{experiment}-none", height=height,
+        draw_brain(before(encoder, experiment, degrees, common), encoder, key=f"lab-{experiment}-none", height=height,
                      group="lab")  # fmt: skip
         st.caption(
             "At work: until it is done, shown is what is known without the experiment. How far it is stands on the right."
@@ -50,7 +50,7 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
             else "Not run yet: shown is what is known without the experiment. **Run** is on the right."
         )
         return
-    maps = result_maps(result.maps, *at, image_degrees=degrees, **common)
+    maps = result_maps(result.maps, encoder.vertices, image_degrees=degrees, **common)
     if not maps:
         st.info("No place of the brain gave a result: nothing was above chance.")
         return
@@ -61,7 +61,9 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
     name, known = beside
     with right:
         st.markdown(f"**{reference_name(name, encoder).capitalize()}**")
-        other = result_maps(known, *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)})
+        other = result_maps(
+            known, encoder.vertices, image_degrees=degrees, **common | {"context": reference_name(name, encoder)}
+        )
         shown = getattr(st.session_state.get(f"lab-{experiment}-beside"), "map", None)
         names = [m.name for m in other]
         draw_brain(
@@ -113,7 +115,7 @@ def references(encoder):
     return {name: maps for name, (maps, _, _) in found.items()}
 
 
-def before(encoder, experiment, at, degrees, common):
+def before(encoder, experiment, degrees, common):
     """Maps to show before the first result."""
     from factortopy.view.lab_maps import result_maps
 
@@ -122,7 +124,10 @@ def before(encoder, experiment, at, degrees, common):
         name = "measured" if "measured" in known else next(iter(known), None)
         if name is not None:
             return result_maps(
-                known[name], *at, image_degrees=degrees, **common | {"context": reference_name(name, encoder)}
+                known[name],
+                encoder.vertices,
+                image_degrees=degrees,
+                **common | {"context": reference_name(name, encoder)},
             )
     return maps_at_rest(encoder)
 

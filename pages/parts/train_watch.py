@@ -155,7 +155,8 @@ def buttons(run, status):
 def forming(run, status):
     """The map so far."""
     from factortopy.encoder.selectors import Selectors
-    from factortopy.view import brain_view, layer_map, whole_rois
+    from factortopy.surfaces.coordinates import Vertices
+    from factortopy.view import brain_view, layer_map
 
     if run.settings["model"] != "factorized":
         st.caption(
@@ -165,31 +166,26 @@ def forming(run, status):
     preview = run.preview() if status != "finished" else None
     if status == "finished":
         encoder = load_encoder(run)
-        factor, hemi, vertex, rois = encoder.selectors(), encoder.hemi, encoder.vertex, encoder.rois
-        density, mask, state = encoder.density, painted(encoder), "finished"
+        factor, vertices, rois = encoder.selectors(), encoder.vertices, encoder.rois
+        mask, state = painted(encoder), "finished"
     elif preview is None:
         with st.container(height=HEIGHT - 120, border=True):
             st.caption("The map appears here with the first steps of the fit.")
         return
     else:
         factor = Selectors(preview["space"], preview["layer"], preview["scale"], np.zeros((len(preview["layer"]), 0)))
-        hemi, vertex, mask, density = (
-            preview["hemi"].astype(int),
-            preview["vertex"].astype(int),
-            None,
-            run.info.get("density") or "10k",
-        )
+        vertices = Vertices(preview["hemi"], preview["vertex"], run.info.get("density") or "10k")
         rois = {k[4:]: v.astype(bool) for k, v in preview.items() if k.startswith("roi.")}
-        state = "so far, not yet scored"
+        mask, state = None, "so far, not yet scored"
     settings = run.settings
     made = layer_map(
-        factor, hemi, vertex, painted=mask, density=density,
+        factor, vertices, painted=mask,
         context=f"{settings['backbone']} on {run.info.get('subject')} · {state}",
     )  # fmt: skip
     simulated = bool(run.info.get("simulated"))
     brain_view(
-        [made], rois=whole_rois(rois, hemi, vertex, density), key=f"forming-{run.name}", height=HEIGHT,
-        simulated=simulated, controls="compact", layout="surface", report=(), density=density,
+        [made], rois=vertices.roi_rows(rois), key=f"forming-{run.name}", height=HEIGHT,
+        simulated=simulated, controls="compact", layout="surface", report=(), density=vertices.density,
     )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def page(encoder, height):
         from factortopy.view.lab_maps import time_maps
 
         maps = time_maps(
-            responses, times, encoder.hemi, encoder.vertex, painted=painted(encoder), density=encoder.density,
+            responses, times, encoder.vertices, painted=painted(encoder),
             context=context_of(encoder), what="Predicted response" + (" of the blood" if hrf else ""),
         )  # fmt: skip
         draw_brain(maps, encoder, key=f"video-{key[-8:]}", height=height, group="explore")

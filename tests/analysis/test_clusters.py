@@ -115,12 +115,13 @@ def test_pictures_that_drive_several_vertices_most():
 
 
 def test_the_chosen_cluster_keeps_its_colour_and_the_others_are_grey():
+    from factortopy.surfaces.coordinates import Vertices
     from factortopy.view.cluster_maps import chosen_cluster_map, cluster_colours
 
-    hemi, vertex, labels = np.zeros(6, int), np.arange(6), np.array([0, 0, 1, 1, 2, -1])
+    vertices, labels = Vertices(np.zeros(6), np.arange(6)), np.array([0, 0, 1, 1, 2, -1])
     colours = np.array([4, 0, 21])
-    every = chosen_cluster_map(labels, colours, hemi, vertex)
-    one = chosen_cluster_map(labels, colours, hemi, vertex, only=1)
+    every = chosen_cluster_map(labels, colours, vertices)
+    one = chosen_cluster_map(labels, colours, vertices, only=1)
     np.testing.assert_array_equal(every.palette, cluster_colours(colours))
     ground = np.zeros((len(every.value), 3), np.uint8)
     before, after = every.colours(ground), one.colours(ground)

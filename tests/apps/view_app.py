@@ -14,12 +14,16 @@ NASTY = "<img src=x onerror=alert(1)>"
 @st.cache_data
 def maps(shift):
     brain = planted_layers(shift)
-    at = {"hemi": brain.hemi, "vertex": brain.vertex}
     made = view.selector_maps(
-        brain.selectors, **at, painted=brain.painted, score=brain.score, context=f"planted {NASTY}", image_degrees=8.4
+        brain.selectors,
+        brain.vertices,
+        painted=brain.painted,
+        score=brain.score,
+        context=f"planted {NASTY}",
+        image_degrees=8.4,
     )
     rois = {NASTY if name == "V1" else name: mask for name, mask in brain.rois.items()}
-    return made, view.whole_rois(rois, **at), view.whole(brain.score, **at)
+    return made, brain.vertices.roi_rows(rois), brain.vertices.whole(brain.score)
 
 
 shift = st.number_input("shift", 0, 5, 0)

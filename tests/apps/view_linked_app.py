@@ -8,22 +8,29 @@ from factortopy import view
 
 st.set_page_config(layout="wide")
 brain = planted_layers()
-at = {"hemi": brain.hemi, "vertex": brain.vertex}
-rois = view.whole_rois(brain.rois, **at)
+rois = brain.vertices.roi_rows(brain.rois)
 
 
 def planted(name, values, unit="a.u."):
     return view.value_map(
-        values, **at, name=name, what=f"Planted {name}", label=name, unit=unit, low=0.0, high=10.0, context="planted"
+        values,
+        brain.vertices,
+        name=name,
+        what=f"Planted {name}",
+        label=name,
+        unit=unit,
+        low=0.0,
+        high=10.0,
+        context="planted",
     )
 
 
-n = len(brain.hemi)
+n = len(brain.vertices)
 made = [
     planted("eight", np.full(n, 8.0)),
     planted("three", np.where(brain.rois["V1"], 3.0, 8.0)),
     planted("degrees", np.full(n, 5.0), unit="°"),
-    view.layer_map(brain.selectors, **at, context="planted"),
+    view.layer_map(brain.selectors, brain.vertices, context="planted"),
 ]
 if st.button("Restore"):
     st.session_state.wish = "f_20_-10_0_1.5_0_0_1_1.7_5_-3"

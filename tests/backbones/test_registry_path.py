@@ -127,8 +127,8 @@ features = ft.extract(backbone, subject.images)
 encoder = ft.fit(subject, features, steps=6)
 score = ft.brain_score(encoder, subject, features)
 from factortopy import analysis
-told = export_maps("maps", encoder.selectors(), score, analysis.predicted(encoder, subject, features), encoder.hemi,
-                   encoder.vertex, encoder.density, encoder.simulated, "mine on demo-1 (simulated)", rois=encoder.rois)
+told = export_maps("maps", encoder.selectors(), score, analysis.predicted(encoder, subject, features),
+                   encoder.vertices, encoder.simulated, "mine on demo-1 (simulated)", rois=encoder.rois)
 encoder.save("run")
 again = ft.Encoder.load("run")
 assert again.predict_features(features).shape == (80, encoder.n_vertices)

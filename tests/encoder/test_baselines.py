@@ -225,7 +225,7 @@ def test_a_baselines_run_shows_its_scores_alone():
     assert {m.label for m in at.metric} == {"R²", "Ceiling"}
     from factortopy.view import selector_maps
 
-    maps = selector_maps(None, encoder.hemi, encoder.vertex, score=encoder.scores["score"])
+    maps = selector_maps(None, encoder.vertices, score=encoder.scores["score"])
     assert [m.name for m in maps] == ["Brain score"]
 
 

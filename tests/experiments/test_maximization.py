@@ -16,7 +16,6 @@ from factortopy.experiments.maximization import DEFAULTS, maximize, run
 from factortopy.experiments.result import Result
 from factortopy.experiments.targets import target_of
 from factortopy.stimuli.localizer import localizer
-from factortopy.surfaces.coordinates import full_index
 
 DEMO = "assets/runs/demo-vit_demo-1"
 QUICK = {"steps": 30, "seeds": 1, "noise": 4, "rendered": 1}
@@ -245,7 +244,7 @@ def test_targets():
     third = np.float32(1 / 3)
     np.testing.assert_array_equal(target_of(encoder, {"roi": "blue left"}), np.float32([0] * 3 + [third] * 3 + [0] * 6))
     np.testing.assert_allclose(target_of(encoder, {"cluster": 1}), np.float32([0] * 5 + [0.2] * 5 + [0] * 2))
-    rows = full_index(encoder.hemi, encoder.vertex)
+    rows = encoder.vertices.rows
     assert rows[7] > 10_000  # in the right hemisphere
     np.testing.assert_array_equal(target_of(encoder, {"vertex": int(rows[7])}), np.eye(12, dtype=np.float32)[7])
     drawn = np.linspace(-1, 1, 12)

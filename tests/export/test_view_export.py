@@ -24,7 +24,7 @@ def exported(tmp_path_factory):
     brain = planted_layers()
     out = tmp_path_factory.mktemp("maps")
     paths = export.export_maps(
-        out, brain.selectors, brain.score, brain.painted, brain.hemi, brain.vertex, "10k", True, "planted", brain.rois
+        out, brain.selectors, brain.score, brain.painted, brain.vertices, True, "planted", brain.rois
     )
     return brain, out, paths
 
@@ -45,9 +45,9 @@ def test_labels_are_layers_plus_one(exported, side, letter):
     image = nibabel.load(out / f"hemi-{letter}_layer.label.gii")
     labels = image.darrays[0].data
     assert labels.shape == (N,) and labels.dtype == np.int32
-    here = brain.hemi == side
+    here = brain.vertices.hemi == side
     expected = np.zeros(N, dtype=int)
-    expected[brain.vertex[here]] = np.where(brain.painted, brain.layer + 1, 0)[here]
+    expected[brain.vertices.vertex[here]] = np.where(brain.painted, brain.layer + 1, 0)[here]
     np.testing.assert_array_equal(labels, expected)
     names = image.labeltable.get_labels_as_dict()
     assert names[0] == "unpainted" and names[3] == "layer 3 of 12" and len(names) == 13
@@ -60,25 +60,25 @@ def test_labels_are_layers_plus_one(exported, side, letter):
 @pytest.mark.parametrize(("side", "letter"), [(0, "L"), (1, "R")])
 def test_functions_hold_the_values_of_painted_vertices(exported, side, letter):
     brain, out, _ = exported
-    here = brain.hemi == side
+    here = brain.vertices.hemi == side
     for kind, values in (("scale", brain.selectors.scale), ("confidence", np.ones(len(brain.layer)))):
         data = nibabel.load(out / f"hemi-{letter}_{kind}.func.gii").darrays[0].data
         assert data.shape == (N,)
         expected = np.full(N, np.nan)
-        expected[brain.vertex[here]] = np.where(brain.painted, values, np.nan)[here]
+        expected[brain.vertices.vertex[here]] = np.where(brain.painted, values, np.nan)[here]
         np.testing.assert_allclose(data, expected, atol=1e-6)
     score = nibabel.load(out / f"hemi-{letter}_score.func.gii").darrays[0].data
-    np.testing.assert_allclose(score[brain.vertex[here]], brain.score[here], atol=1e-6)  # unpainted ones too
+    np.testing.assert_allclose(score[brain.vertices.vertex[here]], brain.score[here], atol=1e-6)  # unpainted ones too
     x, y = nibabel.load(out / f"hemi-{letter}_space.func.gii").darrays
     first = np.flatnonzero(here & brain.painted)[0]
-    assert x.data[brain.vertex[first]] == pytest.approx(brain.selectors.space[first, 0])
-    assert y.data[brain.vertex[first]] == pytest.approx(brain.selectors.space[first, 1])
+    assert x.data[brain.vertices.vertex[first]] == pytest.approx(brain.selectors.space[first, 0])
+    assert y.data[brain.vertices.vertex[first]] == pytest.approx(brain.selectors.space[first, 1])
     assert x.meta["Name"].startswith("x")
 
 
 def test_the_picture_has_the_maps_colours_and_says_what_it_is(tmp_path):
     brain = planted_layers()
-    made = view.layer_map(brain.selectors, brain.hemi, brain.vertex, painted=brain.painted)
+    made = view.layer_map(brain.selectors, brain.vertices, painted=brain.painted)
     path = export.flat_png(made, tmp_path / "map_simulated.png", simulated=True)
     with Image.open(path) as image:
         assert image.text["Comment"] == "simulated" and image.text["Title"] == made.title
@@ -97,23 +97,23 @@ def test_the_picture_has_the_maps_colours_and_says_what_it_is(tmp_path):
 
 def test_every_legend_can_be_drawn_and_names_are_text(tmp_path):
     brain = synthetic_brain()
-    at = {"hemi": brain.hemi, "vertex": brain.vertex}
+    vertices = brain.vertices
     nasty = {r"$\frac{1}{$ <img>": brain.rois["V1"]}
     for k, made in enumerate([
-        view.roi_map({**brain.rois, **nasty}, **at), view.angle_map(360 * brain.score, **at),
-        view.response_map(brain.response, **at), view.space_map(brain.selectors, **at),
+        view.roi_map({**brain.rois, **nasty}, vertices), view.angle_map(360 * brain.score, vertices),
+        view.response_map(brain.response, vertices), view.space_map(brain.selectors, vertices),
     ]):  # fmt: skip
-        export.flat_png(made, tmp_path / f"{k}.png", rois=view.whole_rois(nasty, **at), dpi=60, part="whole")
+        export.flat_png(made, tmp_path / f"{k}.png", rois=vertices.roi_rows(nasty), dpi=60, part="whole")
         assert (tmp_path / f"{k}.png").stat().st_size > 10_000
 
 
 def test_nothing_painted_is_still_a_picture(tmp_path):
-    made = view.value_map([np.nan], [0], [831], name="x")
+    made = view.value_map([np.nan], surfaces.Vertices([0], [831]), name="x")
     assert export.flat_png(made, tmp_path / "x.png", dpi=60).stat().st_size > 5_000
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    made = view.value_map([1.0], [0], [831], name="x", low=0, high=1)
+    made = view.value_map([1.0], surfaces.Vertices([0], [831]), name="x", low=0, high=1)
     with pytest.raises(InputError, match="could not be written"):
         export.flat_png(made, tmp_path / "missing" / "x.png", dpi=60)
 
@@ -122,7 +122,7 @@ def test_outlines_run_between_members_and_others():
     mesh = surfaces.load_mesh()
     brain = planted_layers()
     inside = np.zeros(2 * N, dtype=bool)
-    inside[brain.rows[brain.rois["V1"]]] = True
+    inside[brain.vertices.rows[brain.rois["V1"]]] = True
     ends = segments(mesh.faces, inside)
     assert len(ends) > 50
     # Each end lies on an edge with one corner inside; both edges leave the same corner.
@@ -138,13 +138,13 @@ def test_outlines_run_between_members_and_others():
 
 def layers(**options):
     brain = planted_layers()
-    return brain, view.layer_map(brain.selectors, brain.hemi, brain.vertex, painted=brain.painted, **options)
+    return brain, view.layer_map(brain.selectors, brain.vertices, painted=brain.painted, **options)
 
 
 def test_the_drawing_has_every_colour_and_names_as_text(tmp_path):
     brain, made = layers(context="<img src=x onerror=alert(1)> & $x$")
     names = {"<b>V1</b>": brain.rois["V1"], "$a_b$": brain.rois["EBA"]}
-    rois = view.whole_rois(names, brain.hemi, brain.vertex)
+    rois = brain.vertices.roi_rows(names)
     path = export.flat_svg(made, tmp_path / "map.svg", rois=rois, simulated=True)
     assert path.stat().st_size < 3e6
     root = ElementTree.parse(path).getroot()
@@ -179,7 +179,7 @@ def test_shapes_merged_by_colour_cover_what_their_cells_cover():
 
 def test_the_surface_has_the_maps_colours_where_they_are(tmp_path):
     brain, made = layers()
-    rois = view.whole_rois(brain.rois, brain.hemi, brain.vertex)
+    rois = brain.vertices.roi_rows(brain.rois)
     path = export.surface_png(
         made, tmp_path / "s.png", rois=rois, simulated=True, views=("posterior",), width=4.0, dpi=100
     )
@@ -246,10 +246,10 @@ def test_charts_hold_their_numbers_as_text(tmp_path):
 def test_the_page_paints_picks_and_switches_without_network(tmp_path, browser):
     brain = planted_layers()
     nasty = "<img src=x onerror=alert(1)></script>"
-    at = {"hemi": brain.hemi, "vertex": brain.vertex}
-    made = view.selector_maps(brain.selectors, **at, painted=brain.painted, score=brain.score, context=nasty)
-    rois = view.whole_rois({nasty if k == "V1" else k: v for k, v in brain.rois.items()}, **at)
-    score = view.whole(brain.score, **at)
+    vertices = brain.vertices
+    made = view.selector_maps(brain.selectors, vertices, painted=brain.painted, score=brain.score, context=nasty)
+    rois = vertices.roi_rows({nasty if k == "V1" else k: v for k, v in brain.rois.items()})
+    score = vertices.whole(brain.score)
     path = export.view_html(made, tmp_path / "v.html", rois=rois, score=score, simulated=True, note=nasty)
     assert path.stat().st_size < 3e6
     context = browser.new_context(offline=True, viewport={"width": 1100, "height": 700})
@@ -266,7 +266,7 @@ def test_the_page_paints_picks_and_switches_without_network(tmp_path, browser):
         nasty in seen.inner_text() and nasty in page.locator("footer").inner_text() and page.locator("img").count() == 0
     )
     assert seen.locator(".badge").is_visible()
-    row = int(brain.rows[brain.rois["V1"]][np.argmax(brain.score[brain.rois["V1"]])])
+    row = int(brain.vertices.rows[brain.rois["V1"]][np.argmax(brain.score[brain.rois["V1"]])])
     place = project(seen, row, "flat")
     click_at(page, seen, place["x"], place["y"])
     page.wait_for_selector(f'[data-testid=brain-view][data-vertex="{row}"]', timeout=10_000)
@@ -280,11 +280,11 @@ def test_the_page_paints_picks_and_switches_without_network(tmp_path, browser):
 
 def test_a_finer_surface_opens_from_the_page_and_says_that_it_is_a_preview(tmp_path, browser):
     n = surfaces.load_mesh("41k").n
-    made = view.value_map(np.arange(n) / n, np.zeros(n, int), np.arange(n), name="x", density="41k")
+    made = view.value_map(np.arange(n) / n, surfaces.Vertices(np.zeros(n), np.arange(n), "41k"), name="x")
     words = "".join(ElementTree.parse(export.flat_svg(made, tmp_path / "x.svg")).getroot().itertext())
     assert "preview surface" in words
     assert "preview surface" not in export.flat_svg(
-        view.value_map([1.0], [0], [831], name="x", low=0, high=1), tmp_path / "y.svg"
+        view.value_map([1.0], surfaces.Vertices([0], [831]), name="x", low=0, high=1), tmp_path / "y.svg"
     ).read_text(encoding="utf-8")
     path = export.view_html(made, tmp_path / "v.html", density="41k")
     assert path.stat().st_size < 8e6

@@ -37,7 +37,7 @@ def synthetic_brain(n_layers=12, seed=0):
     score = np.clip(score, -0.02, 0.7)
     channel = near @ rng.standard_normal((len(depth), 8))
     return SimpleNamespace(
-        hemi=cortex.hemi, vertex=cortex.vertex, rois=cortex.rois(), score=score,
+        vertices=surfaces.Vertices(cortex.hemi, cortex.vertex), rois=cortex.rois(), score=score,
         painted=score > np.quantile(score, 0.15), clusters=np.argmax(channel, axis=1),
         response=3 * channel[:, 0] / np.abs(channel[:, 0]).max(),
         selectors=Selectors(np.clip(np.stack([x, -y], 1), -1, 1), layer, scale, channel),
@@ -59,7 +59,7 @@ def planted_layers(shift=0, n_layers=12):
     n = len(layer)
     x = np.linspace(-1, 1, n)
     return SimpleNamespace(
-        hemi=cortex.hemi, vertex=cortex.vertex, rows=cortex.rows, rois=rois, score=np.linspace(0, 1, n),
+        vertices=surfaces.Vertices(cortex.hemi, cortex.vertex), rois=rois, score=np.linspace(0, 1, n),
         painted=~rois["V3"], layer=layer,
         selectors=Selectors(np.stack([x, -x], 1), np.eye(n_layers)[layer], np.linspace(0, 1, n), np.ones((n, 2))),
     )  # fmt: skip

@@ -241,7 +241,7 @@ def entry(name, encoder, **more):
 def sections(found, out):
     """All sections that need no new fits; the page."""
     doc, first = Document(out, "Title"), found[0].encoder
-    flat = Flat(first.hemi, first.vertex, first.density)
+    flat = Flat(first.vertices)
     scoring.section(doc, found)
     mapping.section(doc, found, flat, True)
     channels.section(doc, found, flat, True)

@@ -37,7 +37,7 @@ def tuned(name, encoder, base="net", layer=L, after=0.8, data="colours", began=N
 
 def document(tmp_path, found):
     first = found[0].encoder
-    return Document(tmp_path, "Title"), Flat(first.hemi, first.vertex, first.density)
+    return Document(tmp_path, "Title"), Flat(first.vertices)
 
 
 # ---------------------------------------------------------------- numbers

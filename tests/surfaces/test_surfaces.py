@@ -141,14 +141,14 @@ def test_what_is_no_vertex_is_refused(hemi, vertex, density, words):
 @given(VERTICES)
 def test_a_part_of_the_vertices_has_the_coordinates_of_the_whole(pairs):
     hemi, vertex = np.array(sorted(set(pairs))).T
-    everything = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
+    everything = surfaces.Vertices.of_mesh().coords()
     some = surfaces.Vertices(hemi, vertex).coords()
     assert some.dtype == np.float32 and some.shape == (len(hemi), 3)
     np.testing.assert_array_equal(some, everything[surfaces.full_index(hemi, vertex)])
 
 
 def test_encoder_coordinates_span_100_and_keep_the_shape(mesh):
-    coords = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
+    coords = surfaces.Vertices.of_mesh().coords()
     assert coords.min(0) == pytest.approx(np.zeros(3), abs=1e-4)
     assert coords.max() == pytest.approx(100) and (coords.max(0) <= 100 + 1e-4).all()
     # One factor for all axes, within a hemisphere: distances are those of the inflated surface.
@@ -165,15 +165,15 @@ def test_hemispheres_are_apart(mesh):
     assert moved[RIGHT, 0].min() - moved[LEFT, 0].max() == pytest.approx(4.0, abs=1e-4)
     np.testing.assert_array_equal(moved[:, 1:], inflated[:, 1:])
     assert inflated[LEFT, 0].max() > inflated[RIGHT, 0].min()  # a copy was moved
-    coords = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
+    coords = surfaces.Vertices.of_mesh().coords()
     assert coords[LEFT, 0].max() < coords[RIGHT, 0].min()
 
 
 @pytest.mark.parametrize("density", ["41k", "164k"])
 def test_a_vertex_keeps_its_coordinates_at_every_density(density):
     n = surfaces.N_VERTICES[density]
-    few = surfaces.Vertices(np.repeat([0, 1], N), np.tile(np.arange(N), 2)).coords()
-    many = surfaces.Vertices(np.repeat([0, 1], n), np.tile(np.arange(n), 2), density).coords()
+    few = surfaces.Vertices.of_mesh().coords()
+    many = surfaces.Vertices.of_mesh(density).coords()
     assert many.dtype == np.float32 and many.min() >= 0 and many.max() <= 100
     for side in (0, 1):
         np.testing.assert_array_equal(many[side * n : side * n + N], few[side * N : (side + 1) * N])

@@ -32,8 +32,8 @@ def mgh(path, values):
 def test_mgh_as_nibabel_writes_it(tmp_path, ending):
     overlay = read_overlay(mgh(tmp_path / f"rh.thickness.{ending}", ramp()))
     np.testing.assert_array_equal(overlay.values[:, 0], ramp())
-    assert set(overlay.hemi) == {1} and overlay.density == "10k" and overlay.labels is None
-    np.testing.assert_array_equal(overlay.vertex, np.arange(N))
+    assert set(overlay.vertices.hemi) == {1} and overlay.vertices.density == "10k" and overlay.labels is None
+    np.testing.assert_array_equal(overlay.vertices.vertex, np.arange(N))
 
 
 def test_gifti_as_nibabel_and_we_write_it(tmp_path):
@@ -43,7 +43,7 @@ def test_gifti_as_nibabel_and_we_write_it(tmp_path):
         np.testing.assert_allclose(read_overlay(data, "lh.x.func.gii").values[:, 0], ramp(), atol=1e-6)
     two = np.stack([ramp(), -ramp()], 1)
     overlay = read_overlay(write_func_gii(tmp_path / "space.func.gii", two, ("x", "y"), True, "CortexRight"))
-    assert overlay.names == ["x", "y"] and set(overlay.hemi) == {1}  # the hemisphere from the file's own words
+    assert overlay.names == ["x", "y"] and set(overlay.vertices.hemi) == {1}  # the hemisphere from the file's own words
     np.testing.assert_array_equal(overlay.values, two)
 
 
@@ -72,8 +72,8 @@ def test_both_hemispheres_of_labels_whose_keys_differ(tmp_path):
 def test_numpy_one_two_and_both_hemispheres(tmp_path):
     np.save(tmp_path / "both.npy", ramp(2 * N))
     overlay = read_overlay(tmp_path / "both.npy")
-    np.testing.assert_array_equal(overlay.hemi, np.repeat([0, 1], N))
-    np.testing.assert_array_equal(overlay.vertex[N:], np.arange(N))
+    np.testing.assert_array_equal(overlay.vertices.hemi, np.repeat([0, 1], N))
+    np.testing.assert_array_equal(overlay.vertices.vertex[N:], np.arange(N))
     np.save(tmp_path / "rows.npy", np.stack([ramp(2 * N)] * 3))
     assert read_overlay(tmp_path / "rows.npy").values.shape == (2 * N, 3)
 
@@ -83,8 +83,8 @@ def test_pairs_are_joined_and_others_stay(tmp_path):
         mgh(tmp_path / f"{side}.area.mgh", ramp() * (1 if side == "lh" else 3))
     mgh(tmp_path / "lh.other.mgh", ramp())
     found = read_overlays([tmp_path / "rh.area.mgh", tmp_path / "lh.other.mgh", tmp_path / "lh.area.mgh"])
-    assert sorted(len(o.vertex) for o in found) == [N, 2 * N]
-    both = next(o for o in found if len(o.vertex) == 2 * N)
+    assert sorted(len(o.vertices) for o in found) == [N, 2 * N]
+    both = next(o for o in found if len(o.vertices) == 2 * N)
     np.testing.assert_allclose(both.values[:, 0], np.r_[ramp(), 3 * ramp()])
     with pytest.raises(InputError, match="two of"):
         read_overlays([("lh.a.mgh", (tmp_path / "lh.area.mgh").read_bytes())] * 2)
@@ -94,7 +94,7 @@ def test_a_higher_density_is_shown_at_the_shared_vertices(tmp_path):
     n = surfaces.N_VERTICES["164k"]
     values = np.arange(n, dtype=np.float32)
     overlay = read_overlay(mgh(tmp_path / "lh.fine.mgh", values))
-    assert overlay.density == "164k"
+    assert overlay.vertices.density == "164k"
     low = overlay.at("10k")
     np.testing.assert_array_equal(low.values[:, 0], values[:N])
     assert "first 10,242 of 163,842" in low.notices[0]
@@ -184,9 +184,9 @@ def test_cut_and_lying_mgh_and_npy(tmp_path):
 def test_the_hemisphere_is_never_guessed(tmp_path):
     data = mgh(tmp_path / "area.mgh", ramp()).read_bytes()
     refused(data, "x.mgh", match="rename it to begin with lh")
-    assert set(read_overlay(data, "x.mgh", hemi=1).hemi) == {1}
+    assert set(read_overlay(data, "x.mgh", hemi=1).vertices.hemi) == {1}
     for name, side in (("lh.x.mgh", 0), ("sub-01_hemi-R_x.mgh", 1), ("x.rh.mgh", 1), ("LH_x.mgh", 0)):
-        assert set(read_overlay(data, name).hemi) == {side}
+        assert set(read_overlay(data, name).vertices.hemi) == {side}
     both = write_func_gii(tmp_path / "lh.x.func.gii", ramp(), "x", False, "CortexRight").read_bytes()
     refused(both, "lh.x.func.gii", match="the file says right")
 
@@ -204,7 +204,7 @@ def test_a_lower_density_is_spread_to_the_nearest_vertices(tmp_path):
     overlay = read_overlay(mgh(tmp_path / "rh.coarse.mgh", ramp()))
     fine = overlay.at("41k")
     n, sphere = surfaces.N_VERTICES["41k"], surfaces.load_mesh("41k").coords["sphere"][surfaces.N_VERTICES["41k"] :]
-    assert len(fine.values) == n and set(fine.hemi) == {1} and "finer surface" in fine.notices[0]
+    assert len(fine.values) == n and set(fine.vertices.hemi) == {1} and "finer surface" in fine.notices[0]
     np.testing.assert_array_equal(fine.values[:N, 0], ramp())
     for v in (N, 20_000, n - 1):
         nearest = np.argmin(((sphere[:N] - sphere[v]) ** 2).sum(1))

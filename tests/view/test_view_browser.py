@@ -8,7 +8,7 @@ from browser import brain, click_at, pixel, project, start_app
 from synthetic import planted_layers
 
 from factortopy.surfaces.meshes import load_mesh
-from factortopy.view import colour, layer_map, whole
+from factortopy.view import colour, layer_map
 from factortopy.view.geometry import arranged
 from factortopy.view.surface_render import opened
 
@@ -162,12 +162,12 @@ def test_unfolding_lays_the_surface_flat(page, view, planted):
 
 
 def test_the_threshold_hides_vertices_and_counts_as_python_does(page, view, planted):
-    made = layer_map(planted.selectors, planted.hemi, planted.vertex, painted=planted.painted)
+    made = layer_map(planted.selectors, planted.vertices, painted=planted.painted)
     slider = view.locator(".threshold input")
     slider.fill("127")
     slider.dispatch_event("change")
     expect_text(page, r"threshold 0\.5")
-    score = whole(planted.score, planted.hemi, planted.vertex)
+    score = planted.vertices.whole(planted.score)
     shown = made.shown(score, 0.5).sum()
     assert 0.4 < shown / made.painted.sum() < 0.6
     assert view.locator(".count").text_content() == f"{shown:,} of {made.painted.sum():,} vertices shown"

@@ -105,11 +105,9 @@ def test_a_choice_outlives_another_page_and_a_new_link_replaces_it():
 
 
 def test_a_selected_place_is_told_for_each_network():
-    from factortopy.surfaces.coordinates import full_index
-
     encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
     index = int(np.flatnonzero(encoder.rois["FFA"])[0])
-    at = open_page("compare", runs=TWO, vertex=str(int(full_index(encoder.hemi, encoder.vertex)[index])))
+    at = open_page("compare", runs=TWO, vertex=str(int(encoder.vertices.rows[index])))
     rows = at.dataframe[0].value
     assert "FFA" in words(at) and list(rows["network (simulated)"]) == ["demo-vit", "demo-mae"]
     assert rows["best layer"][0] == f"{encoder.selectors().layer_argmax[index] + 1} of 12"
@@ -124,11 +122,10 @@ def test_areas_are_called_areas_and_their_column_keeps_its_name_in_files():
 
 
 def test_a_place_without_data_is_said():
-    from factortopy.surfaces.coordinates import full_index
     from factortopy.surfaces.meshes import N_VERTICES
 
     encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
-    known = set(full_index(encoder.hemi, encoder.vertex).tolist())
+    known = set(encoder.vertices.rows.tolist())
     outside = next(row for row in range(N_VERTICES[encoder.density]) if row not in known)
     said = "This place is not among the subject's vertices"
     assert said in words(open_page("compare", runs=TWO, vertex=str(outside)))

@@ -11,7 +11,6 @@ from web_pages import ROOT, SHIPPED, open_page, words
 
 from factortopy.encoder import Encoder
 from factortopy.storage.home import assets_dir
-from factortopy.surfaces.coordinates import full_index
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def settled(at, seconds=60):
 
 
 def test_a_cluster_is_chosen_by_place_or_from_the_list(encoder):
-    clusters, rows = encoder.scores["clusters"], full_index(encoder.hemi, encoder.vertex)
+    clusters, rows = encoder.scores["clusters"], encoder.vertices.rows
     at = open_page("explore", map="Clusters")
     assert not at.exception and "Click a place to see its cluster" in words(at)
     at.selectbox(key="cluster box").set_value(3).run()
@@ -65,12 +64,12 @@ def test_explore_offers_scores_and_places_as_maps_of_few_groups(encoder):
     from factortopy.view.factor_maps import detail_maps
 
     scores = {name: MEASURES[name].of(encoder) for name in ("Pearson r", "R² / noise ceiling")}
-    made = detail_maps(encoder.selectors(), encoder.hemi, encoder.vertex, scores=scores, image_degrees=8.4)
+    made = detail_maps(encoder.selectors(), encoder.vertices, scores=scores, image_degrees=8.4)
     assert [(m.group, m.name) for m in made] == [
         ("Layer", "Confidence"), ("Space", "Polar angle"), ("Space", "Eccentricity"), ("Brain score", "Pearson r"),
         ("Brain score", "R² / noise ceiling"),
     ]  # fmt: skip
-    at = open_page("explore", map="Eccentricity", vertex=str(int(full_index(encoder.hemi, encoder.vertex)[0])))
+    at = open_page("explore", map="Eccentricity", vertex=str(int(encoder.vertices.rows[0])))
     assert not at.exception and at.query_params["map"] == "Eccentricity"
     x, y = encoder.selectors().space[0].astype(float)
     far = np.hypot(x, y) * encoder.info["image_degrees"] / 2
@@ -143,7 +142,7 @@ def test_a_video_that_cannot_be_read_leaves_the_brain(encoder):
 
 def test_another_number_of_clusters_is_made_and_the_address_says_it(encoder):
     index = int(np.flatnonzero(encoder.scores["clusters"] == 0)[0])
-    at = open_page("explore", map="Clusters", vertex=str(int(full_index(encoder.hemi, encoder.vertex)[index])))
+    at = open_page("explore", map="Clusters", vertex=str(int(encoder.vertices.rows[index])))
     at.number_input(key="clusters box").set_value(2).run()
     at = settled(at)
     assert not at.exception and not at.error
@@ -156,7 +155,7 @@ def test_another_number_of_clusters_is_made_and_the_address_says_it(encoder):
 
 
 def test_a_place_can_be_read_while_clusters_are_shown(encoder):
-    row = int(full_index(encoder.hemi, encoder.vertex)[np.flatnonzero(encoder.rois["FFA"])[0]])
+    row = int(encoder.vertices.rows[np.flatnonzero(encoder.rois["FFA"])[0]])
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.query_params["map"], at.query_params["vertex"] = "Clusters", str(row)
     at.run()

@@ -41,11 +41,10 @@ def test_every_control_has_help():
 
 def test_a_vertex_in_the_address_is_explained():
     from factortopy.encoder import Encoder
-    from factortopy.surfaces.coordinates import full_index
 
     encoder = Encoder.load(assets_dir() / "runs" / SHIPPED)
     index = int(np.flatnonzero(encoder.rois["FFA"])[0])
-    at = open_page("explore", vertex=str(int(full_index(encoder.hemi, encoder.vertex)[index])))
+    at = open_page("explore", vertex=str(int(encoder.vertices.rows[index])))
     shown = {m.label: m.value for m in at.metric}
     assert shown["R²"] == f"{encoder.scores['score'][index]:.2f}"
     assert shown["Scale"] == f"{encoder.selectors().scale[index]:.2f}"

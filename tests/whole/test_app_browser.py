@@ -107,14 +107,13 @@ def test_a_lesson_is_left_and_come_back_to(app, page):
 
 def test_explore_a_vertex(app, page):
     from factortopy.encoder import Encoder
-    from factortopy.surfaces.coordinates import full_index
 
     page.goto(app.url)
     view = brain(page)
     page.get_by_text("Click a place on the brain").wait_for()
     shot(page, "explore")
     encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
-    rows = full_index(encoder.hemi, encoder.vertex)[encoder.rois["FFA"]]
+    rows = encoder.vertices.rows[encoder.rois["FFA"]]
     click_vertex(page, view, int(rows[len(rows) // 2]))
     page.get_by_text("What drives it").wait_for()
     picked = int(view.get_attribute("data-vertex"))
@@ -131,10 +130,9 @@ def test_explore_a_vertex(app, page):
 
 def test_every_click_reaches_the_page_and_the_next_page(app, page):
     from factortopy.encoder import Encoder
-    from factortopy.surfaces.coordinates import full_index
 
     encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
-    rows = full_index(encoder.hemi, encoder.vertex)
+    rows = encoder.vertices.rows
     page.goto(app.url)
     view = brain(page)
     page.get_by_text("Click a place on the brain").wait_for()
