@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_refused(run, tmp_path):
         return build(relist({**files, "encoder.safetensors": save({**tensors, **changes}, meta)}))
 
     assert unpack_run(with_tensors()).status == "finished"  # the way of changing is no fault itself
-    refused(with_tensors(vertex=tensors["vertex"] + 90_000), "indices from 0 to 10,241 (10k)")
+    refused(with_tensors(vertex=tensors["vertex"] + 90_000), r"indices from 0 to 10,241 \(10k\), found 9")
     refused(with_tensors(bias=tensors["bias"] * np.nan), "NaN")
     refused(with_tensors(hemi=tensors["hemi"] + 2), "0 for left and 1 for right, found 2, 3")
     refused(build(relist({**files, "encoder.safetensors": b"\xff" * 100})), "safetensors")
