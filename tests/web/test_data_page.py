@@ -195,7 +195,7 @@ def test_the_demo_subject_keeps_the_picture_that_was_shown_first():
 
     shown = data_start.example()
     found = replace(
-        shown, pictures=None, names=["another"], responses=shown.responses[:1], ceiling=np.ones(len(shown.vertex))
+        shown, pictures=None, names=["another"], responses=shown.responses[:1], ceiling=np.ones(len(shown.vertices))
     )
     kept = data_start.as_shown(found)
     assert kept.names == shown.names and kept.responses is shown.responses and kept.ceiling is found.ceiling

@@ -167,10 +167,11 @@ def test_a_place_can_be_read_while_clusters_are_shown(encoder):
 
 
 def test_an_own_map_on_a_simulated_run_says_what_the_badge_is_about():
+    from factortopy.surfaces.coordinates import Vertices
     from factortopy.view.overlay import Overlay
     from pages.parts import take_away
 
     values = np.linspace(0, 1, 10242)[:, None]
-    (one,) = Overlay("mine", values, ["map"], np.zeros(10242, int), np.arange(10242), "10k").maps()
+    (one,) = Overlay("mine", values, ["map"], Vertices.of_mesh(sides=[0])).maps()
     assert "the badge is about the run" in take_away.titled([one], True)[0].title
     assert take_away.titled([one], False) == [one]
