@@ -7,7 +7,6 @@ from factortopy.analysis.measures import MEASURES, R2, available
 from factortopy.runs.names import families, full_name, short_names
 from pages.parts import (
     address,
-    compare_address,
     compare_grid,
     compare_numbers,
     compare_save,
@@ -60,7 +59,7 @@ def page():
     hover = {short[name]: full_name(name, info) for name, info in chosen.items()}
     encoders = {short[name]: encoder for name, encoder in encoders.items()}
     kind, layer = compare_grid.choose_map(encoders, aside)
-    told(names, kind, measure)
+    keep(names, kind, measure)
     scale = compare_grid.Scale.of(encoders, kind, layer, measure)
     shown = compare_grid.grid(encoders, scale, columns, hover)
     compare_save.control([(name, *scale.drawn(name, e)) for name, e in shown.items()])
@@ -107,27 +106,26 @@ def light(path, stamp):
 
 def linked(runs):
     """What the address asks for, once: ?runs=A,B&map=Layer&score=Pearson r; else what was chosen last. docs/compare.md has all words."""
-    wanted = [name for name in (st.query_params.get("runs") or "").split(",") if name]
-    asked = [name for name in wanted if name in runs]
-    if len(asked) < len(wanted):
-        gone = ", ".join(plain(name[:60]) for name in wanted if name not in runs)
+    asked = [name for name in (address.text("runs") or "").split(",") if name]
+    here = [name for name in asked if name in runs]
+    if len(here) < len(asked):
+        gone = ", ".join(plain(name[:60]) for name in asked if name not in runs)
         st.warning(f"The address asks for runs that are not here, or not finished: {gone}.")
     kept = [name for name in st.session_state.get("compared kept", ()) if name in runs]
-    if asked and st.session_state.get("compared link") != asked:
-        st.session_state["compared link"] = st.session_state["compared"] = asked
+    if address.asked("runs") and here:
+        st.session_state["compared"] = here
     st.session_state.setdefault(
         "compared", kept or [name for name in FIRST if name in runs] or list(runs)[: len(FIRST)]
     )
-    compare_address.asked("map", "compared map", {name: name for name in compare_grid.MAPS}, "Layer")
-    compare_address.asked("score", "compared score", {name: name for name in MEASURES}, R2)
+    address.restore("map", "compared map", compare_grid.MAPS, "Layer")
+    address.restore("score", "compared score", MEASURES, R2)
 
 
-def told(names, kind, measure):
+def keep(names, kind, measure):
     """The address says what is shown, so that it can be sent."""
-    st.session_state["compared link"] = names
     address.write(runs=",".join(names), vertex=chosen_vertex())
-    compare_address.told("map", "compared map", kind)
-    compare_address.told("score", "compared score", measure, R2)
+    address.keep("map", "compared map", kind)
+    address.keep("score", "compared score", measure, R2)
 
 
 # ---------------------------------------------------------------- choices

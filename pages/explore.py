@@ -6,7 +6,7 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from factortopy.analysis.curves import painted
-from pages.parts import explore_clusters, pictures_save, saving, take_away
+from pages.parts import address, explore_clusters, pictures_save, saving, take_away
 from pages.parts.brain import (
     HEMISPHERE,
     choose_areas,
@@ -98,7 +98,7 @@ def page():
     index = vertex_at(encoder, chosen_vertex())
     area = chosen_roi()
     gallery = load_gallery(run)
-    grouped = clusters is not None and st.query_params.get("map") == CLUSTERS
+    grouped = clusters is not None and address.text("map") == CLUSTERS
     with right, st.container(height=HEIGHT, border=False, gap="xsmall"):
         if grouped and beside() == "Cluster":
             explore_clusters.panel(run, encoder, rois, gallery, clusters)

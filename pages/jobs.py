@@ -32,7 +32,7 @@ def page():
     with st.sidebar:
         begin()
     st.subheader("Jobs", help="They go on when this page is closed or the app restarts; one at a time, or one a GPU.")
-    if opened := st.query_params.get("report"):
+    if opened := address.text("report"):
         guard_part(lambda: report_panel.opened(opened))
     everything()
 

@@ -29,7 +29,7 @@ def page():
             "Lesson", range(len(LESSONS)), index=start, format_func=lambda k: titles[k] + (" ✓" if k in done else ""),
             help="Nine lessons; start with the first.",
         )  # fmt: skip
-        st.query_params["lesson"] = str(chosen + 1)
+        address.write(lesson=chosen + 1)
         st.session_state["lesson left"] = chosen + 1
     one(chosen, LESSONS[chosen], done)
 
@@ -52,7 +52,7 @@ def one(number, lesson, done):
     if number + 1 < len(LESSONS) and st.button(
         "Next lesson", icon=":material/navigate_next:", key=f"next {number}", width="stretch"
     ):
-        st.query_params["lesson"] = str(number + 2)
+        address.write(lesson=number + 2)
         st.rerun()
 
 

@@ -11,7 +11,7 @@ from factortopy.encoder.choices import RECIPES
 from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs import costs
-from factortopy.runs.folder import ACTIVE
+from factortopy.runs.folder import ACTIVE, RESUMABLE
 from factortopy.sweeps import slurm
 from factortopy.sweeps.axes import whole
 from factortopy.sweeps.table import summary
@@ -251,7 +251,7 @@ def told(row, varied):
 def buttons(sweep, table, active):
     """Cancel, resume, save: what makes sense now."""
     a, b, c = st.columns(3)
-    dead = [row for row in table if row["status"] in ("planned", *sweeps.RESUMABLE)]
+    dead = [row for row in table if row["status"] in ("planned", *RESUMABLE)]
     if active and a.button(
         "Cancel",
         icon=":material/stop:",

@@ -130,8 +130,8 @@ def choose_network():
 
     entries = sorted(list_backbones(), key=lambda entry: not entry.available)  # those with weights first
     fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}
-    state, asked = st.session_state, (st.query_params.get("network"), st.query_params.get("weights"))
-    if NETWORK not in state or asked != state.get("network told"):  # from another page, or a kept address
+    state, asked = st.session_state, (address.text("network"), address.text("weights"))
+    if NETWORK not in state or address.changed("network", "weights"):  # from another page, or a kept address
         state["network given"], state[FILE] = given(*asked)
         state[NETWORK] = state["network given"]
     options = [*(entry.name for entry in entries if entry.available), f"demo-vit{UNTRAINED}", OTHER, *fetched]
@@ -158,8 +158,8 @@ def choose_network():
             "one. Empty it to take the published weights. The word untrained: random weights.",
         ).strip()  # fmt: skip
     if given(*asked) != (name, file):
-        address.write(network=name or None, weights=file or None)
-    state["network told"] = st.query_params.get("network"), st.query_params.get("weights")
+        asked = name or None, file or None
+    address.write(network=asked[0], weights=asked[1])
     if choice in fetched and not file:
         entry = next(entry for entry in entries if entry.name == choice)
         st.caption(

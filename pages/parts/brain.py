@@ -72,9 +72,7 @@ def describe_vertex(encoder, index):
 
 def chosen_vertex():
     """Row of the whole mesh that is selected, the same on every page; the address says it at first. None: nothing."""
-    if "vertex" not in st.session_state:
-        st.session_state["vertex"] = address.number("vertex")
-    return st.session_state["vertex"]
+    return address.initial("vertex", address.number)
 
 
 def choose_vertex(row):
@@ -90,9 +88,7 @@ def choose_place(row):
 
 def chosen_roi():
     """Name of the region that is selected as a whole, the same on every page; the address says it at first."""
-    if "roi" not in st.session_state:
-        st.session_state["roi"] = st.query_params.get("roi")
-    return st.session_state["roi"]
+    return address.initial("roi")
 
 
 def maps_at_rest(encoder):
@@ -118,7 +114,7 @@ def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "
         choose_vertex(getattr(state, "vertex", None))
         st.session_state["roi"] = getattr(state, "roi", None)
 
-    shown = map_name or getattr(st.session_state.get(key), "map", None) or st.query_params.get("map")
+    shown = map_name or getattr(st.session_state.get(key), "map", None) or address.text("map")
     shown = shown if shown in {m.name for m in maps} | {m.group for m in maps} else None
     score = encoder.scores.get("score") if encoder.scores else None
     seen = brain_view(
@@ -128,7 +124,7 @@ def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "
         height=height,
         selected=chosen_vertex(),
         roi=chosen_roi(),
-        camera=st.session_state.setdefault("camera", st.query_params.get("camera")),
+        camera=address.initial("camera"),
         map=shown,
         score=None if score is None else encoder.vertices.whole(score),
         simulated=encoder.simulated,

@@ -7,7 +7,7 @@ import streamlit as st
 
 from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES
-from pages.parts import address, compare_address
+from pages.parts import address
 from pages.parts.brain import choose_vertex, chosen_vertex, context_of
 from pages.parts.words import plain
 
@@ -32,9 +32,9 @@ def choose_map(encoders, aside):
     kind = st.segmented_control("Map", list(MAPS), key="compared map", label_visibility="collapsed", required=True)
     layer = 1
     if kind == "Layer weight" and deepest > 1:
-        compare_address.asked("layer", "compared layer", {str(k): k for k in range(1, deepest + 1)}, 1)
+        address.restore("layer", "compared layer", range(1, deepest + 1), 1)
         layer = aside.slider("Layer", 1, deepest, key="compared layer", help="1 is the first layer of each network.")
-        compare_address.told("layer", "compared layer", layer)
+        address.keep("layer", "compared layer", layer)
     else:
         address.write(layer=None)
     st.caption(MAPS[kind])

@@ -11,7 +11,7 @@ from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES, available
 from factortopy.backbones.finetuned import label
-from pages.parts import compare_address, compare_save, saving
+from pages.parts import address, compare_save, saving
 from pages.parts.compare_grid import brain
 from pages.parts.compare_numbers import table
 from pages.parts.words import TERMS, plain
@@ -40,22 +40,22 @@ def two(encoders, scale, begin, runs):
     a, b, c = st.columns([3, 3, 2], vertical_alignment="bottom")
     words = {runs[name]: name for name in [*begin, *(n for n in encoders if n not in begin)]}
     names = list(words)
-    compare_address.asked("from", "compared from", {name: name for name in names}, names[0])
+    address.restore("from", "compared from", names, names[0])
     first = a.selectbox(
         "From", names, format_func=words.get, key="compared from", help="The map shows what changes from this one …"
     )
     rest = [name for name in names if name != first]
-    compare_address.asked("to", "compared to", {name: name for name in rest}, rest[0])
+    address.restore("to", "compared to", rest, rest[0])
     second = b.selectbox("to", rest, format_func=words.get, key="compared to", help="… to this one.")
-    compare_address.asked("show", "compared two", {view: view for view in VIEWS}, VIEWS[0])
+    address.restore("show", "compared two", VIEWS, VIEWS[0])
     view = c.segmented_control(
         "Show", VIEWS, key="compared two", required=True,
         help="What changes: the second minus the first, and which is better where. Swipe: the map chosen above, the first network left of "
         "a line that you can drag, the second right of it.",
     )  # fmt: skip
-    compare_address.told("from", "compared from", first, names[0])
-    compare_address.told("to", "compared to", second, rest[0])
-    compare_address.told("show", "compared two", view, VIEWS[0])
+    address.keep("from", "compared from", first, names[0])
+    address.keep("to", "compared to", second, rest[0])
+    address.keep("show", "compared two", view, VIEWS[0])
     first, second = words[first], words[second]
     one, other = encoders[first], encoders[second]
     left, right = st.columns([2, 1], gap="medium")

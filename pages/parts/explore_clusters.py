@@ -53,9 +53,7 @@ def most(encoder):
 def wanted(encoder):
     """The number that was asked for here or by the address, else that of the run."""
     usual = int(known(encoder).max()) + 1
-    if "clusters" not in st.session_state:
-        st.session_state["clusters"] = address.number("clusters")
-    asked = st.session_state["clusters"]
+    asked = address.initial("clusters", address.number)
     return usual if asked is None else max(FEWEST, min(asked, max(usual, most(encoder))))
 
 

@@ -35,7 +35,7 @@ def choose_run():
         st.info("No fitted run yet. Train one; the demo subject and network need nothing else.")
         st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
         st.stop()
-    asked = st.query_params.get("run")
+    asked = address.text("run")
     if asked is not None and asked not in runs:
         try:
             status = find_run(asked).status
@@ -54,7 +54,7 @@ def choose_run():
         )
     st.session_state["run"] = name
     another = asked is not None and asked != name  # which may have other maps
-    address.write(run=name, map=None if another else st.query_params.get("map"))
+    address.write(run=name, map=None if another else address.text("map"))
     run = runs[name]
     with st.sidebar:
         _facts(run)

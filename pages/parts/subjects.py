@@ -27,17 +27,15 @@ def choose(check=True):
     the subject (``?subject=…&subject_id=…``); another page hands one over that way.
     """
     page = "train" if check else "data"
-    given, given_id = st.query_params.get("subject"), st.query_params.get("subject_id")
+    given, given_id = address.text("subject"), address.text("subject_id")
     keys = [f"{page} kind", f"{page} folder"]
-    if given and (keys[0] not in st.session_state or (given, given_id) != st.session_state.get(f"{page} told")):
+    if given and (keys[0] not in st.session_state or address.changed("subject", "subject_id")):
         st.session_state[keys[0]] = given if given in DEMO else ""
         st.session_state[keys[1]] = "" if given in DEMO else given
         st.session_state[f"{page} wanted"] = given_id
     st.session_state.setdefault(keys[0], "demo-1" if check else "")
     subject, subject_id = _chosen(keys, check, page)
-    told = {"subject": subject or st.session_state.get(keys[1]) or None, "subject_id": subject_id}
-    st.session_state[f"{page} told"] = tuple(told.values())
-    address.write(**told)
+    address.write(subject=subject or st.session_state.get(keys[1]) or None, subject_id=subject_id)
     return findings(subject, subject_id) if check and subject and subject not in DEMO else (subject, subject_id)
 
 
