@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.parts import address, background, data_start, subjects
+from pages.parts import address, data_start, subjects
+from pages.parts.background import tasks
 from pages.parts.data_brain import brain, choose_outlines, one_picture
 from pages.parts.guard import guard
 from pages.parts.words import plain
@@ -19,7 +20,7 @@ def page():
         data_start.invitation(left, beside)
         return
     key = f"data {path} {subject_id}"
-    before = background.find(st.session_state.get("data looked at"))
+    before = tasks.find(st.session_state.get("data looked at"))
     if before is not None and before.active and st.session_state["data looked at"] != key:
         before.stop()  # the visitor has gone on to another folder, which would wait for it
     st.session_state["data looked at"] = key
@@ -80,7 +81,7 @@ def again(key, sampled=False):
     """Look once more, or, where some pictures were looked at, at all of them."""
 
     def forget(thorough):
-        background.forget(key)
+        tasks.forget(key)
         st.session_state[f"all {key}"] = thorough
 
     st.button(

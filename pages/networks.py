@@ -10,8 +10,8 @@ from factortopy.backbones.loading import list_backbones
 from factortopy.backbones.lookup import NOT_SAID, source_of
 from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
-from factortopy.wording import duration
-from pages.parts import address, background
+from pages.parts import address, task_panel
+from pages.parts.background import tasks
 from pages.parts.guard import guard
 from pages.parts.sample_pictures import samples
 from pages.parts.words import plain
@@ -158,34 +158,27 @@ def fetch(entry):
         st.caption("No weights of it are published: name a file, or look at it with random weights.")
         return
     key = f"fetch {entry.name}"
-    task = background.find(key)
+    task = tasks.find(key)
     if task is not None and task.active:
-        progress(key, "Fetching the weights")
+        task_panel.watch(key, megabytes)
         return
     if task is not None and task.state == "failed":
         st.error(plain(task.error))
     elif task is not None and task.state == "finished":
-        background.forget(key)
+        tasks.forget(key)
         looked_up.clear()
         st.rerun()
     if st.button(f"Fetch the weights of {entry.name}", icon=":material/download:", width="stretch",
                  help=f"From {entry.source}."):  # fmt: skip
-        background.forget(key)
-        background.start(key, lambda task: source_of(entry).fetch(entry.name, task.report))
+        tasks.forget(key)
+        tasks.start(key, lambda task: source_of(entry).fetch(entry.name, task.report))
         st.rerun()
 
 
-@st.fragment(run_every=0.7)
-def progress(key, what):
-    """How far a task is, and how to stop it."""
-    task = background.find(key)
-    if task is None or not task.active:
-        st.rerun()
-    left = f", about {duration(task.remaining)} left" if task.remaining else ""
-    done = f": {task.done / 1e6:,.0f} of {task.total / 1e6:,.0f} MB{left}" if task.total else ""
-    st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=f"{what}{done}")
-    if st.button("Stop", key=f"stop {key}", icon=":material/stop:"):
-        task.stop()
+def megabytes(task):
+    """How much of the weights is here."""
+    far = f": {task.done / 1e6:,.0f} of {task.total / 1e6:,.0f} MB{task_panel.time_left(task)}" if task.total else ""
+    return f"Fetching the weights{far}"
 
 
 # ---------------------------------------------------------------- what its layers see
@@ -208,7 +201,7 @@ def tokens(entry, name, weights):
         pictures[chosen].tobytes(), digest_size=16
     ).hexdigest()  # another visitor's file may bear the same name
     key = f"tokens {name} {weights} {seen}"
-    task = background.find(key)
+    task = tasks.find(key)
     with right:
         if task is None or task.state == "stopped":
             st.markdown(
@@ -216,14 +209,14 @@ def tokens(entry, name, weights):
                 "kept on disk."
             )
             if st.button("Show its layers", type="primary", icon=":material/layers:"):
-                background.start(key, lambda task: look(name, weights, pictures[chosen]))
+                tasks.start(key, lambda task: look(name, weights, pictures[chosen]))
                 st.rerun()
         elif task.active:
-            progress(key, "Reading the network and showing it the picture")
+            task_panel.watch(key, lambda task: "Reading the network and showing it the picture")
         elif task.state == "failed":
             st.error(plain(task.error))
             if st.button("Try again"):
-                background.forget(key)
+                tasks.forget(key)
                 st.rerun()
         else:
             layers(*task.result)

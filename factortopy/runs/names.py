@@ -22,7 +22,7 @@ def network_of(info: Mapping[str, Any]) -> dict[str, Any]:
     info : what run.json says
     """
     settings = {**DEFAULTS, **{k: info[k] for k in DEFAULTS if k in info}, **(info.get("settings") or {})}
-    settings["select"] = sorted(settings["select"] or ())
+    settings["select"] = sorted(map(str, settings["select"] or ()))
     return {"backbone": label(info)} | {
         key: value for key, value in settings.items() if key not in (*NO_NETWORK, "backbone")
     }
@@ -37,11 +37,13 @@ def in_word(key: str, value: Any) -> str:
     if key == "select":
         return "" if len(value) == len(FACTORS) else "factors " + "+".join(value) if value else "no factors"
     if key == "layers":
-        return "" if value is None else "layers " + "+".join(str(k + 1) for k in value)
+        return "" if value is None else "layers " + "+".join(str(k + 1 if isinstance(k, int) else k) for k in value)
     if key == "weights" and value:
         value = "/".join(str(value).replace("\\", "/").split("/")[-2:])  # a whole path says too much
     words = SETTING[key].in_words if key in SETTING else None  # a newer version may have others
-    return "" if value is None else (words or f"{key} {{}}").format(value)
+    if value is None:
+        return ""
+    return words.format(value) if words else f"{key} {value}"
 
 
 def families(infos: Mapping[str, Mapping[str, Any]], but: str) -> list[list[str]]:
@@ -85,15 +87,26 @@ def short_names(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def full_name(name: str, info: Mapping[str, Any]) -> str:
     """Everything that a run is called by: its own name, network, subject, recipe, seed, and what is unusual about it."""
     own = network_of(info)
-    usual = network_of({"backbone": info.get("backbone"), "recipe": own["recipe"]})
-    words = [in_word(key, value) for key, value in own.items() if key != "backbone" and value != usual.get(key)]
     parts = [
         own["backbone"],
         f"subject {info.get('subject')}",
         in_word("recipe", own["recipe"]),
         f"seed {info.get('seed') or 0}",
     ]
-    return f"{name}: {', '.join([*parts, *(word for word in words if word)])}"
+    return f"{name}: {', '.join([*parts, *unusual(info)])}"
+
+
+def unusual(info: Mapping[str, Any], but: tuple[str, ...] = ()) -> list[str]:
+    """What was asked beside the defaults and the recipe, a word or two each: fewer pictures, a baseline, an ablation.
+
+    info : what run.json says; but : settings that are named elsewhere
+    """
+    own = network_of(info)
+    usual = network_of({"backbone": info.get("backbone"), "recipe": own["recipe"]})
+    words = (
+        in_word(key, value) for key, value in own.items() if value != usual.get(key) and key not in ("backbone", *but)
+    )
+    return [word for word in words if word]
 
 
 def _middle(text, most=LONGEST):

@@ -8,12 +8,11 @@ from factortopy.errors import InputError, Stopped
 
 MOST = 4  # ended tasks that are remembered, with what they returned
 POLL_SECONDS = 0.1
-_tasks, _guard, _turn = {}, threading.Lock(), threading.Lock()
 log = logging.getLogger("pages.parts.background")
 
 
 class Task:
-    """One piece of work; ``label`` says what it is.
+    """One piece of work; ``label`` says what it is, ``turn`` is the lock that it works under.
 
     state : "waiting", "running", "finished", "stopped" or "failed"
     done, total : int, as far as it has come
@@ -22,10 +21,10 @@ class Task:
     result : what it returned; error : a sentence for the user, when it failed
     """
 
-    def __init__(self, work, label=""):
+    def __init__(self, work, label, turn):
         self.state, self.done, self.total, self.label = "waiting", 0, 0, label
         self.partial = self.step = self.result = self.error = None
-        self._wish, self._work, self._begun = threading.Event(), work, None
+        self._wish, self._work, self._turn, self._start = threading.Event(), work, turn, None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
@@ -38,11 +37,16 @@ class Task:
         return self._wish.is_set()
 
     @property
+    def share(self):
+        """How much of it is done, 0 … 1; 0 before that is known."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
     def remaining(self):
         """Seconds, from what was done so far; None before that is known."""
         if self.state != "running" or not self.done or not self.total:
             return None
-        return (time.monotonic() - self._begun) / self.done * (self.total - self.done)
+        return (time.monotonic() - self._start) / self.done * (self.total - self.done)
 
     def stop(self):
         """Ask it to stop; it does at its next report."""
@@ -62,7 +66,7 @@ class Task:
         self.partial = partial
 
     def _run(self):
-        while not _turn.acquire(timeout=POLL_SECONDS):  # two at once would both take twice as long
+        while not self._turn.acquire(timeout=POLL_SECONDS):  # two at once would both take twice as long
             if self._wish.is_set():
                 self.state = "stopped"
                 return
@@ -70,7 +74,7 @@ class Task:
             if self._wish.is_set():
                 self.state = "stopped"
                 return
-            self.state, self._begun = "running", time.monotonic()
+            self.state, self._start = "running", time.monotonic()
             self.result = self._work(self)
             self.state = "finished"
         except Stopped:
@@ -82,43 +86,46 @@ class Task:
             self.error, self.state = f"a fault in FactorTopy: {type(error).__name__}: {error}", "failed"
         finally:
             self._work = None  # it may hold an upload
-            _turn.release()
+            self._turn.release()
 
 
-def start(key, work, label=""):
-    """Start ``work(task)`` under a key; the one that runs already when there is one.
+class Tasks:
+    """The work of one app: found again by its key, one at a time; of what has ended the last ``MOST`` are remembered."""
 
-    Of those that have ended the last ``MOST`` are remembered.
+    def __init__(self):
+        self._by_key, self._lock, self._turn = {}, threading.Lock(), threading.Lock()
 
-    Returns
-    -------
-    Task
-    """
-    with _guard:
-        task = _tasks.get(key)
-        if task is None or not task.active:
-            _tasks.pop(key, None)
-            for old in [name for name, known in _tasks.items() if not known.active][:-MOST]:
-                del _tasks[old]
-            task = _tasks[key] = Task(work, label)
-            task._thread.start()
-        return task
+    def start(self, key, work, label=""):
+        """Start ``work(task)`` under a key; returns its Task, or that of the work under this key that has not ended."""
+        with self._lock:
+            task = self._by_key.get(key)
+            if task is None or not task.active:
+                self._by_key.pop(key, None)
+                for old in [name for name, other in self._by_key.items() if not other.active][:-MOST]:
+                    del self._by_key[old]
+                task = self._by_key[key] = Task(work, label, self._turn)
+                task._thread.start()
+            return task
+
+    def all(self, prefix=""):
+        """{key: Task} of keys that begin so, those that have ended among them."""
+        with self._lock:
+            return {key: task for key, task in self._by_key.items() if key.startswith(prefix)}
+
+    def active(self, prefix=""):
+        """{key: Task} of what runs or waits, of keys that begin so."""
+        return {key: task for key, task in self.all(prefix).items() if task.active}
+
+    def find(self, key):
+        """The last task of a key, or None."""
+        return self._by_key.get(key)
+
+    def forget(self, key):
+        """Drop a task that has ended."""
+        with self._lock:
+            task = self._by_key.get(key)
+            if task is not None and not task.active:
+                del self._by_key[key]
 
 
-def active(prefix=""):
-    """{key: Task} of what runs or waits, of keys that begin so."""
-    with _guard:
-        return {key: task for key, task in _tasks.items() if task.active and key.startswith(prefix)}
-
-
-def find(key):
-    """The last task of a key, or None."""
-    return _tasks.get(key)
-
-
-def forget(key):
-    """Drop a task that has ended."""
-    with _guard:
-        task = _tasks.get(key)
-        if task is not None and not task.active:
-            del _tasks[key]
+tasks = Tasks()  # of this app; the module outlives every run of a page

@@ -7,10 +7,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy.analysis.curves import painted
-from factortopy.wording import duration
-from pages.parts import address, background, pictures_save, saving
+from pages.parts import address, pictures_save, saving
+from pages.parts.background import tasks
 from pages.parts.brain import choose_place, chosen_vertex, context_of, rows_of, vertex_at
 from pages.parts.runs import version
+from pages.parts.task_panel import time_left, watch
 from pages.parts.words import plain
 
 FEWEST, MOST = 2, 50
@@ -79,9 +80,9 @@ def tree_of(run, encoder):
     from factortopy.analysis.clusters import kept_tree
 
     key = key_of(run)
-    task = background.find(key)
+    task = tasks.find(key)
     if task is None:
-        task = background.start(key, lambda task: kept_tree(encoder, on_progress=task.report), "Clusters")
+        task = tasks.start(key, lambda task: kept_tree(encoder, on_progress=task.report), "Clusters")
         task.wait(AT_ONCE)
     return task.result if task.state == "finished" else None
 
@@ -125,14 +126,14 @@ def choose(run, encoder, clusters, here):
         format_func=lambda k: k if k == ALL else f"{k + 1} ({size[k]:,})",
         help="A click on the brain chooses too; Escape shows all of them again. In brackets: places.",
     )  # fmt: skip
-    task = background.find(key_of(run))
+    task = tasks.find(key_of(run))
     if clusters.number != wanted(encoder) and task is not None:
         if task.active:
-            waiting(key_of(run))
+            watch(key_of(run), far, "stop clusters")
         else:
             st.caption(plain(task.error) if task.error else "Stopped.")
             if st.button("Make them", icon=":material/replay:"):
-                background.forget(key_of(run))
+                tasks.forget(key_of(run))
                 st.rerun()
 
 
@@ -152,17 +153,13 @@ def look_at(encoder, clusters, cluster):
     choose_place(int(rows_of(encoder)[best]))
 
 
-@st.fragment(run_every=0.7)
-def waiting(key):
-    """Progress while the tree is made."""
-    task = background.find(key)
-    if task is None or not task.active:
-        st.rerun()
-    left = f", at most {duration(task.remaining)} left" if task.remaining else ""
-    words = "Waiting for other work to end" if task.state == "waiting" else f"Comparing channels{left}"
-    st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=words)
-    if st.button("Stop", key="stop clusters", icon=":material/stop:"):
-        task.stop()
+def far(task):
+    """How far the tree is."""
+    return (
+        "Waiting for other work to end"
+        if task.state == "waiting"
+        else f"Comparing channels{time_left(task, 'at most')}"
+    )
 
 
 def overview(encoder, rois, clusters):

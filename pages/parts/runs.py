@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from factortopy.encoder.choices import FACTORS
 from factortopy.errors import InputError
+from factortopy.runs.names import unusual
 from factortopy.runs.run import find_run, list_runs
 from factortopy.wording import score_text
 from pages.parts import address
@@ -18,7 +18,7 @@ def run_label(run):
     """How a run is called in lists."""
     info = run.info
     if run.shipped:
-        return f"{info.get('backbone')} on {info.get('subject')}{unusual(info)}"
+        return ", ".join([f"{info.get('backbone')} on {info.get('subject')}", *unusual(info, but=("weights",))])
     return f"{run.name} · {info.get('backbone')} on {info.get('subject')}"
 
 
@@ -92,21 +92,11 @@ def network_of(info):
 
 
 def recipe_of(info):
-    """Recipe and seed of a run, and what else was asked."""
-    return f"{plain(info.get('recipe'))}, seed {info.get('seed')}{unusual(info)}"
-
-
-def unusual(info):
-    """What was asked beside the defaults: fewer pictures, another number of steps, a baseline, an ablation."""
-    settings = info.get("settings") or {}
-    told = "".join(f", {settings[name]:,} {name}" for name in ("pictures", "steps") if settings.get(name))
-    if settings.get("steps") and info.get("best_step"):
-        told += f" (step {info['best_step']:,} kept)"
-    if settings.get("model", "factorized") != "factorized":
-        return f"{told}, {settings['model']} baseline"
-    missing = [name for name in FACTORS if name not in settings.get("select", FACTORS)]
-    told += "".join(f", no {name}" for name in missing)
-    return told + ("" if settings.get("topology", True) else ", no topology")
+    """Recipe and seed of a run, and what else was asked; ``network_of`` tells its weights."""
+    words = map(plain, unusual(info, but=("weights",)))
+    step = info.get("best_step") if (info.get("settings") or {}).get("steps") else None
+    kept = f" (step {step:,} kept)" if step else ""
+    return ", ".join([plain(info.get("recipe")), f"seed {info.get('seed')}", *words]) + kept
 
 
 def version(run):

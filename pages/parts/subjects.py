@@ -7,7 +7,8 @@ import streamlit as st
 from factortopy.errors import InputError
 from factortopy.runs import costs
 from factortopy.wording import count, duration
-from pages.parts import address, background, saving
+from pages.parts import address, saving
+from pages.parts.background import tasks
 from pages.parts.words import TERMS, plain
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
@@ -155,13 +156,13 @@ def checked(path, subject_id):
     if found is not None and time.monotonic() - when < FRESH[found.stops]:
         return found
     key = f"check {path} {subject_id}"
-    task = background.find(key)
+    task = tasks.find(key)
     if task is not None and not task.active:
         stopped = task.state == "stopped"
         if stopped and not st.button("Look through the folder", icon=":material/refresh:", key=f"again {key}"):
             st.caption("Stopped before the folder was looked through.")
             return None
-        background.forget(key)
+        tasks.forget(key)
     task = look(key, path, subject_id)
     if task.state == "failed":
         st.error(plain(task.error))
@@ -175,7 +176,7 @@ def look(key, path, subject_id, pictures=False, thorough=False):
 
     Its result is a ``Preview``, or without ``pictures`` the ``Findings`` alone.
     """
-    task = background.find(key)
+    task = tasks.find(key)
     if task is not None:
         return task
 
@@ -197,7 +198,7 @@ def look(key, path, subject_id, pictures=False, thorough=False):
         remember(path, subject_id, wanted.findings if pictures else wanted)
         return wanted
 
-    task, end = background.start(key, work), time.monotonic() + AT_ONCE
+    task, end = tasks.start(key, work), time.monotonic() + AT_ONCE
     while task.active and time.monotonic() < end:
         time.sleep(0.03)
     return task
@@ -214,7 +215,7 @@ def remember(path, subject_id, findings):
 @st.fragment(run_every=0.7)
 def waiting(key):
     """How far a look has come, how long this step will still take, and Stop; the whole page anew when there is more to show."""
-    task = background.find(key)
+    task = tasks.find(key)
     shown = st.session_state.setdefault(f"shown {key}", task is not None and task.partial is not None)
     if task is None or not task.active or (task.partial is not None) != shown:
         st.session_state.pop(f"shown {key}", None)

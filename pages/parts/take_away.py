@@ -6,8 +6,9 @@ from pathlib import Path
 import streamlit as st
 
 from factortopy.errors import InputError, Stopped
-from factortopy.wording import duration
-from pages.parts import background, saving
+from pages.parts import saving
+from pages.parts.background import tasks
+from pages.parts.task_panel import time_left, watch
 from pages.parts.words import plain
 
 FORMS = {
@@ -65,9 +66,9 @@ def made(key, task_key, label, title, pack, file, help=None, disabled=False, wid
 
     key : of the buttons; task_key : says what is in the zip; pack : given the task, returns the bytes; file : the zip's name
     """
-    task = background.find(task_key)
+    task = tasks.find(task_key)
     if task is not None and task.active:
-        waiting(task_key, f"stop {key}")
+        watch(task_key, far, f"stop {key}", width="stretch")
         return
     if task is not None and task.state == "finished":
         st.download_button("Save them (zip)", task.result, file, "application/zip", key=f"save {key}", on_click="ignore",
@@ -76,7 +77,7 @@ def made(key, task_key, label, title, pack, file, help=None, disabled=False, wid
     if task is not None:
         st.error(plain(task.error)) if task.error else st.caption("Stopped; nothing was kept.")
     if st.button(label, key=f"make {key}", icon=":material/download:", help=help, disabled=disabled, width=width):
-        background.start(task_key, pack, title)
+        tasks.start(task_key, pack, title)
         st.rerun()
 
 
@@ -98,22 +99,13 @@ def drawn(write, total, task, much=lambda path: path.suffix in (".png", ".svg"))
     return saving.zipped(lambda folder: write(Path(folder), say))
 
 
-@st.fragment(run_every=0.7)
-def waiting(key, stop):
-    """Progress, remaining time and Stop while the files are made."""
-    task = background.find(key)
-    if task is None or not task.active:
-        st.rerun()
+def far(task):
+    """How far the files are."""
     if task.state == "waiting":
-        words = "Waiting for other work to end"
-    elif task.stopping:
-        words = "Stopping once this file is done"
-    else:
-        left = f", about {duration(task.remaining)} left" if task.remaining else ""
-        words = (f"{plain(task.step)} is done" if task.step else "Drawing the first file") + left
-    st.progress(min(1.0, task.done / task.total) if task.total else 0.0, text=words)
-    if st.button("Stop", key=stop, icon=":material/stop:", width="stretch", disabled=task.stopping):
-        task.stop()
+        return "Waiting for other work to end"
+    if task.stopping:
+        return "Stopping once this file is done"
+    return (f"{plain(task.step)} is done" if task.step else "Drawing the first file") + time_left(task)
 
 
 def overlay(density):

@@ -8,7 +8,8 @@ import streamlit as st
 from plotly.colors import qualitative
 
 from factortopy.analysis.curves import painted
-from pages.parts import background, saving
+from pages.parts import saving, task_panel
+from pages.parts.background import tasks
 from pages.parts.brain import chosen_vertex, context_of, draw_brain, maps_at_rest, vertex_at
 from pages.parts.words import plain
 
@@ -40,7 +41,7 @@ def page(encoder, height):
         else:
             task, key = started(encoder, upload, rate, hrf)
             if task.state != "finished":
-                waiting(key)
+                waiting(task, key)
         beside = st.container()
     with left:
         if task is None or task.state != "finished":
@@ -70,7 +71,7 @@ def started(encoder, upload, rate, hrf):
     data = None if upload is None else upload.getvalue()
     stamp = hashlib.blake2b(data or b"sample", digest_size=8).hexdigest()
     key = f"video-{encoder.fingerprint}-{stamp}-{rate}-{hrf}"
-    known = background.find(key)
+    known = tasks.find(key)
 
     def work(task):
         from factortopy.experiments.video import watch
@@ -86,31 +87,25 @@ def started(encoder, upload, rate, hrf):
     if known is None or (
         known.state == "stopped" and st.button("Watch it again", icon=":material/replay:", width="stretch")
     ):
-        known = background.start(key, work, "Video")
+        known = tasks.start(key, work, "Video")
     return known, key
 
 
-@st.fragment(run_every=0.7)
-def waiting(key):
-    """Progress until the responses are there."""
-    task = background.find(key)
-    if task is None:
-        st.rerun()
-    if task.state == "failed":
+def waiting(task, key):
+    """Progress until the responses are there, or why they will not come."""
+    if task.active:
+        task_panel.watch(key, far, f"stop-{key}")
+    elif task.state == "failed":
         st.error(plain(task.error))
-        return
-    if task.state == "stopped":
+    elif task.state == "stopped":
         st.caption("Stopped.")
-        return
-    if not task.active:
-        st.rerun()
-    share = task.done / task.total if task.total else 0.0
-    text = f"Showing picture {task.done} of {task.total} to the network" if task.total else "Reading the video"
+
+
+def far(task):
+    """How far it is."""
     if task.state == "waiting":
-        text = "Waiting for an experiment to end"
-    st.progress(min(1.0, share), text=text)
-    if st.button("Stop", key=f"stop-{key}", icon=":material/stop:"):
-        task.stop()
+        return "Waiting for an experiment to end"
+    return f"Showing picture {task.done} of {task.total} to the network" if task.total else "Reading the video"
 
 
 def told(encoder, responses, times, frames):

@@ -281,7 +281,7 @@ def _checkpoint(data, folder):
 def _run_json(data, folder):
     from factortopy.runs.folder import STATUSES
     from factortopy.runs.run import Run
-    from pages.parts.runs import run_label, unusual
+    from pages.parts.runs import recipe_of, run_label
 
     put(folder, "run.json", data)
     run = Run(folder)
@@ -290,7 +290,7 @@ def _run_json(data, folder):
     if status == "unreadable":
         raise InputError(reason)
     run.settings, run.name, run.resumable, run.holder()  # noqa: B018
-    run_label(run), unusual(run.settings)
+    run_label(run), recipe_of(run.info)
     whole = next((row for row in run.info.get("scores") or [] if row["roi"] == "all"), {})
     np.isfinite(whole.get("ceiling") or np.nan)
 

@@ -8,6 +8,7 @@ import pytest
 from factortopy.errors import InputError
 from factortopy.experiments.responses import tell
 from pages.parts import background
+from pages.parts.background import tasks
 
 
 def wait(task, seconds=10.0):
@@ -24,25 +25,25 @@ def test_result_and_progress():
         task.report(1, 2)
         return 42
 
-    task = wait(background.start("a", work))
+    task = wait(tasks.start("a", work))
     assert (task.state, task.result, task.partial, task.done, task.total) == ("finished", 42, "half", 1, 2)
-    assert background.find("a") is task
-    background.forget("a")
-    assert background.find("a") is None
+    assert tasks.find("a") is task
+    tasks.forget("a")
+    assert tasks.find("a") is None
 
 
 def test_same_key_is_the_same_work():
     go = threading.Event()
-    first = background.start("b", lambda task: go.wait(10))
-    assert background.start("b", lambda task: 1 / 0) is first
+    first = tasks.start("b", lambda task: go.wait(10))
+    assert tasks.start("b", lambda task: 1 / 0) is first
     go.set()
     assert wait(first).result is True
 
 
 def test_one_at_a_time():
     go = threading.Event()
-    first = background.start("c1", lambda task: go.wait(10))
-    second = background.start("c2", lambda task: "second")
+    first = tasks.start("c1", lambda task: go.wait(10))
+    second = tasks.start("c2", lambda task: "second")
     time.sleep(0.1)
     assert second.state == "waiting"
     go.set()
@@ -58,8 +59,8 @@ def test_stop_while_it_works_and_while_it_waits():
             tell(task.report, 0, 1)
             time.sleep(0.01)
 
-    first = background.start("d1", work)
-    second = background.start("d2", lambda task: "never")
+    first = tasks.start("d1", work)
+    second = tasks.start("d2", lambda task: "never")
     assert begun.wait(10)
     second.stop()
     first.stop()
@@ -68,9 +69,9 @@ def test_stop_while_it_works_and_while_it_waits():
 
 def test_waiting_work_stops_at_once():
     go = threading.Event()
-    first = background.start("f1", lambda task: go.wait(10))
-    second = background.start("f2", lambda task: "never", "label")
-    assert background.active("f") == {"f1": first, "f2": second} and second.label == "label"
+    first = tasks.start("f1", lambda task: go.wait(10))
+    second = tasks.start("f2", lambda task: "never", "label")
+    assert tasks.active("f") == {"f1": first, "f2": second} and second.label == "label"
     second.stop()
     assert wait(second).state == "stopped" and first.active
     go.set()
@@ -79,9 +80,9 @@ def test_waiting_work_stops_at_once():
 
 def test_only_the_last_results_are_remembered():
     for k in range(8):
-        wait(background.start(f"g{k}", lambda task: bytes(10)))
-    wait(background.start("g8", lambda task: None))
-    known = [k for k in range(9) if background.find(f"g{k}") is not None]
+        wait(tasks.start(f"g{k}", lambda task: bytes(10)))
+    wait(tasks.start("g8", lambda task: None))
+    known = [k for k in range(9) if tasks.find(f"g{k}") is not None]
     assert known[-1] == 8 and len(known) <= background.MOST + 1
 
 
@@ -90,7 +91,7 @@ def test_errors_become_sentences(error):
     def work(task):
         raise error
 
-    task = wait(background.start(f"e-{error}", work))
+    task = wait(tasks.start(f"e-{error}", work))
     assert task.state == "failed" and str(error) in task.error
-    again = wait(background.start(f"e-{error}", lambda task: "better"))
+    again = wait(tasks.start(f"e-{error}", lambda task: "better"))
     assert again.result == "better"

@@ -14,7 +14,7 @@ from web_pages import SHIPPED, open_page, words
 
 from factortopy.encoder import Encoder
 from factortopy.storage.home import assets_dir, runs_dir
-from pages.parts import background
+from pages.parts.background import tasks
 from pages.parts.compare_grid import MAPS, PER_PAGE
 
 TWO = f"{SHIPPED},demo-mae_demo-1"
@@ -173,7 +173,7 @@ def test_the_maps_that_are_shown_are_taken_away():
         assert time.monotonic() < end and not at.exception and not at.error
         time.sleep(0.3)
         at.run()
-    (task,) = [t for key, t in background._tasks.items() if key.startswith("compared ") and t.state == "finished"]
+    (task,) = [t for key, t in tasks.all().items() if key.startswith("compared ") and t.state == "finished"]
     with zipfile.ZipFile(io.BytesIO(task.result)) as archive:
         names = archive.namelist()
         assert len(saved) == 1 and len(names) == 10 and all("simulated" in name for name in names)

@@ -26,9 +26,9 @@ def no_worker(monkeypatch):
 
 def settled(at, seconds=60):
     """The page once its background work has ended."""
-    from pages.parts import background
+    from pages.parts.background import tasks
 
-    for task in background.active("clusters").values():
+    for task in tasks.active("clusters").values():
         task.wait(seconds)
     return at.run()
 

@@ -16,7 +16,7 @@ from factortopy.experiments import protocol as protocols
 from factortopy.experiments.result import Result
 from factortopy.jobs import queue
 from factortopy.runs.run import find_run
-from pages.parts import background
+from pages.parts.background import tasks
 
 SHIPPED = "demo-vit_demo-1"
 
@@ -66,14 +66,12 @@ def taken_away(at, monkeypatch):
         monkeypatch.setattr(f"factortopy.export.result.{name}", lambda one, path, **_: path.write_bytes(b"") or path)
     at.button(key="make result").click().run()
     end = time.monotonic() + 30
-    while not (
-        tasks := [t for key, t in background._tasks.items() if key.startswith("result of") and t.state == "finished"]
-    ):
+    while not (ended := [t for key, t in tasks.all().items() if key.startswith("result of") and t.state == "finished"]):
         assert time.monotonic() < end and not at.exception and not at.error
         time.sleep(0.1)
     at.run()
     assert any("Save them (zip)" in b.proto.label for b in at.get("download_button"))
-    return zipfile.ZipFile(io.BytesIO(tasks[0].result))
+    return zipfile.ZipFile(io.BytesIO(ended[0].result))
 
 
 def test_run_see_and_find_again(lab, monkeypatch):

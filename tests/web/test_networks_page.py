@@ -12,14 +12,14 @@ from web_pages import ROOT, follow, words
 from factortopy.analysis.token_colours import token_colours
 from factortopy.backbones.loading import list_backbones
 from factortopy.jobs import job as work
-from pages.parts import background
+from pages.parts.background import tasks
 
 
 @pytest.fixture
 def networks(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    for key in list(background._tasks):
-        background.forget(key)
+    for key in list(tasks.all()):
+        tasks.forget(key)
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run().switch_page("pages/networks.py").run()
 
 

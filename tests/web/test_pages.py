@@ -19,7 +19,7 @@ def no_worker(monkeypatch):
 
 def test_no_page_is_left_from_the_server():
     """A page with a timer that is left by ``st.switch_page`` may leave a blank one (``pages.parts.address.link`` says why)."""
-    leave = {path.name for path in (ROOT / "pages").glob("*.py") if "st.switch_page(" in path.read_text()}
+    leave = {path.name for path in (ROOT / "pages").rglob("*.py") if "st.switch_page(" in path.read_text()}
     assert leave == {"take_away.py"}  # a run that is dropped on Explore opens there
 
 

@@ -31,20 +31,20 @@ def test_the_viewer_as_one_page(explore):
         assert time.monotonic() < end and not explore.error and not explore.exception
         time.sleep(0.3)
         explore.run()
-    from pages.parts import background
+    from pages.parts.background import tasks
 
-    made = background.find(f"export {SHIPPED} ['html']").result
+    made = tasks.find(f"export {SHIPPED} ['html']").result
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         (page,) = [name for name in archive.namelist() if name.endswith(".html")]
         assert "simulated" in page and archive.getinfo(page).file_size < 3_000_000
 
 
 def test_making_files_tells_how_far_it_is_and_stops(explore):
-    from pages.parts import background
+    from pages.parts.background import tasks
 
     explore.multiselect(key="forms").set_value(["svg"]).run()
     explore.button(key="make files").click().run()
-    task = background.find(f"export {SHIPPED} ['svg']")
+    task = tasks.find(f"export {SHIPPED} ['svg']")
     end, seen = time.monotonic() + 60, set()
     while task.done < 2:
         assert time.monotonic() < end and task.active

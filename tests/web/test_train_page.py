@@ -175,7 +175,7 @@ def test_what_was_stopped_says_how_far_it_came_and_goes_on_from_there():
     (run.path / "checkpoint" / "state.json").write_text('{"step": 40, "total": 400}')
     at = open_page()
     assert "Stopped on request at step 40 of 400." in words(at)
-    assert "seed 1, 300 pictures, 400 steps" in words(at)  # whatever the form beside it says
+    assert "seed 1, 400 steps, 300 pictures" in words(at)  # whatever the form beside it says
     at = open_page("jobs")
     assert "Stopped on request at step 40 of 400" in words(at) and link(at, "Show it").page == "train"
     run.update(state="queued")

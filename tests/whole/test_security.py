@@ -316,7 +316,8 @@ def test_files_of_one_name_are_not_mixed_up_between_visitors():
 
 
 def test_the_videos_key_is_the_content():
-    from pages.parts import background, video
+    from pages.parts import video
+    from pages.parts.background import tasks
 
     class Upload:
         def __init__(self, data):
@@ -324,7 +325,7 @@ def test_the_videos_key_is_the_content():
 
     encoder = type("E", (), {"fingerprint": "f", "info": {}})()
     keys = [video.started(encoder, Upload(data), 2, False)[1] for data in (b"one", b"two", b"one")]
-    assert keys[0] == keys[2] != keys[1] and background.find(keys[0]) is not background.find(keys[1])
+    assert keys[0] == keys[2] != keys[1] and tasks.find(keys[0]) is not tasks.find(keys[1])
 
 
 # ---------------------------------------------------------------- names
