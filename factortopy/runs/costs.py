@@ -112,7 +112,7 @@ def sizes_of(subject, subject_id=None, trials=None):
 
     try:
         layout, folder = find(subject, subject_id)
-        known = layout.look(folder, trials).known()
+        known = layout.look(folder, trials).summary()
     except InputError:
         return None
     vertices = (known.left or 0) + (known.right or 0)

@@ -43,10 +43,10 @@ def area_sets(rois):
             sets["eccentricity bands"].append(name)
         else:
             others.setdefault(name.split(" ")[0] if " " in name else "other areas", []).append(name)
-    known = sets["early visual areas"] + sets["category areas"]
+    main = sets["early visual areas"] + sets["category areas"]
     plain = others.pop("other areas", [])
     if len(plain) > FEW:
         others = {"other areas": plain} | others
         plain = []
-    sets["main areas"] = [name for name in rois if name in known or name in plain]
+    sets["main areas"] = [name for name in rois if name in main or name in plain]
     return {label: names for label, names in (sets | others).items() if names} | {"none": []}

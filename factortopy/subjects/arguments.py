@@ -77,8 +77,10 @@ def checked_images(images):
             if not Path(image).is_file():
                 missing.append(image)
         elif not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            found = f"{image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise stop(f"images[{i}]", "a path or a (height, width, 3) uint8 array", found, "use factortopy.read_image")
+            actual = f"{image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise stop(
+                f"images[{i}]", "a path or a (height, width, 3) uint8 array", actual, "use factortopy.read_image"
+            )
     if missing:
         names = first_few([safe_label(path) for path in missing])
         raise stop("images", "files that exist", f"{len(missing):,} that do not: {names}", "correct the paths")
@@ -88,8 +90,8 @@ def checked_images(images):
 def checked_index(index, n_trials, images):
     if index is None:
         if images is not None and len(images) != n_trials:
-            found = f"{len(images):,} pictures but {n_trials:,} rows"
-            raise stop("responses", "one row a picture (no image_index given)", found, "give image_index")
+            actual = f"{len(images):,} pictures but {n_trials:,} rows"
+            raise stop("responses", "one row a picture (no image_index given)", actual, "give image_index")
         return np.arange(n_trials)
     index = whole_numbers(index, "image_index", n_trials)
     top = len(images) if images is not None else None
@@ -143,6 +145,6 @@ def checked_coords(coords, n):
 def checked_mask(mask, name, n):
     mask = np.asarray(mask)
     if mask.shape != (n,) or not (mask.dtype == bool or (mask.dtype.kind in "iu" and np.isin(mask, (0, 1)).all())):
-        found = f"shape {mask.shape} of {mask.dtype}"
-        raise stop(f"roi {safe_label(name)}", f"({n:,},) true or false, one a vertex", found, "give a mask")
+        actual = f"shape {mask.shape} of {mask.dtype}"
+        raise stop(f"roi {safe_label(name)}", f"({n:,},) true or false, one a vertex", actual, "give a mask")
     return mask.astype(bool)

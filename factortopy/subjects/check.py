@@ -8,7 +8,7 @@ from factortopy.errors import InputError
 from factortopy.formats.problems import STOPS, WARNING, DataError, Problem
 from factortopy.storage.machine import free_memory
 from factortopy.subjects.algonauts.rois import UNIONS
-from factortopy.subjects.examination import Examined
+from factortopy.subjects.examination import Examination
 from factortopy.subjects.layouts import Layout, find
 from factortopy.subjects.loading import load_subject
 from factortopy.subjects.names import DENSITY, demo_number
@@ -35,14 +35,14 @@ class Area:
 
 @dataclass
 class Findings:
-    """What ``check`` found.
+    """What ``check`` tells of a data set.
 
     layout, subject : str
     facts : {label: text}, in the order to show them
     areas : list of Area
-    sizes : {"trial", "picture", "vertex": number}, those that are known
+    sizes : {"trial", "picture", "vertex": number or None}
     problems : list of Problem
-    sampled : True when some pictures were decoded and others were not
+    sampled : True when a sample of the pictures was decoded and the others were not
     simulated : True of simulated data
     """
 
@@ -93,7 +93,7 @@ class Look:
 
     findings: Findings
     layout: Layout | None = None
-    examination: Examined | None = None
+    examination: Examination | None = None
     subject: Subject | None = None
 
 
@@ -133,36 +133,33 @@ def look_through(path, subject=None, density=DENSITY, trials=None, thorough=Fals
     loaded = None
     if examination.first_stop():
         findings.problems = list(examination.problems)
-        _partly(findings, examination.known())
+        _partly(findings, examination.summary())
     else:
         try:
             loaded = (layout.outline or layout.to_subject)(examination, density)
             _of_subject(findings, loaded)
         except InputError as error:
             findings.problems = [*examination.problems, _problem(path, error)]
-            _partly(findings, examination.known())
-    if examination.looked:
-        findings.facts["looked at"] = "; ".join(examination.looked)
+            _partly(findings, examination.summary())
+    if examination.looked_at:
+        findings.facts["looked at"] = "; ".join(examination.looked_at)
     return Look(findings, layout, examination, loaded)
 
 
-def _partly(findings, known):
+def _partly(findings, summary):
     """What could be read of a data set that cannot be trained on."""
-    facts = {"trials": known.trials, "pictures": known.pictures}
+    facts = {"trials": summary.trials, "pictures": summary.pictures}
     findings.facts |= {label: f"{n:,}" for label, n in facts.items() if n}
-    sides = [f"{n:,} {side}" for n, side in ((known.left, "left"), (known.right, "right")) if n is not None]
+    sides = [f"{n:,} {side}" for n, side in ((summary.left, "left"), (summary.right, "right")) if n is not None]
     if sides:
         findings.facts["vertices"] = ", ".join(sides)
-    findings.sizes = {
-        "trial": known.trials,
-        "picture": known.pictures,
-        "vertex": (known.left or 0) + (known.right or 0),
-    }
-    findings.areas = _areas(known.rois, known.ceiling)
+    n = (summary.left or 0) + (summary.right or 0)
+    findings.sizes = {"trial": summary.trials, "picture": summary.pictures, "vertex": n}
+    findings.areas = _areas(summary.rois, summary.ceiling)
     if findings.areas:
         findings.facts["ROIs"] = _sizes(findings.areas)
-    if known.ceiling is not None:
-        findings.facts["noise ceiling"] = ceiling_by_roi(known.rois, known.ceiling)
+    if summary.ceiling is not None:
+        findings.facts["noise ceiling"] = ceiling_by_roi(summary.rois, summary.ceiling)
     return findings
 
 
@@ -189,16 +186,15 @@ def _of_subject(findings, subject):
     findings.problems = list(subject.warnings)
     training = len(np.unique(subject.image_index[subject.split.train]))
     if training < FEW and subject.film is None:
-        expected, remedy = (
-            f"{FEW} training pictures or more",
-            "it can be trained, but expect scores below 0: add pictures",
+        remedy = "it can be trained, but expect scores below 0: add pictures"
+        findings.problems.append(
+            Problem(WARNING, "pictures", f"{FEW} training pictures or more", f"{training}", remedy)
         )
-        findings.problems.append(Problem(WARNING, "pictures", expected, f"{training}", remedy))
     needed, free = memory_needed(subject), free_memory()
     if free is not None and needed > free:
-        found = f"{free / 1e9:.1f} GB free"
+        actual = f"{free / 1e9:.1f} GB free"
         remedy = "close other programs, or take a machine with more memory"
-        findings.problems.append(Problem(WARNING, "memory", f"{needed / 1e9:.1f} GB to train", found, remedy))
+        findings.problems.append(Problem(WARNING, "memory", f"{needed / 1e9:.1f} GB to train", actual, remedy))
     return findings
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -37,51 +36,50 @@ def _responses(number, n):
 
 
 def on_disk(number, n=N_PICTURES):
-    """(pictures, responses): True for what was made already."""
+    """(pictures, responses): True for what exists already."""
     return (_pictures(n) / "truth.json").exists(), _responses(number, n).exists()
 
 
-def pictures(n=N_PICTURES, on_progress=None):
+def pictures(n=N_PICTURES):
     """The pictures that all demo subjects see -> (n, 112, 112, 3) uint8, memory-mapped, and their truth.
 
-    Rendered once, by two processes; ``on_progress`` gets (done, total).
+    Rendered once, by two processes.
     """
     folder = _pictures(n)
     images, truth = folder / "images.npy", folder / "truth.json"
     if not truth.exists():
-        on_progress = on_progress or partial(tell, "rendering the demo subject's pictures, once")
         folder.mkdir(exist_ok=True)
-        with _alone(folder, n, on_progress):
+        with _alone(folder, n):
             if not truth.exists():
-                _render(folder, n, on_progress)
+                _render(folder, n)
     return np.load(images, mmap_mode="r"), _read_truth(truth)
 
 
 @contextmanager
-def _alone(folder, n, on_progress):
+def _alone(folder, n):
     """Hold the folder; while another process renders, its progress is told."""
     lock = FileLock(folder / "lock")
     while not lock.is_locked:
         try:
             lock.acquire(timeout=1)
         except Timeout:
-            on_progress(_rendered(folder, n), n)
+            _tell_rendered(folder, n)
     try:
         yield
     finally:
         lock.release()
 
 
-def _render(folder, n, on_progress):
+def _render(folder, n):
     """Parts of 50 pictures, each kept when done; a second process takes every other one."""
     starts = range(0, n, PART)
     # A plain subprocess, not multiprocessing: that would run a user's script again in every worker.
     code = f"from factortopy.subjects.demo import render_parts; render_parts({str(folder)!r}, {n}, 1)"
     helper = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     try:
-        render_parts(folder, n, 0, on_progress)
+        render_parts(folder, n, 0)
         if helper.wait() != 0:
-            render_parts(folder, n, 1, on_progress)
+            render_parts(folder, n, 1)
     finally:
         helper.kill()
     parts = [_part(folder, start, n) for start in starts]
@@ -100,26 +98,25 @@ def _part(folder, start, n):
     return Path(folder) / f"part-{start}-{min(start + PART, n)}.npz"
 
 
-def _rendered(folder, n):
-    """How many of ``n`` pictures are in files of parts."""
-    return sum(min(PART, n - start) for start in range(0, n, PART) if _part(folder, start, n).exists())
+def _tell_rendered(folder, n):
+    """Tell how many of ``n`` pictures are in files of parts."""
+    done = sum(min(PART, n - start) for start in range(0, n, PART) if _part(folder, start, n).exists())
+    tell("rendering the demo subject's pictures, once", done, n)
 
 
-def render_parts(folder, n, parity, on_progress=None):
+def render_parts(folder, n, parity):
     """Render every other part of the demo subjects' pictures into ``folder``; parts that are there stay."""
     from factortopy.stimuli.scenes import SUBJECT_SEEDS, render_scenes
 
     for start in list(range(0, n, PART))[parity::2]:
         path = _part(folder, start, n)
-        if on_progress is not None:
-            on_progress(_rendered(folder, n), n)
+        _tell_rendered(folder, n)
         if not path.exists():
             images, scenes = render_scenes([SUBJECT_SEEDS + i for i in range(start, min(start + PART, n))])
             buffer = BytesIO()
             np.savez(buffer, images=images, truth=json.dumps([asdict(scene) for scene in scenes]))
             write_atomic(path, buffer.getvalue())
-    if on_progress is not None:
-        on_progress(_rendered(folder, n), n)
+    _tell_rendered(folder, n)
 
 
 def _read_truth(path):
@@ -137,7 +134,7 @@ def cortex(number):
     return areas.visual_cortex(max_eccentricity=0.6 * DEGREES, shift=None if number == 1 else number)
 
 
-def load_demo(number=1, n_pictures=N_PICTURES, on_progress=None):
+def load_demo(number=1, n_pictures=N_PICTURES):
     """Demo subject 1, 2 or 3 (simulated). Rendered at the first call (about a minute), kept under the home folder.
 
     Returns
@@ -149,23 +146,23 @@ def load_demo(number=1, n_pictures=N_PICTURES, on_progress=None):
         raise InputError(f"subject demo-{number}: expected demo-1, demo-2 or demo-3; choose one of these")
     from factortopy.subjects.subject import Subject
 
-    images, scenes = pictures(n_pictures, on_progress)
+    images, scenes = pictures(n_pictures)
     brain = cortex(number)
     path = _responses(number, n_pictures)
     if not path.exists():
         from factortopy.subjects.simulation import simulate
 
         write_tensors(path, simulate(images, scenes, brain, DEGREES / 2, seed=number), {"simulated": "true"})
-    made = read_tensors(path, "subject")
-    x, y = made["centre"].T * (DEGREES / 2)
+    simulated = read_tensors(path, "subject")
+    x, y = simulated["centre"].T * (DEGREES / 2)
     early = np.isin(brain.roi, areas.EARLY)
     return Subject(
-        made["responses"],
+        simulated["responses"],
         images,
         brain.hemi,
         brain.vertex,
         rois=brain.rois(),
-        noise_ceiling=made["noise_ceiling"],
+        noise_ceiling=simulated["noise_ceiling"],
         name=f"demo-{number}",
         simulated=True,
         density="10k",
@@ -173,6 +170,6 @@ def load_demo(number=1, n_pictures=N_PICTURES, on_progress=None):
         maps={
             "polar_angle": np.where(early, np.rad2deg(np.arctan2(-y, x)) % 360, np.nan),
             "eccentricity": np.where(early, np.hypot(x, y), np.nan),
-            "prf_size": made["sigma"] * (DEGREES / 2),
+            "prf_size": simulated["sigma"] * (DEGREES / 2),
         },
     )

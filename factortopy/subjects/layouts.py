@@ -28,10 +28,10 @@ class Layout:
     name, looked_for : for people
     is_here : callable(folder) -> bool, true for the folder of one subject (or a root whose subjects share files)
     parts : names of folders inside it, so that a path into one of them is recognised
-    examine : callable(folder, thorough=False) -> findings.Examined; thorough: every picture is decoded, not some
+    examine : callable(folder, thorough=False) -> Examination; thorough: every picture is decoded, not a sample
     to_subject : callable(examination, density) -> Subject
     subjects : callable(folder) -> {name: folder to examine}, where one folder holds several that share files
-    outline : callable(examination, density) -> Subject as far as it is known without reading all responses, for check
+    outline : callable(examination, density) -> Subject as far as it can be told without reading all responses, for check
     trials : {what a row of responses may be: arguments of ``examine``}, the default first
     sample : callable(examination, density) -> (Subject of a part, words for it), where reading all takes long
     """
@@ -50,8 +50,8 @@ class Layout:
     def look(self, folder, trials=None, thorough=False):
         """``examine`` for a choice of ``trials``; None is the default."""
         if trials is not None and trials not in self.trials:
-            found = f"{str(trials)[:40]!r} for {self.name}"
-            raise stop("trials", " or ".join(self.trials), found, "choose one of these, or leave it out")
+            actual = f"{str(trials)[:40]!r} for {self.name}"
+            raise stop("trials", " or ".join(self.trials), actual, "choose one of these, or leave it out")
         return self.examine(folder, thorough=thorough, **self.trials.get(trials, {}))
 
 
@@ -116,17 +116,17 @@ def find(path, subject=None):
         inside = folder.relative_to(above).parts
         if layout and inside[0] in layout.parts:
             return _readable(layout, above, subject, inside)
-    found = _subjects_below(folder)
-    if not found:
+    subjects = _subjects_below(folder)
+    if not subjects:
         raise _nothing_here(folder)
     if subject is not None:
-        wanted = [name for name in found if same_subject(name, subject)]
+        wanted = [name for name in subjects if same_subject(name, subject)]
         if len(wanted) != 1:
-            raise _no_such(folder, subject, found)
-        return _readable(*found[wanted[0]])
-    if len(found) > 1:
-        raise _several(folder, found)
-    return _readable(*next(iter(found.values())))
+            raise _no_such(folder, subject, subjects)
+        return _readable(*subjects[wanted[0]])
+    if len(subjects) > 1:
+        raise _several(folder, subjects)
+    return _readable(*next(iter(subjects.values())))
 
 
 def subjects_in(path):
@@ -163,29 +163,29 @@ def _recognise(folder):
         return None
 
 
-def _no_such(folder, subject, found):
-    have = f"subjects {first_few(sorted(found), 20)}" if found else "none"
+def _no_such(folder, subject, subjects):
+    have = f"subjects {first_few(sorted(subjects), 20)}" if subjects else "none"
     return stop(
-        folder, f"a subject named {safe_label(subject)!r}", have, "choose one of these" if found else "copy one"
+        folder, f"a subject named {safe_label(subject)!r}", have, "choose one of these" if subjects else "copy one"
     )
 
 
-def _several(folder, found):
-    have = first_few(sorted(found), 20)
-    return stop(folder, "one subject", f"{len(found)}: {have}", f'choose one, as in subject="{min(found)}"')
+def _several(folder, subjects):
+    have = first_few(sorted(subjects), 20)
+    return stop(folder, "one subject", f"{len(subjects)}: {have}", f'choose one, as in subject="{min(subjects)}"')
 
 
 def _one_of(layout, root, subject, inside):
     """The folder of one subject in a root that several share; ``inside`` are the folders below it that were given."""
-    found = layout.subjects(root)
+    subjects = layout.subjects(root)
     if subject is None:
         subject = next((part for part in inside if re.fullmatch(r"subj\d+", part)), None)
-    if subject is None and len(found) > 1:
-        raise _several(root, found)
-    wanted = [name for name in found if subject is None or same_subject(name, subject)]
+    if subject is None and len(subjects) > 1:
+        raise _several(root, subjects)
+    wanted = [name for name in subjects if subject is None or same_subject(name, subject)]
     if len(wanted) != 1:
-        raise _no_such(root, subject or "subj01", found)
-    return found[wanted[0]]
+        raise _no_such(root, subject or "subj01", subjects)
+    return subjects[wanted[0]]
 
 
 def _readable(layout, folder, subject=None, inside=()):
@@ -198,7 +198,7 @@ def _readable(layout, folder, subject=None, inside=()):
 
 def _subjects_below(folder, depth=_BELOW):
     """{name: (layout, folder, its name there or None)} of the subjects in a folder, nearest first."""
-    found, looked_at = {}, 0
+    subjects, looked_at = {}, 0
     level = [folder]
     for _ in range(depth):
         level = [child for parent in level[: max(0, _MOST - looked_at)] for child in _children(parent)]
@@ -207,11 +207,11 @@ def _subjects_below(folder, depth=_BELOW):
             layout = _recognise(child)
             for subject in _names(layout, child) if layout else ():
                 name = subject or child.name
-                if name in found:
+                if name in subjects:
                     name = str(child.relative_to(folder) / (subject or ""))
-                found[name] = (layout, child, subject)
+                subjects[name] = (layout, child, subject)
         level = [child for child in level if _recognise(child) is None]
-    return found
+    return subjects
 
 
 def _names(layout, root):
@@ -252,6 +252,6 @@ def _nothing_here(folder):
         here = sorted(safe_label(entry.name) for entry in itertools.islice(os.scandir(folder), _MOST))
     except OSError:
         here = []
-    found = f"none of these, but {first_few(here)}" if here else "none of these: an empty folder"
+    actual = f"none of these, but {first_few(here)}" if here else "none of these: an empty folder"
     remedy = "give a subject's folder or the one above, or lay the files out so (docs/your_data.md); demo-1, demo-2, demo-3 need no files"
-    return stop(folder, data, found, remedy, looked)
+    return stop(folder, data, actual, remedy, looked)

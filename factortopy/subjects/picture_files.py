@@ -1,4 +1,4 @@
-"""Are the picture files of a data set whole? The ends of all are looked at, and some or all of them decoded."""
+"""Are the picture files of a data set whole? The ends of all are looked at, and a sample or all of them decoded."""
 
 import os
 
@@ -11,51 +11,51 @@ from factortopy.subjects.progress import each
 from factortopy.wording import count, first_few, safe_label, shown_path
 
 SAMPLE = 24  # pictures that are decoded, evenly spread
-_TOLD = 5  # damaged ones with a line of their own
+_LISTED = 5  # damaged ones with a line of their own
 
 
-def examine_files(found, folder, paths, what="picture"):
-    """True when all files are whole pictures; problems and what was looked at are noted in ``found``.
+def examine_files(examination, folder, paths, what="picture"):
+    """True when all files are whole pictures; problems and what was looked at are noted in ``examination``.
 
     Parameters
     ----------
-    found : Examined
-        With ``found.thorough`` all are decoded, which finds damage anywhere; else ``SAMPLE`` of them.
+    examination : Examination
+        With ``thorough`` all are decoded, which finds damage anywhere; else ``SAMPLE`` of them.
     folder : Path that all lie below
     paths : list of Path
     what : noun, "picture" or "frame"
     """
 
-    def short(some):
-        return first_few(shown_path(path.relative_to(folder)) for path in some)
+    def short(paths):
+        return first_few(shown_path(path.relative_to(folder)) for path in paths)
 
     cut = [path for path in each(paths, f"looking at the ends of the {what} files") if not looks_whole(path)]
     if cut:
         text = f"{len(cut):,} cut off or of another kind ({short(cut)})"
-        found.stop(folder, f"whole PNG or JPEG {what}s", text, "copy or download them again")
+        examination.stop(folder, f"whole PNG or JPEG {what}s", text, "copy or download them again")
         return False
-    some = spread(len(paths), len(paths) if found.thorough else SAMPLE)
+    chosen = spread(len(paths), len(paths) if examination.thorough else SAMPLE)
     damaged = []
-    for i in each(some, f"decoding {what}s"):
+    for i in each(chosen, f"decoding {what}s"):
         try:
             read_image(paths[i])
         except InputError as error:
             damaged.append(paths[i])
-            if len(damaged) <= _TOLD:
+            if len(damaged) <= _LISTED:
                 where, words = shown_path(paths[i]), str(error).removeprefix(f"picture {safe_label(paths[i])!r}: ")
-                found.problems.append(Problem(STOPS, where, "", f"{where}: {words}", ""))
-    if len(damaged) > _TOLD:
-        text = f"{len(damaged) - _TOLD:,} more damaged ones ({short(damaged[_TOLD:])})"
-        found.stop(folder, f"whole {what}s", text, "copy or download them again")
-    note_decoded(found, len(some), len(paths), what)
+                examination.problems.append(Problem(STOPS, where, "", f"{where}: {words}", ""))
+    if len(damaged) > _LISTED:
+        text = f"{len(damaged) - _LISTED:,} more damaged ones ({short(damaged[_LISTED:])})"
+        examination.stop(folder, f"whole {what}s", text, "copy or download them again")
+    note_decoded(examination, len(chosen), len(paths), what)
     return not damaged
 
 
-def note_decoded(found, n, total, what="picture"):
-    """Note in ``found`` how many of the pictures were decoded."""
-    found.sampled |= n < total
+def note_decoded(examination, n, total, what="picture"):
+    """Note in ``examination`` how many of the pictures were decoded."""
+    examination.sampled |= n < total
     every = f"all {count(total, what)} decoded" if total > 1 else f"{count(total, what)} decoded"
-    found.looked.append(every if n == total else f"{n:,} of {count(total, what)} decoded, evenly spread")
+    examination.looked_at.append(every if n == total else f"{n:,} of {count(total, what)} decoded, evenly spread")
 
 
 def spread(n, most):

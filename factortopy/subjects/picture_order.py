@@ -35,16 +35,16 @@ class Order:
 
     def sentence(self):
         """For people."""
-        told = f"local contrast of the pictures foretells {self.areas} with r = {self.as_given:.2f}"
+        text = f"local contrast of the pictures foretells {self.areas} with r = {self.as_given:.2f}"
         if self.delays:
-            told = f"{told}, {self.delays} later"
+            text = f"{text}, {self.delays} later"
         if self.suspicious and self.delays:
-            return f"{told}, shifted by a few TRs with {self.shifted:.2f}: onsets or delays may be wrong"
+            return f"{text}, shifted by a few TRs with {self.shifted:.2f}: onsets or delays may be wrong"
         if self.suspicious:
-            return f"{told}, shifted pictures with {self.shifted:.2f}: the order of the pictures may be wrong"
+            return f"{text}, shifted pictures with {self.shifted:.2f}: the order of the pictures may be wrong"
         if self.as_given < 0.05:
-            return f"{told}: too little to tell whether the pictures are in the right order"
-        return f"{told} (shifted by a few: {self.shifted:.2f}), so the pictures stand beside their own responses"
+            return f"{text}: too little to tell whether the pictures are in the right order"
+        return f"{text} (shifted by a few: {self.shifted:.2f}), so the pictures stand beside their own responses"
 
 
 def picture_order(subject, most=MOST):
@@ -77,7 +77,7 @@ def picture_order(subject, most=MOST):
     step = 1 if subject.film is None else subject.film.delays[-1] - subject.film.delays[0] + 1
     shifts = each((0, *SHIFTS), "testing the order of the pictures")
     scores = [_held_out(np.roll(contrast, shift * step, 0), answers) for shift in shifts]
-    delays = "" if subject.film is None else subject.film.told_delays()
+    delays = "" if subject.film is None else subject.film.describe_delays()
     return Order(scores[0], max(scores[1:]), len(shown), len(columns), ", ".join(names) or "all places", delays)
 
 
@@ -106,7 +106,7 @@ def _held_out(design, answers):
 
     design = (design - design.mean(0)) / np.maximum(design.std(0), 1e-6)
     model = RidgeCV(alphas=np.logspace(0, 5, 6))
-    found = cross_val_predict(model, design, answers, cv=KFold(FOLDS))
-    a, b = found - found.mean(0), answers - answers.mean(0)
+    predicted = cross_val_predict(model, design, answers, cv=KFold(FOLDS))
+    a, b = predicted - predicted.mean(0), answers - answers.mean(0)
     size = np.sqrt((a**2).sum(0) * (b**2).sum(0))
     return float(np.mean(np.where(size > 1e-9, (a * b).sum(0) / np.maximum(size, 1e-9), 0.0)))

@@ -1,4 +1,4 @@
-"""A first look at a data set: what was found, and its first pictures beside their mean responses."""
+"""A first look at a data set: its findings, and its first pictures beside their mean responses."""
 
 from dataclasses import dataclass, replace
 
@@ -7,6 +7,7 @@ import numpy as np
 from factortopy.errors import InputError
 from factortopy.formats.problems import STOPS, Problem
 from factortopy.subjects.check import Findings, look_through
+from factortopy.subjects.picture_order import picture_order, shown_pictures
 from factortopy.subjects.progress import each
 from factortopy.surfaces.coordinates import Vertices
 from factortopy.wording import shown_path
@@ -24,7 +25,7 @@ class Preview:
     responses : (n, N) float32, mean over repeats (of a film, over the TRs of its delays after it), in standard deviations over
         the trials that were looked at
     ceiling : (N,) or None
-    order : analysis.order.Order or None
+    order : picture_order.Order or None
     part : str, what the responses are when they are not all, such as "in session 1"
     delays : str, of a film how much later its responses were taken, such as "2 to 5 TRs (2 to 5 s)"
     The rest as in Subject. All but ``findings`` are None when nothing could be loaded.
@@ -65,10 +66,10 @@ def preview(path, subject=None, side=224, thorough=False, show=None):
     if look.findings.stops:
         return Preview(look.findings)
     try:
-        found = _first(look, side)
+        first, loaded = _first(look, side)
         if show is not None:
-            show(found[0])
-        return _ordered(*found)
+            show(first)
+        return replace(first, order=picture_order(loaded))
     except InputError as error:  # a damaged picture beyond those that the look had decoded
         look.findings.problems.append(Problem(STOPS, shown_path(path), "", str(error), ""))
         return Preview(look.findings)
@@ -76,33 +77,25 @@ def preview(path, subject=None, side=224, thorough=False, show=None):
 
 def _first(look, side):
     """(Preview without the test of the order, the Subject that it is of)."""
-    from factortopy.subjects.picture_order import shown_pictures
-
     loaded, part = look.subject, ""
     if look.layout is not None and look.layout.sample:  # the whole was not read
         loaded, part = look.layout.sample(look.examination)
     shown = shown_pictures(loaded)[:FIRST].tolist()
     means = np.stack([np.asarray(loaded.responses[loaded.answers(i)], np.float32).mean(0) for i in shown])
-    some = np.asarray(loaded.responses[:: max(1, loaded.n_trials // 500)], np.float32)
-    spread = np.maximum(some.std(0), 1e-6)
+    sample = np.asarray(loaded.responses[:: max(1, loaded.n_trials // 500)], np.float32)
+    spread = np.maximum(sample.std(0), 1e-6)
     pictures = None
     if loaded.images is not None:
         from PIL import Image
 
-        told = each(shown, "reading the first pictures")
-        pictures = np.stack([np.asarray(Image.fromarray(loaded.image(i)).resize((side, side))) for i in told])
-    found = Preview(
+        frames = (Image.fromarray(loaded.image(i)) for i in each(shown, "reading the first pictures"))
+        pictures = np.stack([np.asarray(frame.resize((side, side))) for frame in frames])
+    first = Preview(
         look.findings, pictures, _names(loaded, shown), np.bincount(loaded.image_index)[shown],
-        (means - some.mean(0)) / spread, loaded.vertices, loaded.rois, loaded.noise_ceiling,
-        loaded.maps, loaded.simulated, None, part, "" if loaded.film is None else loaded.film.told_delays(),
+        (means - sample.mean(0)) / spread, loaded.vertices, loaded.rois, loaded.noise_ceiling,
+        loaded.maps, loaded.simulated, None, part, "" if loaded.film is None else loaded.film.describe_delays(),
     )  # fmt: skip
-    return found, loaded
-
-
-def _ordered(found, loaded):
-    from factortopy.subjects.picture_order import picture_order
-
-    return replace(found, order=picture_order(loaded))
+    return first, loaded
 
 
 def _names(subject, shown):

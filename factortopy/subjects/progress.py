@@ -28,7 +28,7 @@ class Step:
 
 @contextmanager
 def listening(listener):
-    """Within this block every step is told as ``listener(Step)``; when that returns False, ``Stopped`` is raised there."""
+    """Within this block every step is reported as ``listener(Step)``; when that returns False, ``Stopped`` is raised there."""
     token = _listener.set(listener)
     try:
         yield
@@ -40,25 +40,25 @@ def for_work(on_progress):
     """A listener that hands every step on as progress of a run or job: a dict (stage, step, total, doing); False stops."""
 
     def listener(step):
-        told = {"stage": "pictures", "step": step.done, "total": step.total or None, "doing": step.words}
-        return on_progress(told | ({} if step.remaining is None else {"remaining": step.remaining}))
+        progress = {"stage": "pictures", "step": step.done, "total": step.total or None, "doing": step.words}
+        return on_progress(progress | ({} if step.remaining is None else {"remaining": step.remaining}))
 
     return listener
 
 
-def tell(words, done=0, total=0, begun=None):
-    """Tell how far a step has come; ``begun`` is the time (``time.monotonic``) at which it began."""
+def tell(words, done=0, total=0, start=None):
+    """Tell how far a step has come; ``start`` is the time (``time.monotonic``) at which it began."""
     listener = _listener.get()
     if listener is None:
         return
-    left = (time.monotonic() - begun) / done * (total - done) if begun and done and total else None
+    left = (time.monotonic() - start) / done * (total - done) if start and done and total else None
     if listener(Step(words, done, total, left)) is False:
         raise Stopped
 
 
 def each(items, words, total=None):
     """The items one by one; before each it is told how many are done. ``total``: of a generator how many there will be."""
-    total, begun = len(items) if total is None else total, time.monotonic()
+    total, start = len(items) if total is None else total, time.monotonic()
     for done, item in enumerate(items):
-        tell(words, done, total, begun)
+        tell(words, done, total, start)
         yield item

@@ -23,15 +23,13 @@ from factortopy.subjects.arguments import (
     positive,
 )
 from factortopy.subjects.progress import each
-from factortopy.subjects.split import MIN_IMAGES, Split, default_split
+from factortopy.subjects.split import Split
 from factortopy.wording import first_few, safe_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
-
-__all__ = ["MIN_IMAGES", "Split", "Subject", "default_split"]
 
 
 class Subject:
@@ -60,7 +58,7 @@ class Subject:
     session : (T,), onset : (T,) seconds, tr : seconds; optional
     maps : {name: (N,)}, optional
         Measured maps, to stand beside simulated ones.
-    film : movies.Film, optional; then a row is a TR, ``images`` are its frames, and the split is by contiguous blocks
+    film : folder.films.Film, optional; then a row is a TR, ``images`` are its frames, and the split is by contiguous blocks
 
     More attributes
     ---------------

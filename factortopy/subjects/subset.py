@@ -49,14 +49,14 @@ def fewer_pictures(subject, n, seed=0):
     def of_trials(values):
         return None if values is None else np.asarray(values)[trials]
 
-    made = Subject(
+    smaller = Subject(
         subject.responses[trials], images, subject.hemi, subject.vertex,
         coords=subject.coords if subject.coords_given else None, rois=subject.rois, noise_ceiling=subject.noise_ceiling,
         image_index=image_index, split=Split(*(np.searchsorted(trials, np.sort(rows[part])) for part in PARTS)),
         name=subject.name, simulated=subject.simulated, density=subject.density, image_degrees=subject.image_degrees,
         session=of_trials(subject.session), onset=of_trials(subject.onset), tr=subject.tr, maps=subject.maps,
     )  # fmt: skip
-    made.surface = subject.surface
-    learnt = np.unique(np.asarray(made.image_index)[np.concatenate([made.split.train, made.split.val])])
-    made.remark(f"{len(learnt):,} of {subject.n_images:,} pictures are learnt from; the test part is whole")
-    return made
+    smaller.surface = subject.surface
+    learnt = np.unique(np.asarray(smaller.image_index)[np.concatenate([smaller.split.train, smaller.split.val])])
+    smaller.remark(f"{len(learnt):,} of {subject.n_images:,} pictures are learnt from; the test part is whole")
+    return smaller

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from factortopy import subjects
 from factortopy.errors import InputError
-from factortopy.storage import machine
 from factortopy.subjects import check as check_module
 from factortopy.subjects.algonauts import layout as algonauts_layout
 
@@ -501,9 +500,9 @@ def test_order_of_pictures(folder):
 
 
 def test_18_memory(folder, monkeypatch):
-    monkeypatch.setattr(machine, "free_memory", lambda: 1000)
+    monkeypatch.setattr("factortopy.subjects.check.free_memory", lambda: 1000)
     warns(folder, "memory: expected 1.0", "found 0.0 GB free")
-    monkeypatch.setattr(machine, "free_memory", lambda: None)
+    monkeypatch.setattr("factortopy.subjects.check.free_memory", lambda: None)
     assert not any(problem.thing == "memory" for problem in check(folder).problems)
 
 

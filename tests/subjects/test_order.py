@@ -4,7 +4,8 @@ import numpy as np
 
 from factortopy.subjects.folder.films import Film, Frames
 from factortopy.subjects.picture_order import picture_order
-from factortopy.subjects.subject import Split, Subject
+from factortopy.subjects.split import Split
+from factortopy.subjects.subject import Subject
 
 
 def subject(shift=0, n=150, noise=0.5, images=True, seed=0):
@@ -39,7 +40,7 @@ def watched(delays, n=150, seed=0):
     film = Film(rows[:, None], np.zeros(n, int), np.zeros(n, int), rows, rows * 2.0, 2.0, delays, Frames([np.stack(made.images)],
                 np.stack([np.zeros(n, int), rows], 1)))  # fmt: skip
     answers = np.roll(made.responses, 3, 0)
-    return Subject(answers, film.images(), made.hemi, made.vertex, split=Split(rows[:100], rows[100:120], rows[120:]),
+    return Subject(answers, film.pictures, made.hemi, made.vertex, split=Split(rows[:100], rows[100:120], rows[120:]),
                    image_index=film.image_index, film=film)  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def _table_of(array):
     return content[0]
 
 
-def _known(module, name):
+def _stand_in(module, name):
     # Types first: hashing or printing a deeply nested tuple could take for ever.
     if type(module) is not str or type(name) is not str:
         raise _Refused("a function without a name")
@@ -119,12 +119,12 @@ def _known(module, name):
 
 
 def _global(stack, argument):
-    stack.append(_known(*argument.split(" ", 1)))
+    stack.append(_stand_in(*argument.split(" ", 1)))
 
 
 def _stack_global(stack, _):
     name, module = stack.pop(), stack.pop()
-    stack.append(_known(module, name))
+    stack.append(_stand_in(module, name))
 
 
 def _reduce(stack, _):

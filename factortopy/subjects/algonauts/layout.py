@@ -13,8 +13,7 @@ Responses are z-scored per session and averaged over repeats by the challenge's 
 normalised again. Column i is the i-th nonzero vertex of ``all-vertices``, in fsaverage's full mesh (164k), whose first
 10,242 vertices are fsaverage5: at a lower density the first columns are kept and the others left out.
 
-``examine`` looks at everything and lists every problem; ``load`` is ``examine``, then the first problem that stops, or
-the subject.
+``examine`` looks at everything and lists every problem; ``to_subject`` raises the first that stops, or gives the subject.
 """
 
 import os
@@ -27,7 +26,7 @@ from factortopy.formats.npy import as_float32, safe_npy
 from factortopy.formats.problems import DataError
 from factortopy.subjects.algonauts.pictures import list_images
 from factortopy.subjects.algonauts.rois import read_rois
-from factortopy.subjects.examination import Examined, Known
+from factortopy.subjects.examination import Examination, Summary, as_warning
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.response_arrays import copy_columns, read_whole_mesh
 from factortopy.subjects.split import default_split
@@ -54,12 +53,11 @@ def is_subject_folder(folder):
 
 
 @dataclass
-class Examination(Examined):
+class AlgonautsExamination(Examination):
     """What a subject's folder holds, and everything that is wrong with it.
 
     responses, test_responses : {hemisphere: (images, vertices) memory map}
     mask : {hemisphere: (n,) vertex indices on the full mesh}
-    rois : {name: {hemisphere: (n,) bool}}
     ceiling : {hemisphere: (n,)}
     images, test_images : list of Path, in row order; nsd, test_nsd : their 0-based NSD numbers
     """
@@ -69,19 +67,18 @@ class Examination(Examined):
     responses: dict = field(default_factory=dict)
     test_responses: dict = field(default_factory=dict)
     mask: dict = field(default_factory=dict)
-    rois: dict = field(default_factory=dict)
     ceiling: dict = field(default_factory=dict)
     images: list = field(default_factory=list)
     nsd: list = field(default_factory=list)
     test_images: list = field(default_factory=list)
     test_nsd: list = field(default_factory=list)
 
-    def known(self):
-        """``Known``: what could be read."""
+    def summary(self):
+        """``Summary`` of what could be read."""
         rows = max((len(array) for array in self.responses.values()), default=None)
         vertices = [len(self.mask[hemi]) if hemi in self.mask else None for hemi in HEMISPHERES]
         rois = {name: [masks[hemi] for hemi in HEMISPHERES] for name, masks in self.rois.items()}
-        return Known.of(
+        return Summary.of(
             rows, len(self.images), vertices, rois, [self.ceiling[h] for h in HEMISPHERES if h in self.ceiling]
         )
 
@@ -101,55 +98,55 @@ def examine(folder, thorough=False):
 
     Returns
     -------
-    Examination
+    AlgonautsExamination
     """
     folder = Path(os.path.abspath(folder))
-    found = Examination(folder, safe_label(folder.name), thorough=thorough)
-    _examine_masks(found)
-    _examine_responses(found)
-    _examine_images(found)
-    if len(found.mask) == len(HEMISPHERES):
-        found.rois = read_rois(folder / "roi_masks", found.mask, found.problems)
-        _examine_ceiling(found)
-    _examine_test(found)
-    return found
+    examination = AlgonautsExamination(folder, safe_label(folder.name), thorough=thorough)
+    _examine_masks(examination)
+    _examine_responses(examination)
+    _examine_images(examination)
+    if len(examination.mask) == len(HEMISPHERES):
+        examination.rois = read_rois(folder / "roi_masks", examination.mask, examination.problems)
+        _examine_ceiling(examination)
+    _examine_test(examination)
+    return examination
 
 
-def _examine_masks(found):
+def _examine_masks(examination):
     for hemi in HEMISPHERES:
-        path = found.folder / "roi_masks" / f"{hemi}.all-vertices_fsaverage_space.npy"
-        mask = found.try_to(read_whole_mesh, path)
+        path = examination.folder / "roi_masks" / f"{hemi}.all-vertices_fsaverage_space.npy"
+        mask = examination.try_to(read_whole_mesh, path)
         if mask is not None:
-            found.mask[hemi] = np.flatnonzero(mask)
-            if len(found.mask[hemi]) == 0:
-                found.stop(path, "vertices of this subject", "an empty mask", "copy or download it again")
+            examination.mask[hemi] = np.flatnonzero(mask)
+            if len(examination.mask[hemi]) == 0:
+                examination.stop(path, "vertices of this subject", "an empty mask", "copy or download it again")
 
 
-def _examine_responses(found):
-    folder = found.folder / "training_split" / "training_fmri"
+def _examine_responses(examination):
+    folder = examination.folder / "training_split" / "training_fmri"
     for hemi in HEMISPHERES:
         path = folder / f"{hemi}_training_fmri.npy"
-        array = found.try_to(safe_npy, path, kinds="fiu")
-        if array is not None and _columns_fit(found, path, array, hemi):
-            found.responses[hemi] = array
-            _examine_values(found, path, array)
-    rows = {hemi: len(array) for hemi, array in found.responses.items()}
+        array = examination.try_to(safe_npy, path, kinds="fiu")
+        if array is not None and _columns_fit(examination, path, array, hemi):
+            examination.responses[hemi] = array
+            _examine_values(examination, path, array)
+    rows = {hemi: len(array) for hemi, array in examination.responses.items()}
     if len(set(rows.values())) > 1:
         text = f"{rows['lh']:,} rows left, {rows['rh']:,} right"
-        found.stop(folder, "the same number of rows in both hemispheres", text, "copy or download both again")
+        examination.stop(folder, "the same number of rows in both hemispheres", text, "copy or download both again")
 
 
-def _columns_fit(found, path, array, hemi):
+def _columns_fit(examination, path, array, hemi):
     if array.ndim != 2 or 0 in array.shape:
         words = " × ".join(str(n) for n in array.shape) or "a single value"
-        found.stop(path, "an (images, vertices) array", words, "copy or download it again")
+        examination.stop(path, "an (images, vertices) array", words, "copy or download it again")
         return False
-    mask = found.mask.get(hemi)
+    mask = examination.mask.get(hemi)
     if mask is None or array.shape[1] == len(mask):
         return mask is not None
     selected = f"{len(mask):,} columns, as many as the all-vertices mask selects"
     if array.shape[0] == len(mask):
-        found.stop(
+        examination.stop(
             path,
             selected,
             f"{array.shape[0]:,} rows of that length",
@@ -157,15 +154,15 @@ def _columns_fit(found, path, array, hemi):
         )
     else:
         remedy = "is the mask another subject's? copy fmri and roi_masks of the same subject"
-        found.stop(path, selected, f"{array.shape[1]:,} columns", remedy)
+        examination.stop(path, selected, f"{array.shape[1]:,} columns", remedy)
     return False
 
 
-def _examine_values(found, path, array):
+def _examine_values(examination, path, array):
     """Are these z-scores? Some rows are looked at; counting missing values is the Subject's task."""
     if array.dtype.kind != "f":
         remedy = "scaled by 300 as NSD stores it? take the challenge's own file"
-        found.stop(path, "z-scores as float32", f"whole numbers ({array.dtype.name})", remedy)
+        examination.stop(path, "z-scores as float32", f"whole numbers ({array.dtype.name})", remedy)
         return
     rows = np.unique(np.linspace(0, len(array) - 1, 32).astype(int))
     values = np.abs(as_float32(array[rows]))
@@ -175,78 +172,73 @@ def _examine_values(found, path, array):
     typical, extreme = np.median(values), values.max()
     if extreme > 1e6 or extreme < 1e-6:
         remedy = "bytes swapped or damaged: copy or download it again"
-        found.stop(path, "z-scores, mostly between −3 and 3", f"values up to {extreme:.3g}", remedy)
+        examination.stop(path, "z-scores, mostly between −3 and 3", f"values up to {extreme:.3g}", remedy)
     elif typical > _TYPICAL:
         remedy = "scaled by 300 or not z-scored? they are used as they are, but scores will suffer"
-        found.warn(path, "z-scores, mostly between −3 and 3", f"values of typically {typical:.3g}", remedy)
+        examination.warn(path, "z-scores, mostly between −3 and 3", f"values of typically {typical:.3g}", remedy)
 
 
-def _examine_images(found):
-    folder = found.folder / "training_split" / "training_images"
-    found.images, found.nsd = found.try_to(list_images, folder, "train") or ([], [])
-    n_rows = max((len(array) for array in found.responses.values()), default=None)
-    if not found.images or n_rows is None:
+def _examine_images(examination):
+    folder = examination.folder / "training_split" / "training_images"
+    examination.images, examination.nsd = examination.try_to(list_images, folder, "train") or ([], [])
+    n_rows = max((len(array) for array in examination.responses.values()), default=None)
+    if not examination.images or n_rows is None:
         return
-    if len(found.images) != n_rows:
-        text = f"{count(len(found.images), 'picture')} but {count(n_rows, 'row')} of responses"
-        found.stop(folder, "one picture a row of training_fmri", text, "copy or download the missing ones")
-    if any(b <= a for a, b in zip(found.nsd, found.nsd[1:], strict=False)):
-        where = next(k for k in range(len(found.nsd) - 1) if found.nsd[k + 1] <= found.nsd[k])
-        text = f"{found.images[where + 1].name} after {found.images[where].name}"
-        found.warn(folder, "NSD numbers that ascend with the row", text, "were files renamed?")
-    examine_files(found, folder, found.images)
+    if len(examination.images) != n_rows:
+        text = f"{count(len(examination.images), 'picture')} but {count(n_rows, 'row')} of responses"
+        examination.stop(folder, "one picture a row of training_fmri", text, "copy or download the missing ones")
+    if any(b <= a for a, b in zip(examination.nsd, examination.nsd[1:], strict=False)):
+        where = next(k for k in range(len(examination.nsd) - 1) if examination.nsd[k + 1] <= examination.nsd[k])
+        text = f"{examination.images[where + 1].name} after {examination.images[where].name}"
+        examination.warn(folder, "NSD numbers that ascend with the row", text, "were files renamed?")
+    examine_files(examination, folder, examination.images)
 
 
-def _examine_ceiling(found):
-    folder = _beside(found.folder, "noise_ceiling")
+def _examine_ceiling(examination):
+    folder = _beside(examination.folder, "noise_ceiling")
     if folder is None:
-        text = "none"
-        found.warn(found.folder / "test_split" / "noise_ceiling", "noise ceilings", text, "only raw R² can be shown")
+        missing = examination.folder / "test_split" / "noise_ceiling"
+        examination.warn(missing, "noise ceilings", "none", "only raw R² can be shown")
         return
     for hemi in HEMISPHERES:
         path = folder / f"{hemi}_noise_ceiling.npy"
         try:
-            array = np.asarray(safe_npy(path, kinds="f", shape=(len(found.mask[hemi]),)), dtype=np.float32)
+            array = np.asarray(safe_npy(path, kinds="f", shape=(len(examination.mask[hemi]),)), dtype=np.float32)
         except DataError as error:
-            problem = error.problem
-            found.warn(path, problem.expected, problem.actual, f"{problem.remedy}; until then only raw R² is shown")
-            found.ceiling = {}
+            examination.problems.append(as_warning(error, "; until then only raw R² is shown"))
+            examination.ceiling = {}
             return
-        high = np.nanmax(array, initial=0)
-        if high > 1 + 1e-6:
-            remedy = "per cent? divided by 100" if high <= 100 else "left out: only raw R² is shown"
-            found.warn(path, "shares of the variance from 0 to 1", f"values up to {high:.3g}", remedy)
-            if high > 100:
-                found.ceiling = {}
-                return
-            array = array / 100
-        found.ceiling[hemi] = array
+        divisor = examination.share_divisor(path, np.nanmax(array, initial=0))
+        if divisor is None:
+            examination.ceiling = {}
+            return
+        examination.ceiling[hemi] = array / divisor
 
 
-def _examine_test(found):
-    folder = _beside(found.folder, "test_images")
+def _examine_test(examination):
+    folder = _beside(examination.folder, "test_images")
     if folder is not None:
-        found.test_images, found.test_nsd = found.try_to(list_images, folder, "test") or ([], [])
-    fmri = _beside(found.folder, "test_fmri")
+        examination.test_images, examination.test_nsd = examination.try_to(list_images, folder, "test") or ([], [])
+    fmri = _beside(examination.folder, "test_fmri")
     if fmri is None:
         return
     if folder is None:
-        missing = found.folder / "test_split" / "test_images"
-        found.stop(missing, "the pictures of test_fmri", "no such folder", "copy them, or remove test_fmri")
+        missing = examination.folder / "test_split" / "test_images"
+        examination.stop(missing, "the pictures of test_fmri", "no such folder", "copy them, or remove test_fmri")
     for hemi in HEMISPHERES:
         path = fmri / f"{hemi}_test_fmri.npy"
-        array = found.try_to(safe_npy, path, kinds="f")
-        if array is None or not _columns_fit(found, path, array, hemi):
+        array = examination.try_to(safe_npy, path, kinds="f")
+        if array is None or not _columns_fit(examination, path, array, hemi):
             continue
-        found.test_responses[hemi] = array
-        _examine_values(found, path, array)
-        if found.test_images and len(found.test_images) != len(array):
-            text = f"{count(len(found.test_images), 'picture')} but {count(len(array), 'row')}"
-            found.stop(path, "one row a test picture", text, "copy or download them again, or remove test_fmri")
-    both = sorted(set(found.nsd) & set(found.test_nsd))
-    if both and found.test_responses:
+        examination.test_responses[hemi] = array
+        _examine_values(examination, path, array)
+        if examination.test_images and len(examination.test_images) != len(array):
+            text = f"{count(len(examination.test_images), 'picture')} but {count(len(array), 'row')}"
+            examination.stop(path, "one row a test picture", text, "copy or download them again, or remove test_fmri")
+    both = sorted(set(examination.nsd) & set(examination.test_nsd))
+    if both and examination.test_responses:
         text = f"{len(both):,} in both (NSD numbers {first_few(both)})"
-        found.stop(fmri, "other pictures in the test than in the training", text, "copy or download them again")
+        examination.stop(fmri, "other pictures in the test than in the training", text, "copy or download them again")
 
 
 def _beside(folder, part):
@@ -262,69 +254,46 @@ def _beside(folder, part):
 # ---------------------------------------------------------------- loading
 
 
-def load(folder, density="10k"):
-    """A subject of the challenge.
+def to_subject(examination, density="10k"):
+    """The Subject of an examination; raises the first problem that stops.
 
-    Parameters
-    ----------
-    folder : path
-        The subject's own folder (subjXX).
-    density : "10k", "41k" or "164k"
-        Vertices beyond this mesh are left out. Only the 10k mesh ships.
-
-    Returns
-    -------
-    Subject
-        With ``test_images`` besides: pictures of the test split whose responses are not here, list of Path.
-
-    Raises
-    ------
-    InputError
-        The first problem that ``examine`` finds and that stops.
+    Its ``test_images`` are the pictures of the test split whose responses are not here, list of Path.
     """
-    return to_subject(examine(folder), density)
-
-
-def to_subject(found, density="10k"):
-    """The Subject of an Examination; raises the first problem that stops."""
-    problem = found.first_stop()
-    if problem:
-        raise DataError(problem)
+    examination.raise_first_stop()
     checked_density(density)
-    keep = {hemi: int(np.searchsorted(vertex, N_VERTICES[density])) for hemi, vertex in found.mask.items()}
-    responses = _columns(found.responses, keep)
-    images, split = list(found.images), None
-    if found.test_responses:
-        tests = _columns(found.test_responses, keep)
+    keep = {hemi: int(np.searchsorted(vertex, N_VERTICES[density])) for hemi, vertex in examination.mask.items()}
+    responses = _columns(examination.responses, keep)
+    images, split = list(examination.images), None
+    if examination.test_responses:
+        tests = _columns(examination.test_responses, keep)
         rows = len(responses) + np.arange(len(tests))
         responses = np.concatenate([responses, tests])
-        images += found.test_images
+        images += examination.test_images
         split = default_split(np.arange(len(images)), test=rows)
-    rois = {name: _joined(mask, keep) for name, mask in found.rois.items()}
-    lost = [name for name, mask in rois.items() if not mask.any() and any(m.any() for m in found.rois[name].values())]
+    rois, lost = examination.joined_rois(lambda masks: _joined(masks, keep))
     subject = Subject(
         responses,
         images,
         hemi=np.repeat([0, 1], [keep["lh"], keep["rh"]]),
-        vertex=_joined(found.mask, keep),
-        rois={name: mask for name, mask in rois.items() if name not in lost},
-        noise_ceiling=_joined(found.ceiling, keep) if found.ceiling else None,
+        vertex=_joined(examination.mask, keep),
+        rois=rois,
+        noise_ceiling=_joined(examination.ceiling, keep) if examination.ceiling else None,
         split=split,
-        name=found.name,
+        name=examination.name,
         density=density,
         image_degrees=IMAGE_DEGREES,
     )
-    add_surface(subject, found.folder, *list(found.folder.parents)[:2])
-    total = sum(len(vertex) for vertex in found.mask.values())
+    add_surface(subject, examination.folder, *list(examination.folder.parents)[:2])
+    total = sum(len(vertex) for vertex in examination.mask.values())
     if sum(keep.values()) < total:
         subject.remark(f"drawn and trained at {density}: {sum(keep.values()):,} of {total:,} vertices")
     if lost:
         subject.remark(f"too small to have a vertex at {density}: {first_few(lost, 20)}")
-    if found.test_images and not found.test_responses:
-        n = len(found.test_images)
+    if examination.test_images and not examination.test_responses:
+        n = len(examination.test_images)
         subject.remark(f"{n:,} test pictures without responses: the training pictures are split 8:1:1")
-    subject.test_images = [] if found.test_responses else list(found.test_images)
-    subject.warnings[:0] = found.problems
+    subject.test_images = [] if examination.test_responses else list(examination.test_images)
+    examination.hand_on(subject)
     return subject
 
 

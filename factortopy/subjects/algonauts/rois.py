@@ -5,6 +5,7 @@ import numpy as np
 from factortopy.formats.npy import safe_npy
 from factortopy.formats.problems import DataError, warn
 from factortopy.subjects.algonauts.label_tables import safe_mapping
+from factortopy.subjects.examination import as_warning
 from factortopy.subjects.response_arrays import read_whole_mesh
 from factortopy.wording import first_few
 
@@ -51,16 +52,10 @@ def read_rois(folder, vertices, problems):
         if all(label is None for label in labels.values()):
             continue
         labels = {h: np.zeros(len(vertices[h]), int) if label is None else label for h, label in labels.items()}
-        names = _names(folder, kind, problems)
-        unnamed = sorted({int(k) for label in labels.values() for k in np.unique(label) if k > 0} - set(names))
-        if unnamed:
-            file = folder / f"mapping_{kind}.npy"
-            found = f"labels without one: {first_few(unnamed)}"
-            problems.append(warn(file, "a name for every label", found, "those vertices are in no ROI of this class"))
-        for number, name in names.items():
-            if number > 0:
-                masks = {hemi: label == number for hemi, label in labels.items()}
-                rois[name] = _union([rois[name], masks]) if name in rois else masks
+        file, remedy = folder / f"mapping_{kind}.npy", "those vertices are in no ROI of this class"
+        names = read_names(safe_mapping, file, NAMES.get(kind, ()), "its ROIs are left out", problems)
+        for name, masks in named_masks(labels, names, file, remedy, problems).items():
+            rois[name] = union([rois[name], masks]) if name in rois else masks
     if not rois:
         problems.append(warn(folder, "ROI masks", "none", "maps can be drawn, but nothing is shown by ROI"))
     return with_unions(rois)
@@ -72,12 +67,13 @@ def with_unions(rois):
     for name, parts in UNIONS.items():
         present = [rois[part] for part in parts if part in rois]
         if present and name not in rois:
-            rois[name] = _union(present)
+            rois[name] = union(present)
     listed = [name for name in _ORDER if name in rois]
     return {name: rois[name] for name in [*listed, *(name for name in rois if name not in listed)]}
 
 
-def _union(masks):
+def union(masks):
+    """{hemisphere: mask} of several such."""
     return {hemi: np.logical_or.reduce([mask[hemi] for mask in masks]) for hemi in masks[0]}
 
 
@@ -104,9 +100,7 @@ def _labels(folder, kind, hemi, vertices, problems):
                 return _whole(read_whole_mesh(path)[vertices])
             return _whole(safe_npy(path, kinds="iubf", shape=(length,)))
         except DataError as error:
-            problem = error.problem
-            other = "the fsaverage_space file is used if it can be"
-            problems.append(warn(path, problem.expected, problem.actual, f"{problem.remedy}; until then {other}"))
+            problems.append(as_warning(error, "; until then the fsaverage_space file is used if it can be"))
     return None
 
 
@@ -118,14 +112,36 @@ def _whole(labels):
     return labels.astype(np.int64)
 
 
-def _names(folder, kind, problems):
-    """{label: name}: the data set's own table, or the published names where it cannot be read."""
-    known = dict(enumerate(NAMES.get(kind, ()), start=1))
-    file = folder / f"mapping_{kind}.npy"
+def read_names(read, file, published, left_out, problems):
+    """{label: name} that ``read(file)`` gives, or after a warning the published names (label 1 first) where it cannot be read.
+
+    left_out : words for what becomes of the labels where no names are published
+    """
     try:
-        return safe_mapping(file)
+        return read(file)
     except DataError as error:
-        problem = error.problem
-        instead = "the published names are used" if known else "its ROIs are left out"
-        problems.append(warn(file, problem.expected, problem.actual, f"{problem.remedy} ({instead})"))
-        return known
+        problems.append(as_warning(error, f" ({'the published names are used' if published else left_out})"))
+        return dict(enumerate(published, start=1))
+
+
+def named_masks(labels, names, file, remedy, problems):
+    """The ROIs of one set of labels.
+
+    Parameters
+    ----------
+    labels : {hemisphere: (n,) int}
+    names : {number: name}, of ``file``; a name may have several numbers, numbers below 1 are no ROI
+    remedy : what to do about labels without a name, or what becomes of them; they are added to ``problems`` as a warning
+
+    Returns
+    -------
+    {name: {hemisphere: (n,) bool}}
+    """
+    unnamed = sorted({int(k) for label in labels.values() for k in np.unique(label) if k > 0} - set(names))
+    if unnamed:
+        problems.append(warn(file, "a name for every label", f"labels without one: {first_few(unnamed)}", remedy))
+    numbers = {}
+    for number, name in names.items():
+        if number > 0:
+            numbers.setdefault(name, []).append(number)
+    return {name: {h: np.isin(label, wanted) for h, label in labels.items()} for name, wanted in numbers.items()}

@@ -77,10 +77,6 @@ class Film:
     delays: tuple
     pictures: Frames = field(repr=False)
 
-    def images(self):
-        """The frames, a sequence that reads them one by one."""
-        return self.pictures
-
     @property
     def image_index(self):
         """(T,) the frame in the middle of each TR."""
@@ -100,7 +96,7 @@ class Film:
         later, start = later[inside], start[inside]
         return np.unique(later[self.run[later] == self.run[start]])
 
-    def told_delays(self):
+    def describe_delays(self):
         """Such as: 2 to 5 TRs (3 to 7.5 s)."""
         first, last = self.delays[0], self.delays[-1]
         spread = f"{first} to {last}" if len(self.delays) > 1 else f"{first}"
@@ -116,7 +112,7 @@ class Film:
         grey = f", {int((self.clip < 0).sum()):,} of a grey screen" if (self.clip < 0).any() else ""
         return f"{count(n, 'TR')} left out: the first {gap} of each run, gaps of {gap} between the parts{grey}"
 
-    def known(self):
+    def usable(self):
         """(T,) bool: a film was on the screen, and the run is long enough for the longest delay."""
         rows = np.arange(len(self.run))
         return (self.clip >= 0) & (rows - self.before(len(rows)) >= self.delays[-1])
@@ -148,11 +144,11 @@ class Film:
         InputError
             When there is too little film.
         """
-        known, gap = self.known(), self.delays[-1]
-        part = self._blocks(known, seed) if labels is None else np.array(labels)
-        part = np.where(known, part, "")
+        usable, gap = self.usable(), self.delays[-1]
+        part = self._blocks(usable, seed) if labels is None else np.array(labels)
+        part = np.where(usable, part, "")
         if labels is not None and not (part == "val").any():
-            blocks = self._blocks(known & (part == "train"), seed, parts=("val",))
+            blocks = self._blocks(usable & (part == "train"), seed, parts=("val",))
             part = np.where((part == "train") & (blocks == "val"), "val", part)
         part = np.where((part == "train") & self._near(part, ("val", "test"), gap), "", part)
         part = np.where((part == "val") & self._near(part, ("test",), gap), "", part)
@@ -190,9 +186,9 @@ class Film:
         for group, place in ((self.run, rows), (self.clip, self.position)):
             for label in np.unique(group[held]):
                 inside = group == label
-                some = np.unique(place[inside & held])
-                at = np.searchsorted(some, place[inside])
-                below, above = some[np.maximum(at - 1, 0)], some[np.minimum(at, len(some) - 1)]
+                places = np.unique(place[inside & held])
+                at = np.searchsorted(places, place[inside])
+                below, above = places[np.maximum(at - 1, 0)], places[np.minimum(at, len(places) - 1)]
                 distance = np.minimum(np.abs(place[inside] - below), np.abs(above - place[inside]))
                 near[inside] |= distance <= gap
         return near
@@ -209,16 +205,13 @@ class Film:
 # ---------------------------------------------------------------- looking
 
 
-def examine(folder, about, table, found):
-    """The ``Film`` of a folder's table, or None with its problems in ``found``; films are decoded once and kept.
-
-    folder : Path; about : dict of dataset.json; table : {column: list of str}; found : Examination
-    """
-    path, tr, before = folder / "trials.tsv", about.get("tr"), len(found.problems)
+def examine(examination):
+    """The ``Film`` of an examined folder's table, or None with its problems noted there; films are decoded once and kept."""
+    folder, about, table = examination.folder, examination.about, examination.table
+    path, tr, before = folder / "trials.tsv", about.get("tr"), len(examination.problems)
     if tr is None:
-        raise stop(
-            folder / "dataset.json", "'tr': seconds between volumes, as there is a column 'stimulus'", "none", "add it"
-        )
+        expected = "'tr': seconds between volumes, as there is a column 'stimulus'"
+        raise stop(folder / "dataset.json", expected, "none", "add it")
     names = [name if name.lower() not in NOTHING else "" for name in table["stimulus"]]
     run = codes(table.get("run", ["1"] * len(names)))
     if len(np.flatnonzero(np.diff(run))) + 1 != len(np.unique(run)):
@@ -229,9 +222,11 @@ def examine(folder, about, table, found):
         raise stop(path, "films in column 'stimulus'", "none", "name the files in stimuli/")
     onset = _onsets(path, table, run, clip, tr)
     per_tr = about.get("frames_per_tr") or int(np.clip(round(2 * tr), 2, 4))
-    told = each(list(clips), "looking at the films")
-    sources = [found.try_to(_source, folder, name, per_tr / tr, about, found) for name in told]
-    if len(found.problems) > before and any(source is None for source in sources):
+    sources = [
+        examination.try_to(_source, examination, name, per_tr / tr)
+        for name in each(list(clips), "looking at the films")
+    ]
+    if len(examination.problems) > before and any(source is None for source in sources):
         return None
     times = onset[:, None] + (np.arange(per_tr) + 0.5) * tr / per_tr
     number = np.floor(times * per_tr / tr + 1e-6).astype(np.int64)
@@ -240,7 +235,7 @@ def examine(folder, about, table, found):
     after = (clip >= 0) & ~shown[:, per_tr // 2]
     if after.any():
         remedy = "taken as grey: check onsets and films"
-        found.warn(path, "TRs that lie within their film", f"{int(after.sum()):,} before or after it", remedy)
+        examination.warn(path, "TRs that lie within their film", f"{int(after.sum()):,} before or after it", remedy)
     where = np.where(shown, clip[:, None], len(sources)) * (MOST + 1) + np.where(shown, number, 0)
     kept, frames = np.unique(where, return_inverse=True)
     grey = np.full((1, 64, 64, 3), GREY, np.uint8)
@@ -264,15 +259,16 @@ def _onsets(path, table, run, clip, tr):
     wrong = np.flatnonzero(~new & (clip >= 0) & (np.abs(step - tr) > 0.05 * tr))
     if len(wrong):
         k = int(wrong[0])
-        found = f"{onset[k - 1]:g} s, then {onset[k]:g} s in line {k + 2}"
+        actual = f"{onset[k - 1]:g} s, then {onset[k]:g} s in line {k + 2}"
         remedy = "'onset' is the second of the film at which the row's TR begins"
-        raise stop(path, f"onsets that rise by tr ({tr:g} s) within a film", found, remedy)
+        raise stop(path, f"onsets that rise by tr ({tr:g} s) within a film", actual, remedy)
     return onset
 
 
-def _source(folder, name, fps, about, found):
+def _source(examination, name, fps):
     """Frames of a film at ``fps`` a second: (n, H, W, 3) memory map, or list of paths for a folder of frames; None after a
     problem that is noted."""
+    folder = examination.folder
     path = next((folder / part / name for part in ("stimuli", "images") if (folder / part / name).exists()), None)
     if not inside(name) or path is None:
         here = [entry.name for entry in sorted((folder / "stimuli").glob("*"))[:5000]]
@@ -280,22 +276,22 @@ def _source(folder, name, fps, about, found):
         raise stop(folder / "stimuli", expected, "none" + close_to(name, here), "copy it there")
     if path.is_dir():
         files = [file for key, file in files_in(path).items() if key.lower().endswith(_ENDINGS)]
-        rate = about.get("fps")
+        rate = examination.about.get("fps")
         if not files:
             raise stop(path, "frames as .png or .jpg", "none", "copy them there")
         if rate is None:
             remedy = "add it (films know their own rate)"
             raise stop(folder / "dataset.json", "'fps': frames a second of the folders of frames", "none", remedy)
         n = int(min(len(files) / rate * fps, MOST))
-        if not examine_files(found, path, files, "frame"):
+        if not examine_files(examination, path, files, "frame"):
             return None
         return [files[min(int(k / fps * rate + 1e-6), len(files) - 1)] for k in range(max(n, 1))]
     frames, notices = _decoded(path, fps)
     for notice in notices:
         remedy = "what could be read is used, grey after it: copy the film again, or save it as MP4"
-        found.warn(path, "a whole film", notice, remedy)
+        examination.warn(path, "a whole film", notice, remedy)
     if not notices:
-        found.looked.append(f"all of {safe_label(path.name)} decoded")
+        examination.looked.append(f"all of {safe_label(path.name)} decoded")
     return frames
 
 
@@ -304,10 +300,10 @@ def _decoded(path, fps):
     about = os.stat(path)
     key = repr((2, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
     kept = cache_dir("films") / f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.npy"
-    told = kept.with_suffix(".json")  # written last: it says that both are whole
-    if told.is_file():
+    notes = kept.with_suffix(".json")  # written last: it says that both are whole
+    if notes.is_file():
         try:
-            notices = [str(notice) for notice in read_json(told, "film")["notices"]]
+            notices = [str(notice) for notice in read_json(notes, "film")["notices"]]
             return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), notices
         except (InputError, KeyError, TypeError):
             pass  # damaged: made again
@@ -322,5 +318,5 @@ def _decoded(path, fps):
     buffer = BytesIO()
     np.save(buffer, film.frames)
     write_atomic(kept, buffer.getbuffer())
-    write_json(told, {"notices": film.notices})
+    write_json(notes, {"notices": film.notices})
     return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), film.notices

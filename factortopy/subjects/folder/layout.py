@@ -1,7 +1,7 @@
 """FactorTopy's own folder layout: responses on fsaverage, pictures or films, and one small text each that says what they are.
 
     mydata/dataset.json                     subject, space, density, normalised, averaged, …
-    mydata/images/*.png, *.jpg              or stimuli/ with films or folders of frames (``movies``)
+    mydata/images/*.png, *.jpg              or stimuli/ with films or folders of frames (``films``)
     mydata/trials.tsv                       a row for each row of responses; missing: sorted file names are the rows
     mydata/responses/hemi-{L,R}.npy         (trials, vertices); or .func.gii, .shape.gii, .mgh, .mgz, or one CIFTI file
     mydata/vertices/hemi-{L,R}.npy          0-based mesh indices; missing for whole hemispheres
@@ -9,8 +9,8 @@
     mydata/noise/hemi-{L,R}_{ncsnr,noise_ceiling}.npy
     mydata/maps/hemi-{L,R}_<name>.npy       measured maps
 
-``examine`` looks at everything and lists every problem; ``load`` is ``examine``, then the first problem that stops, or
-the subject. docs/folder.md describes the layout for people.
+``examine`` looks at everything and lists every problem; ``to_subject`` raises the first that stops, or gives the subject.
+docs/folder.md describes the layout for people.
 """
 
 import os
@@ -21,7 +21,7 @@ import numpy as np
 
 from factortopy.formats.npy import row_blocks
 from factortopy.formats.problems import DataError, close_to, stop
-from factortopy.subjects.examination import Examined, Known
+from factortopy.subjects.examination import Examination, Summary
 from factortopy.subjects.folder import trials as folder_trials
 from factortopy.subjects.folder import vertices as folder_vertices
 from factortopy.subjects.folder.responses import (
@@ -68,13 +68,13 @@ def is_subject_folder(folder):
 
 
 @dataclass
-class Examination(Examined):
+class FolderExamination(Examination):
     """What a subject's folder holds, and everything that is wrong with it.
 
     about : dict, what dataset.json says; table : {column: list of str} of trials.tsv, or None
     rows : {hemisphere: Rows}; vertices : {hemisphere: (n,) mesh indices}
-    images : list of Path; image_index : (T,); session : (T,) or None; film : movies.Film or None
-    rois : {name: {hemisphere: (n,) bool}}; ceiling : {hemisphere: (n,)}; maps : {name: {hemisphere: (n,)}}
+    images : list of Path; image_index : (T,); session : (T,) or None; film : films.Film or None
+    ceiling : {hemisphere: (n,)}; maps : {name: {hemisphere: (n,)}}
     """
 
     folder: Path
@@ -87,7 +87,6 @@ class Examination(Examined):
     image_index: np.ndarray | None = None
     session: np.ndarray | None = None
     film: object = None
-    rois: dict = field(default_factory=dict)
     ceiling: dict = field(default_factory=dict)
     maps: dict = field(default_factory=dict)
 
@@ -96,8 +95,8 @@ class Examination(Examined):
         """Those whose responses are here."""
         return [hemi for hemi in HEMISPHERES if hemi in self.rows]
 
-    def known(self):
-        """``Known``: what could be read."""
+    def summary(self):
+        """``Summary`` of what could be read."""
         sides, there = [None, None], [hemi for hemi in HEMISPHERES if hemi in self.vertices]
         for k, hemi in enumerate(HEMISPHERES):
             if hemi in self.rows:
@@ -105,7 +104,7 @@ class Examination(Examined):
         pictures = None if self.film else len(self.images)
         rois = {name: [masks[hemi] for hemi in there] for name, masks in self.rois.items()}
         trials = max((rows.shape[0] for rows in self.rows.values()), default=None)
-        return Known.of(trials, pictures, sides, rois, [self.ceiling[hemi] for hemi in there if hemi in self.ceiling])
+        return Summary.of(trials, pictures, sides, rois, [self.ceiling[hemi] for hemi in there if hemi in self.ceiling])
 
     @property
     def n_rows(self):
@@ -129,7 +128,7 @@ def examine(folder, thorough=False):
 
     Returns
     -------
-    Examination
+    FolderExamination
     """
     folder = Path(os.path.abspath(folder))
     about, problems = {}, []
@@ -140,163 +139,142 @@ def examine(folder, thorough=False):
     except DataError as error:
         problems.append(error.problem)
     name = about.get("subject") or safe_label(folder.name)
-    found = Examination(folder, name, about, problems=problems, thorough=thorough)
-    _examine_responses(found)
+    examination = FolderExamination(folder, name, about, problems=problems, thorough=thorough)
+    _examine_responses(examination)
     table = folder / "trials.tsv"
     if table.exists() or table.is_symlink():
-        found.table = found.try_to(read_table, table, (), COLUMNS)
-    if found.table is not None or not (table.exists() or table.is_symlink()):
-        folder_trials.examine(found)
-    for hemi in found.hemispheres:
-        vertices = found.try_to(folder_vertices.vertices, found, hemi)
+        examination.table = examination.try_to(read_table, table, (), COLUMNS)
+    if examination.table is not None or not (table.exists() or table.is_symlink()):
+        folder_trials.examine(examination)
+    for hemi in examination.hemispheres:
+        vertices = examination.try_to(folder_vertices.vertices, examination, hemi)
         if vertices is not None:
-            found.vertices[hemi] = vertices
-    if found.hemispheres and len(found.vertices) == len(found.rows):
-        folder_vertices.examine_rois(found)
-        folder_vertices.examine_ceiling(found)
-        folder_vertices.examine_maps(found)
-    return found
+            examination.vertices[hemi] = vertices
+    if examination.hemispheres and len(examination.vertices) == len(examination.rows):
+        folder_vertices.examine_rois(examination)
+        folder_vertices.examine_ceiling(examination)
+        folder_vertices.examine_maps(examination)
+    return examination
 
 
-def _examine_responses(found):
-    folder = found.folder / "responses"
+def _examine_responses(examination):
+    folder = examination.folder / "responses"
     files = files_in(folder)
     volumes = [path for path in files.values() if is_volume(path)]
     for path in volumes:
-        found.problems.append(volume(path, path.name).problem)
+        examination.problems.append(volume(path, path.name).problem)
     both = [path for name, path in files.items() if name.endswith(CIFTI)]
     sides = {hemi: [files[f"hemi-{hemi}{e}"] for e in ENDINGS if f"hemi-{hemi}{e}" in files] for hemi in HEMISPHERES}
     several = [paths for paths in [*sides.values(), both] if len(paths) > 1]
     for paths in several:
-        found.stop(folder, "one file of responses a hemisphere", first_few(p.name for p in paths), "remove the others")
+        names = first_few(path.name for path in paths)
+        examination.stop(folder, "one file of responses a hemisphere", names, "remove the others")
     if both and any(sides.values()):
-        found.stop(folder, "hemi-L and hemi-R files or one CIFTI file", "both kinds", "remove one of them")
+        examination.stop(folder, "hemi-L and hemi-R files or one CIFTI file", "both kinds", "remove one of them")
     elif not both and not any(sides.values()) and not volumes:
         have = first_few(map(safe_label, files)) or ("an empty folder" if folder.is_dir() else "no such folder")
-        found.stop(folder, "hemi-L.npy and hemi-R.npy (or .func.gii, .mgh, …)", have, "copy or rename the responses")
+        expected = "hemi-L.npy and hemi-R.npy (or .func.gii, .mgh, …)"
+        examination.stop(folder, expected, have, "copy or rename the responses")
     elif both and not several:
-        found.rows = found.try_to(open_cifti, both[0]) or {}
+        examination.rows = examination.try_to(open_cifti, both[0]) or {}
     elif not several:
         for hemi, paths in sides.items():
-            rows = found.try_to(open_rows, paths[0]) if paths else None
+            rows = examination.try_to(open_rows, paths[0]) if paths else None
             if rows is not None:
-                found.rows[hemi] = rows
-        _examine_lost(found, sides, files)
-    lengths = {hemi: rows.shape[0] for hemi, rows in found.rows.items()}
+                examination.rows[hemi] = rows
+        _examine_lost(examination, sides, files)
+    lengths = {hemi: rows.shape[0] for hemi, rows in examination.rows.items()}
     if len(set(lengths.values())) > 1:
         text = f"{lengths['L']:,} rows left, {lengths['R']:,} right"
-        found.stop(folder, "the same number of rows in both hemispheres", text, "copy or save both again")
-    if len(found.hemispheres) == 1:
-        found.remarks.append(f"{SIDES[found.hemispheres[0]]} hemisphere alone")
-    for rows in found.rows.values():
-        _examine_values(found, rows)
+        examination.stop(folder, "the same number of rows in both hemispheres", text, "copy or save both again")
+    if len(examination.hemispheres) == 1:
+        examination.remarks.append(f"{SIDES[examination.hemispheres[0]]} hemisphere alone")
+    for rows in examination.rows.values():
+        _examine_values(examination, rows)
 
 
-def _examine_lost(found, sides, files):
+def _examine_lost(examination, sides, files):
     """Warn of a hemisphere without responses for which there is something else."""
     for hemi in (hemi for hemi in HEMISPHERES if not sides[hemi] and any(sides.values())):
-        parts = ("vertices", "roi", "noise", "maps")
         others = [
-            f"{part}/{safe_label(n)}"
-            for part in parts
-            for n in files_in(found.folder / part)
-            if n.startswith(f"hemi-{hemi}")
+            f"{part}/{safe_label(name)}"
+            for part in ("vertices", "roi", "noise", "maps")
+            for name in files_in(examination.folder / part)
+            if name.startswith(f"hemi-{hemi}")
         ]
         if others:
-            path = found.folder / "responses" / f"hemi-{hemi}.npy"
+            path = examination.folder / "responses" / f"hemi-{hemi}.npy"
             expected = f"responses of the {SIDES[hemi]} hemisphere, as there is {first_few(others, 3)}"
             remedy = "the other hemisphere is used alone: copy it, or remove those files"
-            found.warn(path, expected, "none" + close_to(path.name, files), remedy)
+            examination.warn(path, expected, "none" + close_to(path.name, files), remedy)
 
 
-def _examine_values(found, rows):
+def _examine_values(examination, rows):
     """Do the numbers look like what dataset.json says? Some rows are looked at."""
-    normalised = found.about.get("normalised")
+    normalised = examination.about.get("normalised")
     if rows.dtype.kind != "f":
         remedy = "scaled by 300 as NSD's files are? divide first; they are used as they are"
-        found.warn(rows.path, "responses as float32", f"whole numbers ({rows.dtype.name})", remedy)
-    values = rows.some()
+        examination.warn(rows.path, "responses as float32", f"whole numbers ({rows.dtype.name})", remedy)
+    values = rows.sample()
     values = np.abs(values[np.isfinite(values)])
     if values.size == 0 or not values.any():
         return
     typical, extreme = float(np.median(values)), float(values.max())
     if extreme > 1e9 or extreme < 1e-9:
         remedy = "bytes swapped or damaged: copy or save it again"
-        found.stop(rows.path, "responses of an ordinary size", f"values up to {extreme:.3g}", remedy)
+        examination.stop(rows.path, "responses of an ordinary size", f"values up to {extreme:.3g}", remedy)
     elif normalised == "session" and typical > _TYPICAL:
         remedy = "int16-scaled (×300), or not z-scored? correct 'normalised' in dataset.json, or divide them"
-        found.warn(rows.path, "z-scores, mostly between −3 and 3", f"values of typically {typical:.3g}", remedy)
+        examination.warn(rows.path, "z-scores, mostly between −3 and 3", f"values of typically {typical:.3g}", remedy)
 
 
 # ---------------------------------------------------------------- loading
 
 
-def load(folder, density=DENSITY):
-    """A subject of the folder layout.
-
-    Parameters
-    ----------
-    folder : path
-        The folder that holds dataset.json.
-    density : "10k", "41k" or "164k"
-        At which it is drawn and trained: vertices beyond this mesh are left out. No finer than the data's own.
-
-    Raises
-    ------
-    InputError
-        The first problem that ``examine`` finds and that stops.
-    """
-    return to_subject(examine(folder), density)
-
-
-def to_subject(found, density=DENSITY):
-    """The Subject of an Examination; raises the first problem that stops."""
-    problem = found.first_stop()
-    if problem:
-        raise DataError(problem)
-    density = min(checked_density(density), found.about["density"], key=N_VERTICES.get)
-    keep = {hemi: vertices < N_VERTICES[density] for hemi, vertices in found.vertices.items()}
+def to_subject(examination, density=DENSITY):
+    """The Subject of an examination, no finer than the data's own density; raises the first problem that stops."""
+    examination.raise_first_stop()
+    folder, about = examination.folder, examination.about
+    density = min(checked_density(density), about["density"], key=N_VERTICES.get)
+    keep = {hemi: vertices < N_VERTICES[density] for hemi, vertices in examination.vertices.items()}
     if not any(mask.any() for mask in keep.values()):
-        raise stop(found.folder / "vertices", f"vertices on the {density} mesh", "none", "choose a higher density")
-    film = found.film
-    images, image_index = (film.images(), film.image_index) if film else (found.images, found.image_index)
-    rois = {name: _joined(masks, keep) for name, masks in found.rois.items()}
-    lost = [name for name, mask in rois.items() if not mask.any() and any(m.any() for m in found.rois[name].values())]
+        raise stop(folder / "vertices", f"vertices on the {density} mesh", "none", "choose a higher density")
+    film = examination.film
+    images, image_index = (film.pictures if film else examination.images), (film or examination).image_index
+    rois, lost = examination.joined_rois(lambda masks: _joined(masks, keep))
     subject = Subject(
-        _responses(found, keep),
+        _responses(examination, keep),
         images,
         hemi=np.repeat([0, 1], [int(keep[hemi].sum()) if hemi in keep else 0 for hemi in HEMISPHERES]),
-        vertex=_joined(found.vertices, keep),
-        rois={name: mask for name, mask in rois.items() if name not in lost},
-        noise_ceiling=_joined(found.ceiling, keep) if found.ceiling else None,
+        vertex=_joined(examination.vertices, keep),
+        rois=rois,
+        noise_ceiling=_joined(examination.ceiling, keep) if examination.ceiling else None,
         image_index=image_index,
-        split=_split(found, image_index),
-        name=found.name,
-        simulated=found.about["simulated"],
+        split=_split(examination, image_index),
+        name=examination.name,
+        simulated=about["simulated"],
         density=density,
-        image_degrees=found.about["image_degrees"] or 8.4,
-        session=found.session,
+        image_degrees=about["image_degrees"] or 8.4,
+        session=examination.session,
         onset=film.onset if film else None,
-        tr=found.about["tr"] if film else None,
-        maps={name: _joined(parts, keep) for name, parts in found.maps.items()},
+        tr=about["tr"] if film else None,
+        maps={name: _joined(parts, keep) for name, parts in examination.maps.items()},
         film=film,
     )
-    n, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(v) for v in found.vertices.values())
+    n, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(v) for v in examination.vertices.values())
     if n < total:
         subject.remark(f"drawn and trained at {density}: {n:,} of {total:,} vertices")
-    add_surface(subject, found.folder, found.folder.parent)
+    add_surface(subject, folder, folder.parent)
     if lost:
         subject.remark(f"too small to have a vertex at {density}: {first_few(lost, 20)}")
-    for remark in found.remarks:
-        subject.remark(remark)
-    subject.warnings[:0] = found.problems
+    examination.hand_on(subject)
     return subject
 
 
-def _split(found, image_index):
-    if found.film is not None:
-        return found.film.split(found.table.get("split"))
-    labels = found.table.get("split") if found.table is not None else None
+def _split(examination, image_index):
+    if examination.film is not None:
+        return examination.film.split(examination.table.get("split"))
+    labels = examination.table.get("split") if examination.table is not None else None
     if labels is None:
         return None
     rows = {part: np.flatnonzero(np.array(labels) == part) for part in SPLITS}
@@ -305,41 +283,41 @@ def _split(found, image_index):
     return Split(**rows)
 
 
-def _responses(found, keep):
+def _responses(examination, keep):
     """(T, N) float32: both hemispheres side by side, z-scored per session where dataset.json says that they are not.
 
     A single hemisphere that needs neither stays a memory map of its file.
     """
-    raw = found.about["normalised"] == "none" and found.session is not None
+    raw = examination.about["normalised"] == "none" and examination.session is not None
     if len(keep) == 1 and not raw:
         ((hemi, mask),) = keep.items()
-        source = found.rows[hemi].source
+        source = examination.rows[hemi].source
         if isinstance(source, np.memmap) and mask.all() and source.dtype == np.float32 and source.dtype.isnative:
             return source
     n = sum(int(mask.sum()) for mask in keep.values())
-    check_memory(found.folder / "responses", 4 * found.n_rows * n, "choose fewer sessions or vertices (an ROI)")
-    out, start = np.empty((found.n_rows, n), dtype=np.float32), 0
-    for hemi in found.hemispheres:
-        mask = keep[hemi]
-        columns = slice(0, int(mask.sum())) if mask[: int(mask.sum())].all() else np.flatnonzero(mask)
-        stop_at = start + int(mask.sum())
-        told = f"reading the responses of the {SIDES[hemi]} hemisphere"
-        for rows, block in each(found.rows[hemi].blocks(), told, len(row_blocks(*found.rows[hemi].shape))):
-            out[rows, start:stop_at] = block[:, columns]
-        start = stop_at
+    size, remedy = 4 * examination.n_rows * n, "choose fewer sessions or vertices (an ROI)"
+    check_memory(examination.folder / "responses", size, remedy)
+    out, start = np.empty((examination.n_rows, n), dtype=np.float32), 0
+    for hemi in examination.hemispheres:
+        source, mask, n_kept = examination.rows[hemi], keep[hemi], int(keep[hemi].sum())
+        columns = slice(0, n_kept) if mask[:n_kept].all() else np.flatnonzero(mask)
+        words = f"reading the responses of the {SIDES[hemi]} hemisphere"
+        for rows, block in each(source.blocks(), words, len(row_blocks(*source.shape))):
+            out[rows, start : start + n_kept] = block[:, columns]
+        start += n_kept
     if raw:
-        for label in np.unique(found.session):
-            rows = np.flatnonzero(found.session == label)
+        for label in np.unique(examination.session):
+            rows = np.flatnonzero(examination.session == label)
             for first in range(0, n, 4096):
                 with np.errstate(invalid="ignore", over="ignore"):  # vertices with missing values are dropped later
                     out[rows, first : first + 4096] = z_score(out[rows, first : first + 4096])
-        found.remarks.append("z-scored by session" if "session" in found.table else "z-scored by run")
-    elif found.about["normalised"] == "session":
-        found.remarks.append("already z-scored by session (dataset.json): not again")
+        examination.remarks.append("z-scored by session" if "session" in examination.table else "z-scored by run")
+    elif examination.about["normalised"] == "session":
+        examination.remarks.append("already z-scored by session (dataset.json): not again")
     else:
-        path = found.folder / "trials.tsv"
+        path = examination.folder / "trials.tsv"
         remedy = "used as they are, and scores may suffer: add it, or z-score them and say 'normalised': 'session'"
-        found.warn(path, "a column 'session' to z-score by (dataset.json: normalised none)", "none", remedy)
+        examination.warn(path, "a column 'session' to z-score by (dataset.json: normalised none)", "none", remedy)
     return out
 
 

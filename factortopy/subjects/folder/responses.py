@@ -57,7 +57,7 @@ class Rows:
             for rows, block in mapped_blocks(self.source):
                 yield rows, as_float32(block)
 
-    def some(self, most=32):
+    def sample(self, most=32):
         """(k, N) float32: up to ``most`` trials, evenly spread."""
         chosen = np.unique(np.linspace(0, self.shape[0] - 1, most).astype(int))
         if isinstance(self.source, Mgh):
@@ -76,7 +76,7 @@ def open_rows(path):
     Raises
     ------
     InputError
-        Path, expected, found, remedy; nothing is believed before the file's size agrees.
+        Path, expected, actual, remedy; nothing is believed before the file's size agrees.
     """
     path = Path(path)
     if path.name.endswith(".npy"):
@@ -118,7 +118,7 @@ def open_cifti(path):
     """
     path = Path(path)
     data, models = _cifti(path)
-    found = {}
+    sides = {}
     for model in models:
         side = _SIDES.get(model.brain_structure)
         if side is None or model.model_type != "CIFTI_MODEL_TYPE_SURFACE":
@@ -127,21 +127,21 @@ def open_cifti(path):
             int(n or 0) for n in (model.index_offset, model.index_count, model.surface_number_of_vertices)
         )
         if mesh not in N_VERTICES.values():
-            known = "fsLR (32k)" if mesh == 32492 else f"a surface of {mesh:,} vertices"
+            actual = "fsLR (32k)" if mesh == 32492 else f"a surface of {mesh:,} vertices"
             remedy = "resample it: wb_command -cifti-separate, then -metric-resample to fsaverage"
-            raise stop(path, "vertices of fsaverage", known, remedy)
+            raise stop(path, "vertices of fsaverage", actual, remedy)
         vertices = np.array(list(model.vertex_indices or ()), dtype=np.int64)
-        if side in found or count < 1 or start < 0 or start + count > data.shape[1] or len(vertices) != count:
+        if side in sides or count < 1 or start < 0 or start + count > data.shape[1] or len(vertices) != count:
             raise stop(path, "brain models that fit the data", "others", _COPY)
-        found[side] = Rows(path, data[:, start : start + count], vertices, mesh)
-    if not found:
+        sides[side] = Rows(path, data[:, start : start + count], vertices, mesh)
+    if not sides:
         raise volume(path, "a CIFTI file without a cortical surface")
-    return found
+    return sides
 
 
-def volume(path, found):
+def volume(path, actual):
     """DataError for a volume where a surface is needed."""
-    return stop(path, "values on fsaverage's surface", f"{found}: a volume", PROJECT)
+    return stop(path, "values on fsaverage's surface", f"{actual}: a volume", PROJECT)
 
 
 def is_volume(path):
@@ -212,8 +212,8 @@ def _read(path, what, most, remedy):
             raise stop(path, f"{what} of at most {most // 2**20} MB", f"{size / 2**20:,.0f} MB", remedy)
         return size, path.read_bytes()
     except FileNotFoundError:
-        found = "a link to a file that is not here" if path.is_symlink() else "none"
-        raise stop(path, what, found, "fetch it (git annex get, git lfs pull)") from None
+        actual = "a link to a file that is not here" if path.is_symlink() else "none"
+        raise stop(path, what, actual, "fetch it (git annex get, git lfs pull)") from None
     except OSError as error:
         raise stop(path, what, error.strerror or str(error), "check its permissions") from None
 

@@ -31,7 +31,7 @@ def read_about(path, problems):
         With all of ``KEYS`` that could be read; ``delays`` a tuple of whole TRs, rising.
     """
     try:
-        said = json.loads(_text(path, "a JSON file", _MOST_JSON))
+        content = json.loads(_text(path, "a JSON file", _MOST_JSON))
     except (ValueError, RecursionError) as error:
         if hasattr(error, "problem"):
             problems.append(error.problem)
@@ -45,53 +45,53 @@ def read_about(path, problems):
                 ).problem
             )
         return {}
-    if not isinstance(said, dict):
-        problems.append(stop(path, "a JSON object { … }", f"a {type(said).__name__}", "see docs/folder.md").problem)
+    if not isinstance(content, dict):
+        problems.append(stop(path, "a JSON object { … }", f"a {type(content).__name__}", "see docs/folder.md").problem)
         return {}
 
     def wrong(key, expected, remedy="correct it"):
-        found = "nothing" if key not in said else safe_label(repr(said[key]))
-        problems.append(stop(path, f"{key!r}: {expected}", found, remedy).problem)
+        actual = "nothing" if key not in content else safe_label(repr(content[key]))
+        problems.append(stop(path, f"{key!r}: {expected}", actual, remedy).problem)
 
     def number(key, least=0.0):
-        value = said.get(key)
+        value = content.get(key)
         fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > least
-        if key in said and value is not None and not fine:
+        if key in content and value is not None and not fine:
             wrong(key, "a number above 0")
         return float(value) if fine else None
 
     about = {}
-    unknown = [safe_label(key) for key in said if key not in KEYS]
+    unknown = [safe_label(key) for key in content if key not in KEYS]
     if unknown:
         expected = f"no other keys than {', '.join(KEYS)}"
         problems.append(stop(path, expected, first_few(unknown), "a slip of the pen? correct or remove them").problem)
-    if said.get("space") != "fsaverage":
+    if content.get("space") != "fsaverage":
         remedy = "resample other surfaces to fsaverage (mri_surf2surf, wb_command -metric-resample), project volumes"
         wrong("space", "'fsaverage'", remedy)
-    if said.get("density") in N_VERTICES if isinstance(said.get("density"), str) else False:
-        about["density"] = said["density"]
+    if content.get("density") in N_VERTICES if isinstance(content.get("density"), str) else False:
+        about["density"] = content["density"]
     else:
         wrong("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)")
-    if said.get("normalised") in ("session", "none"):
-        about["normalised"] = said["normalised"]
+    if content.get("normalised") in ("session", "none"):
+        about["normalised"] = content["normalised"]
     else:
         wrong("normalised", "'session' (z-scored per session already) or 'none'")
     for key in ("averaged", "simulated"):
-        about[key] = said.get(key, False)
+        about[key] = content.get(key, False)
         if not isinstance(about[key], bool):
             wrong(key, "true or false")
             about[key] = False
-    if said.get("subject") is not None and not isinstance(said["subject"], str | int):
+    if content.get("subject") is not None and not isinstance(content["subject"], str | int):
         wrong("subject", "a name")
-    elif said.get("subject") is not None:
-        about["subject"] = safe_label(said["subject"])
+    elif content.get("subject") is not None:
+        about["subject"] = safe_label(content["subject"])
     for key in ("image_degrees", "tr", "fps"):
         about[key] = number(key)
-    about["delays"] = _delays(said.get("delays", DELAYS))
+    about["delays"] = _delays(content.get("delays", DELAYS))
     if about["delays"] is None:
         wrong("delays", "whole numbers of TRs from 0 to 20, rising")
         about["delays"] = DELAYS
-    frames = said.get("frames_per_tr")
+    frames = content.get("frames_per_tr")
     if frames is not None and (isinstance(frames, bool) or not isinstance(frames, int) or not 1 <= frames <= 30):
         wrong("frames_per_tr", "a whole number from 1 to 30")
         frames = None
@@ -106,13 +106,13 @@ def _delays(value):
     return tuple(value) if whole and list(value) == sorted(set(value)) else None
 
 
-def read_table(path, needed=(), known=None):
+def read_table(path, required=(), allowed=None):
     """{column: list of str} of a tab-separated table with a heading.
 
     Parameters
     ----------
-    needed : columns that must be there
-    known : columns that may be there; None allows any
+    required : columns that must be there
+    allowed : columns that may be there; None allows any
 
     Raises
     ------
@@ -137,20 +137,20 @@ def read_table(path, needed=(), known=None):
     doubles = {name for name in heading if heading.count(name) > 1}
     if doubles:
         raise stop(path, "every column once", f"{first_few(map(safe_label, doubles))} twice", "rename one")
-    missing = [name for name in needed if name not in heading]
+    missing = [name for name in required if name not in heading]
     if missing:
         have = first_few(map(safe_label, heading))
         comma = " (comma-separated? save it with tabs)" if heading and "," in heading[0] else ""
         raise stop(path, f"a column {first_few(missing)}", f"{have}{comma}", "name the columns in the first line")
-    unknown = [safe_label(name) for name in heading if known is not None and name not in known]
+    unknown = [safe_label(name) for name in heading if allowed is not None and name not in allowed]
     if unknown:
-        raise stop(path, f"columns among {', '.join(known)}", first_few(unknown), "rename or remove them")
+        raise stop(path, f"columns among {', '.join(allowed)}", first_few(unknown), "rename or remove them")
     if len(rows) - 1 > _MOST_ROWS:
         raise stop(path, f"at most {_MOST_ROWS:,} rows", f"{len(rows) - 1:,}", "split the data set")
     ragged = [k for k, row in enumerate(rows) if len(row) != len(heading)]
     if ragged:
-        found = f"{len(rows[ragged[0]])} in line {ragged[0] + 1}"
-        raise stop(path, f"{len(heading)} cells in every line", found, "correct it (tabs between cells)")
+        actual = f"{len(rows[ragged[0]])} in line {ragged[0] + 1}"
+        raise stop(path, f"{len(heading)} cells in every line", actual, "correct it (tabs between cells)")
     if len(rows) == 1:
         raise stop(path, "rows below the heading", "none", "see docs/folder.md")
     return {name: [row[k] for row in rows[1:]] for k, name in enumerate(heading)}
@@ -196,8 +196,8 @@ def _text(path, what, most):
         data = path.read_bytes()
     except FileNotFoundError:
         link = path.is_symlink()
-        found, remedy = ("a link to a file that is not here", "fetch it") if link else ("none", "see docs/folder.md")
-        raise stop(path, what, found, remedy) from None
+        actual, remedy = ("a link to a file that is not here", "fetch it") if link else ("none", "see docs/folder.md")
+        raise stop(path, what, actual, remedy) from None
     except OSError as error:
         raise stop(path, what, error.strerror or str(error), "check its permissions") from None
     words = foreign_content(data[:1024])

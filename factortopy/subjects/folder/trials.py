@@ -16,91 +16,87 @@ PICTURES = (".png", ".jpg", ".jpeg")
 SPLITS = ("train", "val", "test")
 
 
-def examine(found):
+def examine(examination):
     """Fill ``images``, ``image_index``, ``session`` and ``film`` of an Examination; every problem is noted there."""
-    table, path = found.table, found.folder / "trials.tsv"
+    table, path = examination.table, examination.folder / "trials.tsv"
     if table is not None:
         n = len(next(iter(table.values())))
-        if found.n_rows is not None and n != found.n_rows:
+        if examination.n_rows is not None and n != examination.n_rows:
             remedy = "one row of trials.tsv for each row of responses, in the same order"
-            found.stop(path, f"{found.n_rows:,} rows, as in the responses", f"{n:,}", remedy)
+            examination.stop(path, f"{examination.n_rows:,} rows, as in the responses", f"{n:,}", remedy)
         if "session" in table or "run" in table:
-            found.session = codes(table["session" if "session" in table else "run"])
+            examination.session = codes(table["session" if "session" in table else "run"])
         labels = {safe_label(word) for word in table.get("split", ()) if word not in SPLITS}
         if labels:
-            found.stop(path, "train, val or test in column 'split'", first_few(sorted(labels)), "correct them")
+            examination.stop(path, "train, val or test in column 'split'", first_few(sorted(labels)), "correct them")
         if "repeats" in table:
-            found.try_to(numbers, path, "repeats", table["repeats"])
+            examination.try_to(numbers, path, "repeats", table["repeats"])
     if table is not None and "stimulus" in table:
         if "image" in table:
-            found.stop(path, "a column 'image' or a column 'stimulus'", "both", "remove one")
+            examination.stop(path, "a column 'image' or a column 'stimulus'", "both", "remove one")
         else:
-            found.film = found.try_to(films.examine, found.folder, found.about, table, found)
+            examination.film = examination.try_to(films.examine, examination)
         return
-    _examine_images(found)
+    _examine_images(examination)
 
 
-def _examine_images(found):
-    folder, path = found.folder / "images", found.folder / "trials.tsv"
+def _examine_images(examination):
+    folder, path = examination.folder / "images", examination.folder / "trials.tsv"
     here = {name: file for name, file in files_in(folder).items() if name.lower().endswith(PICTURES)}
     if not folder.is_dir():
-        found.stop(folder, "pictures (.png, .jpg)", "no such folder", "copy them there")
+        examination.stop(folder, "pictures (.png, .jpg)", "no such folder", "copy them there")
         return
-    if found.table is None:
-        found.images, found.image_index = list(here.values()), np.arange(len(here))
+    if examination.table is None:
+        examination.images, examination.image_index = list(here.values()), np.arange(len(here))
         natural = sorted(here, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)])
         if natural != list(here):
             k = next(k for k, (a, b) in enumerate(zip(natural, here, strict=True)) if a != b)
             remedy = "write trials.tsv, or pad the numbers with zeros, if the rows are in another order"
-            found.warn(
-                folder, f"rows in the order of the file names (no trials.tsv): {list(here)[k]}", natural[k], remedy
-            )
-        if found.n_rows is not None and len(here) != found.n_rows:
-            text = f"{count(len(here), 'picture')} but {count(found.n_rows, 'row')} of responses"
-            found.stop(
-                folder, "one picture a row (there is no trials.tsv)", text, "copy the missing ones or write trials.tsv"
-            )
-    elif "image" not in found.table:
-        found.stop(path, "a column 'image' (or 'stimulus' for films)", first_few(found.table), "add it")
+            expected = f"rows in the order of the file names (no trials.tsv): {list(here)[k]}"
+            examination.warn(folder, expected, natural[k], remedy)
+        if examination.n_rows is not None and len(here) != examination.n_rows:
+            text = f"{count(len(here), 'picture')} but {count(examination.n_rows, 'row')} of responses"
+            remedy = "copy the missing ones or write trials.tsv"
+            examination.stop(folder, "one picture a row (there is no trials.tsv)", text, remedy)
+    elif "image" not in examination.table:
+        examination.stop(path, "a column 'image' (or 'stimulus' for films)", first_few(examination.table), "add it")
         return
     else:
-        names = list(dict.fromkeys(found.table["image"]))
+        names = list(dict.fromkeys(examination.table["image"]))
         outside = [safe_label(name) for name in names if not inside(name)]
         if outside:
-            found.stop(path, "names of files in images/", first_few(outside), "give names below images/")
+            examination.stop(path, "names of files in images/", first_few(outside), "give names below images/")
             return
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
-            told = [
-                safe_label(name) + (close_to(name, set(here) - set(names)) if k < 5 else "")
-                for k, name in enumerate(missing)
-            ]
-            text = f"{count(len(missing), 'picture')} that {'does' if len(missing) == 1 else 'do'} not exist: {first_few(told)}"
-            found.stop(path, "names of files in images/", text, "copy the pictures, or correct the names")
+            others = set(here) - set(names)
+            hints = [safe_label(name) + (close_to(name, others) if k < 5 else "") for k, name in enumerate(missing)]
+            text = f"{count(len(missing), 'picture')} that {'does' if len(missing) == 1 else 'do'} not exist: {first_few(hints)}"
+            examination.stop(path, "names of files in images/", text, "copy the pictures, or correct the names")
             return
         row = {name: k for k, name in enumerate(names)}
-        found.images = [folder / name for name in names]
-        found.image_index = np.array([row[name] for name in found.table["image"]], dtype=np.int64)
-    _examine_pictures(found, folder)
+        examination.images = [folder / name for name in names]
+        examination.image_index = np.array([row[name] for name in examination.table["image"]], dtype=np.int64)
+    _examine_pictures(examination, folder)
 
 
-def _examine_pictures(found, folder):
-    if not examine_files(found, folder, found.images):
+def _examine_pictures(examination, folder):
+    if not examine_files(examination, folder, examination.images):
         return
-    if 0 < len(found.images) < MIN_IMAGES:
-        text = f"{len(found.images)}"
-        found.stop(
+    if 0 < len(examination.images) < MIN_IMAGES:
+        text = f"{len(examination.images)}"
+        examination.stop(
             folder, f"at least {MIN_IMAGES} different pictures to train, validate and test on", text, "add pictures"
         )
-    split = np.array(found.table.get("split", ())) if found.table is not None else np.zeros(0)
-    if len(split) == len(found.image_index) and set(split) <= set(SPLITS):
+    split = np.array(examination.table.get("split", ())) if examination.table is not None else np.zeros(0)
+    if len(split) == len(examination.image_index) and set(split) <= set(SPLITS):
         for a, b in (("train", "test"), ("train", "val"), ("val", "test")):
-            both = np.intersect1d(found.image_index[split == a], found.image_index[split == b])
+            both = np.intersect1d(examination.image_index[split == a], examination.image_index[split == b])
             if len(both):
-                names = first_few(safe_label(found.images[i].name) for i in both)
+                names = first_few(safe_label(examination.images[i].name) for i in both)
                 text = f"{len(both):,} in {a} and in {b}: {names}"
-                found.stop(
-                    found.folder / "trials.tsv",
+                examination.stop(
+                    examination.folder / "trials.tsv",
                     "every picture on one side of the split",
                     text,
                     "give all rows of a picture the same split",

@@ -37,8 +37,8 @@ def write_folder(subject, path, normalised="session"):
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise stop(path, "a new or an empty folder", "something in it", "choose another")
     if subject.images is None or subject.film is not None:
-        found = "responses alone" if subject.images is None else "films"
-        raise stop("subject", "one with pictures", found, "see docs/folder.md for films")
+        actual = "responses alone" if subject.images is None else "films"
+        raise stop("subject", "one with pictures", actual, "see docs/folder.md for films")
     for part in ("images", "responses", "vertices", "roi", "noise", "maps"):
         (path / part).mkdir(parents=True, exist_ok=True)
     about = {

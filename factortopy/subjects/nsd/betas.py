@@ -84,27 +84,27 @@ def find_sessions(folder, planned, wanted, problems):
             try:
                 if hemi not in files:
                     side, other = ("left", "right") if hemi == "lh" else ("right", "left")
-                    found = f"session {number:02d} has {other} betas but no {side} ones"
+                    actual = f"session {number:02d} has {other} betas but no {side} ones"
                     path = folder / f"{hemi}.betas_session{number:02d}.mgh"
-                    raise stop(path, "betas of both hemispheres", found, "copy or download the missing file")
+                    raise stop(path, "betas of both hemispheres", actual, "copy or download the missing file")
                 mghs[hemi] = _checked(files[hemi])
             except DataError as error:
                 problems.append(error.problem)
         if len(mghs) == 2 and mghs["lh"].frames != mghs["rh"].frames:
-            found = f"{mghs['lh'].frames} trials left, {mghs['rh'].frames} right"
-            problems.append(stop(files["rh"], "as many trials as on the left", found, _COPY).problem)
+            actual = f"{mghs['lh'].frames} trials left, {mghs['rh'].frames} right"
+            problems.append(stop(files["rh"], "as many trials as on the left", actual, _COPY).problem)
         elif len(mghs) == 2:
             sessions.append(Session(number, mghs))
     short = [f"{s.number:02d} ({s.trials})" for s in sessions if s.trials < TRIALS]
     if short:
-        found = f"fewer in session {first_few(short)}"
-        problems.append(warn(folder, f"{TRIALS} trials a session", found, "those that are there are used"))
+        actual = f"fewer in session {first_few(short)}"
+        problems.append(warn(folder, f"{TRIALS} trials a session", actual, "those that are there are used"))
     return sessions
 
 
 def _session_files(folder, problems):
     """{number: {hemisphere: path}}; a problem where there are none."""
-    found = {}
+    files = {}
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError:
@@ -112,14 +112,14 @@ def _session_files(folder, problems):
     for name in names:
         match = _NAME.fullmatch(name)
         if match:
-            found.setdefault(int(match.group(2)), {})[match.group(1)] = folder / name
-    if not found:
+            files.setdefault(int(match.group(2)), {})[match.group(1)] = folder / name
+    if not files:
         packed = any(name.endswith(".mgz") and "betas_session" in name for name in names)
         others = sorted(path.name for path in folder.parent.glob("betas_*") if path != folder)
         words = "gzipped ones: unpack them" if packed else f"only {first_few(others)}" if others else "none"
         expected = "lh.betas_session01.mgh, rh.betas_session01.mgh, …"
         problems.append(stop(folder, expected, words, "download those of fsaverage (docs/nsd.md)").problem)
-    return found
+    return files
 
 
 def _checked(path):
@@ -149,9 +149,9 @@ def check_values(session, problems):
         typical = float(np.median(values))
         odd = np.mean((values > 1e6) | (values < 1e-6))
         if odd > 0.2:
-            found = f"{odd:.0%} of the values above 10⁶ or below 10⁻⁶"
+            actual = f"{odd:.0%} of the values above 10⁶ or below 10⁻⁶"
             problems.append(
-                stop(mgh.path, "per cent signal change", found, f"bytes swapped or damaged: {_COPY}").problem
+                stop(mgh.path, "per cent signal change", actual, f"bytes swapped or damaged: {_COPY}").problem
             )
         elif typical > 50:
             remedy = "scaled by 300 (int16)? z-scoring takes the factor away, but check the file"
@@ -247,8 +247,8 @@ def _kept_folder(subject, sessions, columns, image_index):
 def _kept(folder, n_rows, write, size):
     """What the folder holds; written by ``write(part)`` into a folder of another name when it is missing or damaged."""
     with FileLock(f"{folder}.lock"):
-        found = _open(folder, n_rows)
-        if found is None:
+        content = _open(folder, n_rows)
+        if content is None:
             part = folder.with_name(folder.name + ".part")  # also what a killed process left
             for old in (part, folder):
                 shutil.rmtree(old, ignore_errors=True)
@@ -263,10 +263,10 @@ def _kept(folder, n_rows, write, size):
                 raise too_full(folder.parent, size, free, f" ({error.strerror or error})") from None
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            found = _open(folder, n_rows)
-        if found is None:
+            content = _open(folder, n_rows)
+        if content is None:
             raise stop(folder, "responses that were just written", "a damaged file", "check this disk")
-        return found
+        return content
 
 
 def too_full(folder, size, free, why=""):
@@ -278,10 +278,10 @@ def too_full(folder, size, free, why=""):
 
 def _open(folder, n_rows):
     try:
-        told = read_json(folder / "done.json", "file")
+        status = read_json(folder / "done.json", "file")
         kept = safe_npy(folder / "vertices.npy", mmap=False, kinds="b", shape=(None,))
         responses = safe_npy(folder / "responses.npy", kinds="f", shape=(n_rows, int(kept.sum())))
-        return responses, kept, int(told["flat"])
+        return responses, kept, int(status["flat"])
     except (InputError, KeyError, TypeError, ValueError):
         return None
 
@@ -320,8 +320,8 @@ def _write_sessions(folder, sessions, columns):
             raise _nothing_left(sessions)
         with _create(folder, (sum(session.trials for session in sessions), len(good))) as file:
             for session in sessions:
-                told = f"reading session {session.number}, {len(sessions)} in all"
-                block = _trials(session, columns, slice(0, session.trials), kept, told)
+                words = f"reading session {session.number}, {len(sessions)} in all"
+                block = _trials(session, columns, slice(0, session.trials), kept, words)
                 good &= np.isfinite(block).all(0)
                 if not good.all():
                     continue  # the rest is only looked through
@@ -336,7 +336,7 @@ def _write_sessions(folder, sessions, columns):
         kept[kept] = good
 
 
-def _trials(session, columns, trials, kept=None, told=None):
+def _trials(session, columns, trials, kept=None, words=None):
     """(trials, N) float32 of both hemispheres, read some frames at a time; ``told``: say so in these words."""
     chosen = [np.asarray(columns[hemi]) for hemi in HEMISPHERES]
     if kept is not None:
@@ -349,7 +349,7 @@ def _trials(session, columns, trials, kept=None, told=None):
             continue
         leading = int(vertices[-1]) + 1
         blocks = row_blocks(len(out), leading)
-        for rows in each(blocks, told) if told else blocks:
+        for rows in each(blocks, words) if words else blocks:
             block = mgh.frame_block(trials.start + rows.start, trials.start + rows.stop, leading)
             out[rows, place] = block[:, vertices]
     return out

@@ -41,9 +41,9 @@ def read_expdesign(path):
         When the file is missing, damaged, of another kind, or holds other shapes or numbers.
     """
     path = Path(path)
-    found = _read_matrices(path, {"masterordering": (1, SESSIONS * TRIALS), "subjectim": (SUBJECTS, SEEN)})
-    order = _one_based(path, "masterordering", found["masterordering"], SEEN)
-    pictures = _one_based(path, "subjectim", found["subjectim"], PICTURES)
+    matrices = _read_matrices(path, {"masterordering": (1, SESSIONS * TRIALS), "subjectim": (SUBJECTS, SEEN)})
+    order = _one_based(path, "masterordering", matrices["masterordering"], SEEN)
+    pictures = _one_based(path, "subjectim", matrices["subjectim"], PICTURES)
     return order.ravel(), pictures
 
 
@@ -59,8 +59,8 @@ def _one_based(path, name, values, most):
     except DataError as error:
         raise stop(path, f"{name} of whole numbers", error.problem.actual, _COPY) from None
     if values.min() < 1 or values.max() > most:
-        found = f"{values.min():,} to {values.max():,}"
-        raise stop(path, f"{name} from 1 to {most:,}", found, "counted from 0? take NSD's own file")
+        actual = f"{values.min():,} to {values.max():,}"
+        raise stop(path, f"{name} from 1 to {most:,}", actual, "counted from 0? take NSD's own file")
     return values
 
 
@@ -68,16 +68,16 @@ def _read_matrices(path, shapes):
     """{name: (rows, columns) array} of the matrices that are needed."""
     data = _read_bytes(path)
     try:
-        found = _matrices(path, data, set(shapes))
+        matrices = _matrices(path, data, set(shapes))
     except (zlib.error, struct.error):
         raise stop(path, "a MATLAB file (version 5)", "a damaged one", _COPY) from None
     for name, shape in shapes.items():
-        wanted, values = f"{name}, {shape[0]:,} × {shape[1]:,} numbers", found.get(name)
+        wanted, values = f"{name}, {shape[0]:,} × {shape[1]:,} numbers", matrices.get(name)
         if values is None:
             raise stop(path, wanted, "none", "take NSD's own file")
         if values.shape != shape:
             raise stop(path, wanted, " × ".join(f"{n:,}" for n in values.shape), "take NSD's own file")
-    return found
+    return matrices
 
 
 def _read_bytes(path):
@@ -94,8 +94,8 @@ def _read_bytes(path):
     if data.startswith(b"\x89HDF") or data[512:516] == b"\x89HDF":
         raise stop(path, "a MATLAB file (version 5)", "one of version 7.3", "take NSD's own file, or save it with -v7")
     if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
-        found = foreign(data[:1024])
-        raise stop(path, "a MATLAB file (version 5)", found, _COPY)
+        actual = foreign(data[:1024])
+        raise stop(path, "a MATLAB file (version 5)", actual, _COPY)
     return data
 
 
@@ -175,8 +175,8 @@ def check_log(path, trials, pictures):
     except DataError as error:
         raise stop(path, f"whole numbers in {error.problem.thing}", error.problem.actual, _COPY) from None
     except (ValueError, OSError, pd.errors.ParserError, OverflowError, MemoryError) as error:
-        found = str(error)[:100] if isinstance(error, OSError) else "another kind of file"
-        raise stop(path, "a table with the columns SESSION and 73KID", found, _COPY) from None
+        actual = str(error)[:100] if isinstance(error, OSError) else "another kind of file"
+        raise stop(path, "a table with the columns SESSION and 73KID", actual, _COPY) from None
     for number, count in sorted(trials.items()):
         rows = seen[session == number][:count]
         expected = pictures[(number - 1) * TRIALS : (number - 1) * TRIALS + count] + 1
@@ -186,5 +186,5 @@ def check_log(path, trials, pictures):
         if len(wrong):
             k = wrong[0]
             where = f"picture {expected[k]:,} in session {number}, trial {k + 1}, as nsd_expdesign.mat has it"
-            found = f"picture {rows[k]:,} (so in {len(wrong)} of this session's trials)"
-            raise stop(path, where, found, "take both files of the same release")
+            actual = f"picture {rows[k]:,} (so in {len(wrong)} of this session's trials)"
+            raise stop(path, where, actual, "take both files of the same release")

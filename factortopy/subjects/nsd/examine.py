@@ -1,14 +1,14 @@
-"""Looking at a subject of the Natural Scenes Dataset: every file is checked, every problem listed; ``nsd`` loads it."""
+"""Looking at a subject of the Natural Scenes Dataset: every file is checked, every problem listed; ``layout`` loads it."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from factortopy.formats.mgh import read_mgh, whole_labels
 from factortopy.formats.problems import DataError, stop
-from factortopy.subjects.examination import Examined, Known
+from factortopy.subjects.examination import Examination, Summary, as_warning
 from factortopy.subjects.nsd.betas import FULL, HEMISPHERES, VERSION, check_values, find_sessions
 from factortopy.subjects.nsd.design import TRIALS, check_log, pictures_of_trials, read_expdesign
 from factortopy.subjects.nsd.images import NsdImages
@@ -24,12 +24,12 @@ _SAMPLE = 8  # pictures that are read to see whether they are whole
 
 
 @dataclass
-class Examination(Examined):
-    """What is known of a subject before its responses are read, and everything that is wrong.
+class NsdExamination(Examination):
+    """What is read of a subject before its responses are, and everything that is wrong.
 
     folder : nsddata_betas/ppdata/subjXX; name : "subjXX"; average : bool
     sessions : list of Session; pictures : (T,) 0-based NSD number of each trial that is used
-    vertices : {hemisphere: (n,) ascending on the full mesh}; rois : {name: {hemisphere: (163842,) bool}}
+    vertices : {hemisphere: (n,) ascending on the full mesh}; rois : masks of the full mesh
     ncsnr : {hemisphere: (163842,)}; images : NsdImages of the pictures seen, in ascending order, or None
     """
 
@@ -39,7 +39,6 @@ class Examination(Examined):
     sessions: list = field(default_factory=list)
     pictures: np.ndarray | None = None
     vertices: dict = field(default_factory=dict)
-    rois: dict = field(default_factory=dict)
     ncsnr: dict = field(default_factory=dict)
     images: NsdImages | None = None
 
@@ -52,17 +51,15 @@ class Examination(Examined):
         """1 … 8."""
         return int(self.name[4:])
 
-    def known(self):
-        """``Known``: what could be read."""
+    def summary(self):
+        """``Summary`` of what could be read."""
         trials = sum(session.trials for session in self.sessions)
         pictures = None if self.pictures is None else len(np.unique(self.pictures))
-        chosen = [self.vertices.get(hemi) for hemi in HEMISPHERES]
-        known = [part is not None for part in chosen]
-        sides = [hemi for hemi, there in zip(HEMISPHERES, known, strict=True) if there]
+        sides = [hemi for hemi in HEMISPHERES if hemi in self.vertices]
+        sizes = [len(self.vertices[hemi]) if hemi in sides else None for hemi in HEMISPHERES]
         rois = {name: [masks[hemi][self.vertices[hemi]] for hemi in sides] for name, masks in self.rois.items()}
-        columns = {hemi: self.vertices[hemi] for hemi in HEMISPHERES} if all(known) else None
-        shares = [ceiling(self, columns, np.ones(1))] if columns and self.ncsnr and not self.average else []
-        return Known.of(trials, pictures, [None if part is None else len(part) for part in chosen], rois, shares)
+        whole = len(sides) == len(HEMISPHERES) and self.ncsnr and not self.average
+        return Summary.of(trials, pictures, sizes, rois, [ceiling(self, self.vertices, np.ones(1))] if whole else [])
 
 
 def examine(folder, sessions=None, average=False, mask="nsdgeneral", paper=False, atlases=("streams",), thorough=False):
@@ -78,35 +75,33 @@ def examine(folder, sessions=None, average=False, mask="nsdgeneral", paper=False
 
     Returns
     -------
-    Examination
+    NsdExamination
     """
     folder = Path(os.path.abspath(folder))
-    found = Examination(folder, folder.name, bool(average), thorough=thorough)
-    wanted = _wanted_sessions(found, sessions, paper)
+    examination = NsdExamination(folder, folder.name, bool(average), thorough=thorough)
+    wanted = _wanted_sessions(examination, sessions, paper)
     betas = folder / "fsaverage" / VERSION
-    found.sessions = find_sessions(betas, SESSIONS[found.number - 1], wanted, found.problems)
+    examination.sessions = find_sessions(betas, SESSIONS[examination.number - 1], wanted, examination.problems)
     if paper:
-        _compare_with_paper(found, betas)
-    if found.sessions:
-        check_values(found.sessions[0], found.problems)
-        files = count(2 * len(found.sessions), "session file")
-        found.looked.append(f"the headers of {files}, some trials of session {found.sessions[0].number}")
-    _examine_design(found)
-    found.rois = read_rois(found.root, found.name, found.problems, _known_atlases(atlases))
-    _examine_mask(found, mask)
-    _examine_ncsnr(found, betas)
-    _examine_images(found)
-    return found
+        _compare_with_paper(examination, betas)
+    if examination.sessions:
+        check_values(examination.sessions[0], examination.problems)
+        files = count(2 * len(examination.sessions), "session file")
+        examination.looked_at.append(f"the headers of {files}, some trials of session {examination.sessions[0].number}")
+    _examine_design(examination)
+    examination.rois = read_rois(examination.root, examination.name, examination.problems, _checked_atlases(atlases))
+    _examine_mask(examination, mask)
+    _examine_ncsnr(examination, betas)
+    _examine_images(examination)
+    return examination
 
 
-def _wanted_sessions(found, sessions, paper):
+def _wanted_sessions(examination, sessions, paper):
     """Session numbers to use, or None for all."""
-    planned = SESSIONS[found.number - 1]
-    if paper and (sessions is not None or found.average):
+    planned = SESSIONS[examination.number - 1]
+    if paper and (sessions is not None or examination.average):
         words = "sessions" if sessions is not None else "average=True"
         raise stop("paper", "the paper's sessions, trial by trial", f"{words} besides", "leave out one of them")
-    if paper:
-        return None
     if sessions is None:
         return None
     try:
@@ -119,17 +114,19 @@ def _wanted_sessions(found, sessions, paper):
     return wanted
 
 
-def _compare_with_paper(found, betas):
+def _compare_with_paper(examination, betas):
     """Keep the sessions that the paper had: all but the last three."""
-    last = SESSIONS[found.number - 1] - HELD_OUT
-    found.sessions = [session for session in found.sessions if session.number <= last]
-    if len(found.sessions) < last:
-        here = f"{len(found.sessions)} of them"
-        found.warn(betas, f"sessions 1 to {last}, as in the paper", here, "these are used: figures will differ")
-    found.remarks.append(f"the paper's choice: sessions 1 to {last}, single trials, split 8:1:1 over unique pictures")
+    last = SESSIONS[examination.number - 1] - HELD_OUT
+    examination.sessions = [session for session in examination.sessions if session.number <= last]
+    if len(examination.sessions) < last:
+        here = f"{len(examination.sessions)} of them"
+        examination.warn(betas, f"sessions 1 to {last}, as in the paper", here, "these are used: figures will differ")
+    examination.remarks.append(
+        f"the paper's choice: sessions 1 to {last}, single trials, split 8:1:1 over unique pictures"
+    )
 
 
-def _known_atlases(atlases):
+def _checked_atlases(atlases):
     atlases = (atlases,) if isinstance(atlases, str) else tuple(atlases)
     for name in atlases:
         if name not in ATLASES:
@@ -137,44 +134,45 @@ def _known_atlases(atlases):
     return atlases
 
 
-def _examine_design(found):
+def _examine_design(examination):
     """Pictures of the trials, cross-checked with the log."""
-    data = found.root / "nsddata"
-    design = found.try_to(read_expdesign, data / "experiments" / "nsd" / "nsd_expdesign.mat")
-    if design is None or not found.sessions:
+    data = examination.root / "nsddata"
+    design = examination.try_to(read_expdesign, data / "experiments" / "nsd" / "nsd_expdesign.mat")
+    if design is None or not examination.sessions:
         return
-    pictures = pictures_of_trials(design, found.number)
-    starts = [(session.number - 1) * TRIALS for session in found.sessions]
-    used = [np.arange(a, a + session.trials) for a, session in zip(starts, found.sessions, strict=True)]
-    found.pictures = pictures[np.concatenate(used)]
-    unique = len(np.unique(found.pictures))
-    if unique < MIN_IMAGES and not found.first_stop():  # sessions that were refused would bring more
+    pictures = pictures_of_trials(design, examination.number)
+    starts = [(session.number - 1) * TRIALS for session in examination.sessions]
+    used = [np.arange(a, a + session.trials) for a, session in zip(starts, examination.sessions, strict=True)]
+    examination.pictures = pictures[np.concatenate(used)]
+    unique = len(np.unique(examination.pictures))
+    if unique < MIN_IMAGES and not examination.first_stop():  # sessions that were refused would bring more
         expected = f"at least {MIN_IMAGES} different pictures to train, validate and test on"
-        found.stop("images", expected, f"{unique}", "add sessions")
-    log = data / "ppdata" / found.name / "behav" / "responses.tsv"
+        examination.stop("images", expected, f"{unique}", "add sessions")
+    log = data / "ppdata" / examination.name / "behav" / "responses.tsv"
     if log.exists():
-        found.try_to(check_log, log, {s.number: s.trials for s in found.sessions}, pictures)
+        examination.try_to(check_log, log, {s.number: s.trials for s in examination.sessions}, pictures)
     else:
-        found.remarks.append("responses.tsv is not here: the order of the pictures is nsd_expdesign.mat's alone")
+        examination.remarks.append("responses.tsv is not here: the order of the pictures is nsd_expdesign.mat's alone")
 
 
-def _examine_mask(found, mask):
+def _examine_mask(examination, mask):
     """Vertices to use: nsdgeneral, all, or a region."""
     if mask == "all":
         masks = {hemi: np.ones(FULL, bool) for hemi in HEMISPHERES}
-    elif mask in found.rois:
-        masks = found.rois[mask]
+    elif mask in examination.rois:
+        masks = examination.rois[mask]
     elif mask == "nsdgeneral":
-        labels = found.root / "nsddata" / "freesurfer" / "fsaverage" / "label"
-        read = {hemi: found.try_to(_general, labels / f"{hemi}.nsdgeneral.mgz") for hemi in HEMISPHERES}
+        labels = examination.root / "nsddata" / "freesurfer" / "fsaverage" / "label"
+        read = {hemi: examination.try_to(_general, labels / f"{hemi}.nsdgeneral.mgz") for hemi in HEMISPHERES}
         masks = {hemi: values == 1 for hemi, values in read.items() if values is not None}
     else:
-        found.stop("mask", '"nsdgeneral", "all" or a region', repr(mask)[:60], f"regions: {first_few(found.rois, 40)}")
+        regions = f"regions: {first_few(examination.rois, 40)}"
+        examination.stop("mask", '"nsdgeneral", "all" or a region', repr(mask)[:60], regions)
         return
     if len(masks) == len(HEMISPHERES):
-        found.vertices = {hemi: np.flatnonzero(masks[hemi]) for hemi in HEMISPHERES}
-        if not any(len(part) for part in found.vertices.values()):
-            found.stop("mask", f"vertices in {mask}", "none", "choose another mask")
+        examination.vertices = {hemi: np.flatnonzero(masks[hemi]) for hemi in HEMISPHERES}
+        if not any(len(part) for part in examination.vertices.values()):
+            examination.stop("mask", f"vertices in {mask}", "none", "choose another mask")
 
 
 def _general(path):
@@ -182,42 +180,40 @@ def _general(path):
     try:
         return whole_labels(path, FULL, surface="fsaverage")
     except DataError as error:
-        told = error.problem
-        remedy = f'{told.remedy}: it says which vertices are used (docs/nsd.md; mask="all" in Python does without)'
-        raise stop(path, told.expected, told.actual, remedy) from None
+        purpose = ': it says which vertices are used (docs/nsd.md; mask="all" in Python does without)'
+        raise DataError(replace(error.problem, remedy=error.problem.remedy + purpose)) from None
 
 
-def _examine_ncsnr(found, betas):
+def _examine_ncsnr(examination, betas):
     for hemi in HEMISPHERES:
         path = betas / f"{hemi}.ncsnr.mgh"
         try:
-            found.ncsnr[hemi] = read_mgh(path, FULL, surface="fsaverage")
+            examination.ncsnr[hemi] = read_mgh(path, FULL, surface="fsaverage")
         except DataError as error:
-            problem = error.problem
-            found.warn(path, problem.expected, problem.actual, f"{problem.remedy}; until then only raw R² is shown")
-    if len(found.ncsnr) < len(HEMISPHERES):
-        found.ncsnr = {}
+            examination.problems.append(as_warning(error, "; until then only raw R² is shown"))
+    if len(examination.ncsnr) < len(HEMISPHERES):
+        examination.ncsnr = {}
 
 
-def _examine_images(found):
-    path = found.root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
-    numbers = np.arange(0) if found.pictures is None else np.unique(found.pictures)
-    found.images = found.try_to(NsdImages, path, numbers)
-    if found.images is not None and len(numbers):
-        some = spread(len(numbers), len(numbers) if found.thorough else _SAMPLE)
-        for i in each(some, "reading pictures"):
-            if found.try_to(found.images.__getitem__, int(i)) is None:
+def _examine_images(examination):
+    path = examination.root / "nsddata_stimuli" / "stimuli" / "nsd" / "nsd_stimuli.hdf5"
+    numbers = np.arange(0) if examination.pictures is None else np.unique(examination.pictures)
+    examination.images = examination.try_to(NsdImages, path, numbers)
+    if examination.images is not None and len(numbers):
+        chosen = spread(len(numbers), len(numbers) if examination.thorough else _SAMPLE)
+        for i in each(chosen, "reading pictures"):
+            if examination.try_to(examination.images.__getitem__, int(i)) is None:
                 return
-        note_decoded(found, len(some), len(numbers))
+        note_decoded(examination, len(chosen), len(numbers))
 
 
 # ---------------------------------------------------------------- noise ceilings
 
 
-def ceiling(found, columns, repeats):
+def ceiling(examination, columns, repeats):
     """(N,) share of the variance that can be explained, from the noise ceiling's signal-to-noise ratio."""
-    ratio = joined(found.ncsnr, columns).astype(np.float64)
-    noise = np.mean(1 / repeats) if found.average else 1.0
+    ratio = joined(examination.ncsnr, columns).astype(np.float64)
+    noise = np.mean(1 / repeats) if examination.average else 1.0
     with np.errstate(invalid="ignore"):
         return np.where(ratio > 0, ratio**2 / (ratio**2 + noise), np.where(np.isnan(ratio), np.nan, 0))
 

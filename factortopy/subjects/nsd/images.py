@@ -55,9 +55,9 @@ class NsdImages:
                 raise
             raise stop(self.path, f"{KEY} of whole pictures", "a damaged file", _COPY) from None
         if len(missing):
-            some = ", ".join(f"{k:,}" for k in missing[:5])
-            found = f"{len(missing):,} missing (73K numbers from 0: {some}{', …' if len(missing) > 5 else ''})"
-            raise stop(self.path, f"{len(self.numbers):,} pictures that this subject saw", found, _COPY)
+            first = ", ".join(f"{k:,}" for k in missing[:5])
+            actual = f"{len(missing):,} missing (73K numbers from 0: {first}{', …' if len(missing) > 5 else ''})"
+            raise stop(self.path, f"{len(self.numbers):,} pictures that this subject saw", actual, _COPY)
 
     def __len__(self):
         return len(self.numbers)
@@ -110,9 +110,9 @@ def open_stimuli(path):
             head = file.read(1024)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        found = "a link to a file that is not here" if missing and path.is_symlink() else "no such file"
-        found = found if missing else error.strerror or str(error)
-        raise stop(path, "NSD's pictures", found, "copy, fetch or download it (39.6 GB, docs/nsd.md)") from None
+        actual = "a link to a file that is not here" if missing and path.is_symlink() else "no such file"
+        actual = actual if missing else error.strerror or str(error)
+        raise stop(path, "NSD's pictures", actual, "copy, fetch or download it (39.6 GB, docs/nsd.md)") from None
     if b"\x89HDF\r\n\x1a\n" not in (head[:8], head[512:520]):
         raise stop(path, "an HDF5 file", foreign(head), _COPY)
     file = None
@@ -129,8 +129,8 @@ def open_stimuli(path):
         if hasattr(error, "problem"):
             raise
         cut = "truncated" in str(error)
-        found = "a truncated one" if cut else f"a damaged one ({type(error).__name__})"
-        raise stop(path, f"an HDF5 file with {KEY}", found, _COPY) from None
+        actual = "a truncated one" if cut else f"a damaged one ({type(error).__name__})"
+        raise stop(path, f"an HDF5 file with {KEY}", actual, _COPY) from None
 
 
 def _check(path, file):
@@ -155,16 +155,16 @@ def _check(path, file):
     if unknown := [code for code in filters if code not in _FILTERS]:
         raise _refused(path, f"a compression that needs other code (filter {unknown[0]})")
     if data.chunks and np.prod([float(n) for n in data.chunks]) > _MOST_CHUNK:
-        found = f"chunks of {' × '.join(str(n) for n in data.chunks)}"
-        raise stop(path, f"chunks of at most {_MOST_CHUNK >> 20} MB", found, "save it with chunks of one picture")
+        actual = f"chunks of {' × '.join(str(n) for n in data.chunks)}"
+        raise stop(path, f"chunks of at most {_MOST_CHUNK >> 20} MB", actual, "save it with chunks of one picture")
     if settings.get_layout() == h5py.h5d.CONTIGUOUS and data.id.get_offset() is not None:
         end = data.id.get_offset() + np.prod([float(n) for n in data.shape])
         if end > path.stat().st_size:
             raise stop(path, f"{end:,.0f} bytes", f"{path.stat().st_size:,}: truncated", _COPY)
 
 
-def _refused(path, found):
-    return stop(path, f"pictures inside {KEY} itself", found, "it was refused for safety: take NSD's own file")
+def _refused(path, actual):
+    return stop(path, f"pictures inside {KEY} itself", actual, "it was refused for safety: take NSD's own file")
 
 
 def _missing(data, numbers):

@@ -10,7 +10,7 @@
     nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5
 
 ``examine`` looks at everything and lists every problem; ``load_nsd`` is ``examine``, then the first problem that stops,
-or the subject. Responses are z-scored within each session and kept in a file at the first load (``nsd_betas``).
+or the subject. Responses are z-scored within each session and kept in a file at the first load (``betas``).
 """
 
 import re
@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.formats.problems import DataError, stop, warn
+from factortopy.formats.problems import stop, warn
 from factortopy.storage.home import cache_dir
 from factortopy.subjects.names import DENSITY
 from factortopy.subjects.nsd.betas import HEMISPHERES, first_frames_finite, is_kept, kept_responses, needed, too_full
-from factortopy.subjects.nsd.examine import Examination, ceiling, examine, joined
+from factortopy.subjects.nsd.examine import ceiling, examine, joined
 from factortopy.subjects.split import MIN_IMAGES
 from factortopy.subjects.subject import Subject
 from factortopy.subjects.surface_beside import add_surface
@@ -32,7 +32,7 @@ from factortopy.surfaces.coordinates import checked_density
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few
 
-__all__ = ["Examination", "examine", "is_root", "load_nsd", "outline", "sample", "subjects", "to_subject"]
+__all__ = ["examine", "is_root", "load_nsd", "outline", "sample", "subjects", "to_subject"]
 
 LAYOUT = "Natural Scenes Dataset"
 LOOKED_FOR = "nsddata_betas/ and nsddata/ (NSD)"
@@ -106,96 +106,90 @@ def load_nsd(
     return to_subject(examine(folder, sessions, average, mask, paper, atlases), density)
 
 
-def to_subject(found, density=DENSITY):
-    """The Subject of an Examination; raises the first problem that stops. Writes the kept file at the first call."""
-    columns = _columns(found, density)
-    index = np.unique(found.pictures, return_inverse=True)[1]
-    responses, kept, flat = kept_responses(found.name, found.sessions, columns, index, found.average)
-    subject = _subject(found, density, columns, responses, kept)
+def to_subject(examination, density=DENSITY):
+    """The Subject of an examination; raises the first problem that stops. Writes the kept file at the first call."""
+    columns = _columns(examination, density)
+    index = np.unique(examination.pictures, return_inverse=True)[1]
+    responses, kept, flat = kept_responses(examination.name, examination.sessions, columns, index, examination.average)
+    subject = _subject(examination, density, columns, responses, kept)
     if flat:
         remedy = "they are 0 there"
-        found_words = f"{flat:,} vertices that never change within some session"
-        subject.warnings.append(warn("responses", "values that vary within every session", found_words, remedy))
+        actual = f"{flat:,} vertices that never change within some session"
+        subject.warnings.append(warn("responses", "values that vary within every session", actual, remedy))
     return subject
 
 
-def outline(found, density=DENSITY):
-    """The Subject of an Examination without its responses (stand-in numbers, no memory), for ``check``."""
-    columns = _columns(found, density)
-    kept = first_frames_finite(found.sessions, columns)
-    n_trials = len(np.unique(found.pictures)) if found.average else len(found.pictures)
+def outline(examination, density=DENSITY):
+    """The Subject of an examination without its responses (stand-in numbers, no memory), for ``check``."""
+    columns = _columns(examination, density)
+    kept = first_frames_finite(examination.sessions, columns)
+    n_trials = len(np.unique(examination.pictures)) if examination.average else len(examination.pictures)
     stand_in = np.broadcast_to(np.arange(n_trials, dtype=np.float32)[:, None], (n_trials, int(kept.sum())))
-    subject = _subject(found, density, columns, stand_in, kept)
-    if not is_kept(found.name, found.sessions, columns):
-        size, free = needed(len(found.pictures), columns), shutil.disk_usage(cache_dir("subjects")).free
+    subject = _subject(examination, density, columns, stand_in, kept)
+    if not is_kept(examination.name, examination.sessions, columns):
+        size, free = needed(len(examination.pictures), columns), shutil.disk_usage(cache_dir("subjects")).free
         subject.remark(f"the first training writes {size / 1e9:.2f} GB to {cache_dir('subjects')}, once")
         if size > 0.98 * free:
             subject.warnings.append(too_full(cache_dir("subjects"), size, free).problem)
     return subject
 
 
-def sample(found, density=DENSITY):
-    """The Subject of an Examination's first session (of more where that has few pictures): a look in seconds.
+def sample(examination, density=DENSITY):
+    """The Subject of an examination's first session (of more where that has few pictures): a look in seconds.
 
     Returns
     -------
     (Subject, str)
         With words for what it is a part of; empty when it is all there is.
     """
-    ends = np.cumsum([session.trials for session in found.sessions])
-    enough = [len(np.unique(found.pictures[:end])) >= MIN_IMAGES for end in ends]
+    ends = np.cumsum([session.trials for session in examination.sessions])
+    enough = [len(np.unique(examination.pictures[:end])) >= MIN_IMAGES for end in ends]
     n = 1 + enough.index(True) if True in enough else len(ends)
-    pictures = found.pictures[: ends[n - 1]]
-    images = found.images[np.searchsorted(np.unique(found.pictures), np.unique(pictures))]
-    part = replace(found, sessions=found.sessions[:n], pictures=pictures, images=images, problems=[], remarks=[])
-    numbers = first_few([session.number for session in part.sessions], 5)
+    pictures = examination.pictures[: ends[n - 1]]
+    images = examination.images[np.searchsorted(np.unique(examination.pictures), np.unique(pictures))]
+    sessions = examination.sessions[:n]
+    part = replace(examination, sessions=sessions, pictures=pictures, images=images, problems=[], remarks=[])
+    numbers = first_few([session.number for session in sessions], 5)
     words = f"in session {numbers}" if n < len(ends) else ""
     return to_subject(part, density), words
 
 
-def _columns(found, density):
+def _columns(examination, density):
     """{hemisphere: vertices to use}, none beyond the mesh of this density."""
-    problem = found.first_stop()
-    if problem:
-        raise DataError(problem)
+    examination.raise_first_stop()
     top = N_VERTICES[checked_density(density)]
-    columns = {hemi: vertices[vertices < top] for hemi, vertices in found.vertices.items()}
+    columns = {hemi: vertices[vertices < top] for hemi, vertices in examination.vertices.items()}
     if not any(len(part) for part in columns.values()):
         raise stop("mask", f"vertices on the {density} mesh", "none", "choose a larger mask or a higher density")
     return columns
 
 
-def _subject(found, density, columns, responses, kept):
-    numbers, index, repeats = np.unique(found.pictures, return_inverse=True, return_counts=True)
-    rois = {name: joined(masks, columns)[kept] for name, masks in found.rois.items()}
-    outside = [
-        name for name, mask in rois.items() if not mask.any() and any(m.any() for m in found.rois[name].values())
-    ]
-    session = np.repeat([s.number for s in found.sessions], [s.trials for s in found.sessions])
+def _subject(examination, density, columns, responses, kept):
+    _, index, repeats = np.unique(examination.pictures, return_inverse=True, return_counts=True)
+    rois, outside = examination.joined_rois(lambda masks: joined(masks, columns)[kept])
+    session = np.repeat([s.number for s in examination.sessions], [s.trials for s in examination.sessions])
     subject = Subject(
         responses,
-        found.images,
+        examination.images,
         hemi=np.repeat([0, 1], [len(columns[hemi]) for hemi in HEMISPHERES])[kept],
         vertex=np.concatenate([columns[hemi] for hemi in HEMISPHERES])[kept],
-        rois={name: mask for name, mask in rois.items() if name not in outside},
-        noise_ceiling=ceiling(found, columns, repeats)[kept] if found.ncsnr else None,
-        image_index=None if found.average else index,
-        name=found.name,
+        rois=rois,
+        noise_ceiling=ceiling(examination, columns, repeats)[kept] if examination.ncsnr else None,
+        image_index=None if examination.average else index,
+        name=examination.name,
         density=density,
         image_degrees=IMAGE_DEGREES,
-        session=None if found.average else session,
+        session=None if examination.average else session,
     )
-    add_surface(subject, found.root)
-    total = sum(len(vertices) for vertices in found.vertices.values())
+    add_surface(subject, examination.root)
+    total = sum(len(vertices) for vertices in examination.vertices.values())
     if len(kept) < total:
         subject.remark(f"drawn and trained at {density}: {len(kept):,} of {total:,} vertices")
     if outside:
         subject.remark(f"no vertex among those used at {density}: {first_few(outside, 20)}")
-    subject.remark(f"sessions {first_few([s.number for s in found.sessions], 50)}, z-scored one by one")
-    for remark in found.remarks:
-        subject.remark(remark)
+    subject.remark(f"sessions {first_few([s.number for s in examination.sessions], 50)}, z-scored one by one")
     if not kept.all():
         text = f"{int((~kept).sum()):,} of {len(kept):,} vertices hold missing values in some session"
         subject.warnings.append(warn("responses", "finite values", text, "they are dropped"))
-    subject.warnings[:0] = found.problems
+    examination.hand_on(subject)
     return subject
