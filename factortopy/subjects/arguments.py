@@ -60,12 +60,8 @@ def checked_images(images):
         return None
     if isinstance(images, np.ndarray) and images.dtype != object:
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
-            raise stop(
-                "images",
-                "(n, height, width, 3) uint8",
-                f"shape {images.shape} of {images.dtype}",
-                "convert them (floats from 0 to 1: times 255, then to uint8)",
-            )
+            remedy = "convert them (floats from 0 to 1: times 255, then to uint8)"
+            raise stop("images", "(n, height, width, 3) uint8", f"shape {images.shape} of {images.dtype}", remedy)
         return images
     if isinstance(images, (str, bytes, os.PathLike)) or not hasattr(images, "__len__"):
         raise stop("images", "a list of arrays or paths", f"a {type(images).__name__}", "give one entry a picture")
@@ -78,9 +74,8 @@ def checked_images(images):
                 missing.append(image)
         elif not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             actual = f"{image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise stop(
-                f"images[{i}]", "a path or a (height, width, 3) uint8 array", actual, "use factortopy.read_image"
-            )
+            expected = "a path or a (height, width, 3) uint8 array"
+            raise stop(f"images[{i}]", expected, actual, "use factortopy.read_image")
     if missing:
         names = first_few([safe_label(path) for path in missing])
         raise stop("images", "files that exist", f"{len(missing):,} that do not: {names}", "correct the paths")

@@ -232,14 +232,14 @@ def ceiling_by_roi(rois, ceiling):
     return f"mean {ceiling[np.isfinite(ceiling)].mean():.2f}" + (f" ({', '.join(parts)})" if parts else "")
 
 
-def memory_needed(subject, layers=_LAYERS, width=_WIDTH, grid=_GRID):
+def memory_needed(subject):
     """Bytes that training holds: Python and PyTorch, responses, tokens of every picture (float16), and as much again to work with.
 
     Responses that stay on disk (NSD's) count as the rows of 2,000 trials, which is what training looks at in one go.
     """
     on_disk = isinstance(subject.responses, np.memmap) or 0 in subject.responses.strides  # or stand for such
     trials = min(subject.n_trials, 2000) if on_disk else subject.n_trials
-    tokens = 2 * subject.n_images * layers * (grid * grid + 1) * width
+    tokens = 2 * subject.n_images * _LAYERS * (_GRID * _GRID + 1) * _WIDTH
     return _FIXED + 2 * (4 * trials * subject.n_vertices + tokens)
 
 

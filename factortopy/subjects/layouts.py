@@ -57,32 +57,32 @@ class Layout:
 
 LAYOUTS = (
     Layout(
-        algonauts_layout.LAYOUT,
-        algonauts_layout.LOOKED_FOR,
-        algonauts_layout.is_subject_folder,
-        algonauts_layout.PARTS,
-        algonauts_layout.examine,
-        algonauts_layout.to_subject,
+        name=algonauts_layout.LAYOUT,
+        looked_for=algonauts_layout.LOOKED_FOR,
+        is_here=algonauts_layout.is_subject_folder,
+        parts=algonauts_layout.PARTS,
+        examine=algonauts_layout.examine,
+        to_subject=algonauts_layout.to_subject,
     ),
     Layout(
-        nsd_layout.LAYOUT,
-        nsd_layout.LOOKED_FOR,
-        nsd_layout.is_root,
-        nsd_layout.PARTS,
-        nsd_layout.examine,
-        nsd_layout.to_subject,
-        nsd_layout.subjects,
-        nsd_layout.outline,
-        {"single": {}, "mean": {"average": True}, "paper": {"paper": True}},
-        nsd_layout.sample,
+        name=nsd_layout.LAYOUT,
+        looked_for=nsd_layout.LOOKED_FOR,
+        is_here=nsd_layout.is_root,
+        parts=nsd_layout.PARTS,
+        examine=nsd_layout.examine,
+        to_subject=nsd_layout.to_subject,
+        subjects=nsd_layout.subjects,
+        outline=nsd_layout.outline,
+        trials={"single": {}, "mean": {"average": True}, "paper": {"paper": True}},
+        sample=nsd_layout.sample,
     ),
     Layout(
-        folder_layout.LAYOUT,
-        folder_layout.LOOKED_FOR,
-        folder_layout.is_subject_folder,
-        folder_layout.PARTS,
-        folder_layout.examine,
-        folder_layout.to_subject,
+        name=folder_layout.LAYOUT,
+        looked_for=folder_layout.LOOKED_FOR,
+        is_here=folder_layout.is_subject_folder,
+        parts=folder_layout.PARTS,
+        examine=folder_layout.examine,
+        to_subject=folder_layout.to_subject,
     ),
 )
 
@@ -165,9 +165,8 @@ def _recognise(folder):
 
 def _no_such(folder, subject, subjects):
     have = f"subjects {first_few(sorted(subjects), 20)}" if subjects else "none"
-    return stop(
-        folder, f"a subject named {safe_label(subject)!r}", have, "choose one of these" if subjects else "copy one"
-    )
+    remedy = "choose one of these" if subjects else "copy one"
+    return stop(folder, f"a subject named {safe_label(subject)!r}", have, remedy)
 
 
 def _several(folder, subjects):
@@ -205,7 +204,7 @@ def _subjects_below(folder, depth=_BELOW):
         looked_at += len(level)
         for child in level:
             layout = _recognise(child)
-            for subject in _names(layout, child) if layout else ():
+            for subject in _subject_names(layout, child) if layout else ():
                 name = subject or child.name
                 if name in subjects:
                     name = str(child.relative_to(folder) / (subject or ""))
@@ -214,7 +213,7 @@ def _subjects_below(folder, depth=_BELOW):
     return subjects
 
 
-def _names(layout, root):
+def _subject_names(layout, root):
     """Names of the subjects that share a root, [None] for a folder of one subject."""
     try:
         return (list(layout.subjects(root)) if layout.subjects else []) or [None]
@@ -225,13 +224,8 @@ def _names(layout, root):
 def _children(folder):
     try:
         with os.scandir(folder) as entries:
-            children = []
-            for k, entry in enumerate(entries):
-                if k >= _MOST:
-                    break
-                if entry.is_dir() and not entry.name.startswith("."):
-                    children.append(Path(entry.path))
-            return sorted(children)
+            first = itertools.islice(entries, _MOST)
+            return sorted(Path(entry.path) for entry in first if entry.is_dir() and not entry.name.startswith("."))
     except OSError:
         return []
 

@@ -33,13 +33,13 @@ LAYOUT = {"PPA": (-0.25, 0.15, 0.0), "OPA": (-0.25, 0.2, 0.3), "RSC": (0.25, 0.3
 SCENE_AREAS = tuple(LAYOUT)
 
 
-def contrast_energy(images, batch=50):
+def contrast_energy(images):
     """Locally normalised contrast energy of (n, 112, 112, 3) pictures -> (n, 16, SIDE, SIDE) float32.
 
     Log-Gabor filters, 4 wavelengths × 4 orientations (channel = wavelength · 4 + orientation), magnitude of the
     quadrature pair, divided by 1 + half of the local mean over channels.
     """
-    n, size = len(images), images.shape[1]
+    n, size, batch = len(images), images.shape[1], 50
     rim = size // 4  # mirrored around the picture: the transform would wrap one edge's contrast to the opposite one
     fy, fx = np.fft.fftfreq(size + 2 * rim)[:, None], np.fft.fftfreq(size + 2 * rim)[None]
     radius, angle = np.hypot(fy, fx) + 1e-9, np.arctan2(fy, fx)
@@ -186,12 +186,12 @@ def simulate(images, scenes, cortex, half_width, seed):
     }
 
 
-def _pool(energy, where, channels, at_once=64):
+def _pool(energy, where, channels):
     """(n, C, P) energy pooled by ``where`` (N, P) and ``channels`` (N, C) -> (n, N)."""
     n, c, p = energy.shape
     out = np.empty((n, len(where)), dtype=np.float32)
-    for i in range(0, len(where), at_once):
-        k = slice(i, i + at_once)
+    for i in range(0, len(where), 64):
+        k = slice(i, i + 64)
         pooled = (energy.reshape(n * c, p) @ where[k].T).reshape(n, c, -1)
         out[:, k] = np.einsum("ncv,vc->nv", pooled, channels[k])
     return out

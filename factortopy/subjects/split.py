@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 MIN_IMAGES = 10  # fewer cannot be split 8:1:1 with two pictures to validate and two to test on
-_PARTS = ("train", "val", "test")
+SPLIT_PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Split:
     test: np.ndarray
 
     def __post_init__(self) -> None:
-        for part in _PARTS:
+        for part in SPLIT_PARTS:
             rows = whole_numbers(getattr(self, part), f"split {part}")
             object.__setattr__(self, part, rows)
         everything = np.concatenate([self.train, self.val, self.test])
@@ -47,39 +47,33 @@ class Split:
             raise stop("split", "trial rows from 0 on", f"row {unique[0]}", "count trials from 0")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Split) and all(np.array_equal(getattr(self, p), getattr(other, p)) for p in _PARTS)
+        return isinstance(other, Split) and all(
+            np.array_equal(getattr(self, p), getattr(other, p)) for p in SPLIT_PARTS
+        )
 
     def as_dict(self) -> dict[str, list[int]]:
         """{part: list of int}, for a JSON file."""
-        return {part: getattr(self, part).tolist() for part in _PARTS}
+        return {part: getattr(self, part).tolist() for part in SPLIT_PARTS}
 
     def check(self, image_index: np.ndarray) -> None:
         """Raise where the parts do not fit the trials: ``image_index`` (T,) is the picture of each trial."""
-        for part in _PARTS:
+        for part in SPLIT_PARTS:
             rows = getattr(self, part)
             if len(rows) == 0:
                 raise stop("split", f"at least one trial in {part}", "none", "give every part some pictures")
             if rows.max() >= len(image_index):
-                raise stop(
-                    "split", f"trial rows below {len(image_index):,}", f"row {rows.max():,} in {part}", "check the rows"
-                )
-        images = {part: np.unique(image_index[getattr(self, part)]) for part in _PARTS}
+                expected = f"trial rows below {len(image_index):,}"
+                raise stop("split", expected, f"row {rows.max():,} in {part}", "check the rows")
+        images = {part: np.unique(image_index[getattr(self, part)]) for part in SPLIT_PARTS}
         for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
             both = np.intersect1d(images[first], images[second])
             if len(both):
-                raise stop(
-                    "split",
-                    "every picture on one side only",
-                    f"{len(both):,} pictures in both {first} and {second} (images {first_few(both)})",
-                    "split by picture, not by trial",
-                )
+                actual = f"{len(both):,} pictures in both {first} and {second} (images {first_few(both)})"
+                raise stop("split", "every picture on one side only", actual, "split by picture, not by trial")
         if len(images["train"]) < 2 or len(images["test"]) < 2:
-            raise stop(
-                "split",
-                "at least 2 different pictures to train and 2 to test",
-                f"{len(images['train'])} and {len(images['test'])}",
-                "R² has no meaning on one picture: add pictures",
-            )
+            expected = "at least 2 different pictures to train and 2 to test"
+            actual = f"{len(images['train'])} and {len(images['test'])}"
+            raise stop("split", expected, actual, "R² has no meaning on one picture: add pictures")
 
 
 def default_split(image_index: ArrayLike, seed: int = 0, test: np.ndarray | None = None) -> Split:
@@ -103,12 +97,9 @@ def default_split(image_index: ArrayLike, seed: int = 0, test: np.ndarray | None
     pool = np.unique(image_index[~kept])
     n_images = len(np.unique(image_index))
     if n_images < MIN_IMAGES or len(pool) < 4:
-        raise stop(
-            "images",
-            f"at least {MIN_IMAGES} different pictures to train, validate and test on",
-            f"{n_images}" if n_images < MIN_IMAGES else f"only {len(pool)} beside the test pictures",
-            "add pictures with their responses",
-        )
+        expected = f"at least {MIN_IMAGES} different pictures to train, validate and test on"
+        actual = f"{n_images}" if n_images < MIN_IMAGES else f"only {len(pool)} beside the test pictures"
+        raise stop("images", expected, actual, "add pictures with their responses")
     shuffled = pool[np.random.default_rng(seed).permutation(len(pool))]
     if test is None:
         n = max(2, round(len(pool) / 10))

@@ -114,9 +114,8 @@ class Subject:
         self.image_index = checked_index(image_index, n_trials, self.images)
         self.film = film
         if film is not None and len(film.frames) != n_trials:
-            raise stop(
-                "film", f"{n_trials:,} TRs, as responses have rows", f"{len(film.frames):,}", "give one row a TR"
-            )
+            expected = f"{n_trials:,} TRs, as responses have rows"
+            raise stop("film", expected, f"{len(film.frames):,}", "give one row a TR")
         split = film.split() if film is not None and split is None else split
         self.split = checked_split(split, self.image_index)
         self.session = per_trial(session, "session", n_trials)
@@ -132,9 +131,9 @@ class Subject:
         self.noise_ceiling = self._ceiling(noise_ceiling, n_given)
         empty = [name for name, mask in self.rois.items() if not mask.any()]
         if empty:
-            self._warn(warn("rois", "vertices in every ROI", f"none in {first_few(empty)}", "they are not shown"))
+            self._warn("rois", "vertices in every ROI", f"none in {first_few(empty)}", "they are not shown")
 
-    # ------------------------------------------------------------ what was found
+    # ------------------------------------------------------------ what was noticed
 
     @property
     def notes(self) -> list[str]:
@@ -145,8 +144,8 @@ class Subject:
         """Add a sentence to ``notes``."""
         self.remarks.append(" ".join(str(text).split()))
 
-    def _warn(self, problem):
-        self.warnings.append(problem)
+    def _warn(self, *words):
+        self.warnings.append(warn(*words))
 
     # ------------------------------------------------------------ sizes and parts
 
@@ -243,28 +242,16 @@ class Subject:
             why = f"{empty_rows:,} trials without any value" if empty_rows else "missing values in every vertex"
             raise stop("responses", "at least one vertex with all its values", why, "remove those trials")
         if bad.any():
-            self._warn(
-                warn(
-                    "responses",
-                    "finite values",
-                    f"{int(bad.sum()):,} of {n:,} vertices hold missing or infinite values",
-                    "they are dropped",
-                )
-            )
+            actual = f"{int(bad.sum()):,} of {n:,} vertices hold missing or infinite values"
+            self._warn("responses", "finite values", actual, "they are dropped")
             kept = np.empty((n_trials, int((~bad).sum())), dtype=np.float32)
             for rows in row_blocks(n_trials, n):
                 kept[rows] = responses[rows][:, ~bad]
             responses = kept
         constant = constant[~bad]
         if constant.any():
-            self._warn(
-                warn(
-                    "responses",
-                    "values that vary from trial to trial",
-                    f"{int(constant.sum()):,} of {len(constant):,} vertices that never change",
-                    "they stay grey and out of means",
-                )
-            )
+            actual = f"{int(constant.sum()):,} of {len(constant):,} vertices that never change"
+            self._warn("responses", "values that vary from trial to trial", actual, "they stay grey and out of means")
         return responses, ~bad, constant
 
     def _ceiling(self, ceiling, n_given):
@@ -274,17 +261,10 @@ class Subject:
         ceiling = per_vertex(ceiling, "noise_ceiling", n_given)[self.kept]
         high = np.nanmax(ceiling, initial=0)
         if high > 1 + 1e-6:
-            raise stop(
-                "noise_ceiling", "shares of the variance from 0 to 1", f"up to {high:g}", "divide per cent by 100"
-            )
+            expected = "shares of the variance from 0 to 1"
+            raise stop("noise_ceiling", expected, f"up to {high:g}", "divide per cent by 100")
         useless = ~(ceiling > 0)
         if useless.any():
-            self._warn(
-                warn(
-                    "noise_ceiling",
-                    "values above 0",
-                    f"{int(useless.sum()):,} of {len(ceiling):,} vertices with none, zero or less",
-                    "they are left out wherever scores are divided by it",
-                )
-            )
+            actual = f"{int(useless.sum()):,} of {len(ceiling):,} vertices with none, zero or less"
+            self._warn("noise_ceiling", "values above 0", actual, "they are left out wherever scores are divided by it")
         return None if useless.all() else np.where(useless, np.nan, ceiling).astype(np.float32)

@@ -3,10 +3,8 @@
 import numpy as np
 
 from factortopy.formats.problems import stop
-from factortopy.subjects.split import MIN_IMAGES, Split
+from factortopy.subjects.split import MIN_IMAGES, SPLIT_PARTS, Split
 from factortopy.subjects.subject import Subject
-
-PARTS = ("train", "val", "test")
 
 
 def fewer_pictures(subject, n, seed=0):
@@ -34,7 +32,7 @@ def fewer_pictures(subject, n, seed=0):
     rng = np.random.default_rng(seed)
     share = n / subject.n_images
     rows = {}
-    for part in PARTS:
+    for part in SPLIT_PARTS:
         trials = getattr(subject.split, part)
         pool = np.unique(image[trials])
         if part != "test":
@@ -52,7 +50,7 @@ def fewer_pictures(subject, n, seed=0):
     smaller = Subject(
         subject.responses[trials], images, subject.hemi, subject.vertex,
         coords=subject.coords if subject.coords_given else None, rois=subject.rois, noise_ceiling=subject.noise_ceiling,
-        image_index=image_index, split=Split(*(np.searchsorted(trials, np.sort(rows[part])) for part in PARTS)),
+        image_index=image_index, split=Split(*(np.searchsorted(trials, np.sort(rows[part])) for part in SPLIT_PARTS)),
         name=subject.name, simulated=subject.simulated, density=subject.density, image_degrees=subject.image_degrees,
         session=of_trials(subject.session), onset=of_trials(subject.onset), tr=subject.tr, maps=subject.maps,
     )  # fmt: skip

@@ -61,16 +61,12 @@ def safe_mapping(path):
     try:
         table = _interpret(path.read_bytes()[offset:])
     except _Refused as error:
-        raise stop(
-            path,
-            "a table of region numbers and names",
-            f"a pickled file with something else in it ({error})",
-            "it was refused for safety and not opened: copy the file of the data set",
-        ) from None
+        actual = f"a pickled file with something else in it ({error})"
+        remedy = "it was refused for safety and not opened: copy the file of the data set"
+        raise stop(path, "a table of region numbers and names", actual, remedy) from None
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeError, OverflowError) as error:
-        raise stop(
-            path, "a table of region names", f"a damaged file ({type(error).__name__})", "copy or download it again"
-        ) from None
+        actual = f"a damaged file ({type(error).__name__})"
+        raise stop(path, "a table of region names", actual, "copy or download it again") from None
     return {number: safe_label(name.replace("/", "∕"), MAX_NAME) for number, name in table.items()}
 
 

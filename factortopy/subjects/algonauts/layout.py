@@ -146,12 +146,8 @@ def _columns_fit(examination, path, array, hemi):
         return mask is not None
     selected = f"{len(mask):,} columns, as many as the all-vertices mask selects"
     if array.shape[0] == len(mask):
-        examination.stop(
-            path,
-            selected,
-            f"{array.shape[0]:,} rows of that length",
-            "it looks transposed: save array.T (a row a picture)",
-        )
+        remedy = "it looks transposed: save array.T (a row a picture)"
+        examination.stop(path, selected, f"{array.shape[0]:,} rows of that length", remedy)
     else:
         remedy = "is the mask another subject's? copy fmri and roi_masks of the same subject"
         examination.stop(path, selected, f"{array.shape[1]:,} columns", remedy)

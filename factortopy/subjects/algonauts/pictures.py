@@ -38,8 +38,7 @@ def list_images(folder, kind):
         ]
         beside = f" (but {first_few(map(safe_label, renamed), 3)}: renamed?)" if renamed else ""
         text = f"no picture {first_few(missing)}{beside}"
-        raise stop(
-            folder, f"pictures 1 to {max(rows):,}", text, f"copy them, or name them like {kind}-0001_nsd-00013.png"
-        )
+        remedy = f"copy them, or name them like {kind}-0001_nsd-00013.png"
+        raise stop(folder, f"pictures 1 to {max(rows):,}", text, remedy)
     ordered = [rows[row] for row in sorted(rows)]
     return [path for path, _ in ordered], [number for _, number in ordered]

@@ -35,11 +35,10 @@ from factortopy.subjects.folder.responses import (
     volume,
 )
 from factortopy.subjects.folder.tables import COLUMNS, read_about, read_table
-from factortopy.subjects.folder.trials import SPLITS
 from factortopy.subjects.names import DENSITY
 from factortopy.subjects.progress import each
 from factortopy.subjects.response_arrays import z_score
-from factortopy.subjects.split import Split, default_split
+from factortopy.subjects.split import SPLIT_PARTS, Split, default_split
 from factortopy.subjects.subject import Subject
 from factortopy.subjects.surface_beside import add_surface
 from factortopy.surfaces.coordinates import checked_density
@@ -277,7 +276,7 @@ def _split(examination, image_index):
     labels = examination.table.get("split") if examination.table is not None else None
     if labels is None:
         return None
-    rows = {part: np.flatnonzero(np.array(labels) == part) for part in SPLITS}
+    rows = {part: np.flatnonzero(np.array(labels) == part) for part in SPLIT_PARTS}
     if len(rows["test"]) and not len(rows["val"]):
         return default_split(image_index, test=rows["test"])
     return Split(**rows)

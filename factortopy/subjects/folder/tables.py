@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from factortopy.formats.problems import foreign, foreign_content, stop
+from factortopy.formats.problems import DataError, foreign, foreign_content, stop
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
@@ -32,18 +32,12 @@ def read_about(path, problems):
     """
     try:
         content = json.loads(_text(path, "a JSON file", _MOST_JSON))
+    except DataError as error:
+        problems.append(error.problem)
+        return {}
     except (ValueError, RecursionError) as error:
-        if hasattr(error, "problem"):
-            problems.append(error.problem)
-        else:
-            problems.append(
-                stop(
-                    path,
-                    "JSON",
-                    f"damaged text ({error})"[:120],
-                    "correct it: names and words stand in double quotes, as in docs/folder.md",
-                ).problem
-            )
+        remedy = "correct it: names and words stand in double quotes, as in docs/folder.md"
+        problems.append(stop(path, "JSON", f"damaged text ({error})"[:120], remedy).problem)
         return {}
     if not isinstance(content, dict):
         problems.append(stop(path, "a JSON object { … }", f"a {type(content).__name__}", "see docs/folder.md").problem)
@@ -53,9 +47,9 @@ def read_about(path, problems):
         actual = "nothing" if key not in content else safe_label(repr(content[key]))
         problems.append(stop(path, f"{key!r}: {expected}", actual, remedy).problem)
 
-    def number(key, least=0.0):
+    def number(key):
         value = content.get(key)
-        fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > least
+        fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
         if key in content and value is not None and not fine:
             wrong(key, "a number above 0")
         return float(value) if fine else None
@@ -68,7 +62,7 @@ def read_about(path, problems):
     if content.get("space") != "fsaverage":
         remedy = "resample other surfaces to fsaverage (mri_surf2surf, wb_command -metric-resample), project volumes"
         wrong("space", "'fsaverage'", remedy)
-    if content.get("density") in N_VERTICES if isinstance(content.get("density"), str) else False:
+    if isinstance(content.get("density"), str) and content["density"] in N_VERTICES:
         about["density"] = content["density"]
     else:
         wrong("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)")
@@ -190,9 +184,8 @@ def _text(path, what, most):
     try:
         size = path.stat().st_size
         if size > most:
-            raise stop(
-                path, f"{what} of at most {most // 2**20} MB", f"{size / 2**20:,.0f} MB", "is it the right file?"
-            )
+            actual = f"{size / 2**20:,.0f} MB"
+            raise stop(path, f"{what} of at most {most // 2**20} MB", actual, "is it the right file?")
         data = path.read_bytes()
     except FileNotFoundError:
         link = path.is_symlink()

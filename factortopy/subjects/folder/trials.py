@@ -9,11 +9,10 @@ from factortopy.subjects.folder import films
 from factortopy.subjects.folder.responses import files_in
 from factortopy.subjects.folder.tables import codes, inside, numbers
 from factortopy.subjects.picture_files import examine_files
-from factortopy.subjects.split import MIN_IMAGES
+from factortopy.subjects.split import MIN_IMAGES, SPLIT_PARTS
 from factortopy.wording import count, first_few, safe_label
 
 PICTURES = (".png", ".jpg", ".jpeg")
-SPLITS = ("train", "val", "test")
 
 
 def examine(examination):
@@ -26,7 +25,7 @@ def examine(examination):
             examination.stop(path, f"{examination.n_rows:,} rows, as in the responses", f"{n:,}", remedy)
         if "session" in table or "run" in table:
             examination.session = codes(table["session" if "session" in table else "run"])
-        labels = {safe_label(word) for word in table.get("split", ()) if word not in SPLITS}
+        labels = {safe_label(word) for word in table.get("split", ()) if word not in SPLIT_PARTS}
         if labels:
             examination.stop(path, "train, val or test in column 'split'", first_few(sorted(labels)), "correct them")
         if "repeats" in table:
@@ -85,19 +84,14 @@ def _examine_pictures(examination, folder):
         return
     if 0 < len(examination.images) < MIN_IMAGES:
         text = f"{len(examination.images)}"
-        examination.stop(
-            folder, f"at least {MIN_IMAGES} different pictures to train, validate and test on", text, "add pictures"
-        )
+        expected = f"at least {MIN_IMAGES} different pictures to train, validate and test on"
+        examination.stop(folder, expected, text, "add pictures")
     split = np.array(examination.table.get("split", ())) if examination.table is not None else np.zeros(0)
-    if len(split) == len(examination.image_index) and set(split) <= set(SPLITS):
+    if len(split) == len(examination.image_index) and set(split) <= set(SPLIT_PARTS):
         for a, b in (("train", "test"), ("train", "val"), ("val", "test")):
             both = np.intersect1d(examination.image_index[split == a], examination.image_index[split == b])
             if len(both):
                 names = first_few(safe_label(examination.images[i].name) for i in both)
                 text = f"{len(both):,} in {a} and in {b}: {names}"
-                examination.stop(
-                    examination.folder / "trials.tsv",
-                    "every picture on one side of the split",
-                    text,
-                    "give all rows of a picture the same split",
-                )
+                table, remedy = examination.folder / "trials.tsv", "give all rows of a picture the same split"
+                examination.stop(table, "every picture on one side of the split", text, remedy)

@@ -8,6 +8,7 @@ import numpy as np
 
 from factortopy.formats.problems import stop
 from factortopy.storage.files import write_atomic, write_json
+from factortopy.subjects.split import SPLIT_PARTS
 
 _SIDES = ("L", "R")
 
@@ -91,7 +92,7 @@ def _picture(subject, k, folder):
 def _split(subject):
     """Part of each trial; refused where some trials are in none, which trials.tsv cannot say."""
     parts = np.full(subject.n_trials, "", dtype="<U5")
-    for part in ("train", "val", "test"):
+    for part in SPLIT_PARTS:
         parts[getattr(subject.split, part)] = part
     if (parts == "").any():
         raise stop("split", "every trial in a part", f"{int((parts == '').sum()):,} in none", "leave those trials out")
