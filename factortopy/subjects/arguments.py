@@ -15,6 +15,7 @@ from factortopy.wording import first_few, safe_label
 
 
 def positive(value, what, unit):
+    """A float above 0; ``unit`` says of what."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -56,6 +57,7 @@ def checked_vertices(hemi, vertex, density, shape):
 
 
 def checked_images(images):
+    """None, an (n, H, W, 3) uint8 array, a list of such pictures or paths, or a sequence that reads them one by one."""
     if images is None:
         return None
     if isinstance(images, np.ndarray) and images.dtype != object:
@@ -83,6 +85,7 @@ def checked_images(images):
 
 
 def checked_index(index, n_trials, images):
+    """(T,) int64 row of ``images`` behind each trial."""
     if index is None:
         if images is not None and len(images) != n_trials:
             actual = f"{len(images):,} pictures but {n_trials:,} rows"
@@ -98,6 +101,7 @@ def checked_index(index, n_trials, images):
 
 
 def checked_split(split, image_index):
+    """A Split that fits the trials; the default one for None."""
     if split is None:
         return default_split(image_index)
     if not isinstance(split, Split):
@@ -107,6 +111,7 @@ def checked_split(split, image_index):
 
 
 def per_trial(values, what, n_trials):
+    """(T,) array, or None."""
     if values is None:
         return None
     values = np.asarray(values)
@@ -116,6 +121,7 @@ def per_trial(values, what, n_trials):
 
 
 def per_vertex(values, what, n):
+    """(N,) float32."""
     try:
         values = as_float32(values)
     except (TypeError, ValueError):
@@ -126,6 +132,7 @@ def per_vertex(values, what, n):
 
 
 def checked_coords(coords, n):
+    """(N, 3) float32, all finite."""
     try:
         coords = as_float32(coords)
     except (TypeError, ValueError):
@@ -138,6 +145,7 @@ def checked_coords(coords, n):
 
 
 def checked_mask(mask, name, n):
+    """(N,) bool of a ROI."""
     mask = np.asarray(mask)
     if mask.shape != (n,) or not (mask.dtype == bool or (mask.dtype.kind in "iu" and np.isin(mask, (0, 1)).all())):
         actual = f"shape {mask.shape} of {mask.dtype}"

@@ -59,9 +59,11 @@ class Examination:
             return None
 
     def stop(self, *words):
+        """Note a problem that stops: thing, expected, actual, remedy."""
         self.problems.append(stop(*words).problem)
 
     def warn(self, *words):
+        """Note a warning: thing, expected, actual, remedy."""
         self.problems.append(warn(*words))
 
     def first_stop(self):

@@ -291,7 +291,7 @@ def _source(examination, name, fps):
         remedy = "what could be read is used, grey after it: copy the film again, or save it as MP4"
         examination.warn(path, "a whole film", notice, remedy)
     if not notices:
-        examination.looked.append(f"all of {safe_label(path.name)} decoded")
+        examination.looked_at.append(f"all of {safe_label(path.name)} decoded")
     return frames
 
 

@@ -219,4 +219,5 @@ def ceiling(examination, columns, repeats):
 
 
 def joined(parts, columns):
+    """(N,) values of both hemispheres, left first, at the chosen vertices of each."""
     return np.concatenate([parts[hemi][columns[hemi]] for hemi in HEMISPHERES])
