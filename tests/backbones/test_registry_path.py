@@ -37,7 +37,7 @@ def shared_home(tmp_path_factory):
         home = tmp_path_factory.mktemp("home")
         patch.setenv("FACTORTOPY_HOME", str(home))
         patch.setenv("FACTORTOPY_DEMO_PICTURES", str(PICTURES))  # for processes; this one has read it already
-        patch.setattr(demo.load_demo, "__defaults__", (1, PICTURES, None))
+        patch.setattr(demo.load_demo, "__defaults__", (1, PICTURES))
         yield home
 
 

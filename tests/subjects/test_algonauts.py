@@ -515,6 +515,6 @@ def test_a_name_with_markup_or_line_breaks_stays_one_line(original, tmp_path):
 
 
 def test_nothing_large_is_read_by_looking(folder):
-    found = algonauts_layout.examine(folder)
-    assert all(isinstance(array, np.memmap) for array in found.responses.values())
-    assert found.first_stop() is None
+    examination = algonauts_layout.examine(folder)
+    assert all(isinstance(array, np.memmap) for array in examination.responses.values())
+    assert examination.first_stop() is None

@@ -160,8 +160,8 @@ def test_the_noise_ceiling_is_kept(subject, signal):
     assert shared.mean() == pytest.approx(ceiling.mean(), abs=0.03)
     assert np.corrcoef(shared, ceiling)[0, 1] > 0.75
     for low, high in ((0.05, 0.35), (0.35, 0.55), (0.55, 0.85)):
-        some = (ceiling >= low) & (ceiling < high)
-        assert some.sum() > 20 and shared[some].mean() == pytest.approx(ceiling[some].mean(), abs=0.07)
+        chosen = (ceiling >= low) & (ceiling < high)
+        assert chosen.sum() > 20 and shared[chosen].mean() == pytest.approx(ceiling[chosen].mean(), abs=0.07)
     inside = np.hypot(*planted_place(subject).T) < 0.8
     v1 = subject.rois["V1"]
     assert ceiling[v1 & inside].mean() > 0.65 > ceiling[subject.rois["FFA"]].mean() > 0.45
@@ -284,9 +284,9 @@ def test_every_other_part_and_each_picture_once(tmp_path):
     (part,) = tmp_path.glob("part-*.npz")
     assert part.name == f"part-{demo.PART}-{n}.npz"
     images, scenes = render_scenes([SUBJECT_SEEDS + demo.PART])
-    made = np.load(part)
-    np.testing.assert_array_equal(made["images"], images)
-    assert len(json.loads(str(made["truth"]))) == len(scenes) == 1
+    rendered = np.load(part)
+    np.testing.assert_array_equal(rendered["images"], images)
+    assert len(json.loads(str(rendered["truth"]))) == len(scenes) == 1
     changed = part.stat().st_mtime_ns
     demo.render_parts(tmp_path, n, 1)  # what is there stays
     assert part.stat().st_mtime_ns == changed
@@ -319,18 +319,18 @@ def stopping(folder, words, seen):
 
 def test_a_trainings_first_use_is_told_and_stopped(monkeypatch, tmp_path):
     """Stopped while pictures are rendered, resumed from there, stopped while responses are simulated, and once more by an extraction."""
-    monkeypatch.setattr(demo.load_demo, "__defaults__", (1, 400, None))
+    monkeypatch.setattr(demo.load_demo, "__defaults__", (1, 400))
     path, first, then, last = tmp_path / "run", [], [], []
     run = train_run(path, "demo-1", "demo-vit", on_progress=stopping(path, "rendering", first))
     assert run.state() == ("stopped", "stopped on request") and run.resumable
-    told = [p for p in first if p.get("doing")]
-    assert told[0]["step"] == 0 and 0 < told[-1]["step"] < 400 and told[-1]["remaining"] > 0
-    assert all((p["stage"], p["total"]) == ("pictures", 400) for p in told)
+    reports = [p for p in first if p.get("doing")]
+    assert reports[0]["step"] == 0 and 0 < reports[-1]["step"] < 400 and reports[-1]["remaining"] > 0
+    assert all((p["stage"], p["total"]) == ("pictures", 400) for p in reports)
 
     train_run(path, resume=True, on_progress=stopping(path, "simulating", then))
-    told = [p for p in then if p.get("doing")]
-    assert told[0]["step"] >= first[-1]["step"] and run.status == "stopped" and demo.on_disk(1, 400) == (True, False)
-    assert 0 < told[-1]["step"] < told[-1]["total"] and told[-1]["doing"].startswith("simulating")
+    reports = [p for p in then if p.get("doing")]
+    assert reports[0]["step"] >= first[-1]["step"] and run.status == "stopped" and demo.on_disk(1, 400) == (True, False)
+    assert 0 < reports[-1]["step"] < reports[-1]["total"] and reports[-1]["doing"].startswith("simulating")
 
     job = queue.submit_job("extract", {"subject": "demo-1", "backbone": "demo-vit"}, start=False)
     work.work_job(job.path, queued=True, on_progress=stopping(job.path, "simulating", last))
@@ -343,11 +343,11 @@ def test_who_waits_for_anothers_rendering_tells_how_far_it_is():
     folder.mkdir()
     demo.render_parts(folder, 100, 0)
 
-    def told(step):
+    def refuse(step):
         assert (step.done, step.total) == (50, 100)
         return False
 
-    with FileLock(folder / "lock"), pytest.raises(Stopped), listening(told):
+    with FileLock(folder / "lock"), pytest.raises(Stopped), listening(refuse):
         demo.pictures(100)
 
 
@@ -375,6 +375,6 @@ def test_a_plain_script_may_load_the_demo(tmp_path, monkeypatch):
 
 
 def test_names_lead_to_the_demo_subjects(shared_home, monkeypatch):
-    monkeypatch.setattr(demo.load_demo, "__defaults__", (1, N, None))
-    for name, found in (("demo", "demo-1"), ("demo-1", "demo-1"), ("demo-3", "demo-3")):
-        assert load_subject(name).name == found
+    monkeypatch.setattr(demo.load_demo, "__defaults__", (1, N))
+    for name, expected in (("demo", "demo-1"), ("demo-1", "demo-1"), ("demo-3", "demo-3")):
+        assert load_subject(name).name == expected

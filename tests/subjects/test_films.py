@@ -92,9 +92,11 @@ def test_canonical_response_peaks_after_five_seconds():
 def test_tokens_are_averaged_then_delayed(watched):
     subject, features = watched
     weights = np.array([0.1, 0.4, 0.3, 0.2])
-    made = of_trials(subject, features, weights)
-    assert made.extra["fir"]["tr"] == 1.0 and len(made) == 400 and of_trials(subject, made) is made
-    for layer, token, source, head in zip(made.local, made.global_, features.local, features.global_, strict=True):
+    delayed = of_trials(subject, features, weights)
+    assert delayed.extra["fir"]["tr"] == 1.0 and len(delayed) == 400 and of_trials(subject, delayed) is delayed
+    for layer, token, source, head in zip(
+        delayed.local, delayed.global_, features.local, features.global_, strict=True
+    ):
         for t in (150, 205, 399):  # 205 is the sixth TR of the second run
             rows = [np.arange(2) + 2 * (t - d) for d in (2, 3, 4, 5)]
             expected = sum(w * source[r].astype(np.float32).mean(0) for w, r in zip(weights, rows, strict=True))

@@ -154,11 +154,11 @@ def believed(path):
     """The file is read or refused in one sentence, at a bounded cost."""
     tracemalloc.start()
     try:
-        found = open_cifti(path).values() if path.name.endswith(".nii") else [open_rows(path)]
-        for rows in found:
+        responses = open_cifti(path).values() if path.name.endswith(".nii") else [open_rows(path)]
+        for rows in responses:
             for _, block in rows.blocks():
                 assert block.dtype == np.float32
-            rows.some()
+            rows.sample()
     except InputError as error:
         assert "\n" not in str(error)
     finally:

@@ -36,33 +36,33 @@ def damage(path):
 
 
 def test_every_step_is_told_and_ends(folder):
-    told = []
-    with progress.listening(told.append):
+    steps_seen = []
+    with progress.listening(steps_seen.append):
         preview(str(folder))
     steps = {}
-    for step in told:
+    for step in steps_seen:
         assert 0 <= step.done < step.total and (step.remaining is None or step.remaining >= 0)
         steps.setdefault(step.words, []).append(step.done)
     assert steps["looking at the ends of the picture files"] == list(range(N))
     assert steps["decoding pictures"] == list(range(SAMPLE)) and "testing the order of the pictures" in steps
-    told.clear()
+    steps_seen.clear()
     preview(str(folder))
-    assert not told  # nobody listens any more
+    assert not steps_seen  # nobody listens any more
 
 
 @pytest.mark.parametrize(
     "words", ["looking at the ends of the picture files", "reading the responses", "reading the first pictures"]
 )
 def test_it_can_be_stopped(folder, words):
-    told = []
+    steps_seen = []
 
     def listener(step):
-        told.append(step)
+        steps_seen.append(step)
         return step.words != words
 
     with pytest.raises(Stopped), progress.listening(listener):
         preview(str(folder))
-    assert told[-1].words == words
+    assert steps_seen[-1].words == words
 
 
 def test_a_preview_examines_once_and_shows_before_it_tests_the_order(folder, monkeypatch):
@@ -70,27 +70,27 @@ def test_a_preview_examines_once_and_shows_before_it_tests_the_order(folder, mon
     layout = next(one for one in layouts.LAYOUTS if "folder" in one.name)
     counted = replace(layout, examine=lambda *a, **k: looked.append(a) or layout.examine(*a, **k))
     monkeypatch.setattr(layouts, "LAYOUTS", (counted,))
-    found = preview(str(folder), show=shown.append)
+    look = preview(str(folder), show=shown.append)
     assert len(looked) == 1 and len(shown) == 1
-    assert shown[0].order is None and found.order.pictures == N
-    np.testing.assert_array_equal(shown[0].responses, found.responses)
+    assert shown[0].order is None and look.order.pictures == N
+    np.testing.assert_array_equal(shown[0].responses, look.responses)
 
 
 def test_damage_beyond_the_pictures_looked_at(folder):
     spared = sorted(set(range(N)) - set(spread(N, SAMPLE).tolist()))[:7]
     for k in spared:
         damage(folder / f"images/picture-{k:03d}.png")
-    found = check(str(folder))
+    findings = check(str(folder))
     assert (
-        not found.stops
-        and found.sampled
-        and found.facts["looked at"] == f"{SAMPLE} of {N} pictures decoded, evenly spread"
+        not findings.stops
+        and findings.sampled
+        and findings.facts["looked at"] == f"{SAMPLE} of {N} pictures decoded, evenly spread"
     )
-    assert any("--all" in line for line in found.lines())
-    found = check(str(folder), thorough=True)
-    assert found.stops and not found.sampled and not any("--all" in line for line in found.lines())
-    assert found.facts["looked at"] == f"all {N} pictures decoded"
-    lines = [problem.line() for problem in found.problems if problem.severity == "stops"]
+    assert any("--all" in line for line in findings.lines())
+    findings = check(str(folder), thorough=True)
+    assert findings.stops and not findings.sampled and not any("--all" in line for line in findings.lines())
+    assert findings.facts["looked at"] == f"all {N} pictures decoded"
+    lines = [problem.line() for problem in findings.problems if problem.severity == "stops"]
     assert len(lines) == 6 and f"picture-{spared[0]:03d}.png: expected a whole picture, found" in lines[0]
     assert "2 more damaged ones" in lines[-1] and f"picture-{spared[6]:03d}.png" in lines[-1]
 
@@ -110,8 +110,8 @@ def test_frames_of_a_film_beyond_those_looked_at(tmp_path):
     folder = make_film_folder(tmp_path)
     frames = sorted((folder / "stimuli/film-0").iterdir())
     damage(frames[sorted(set(range(len(frames))) - set(spread(len(frames), SAMPLE).tolist()))[0]])
-    found = check(str(folder))
-    assert not found.stops and f"{SAMPLE} of {len(frames)} frames decoded" in found.facts["looked at"]
+    findings = check(str(folder))
+    assert not findings.stops and f"{SAMPLE} of {len(frames)} frames decoded" in findings.facts["looked at"]
     assert check(str(folder), thorough=True).stops
 
 

@@ -34,8 +34,8 @@ def check(path, **how):
     return check_module.check(str(path), **how)
 
 
-def lines(found, severity="stops"):
-    return [problem.line() for problem in found.problems if problem.severity == severity]
+def lines(findings, severity="stops"):
+    return [problem.line() for problem in findings.problems if problem.severity == severity]
 
 
 # ---------------------------------------------------------------- what could be read is shown beside what is wrong
@@ -43,15 +43,15 @@ def lines(found, severity="stops"):
 
 def test_one_stop_hides_no_fact(folder):
     (folder / "images/picture-003.png").unlink()
-    found = check(folder)
-    assert found.stops and found.facts["trials"] == "24" and found.facts["vertices"] == "40 left, 40 right"
-    areas = {area.name: area for area in found.areas}
+    findings = check(folder)
+    assert findings.stops and findings.facts["trials"] == "24" and findings.facts["vertices"] == "40 left, 40 right"
+    areas = {area.name: area for area in findings.areas}
     # Labels 0 … 3 go round over 40 vertices a hemisphere; ncsnr 1 of single trials is a ceiling of one half.
     assert areas["V1v"].vertices == 20 and areas["V1"].vertices == 40 and areas["V1v"].part_of == "V1"
     assert areas["V1"].ceiling == pytest.approx(0.5) and areas["FFA"].part_of == ""
-    assert "V1 40" in found.facts["ROIs"] and found.facts["noise ceiling"].startswith("mean 0.50")
-    assert any("trials" in line and "24" in line for line in found.lines())
-    assert "24 trials" in found.sentence() and "80 vertices" in found.sentence()
+    assert "V1 40" in findings.facts["ROIs"] and findings.facts["noise ceiling"].startswith("mean 0.50")
+    assert any("trials" in line and "24" in line for line in findings.lines())
+    assert "24 trials" in findings.sentence() and "80 vertices" in findings.sentence()
 
 
 def test_facts_of_a_damaged_algonauts_folder(tmp_path):
@@ -59,19 +59,19 @@ def test_facts_of_a_damaged_algonauts_folder(tmp_path):
 
     folder = make_algonauts(tmp_path, trials=12, tests=0)
     (folder / "training_split/training_fmri/rh_training_fmri.npy").write_bytes(LFS)
-    found = check(folder)
-    (stop,) = lines(found)
+    findings = check(folder)
+    (stop,) = lines(findings)
     assert "Git-LFS pointer" in stop and "the picture" not in stop
-    assert found.facts["trials"] == "12" and found.facts["pictures"] == "12"
-    assert found.facts["vertices"] == "19,004 left, 20,544 right"
-    assert {"V1", "FFA"} <= {area.name for area in found.areas} and "noise ceiling" in found.facts
+    assert findings.facts["trials"] == "12" and findings.facts["pictures"] == "12"
+    assert findings.facts["vertices"] == "19,004 left, 20,544 right"
+    assert {"V1", "FFA"} <= {area.name for area in findings.areas} and "noise ceiling" in findings.facts
 
 
 def test_a_lost_hemisphere_warns(folder):
     (folder / "responses/hemi-L.npy").rename(folder / "responses/left.npy")
-    found = check(folder)
-    (told,) = [line for line in lines(found, "warning") if "hemi-L.npy" in line]
-    assert "left hemisphere" in told and "vertices/hemi-L.npy" in told and not found.stops
+    findings = check(folder)
+    (told,) = [line for line in lines(findings, "warning") if "hemi-L.npy" in line]
+    assert "left hemisphere" in told and "vertices/hemi-L.npy" in told and not findings.stops
     for part in ("vertices", "roi", "noise", "maps"):
         for path in (folder / part).glob("hemi-L*"):
             path.unlink()
@@ -80,10 +80,10 @@ def test_a_lost_hemisphere_warns(folder):
 
 def test_a_folder_without_dataset_json_is_known_by_its_other_files(folder):
     (folder / "dataset.json").unlink()
-    found = check(folder)
-    (stop,) = lines(found)
+    findings = check(folder)
+    (stop,) = lines(findings)
     assert "dataset.json" in stop and "looks like the folder layout" in stop and '"density"' in stop
-    assert found.facts["trials"] == "24"
+    assert findings.facts["trials"] == "24"
     assert "dataset.json" in lines(check(folder.parent))[0]
     with pytest.raises(InputError, match="looks like the folder layout"):
         load_subject(folder)
@@ -184,9 +184,9 @@ def test_score_prints_the_challenge_metric(tmp_path, capsys):
 
 
 def test_few_pictures_and_memory(folder):
-    found = check(folder)
-    assert any("100 training pictures" in line for line in lines(found, "warning"))
-    assert float(found.facts["memory"].split(" GB")[0]) >= 1.0 and "PyTorch" in found.facts["memory"]
+    findings = check(folder)
+    assert any("100 training pictures" in line for line in lines(findings, "warning"))
+    assert float(findings.facts["memory"].split(" GB")[0]) >= 1.0 and "PyTorch" in findings.facts["memory"]
 
 
 def test_check_takes_a_density(tmp_path, capsys):
@@ -235,13 +235,13 @@ def test_responses_of_a_film_are_those_of_its_delays(watched):
     # TR 10 of the first run answers in TRs 12 to 15; the last TR but two of a run has one TR left, the last none.
     assert subject.answers(int(middle[10])).tolist() == [12, 13, 14, 15]
     assert subject.answers(int(middle[127])).tolist() == [129] and len(subject.answers(int(middle[129]))) == 0
-    found = preview(str(watched))
-    assert found.delays == "2 to 5 TRs (2 to 5 s)" and found.names[0].startswith("film-0/")
+    look = preview(str(watched))
+    assert look.delays == "2 to 5 TRs (2 to 5 s)" and look.names[0].startswith("film-0/")
     shown = [int(i) for i in np.unique(middle)][:24]
     rows = np.array([subject.answers(i) for i in shown])
     means, some = subject.responses[rows].mean(1), subject.responses  # 260 rows: all are looked at
-    np.testing.assert_allclose(found.responses, (means - some.mean(0)) / some.std(0), atol=1e-4)
-    assert not found.order.suspicious and "2 to 5 TRs" in found.order.sentence()
+    np.testing.assert_allclose(look.responses, (means - some.mean(0)) / some.std(0), atol=1e-4)
+    assert not look.order.suspicious and "2 to 5 TRs" in look.order.sentence()
 
 
 def test_left_out_trs_are_explained(watched):
@@ -256,8 +256,8 @@ def test_left_out_trs_are_explained(watched):
 
 
 def test_pictures_are_called_by_their_files_or_numbers(folder):
-    found = preview(str(folder))
-    assert found.names[:2] == ["picture-000.png", "picture-001.png"]
+    look = preview(str(folder))
+    assert look.names[:2] == ["picture-000.png", "picture-001.png"]
     from factortopy.subjects.nsd.images import NsdImages
 
     images = object.__new__(NsdImages)

@@ -319,8 +319,8 @@ def test_what_a_trial_is_can_be_chosen_by_name(root):
 
 
 def test_a_first_look_reads_the_first_sessions_only(root):
-    found = nsd_layout.examine(root / BETAS.format("subj01").split("/fsaverage")[0])
-    part, words = nsd_layout.sample(found, "10k")
+    examination = nsd_layout.examine(root / BETAS.format("subj01").split("/fsaverage")[0])
+    part, words = nsd_layout.sample(examination, "10k")
     sessions = sorted({int(k) for k in part.session})
     assert len(sessions) < 3 and words == f"in session {', '.join(map(str, sessions))}"
     same = load_nsd(root, "subj01", sessions=sessions)

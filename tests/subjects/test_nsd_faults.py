@@ -206,8 +206,8 @@ def test_10_swapped_bytes(root):
 
 def test_11_already_normalised(root):
     values = betas(root, 1).astype(float)
-    some = values.std(0) > 0
-    values[:, some] = (values[:, some] - values[:, some].mean(0)) / values[:, some].std(0)
+    varying = values.std(0) > 0
+    values[:, varying] = (values[:, varying] - values[:, varying].mean(0)) / values[:, varying].std(0)
     write_mgh(root / FOLDER / "lh.betas_session01.mgh", values)
     warns(root, "found values that are already normalised; z-scoring them again changes nothing")
 
@@ -339,8 +339,8 @@ def test_killed_while_writing(root):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert [path.suffix for path in cache_dir("subjects").iterdir() if path.is_dir()] == [".part"]
-    begun = time.monotonic()
-    assert np.array_equal(load_subject(root).responses, whole) and time.monotonic() - begun < 30
+    start = time.monotonic()
+    assert np.array_equal(load_subject(root).responses, whole) and time.monotonic() - start < 30
 
 
 def test_19_truncated_and_pointers(root):

@@ -185,8 +185,10 @@ def design():
 def test_damaged_designs(tmp_path, design, seed):
     path = tmp_path / "nsd_expdesign.mat"
     path.write_bytes(damaged(design, seed))
-    found = refused_or(read_expdesign, path)
-    assert found is None or (found[0].shape == (30000,) and found[1].shape == (8, 10000) and found[0].dtype == np.int64)
+    content = refused_or(read_expdesign, path)
+    assert content is None or (
+        content[0].shape == (30000,) and content[1].shape == (8, 10000) and content[0].dtype == np.int64
+    )
 
 
 @given(st.integers(0, 2**31))
@@ -197,8 +199,8 @@ def test_damage_inside_the_compressed_matrices(tmp_path, design, seed):
     packed = zlib.compress(inside)
     path = tmp_path / "nsd_expdesign.mat"
     path.write_bytes(design[:128] + struct.pack("<2I", 15, len(packed)) + packed + design[136 + size :])
-    found = refused_or(read_expdesign, path)
-    assert found is None or (found[0].shape == (30000,) and found[1].shape == (8, 10000))
+    content = refused_or(read_expdesign, path)
+    assert content is None or (content[0].shape == (30000,) and content[1].shape == (8, 10000))
 
 
 def test_a_bomb_in_a_design(tmp_path, design):
@@ -245,8 +247,8 @@ def test_damaged_stimuli(tmp_path, seed):
     data = base.read_bytes() if base.exists() else stimuli(base).read_bytes()
     path = tmp_path / "nsd_stimuli.hdf5"
     path.write_bytes(damaged(data, seed, head=3000))
-    found = refused_or(pictures, path)
-    assert found is None or all(image.shape == (425, 425, 3) and image.dtype == np.uint8 for image in found)
+    content = refused_or(pictures, path)
+    assert content is None or all(image.shape == (425, 425, 3) and image.dtype == np.uint8 for image in content)
 
 
 def test_external_links_storage_and_virtual_sets_are_refused(tmp_path):

@@ -23,14 +23,14 @@ def subject(shift=0, n=150, noise=0.5, images=True, seed=0):
 
 
 def test_right_order():
-    found = picture_order(subject())
-    assert found.as_given > 0.3 > found.shifted and not found.suspicious and "V1" in found.sentence()
+    order = picture_order(subject())
+    assert order.as_given > 0.3 > order.shifted and not order.suspicious and "V1" in order.sentence()
 
 
 def test_shifted_order_is_noticed():
     for shift in (1, -1, 3):
-        found = picture_order(subject(shift))
-        assert found.suspicious and "may be wrong" in found.sentence()
+        order = picture_order(subject(shift))
+        assert order.suspicious and "may be wrong" in order.sentence()
 
 
 def watched(delays, n=150, seed=0):
@@ -45,8 +45,8 @@ def watched(delays, n=150, seed=0):
 
 
 def test_a_film_is_looked_at_after_its_delays():
-    found = picture_order(watched((3,)))
-    assert found.as_given > 0.3 > found.shifted and not found.suspicious and "3 TRs (6 s) later" in found.sentence()
+    order = picture_order(watched((3,)))
+    assert order.as_given > 0.3 > order.shifted and not order.suspicious and "3 TRs (6 s) later" in order.sentence()
     several = picture_order(watched((2, 3, 4, 5), n=300))
     assert several.as_given > 0.1 and not several.suspicious and "2 to 5 TRs (4 to 10 s)" in several.sentence()
     early = picture_order(watched((0,)))
@@ -62,5 +62,5 @@ def test_too_few_or_no_pictures():
 
 
 def test_part_of_a_large_set_keeps_neighbours():
-    found = picture_order(subject(1, n=300), most=100)
-    assert found.pictures == 100 and found.suspicious
+    order = picture_order(subject(1, n=300), most=100)
+    assert order.pictures == 100 and order.suspicious

@@ -44,9 +44,9 @@ def test_used_for_drawing_and_for_the_encoder(folder):
     inflated = [freesurfer.read_geometry(f"{place}/{side}.inflated")[0] for side in ("lh", "rh")]
     apart = surfaces.apart(np.concatenate(inflated), 40962)
     low = apart.min(0)
-    known = (apart - low) * (100 / (apart.max(0) - low).max())
+    expected = (apart - low) * (100 / (apart.max(0) - low).max())
     rows = subject.vertices.rows
-    np.testing.assert_allclose(subject.coords, known[rows], atol=1e-3)
+    np.testing.assert_allclose(subject.coords, expected[rows], atol=1e-3)
     assert np.abs(subject.coords - subject.vertices.coords()).max() > 1
     np.testing.assert_array_equal(fewer_pictures(subject, 20).coords, subject.coords)
     assert load_subject(folder, density="10k").surface is None
