@@ -55,35 +55,23 @@ class Layout:
         return self.examine(folder, thorough=thorough, **self.trials.get(trials, {}))
 
 
+def _layout(module, **more):
+    """The Layout of a module that has these six names."""
+    return Layout(
+        module.LAYOUT, module.LOOKED_FOR, module.is_here, module.PARTS, module.examine, module.to_subject, **more
+    )
+
+
 LAYOUTS = (
-    Layout(
-        name=algonauts_layout.LAYOUT,
-        looked_for=algonauts_layout.LOOKED_FOR,
-        is_here=algonauts_layout.is_subject_folder,
-        parts=algonauts_layout.PARTS,
-        examine=algonauts_layout.examine,
-        to_subject=algonauts_layout.to_subject,
-    ),
-    Layout(
-        name=nsd_layout.LAYOUT,
-        looked_for=nsd_layout.LOOKED_FOR,
-        is_here=nsd_layout.is_root,
-        parts=nsd_layout.PARTS,
-        examine=nsd_layout.examine,
-        to_subject=nsd_layout.to_subject,
+    _layout(algonauts_layout),
+    _layout(
+        nsd_layout,
         subjects=nsd_layout.subjects,
         outline=nsd_layout.outline,
         trials={"single": {}, "mean": {"average": True}, "paper": {"paper": True}},
         sample=nsd_layout.sample,
     ),
-    Layout(
-        name=folder_layout.LAYOUT,
-        looked_for=folder_layout.LOOKED_FOR,
-        is_here=folder_layout.is_subject_folder,
-        parts=folder_layout.PARTS,
-        examine=folder_layout.examine,
-        to_subject=folder_layout.to_subject,
-    ),
+    _layout(folder_layout),
 )
 
 

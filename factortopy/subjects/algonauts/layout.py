@@ -44,7 +44,7 @@ HEMISPHERES = ("lh", "rh")
 _TYPICAL = 20.0  # z-scores beyond this, on the median, are none
 
 
-def is_subject_folder(folder):
+def is_here(folder):
     """True where the folder holds one subject of this layout, complete or not."""
     folder = Path(folder)
     return (folder / "training_split").is_dir() or (

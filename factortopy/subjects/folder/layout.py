@@ -57,7 +57,7 @@ EXAMPLE = (
 _TYPICAL = 20.0  # z-scores beyond this, on the median, are none
 
 
-def is_subject_folder(folder):
+def is_here(folder):
     """True where the folder holds one subject of this layout, complete or not."""
     folder = Path(folder)
     if (folder / "dataset.json").is_file():

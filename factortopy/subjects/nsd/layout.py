@@ -32,7 +32,7 @@ from factortopy.surfaces.coordinates import checked_density
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few
 
-__all__ = ["examine", "is_root", "load_nsd", "outline", "sample", "subjects", "to_subject"]
+__all__ = ["examine", "is_here", "load_nsd", "outline", "sample", "subjects", "to_subject"]
 
 LAYOUT = "Natural Scenes Dataset"
 LOOKED_FOR = "nsddata_betas/ and nsddata/ (NSD)"
@@ -41,7 +41,7 @@ IMAGE_DEGREES = 8.4
 _SUBJECT = re.compile(r"subj0[1-8]")
 
 
-def is_root(folder):
+def is_here(folder):
     """True where the folder is an NSD root, complete or not."""
     folder = Path(folder)
     return (folder / "nsddata_betas" / "ppdata").is_dir() or (folder / "nsddata" / "freesurfer").is_dir()
