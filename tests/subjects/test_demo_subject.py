@@ -20,6 +20,7 @@ from factortopy.runs.training import train_run
 from factortopy.stimuli.scenes import SUBJECT_SEEDS, render_scenes
 from factortopy.subjects import demo, simulation
 from factortopy.subjects.progress import listening
+from factortopy.surfaces.meshes import load_mesh
 
 N = 60
 HALF = demo.DEGREES / 2
@@ -206,7 +207,7 @@ def test_high_level_areas_answer_to_what_is_in_the_picture(subject, truth):
 
 def test_answers_are_smooth_over_the_cortex(subject, signal):
     rows = {int(h) * 10242 + int(v): i for i, (h, v) in enumerate(zip(subject.hemi, subject.vertex, strict=True))}
-    edges = demo.surfaces.load_mesh().edges()
+    edges = load_mesh().edges()
     pairs = np.array([(rows[a], rows[b]) for a, b in edges.tolist() if a in rows and b in rows])
     z = (signal - signal.mean(0)) / signal.std(0)
     near = (z[:, pairs[:, 0]] * z[:, pairs[:, 1]]).mean()
@@ -296,10 +297,11 @@ def test_when_the_second_process_fails_the_first_does_its_part(monkeypatch):
     monkeypatch.setattr(demo, "PART", 3)
     monkeypatch.setattr(demo.sys, "executable", "/bin/false")
     seen = []
-    images, scenes = demo.pictures(7, lambda done, total: seen.append((done, total)))
+    with listening(seen.append):
+        images, scenes = demo.pictures(7)
     expected, truth = render_scenes([SUBJECT_SEEDS + i for i in range(7)])
     np.testing.assert_array_equal(images, expected)
-    assert scenes == list(truth) and seen and all(total == 7 for _, total in seen)
+    assert scenes == list(truth) and seen and all(step.total == 7 for step in seen)
     folder = demo.cache_dir("subjects") / f"pictures-v{demo.VERSION}-7"
     assert not list(folder.glob("part-*"))
     monkeypatch.setattr(demo, "_render", None)  # not drawn again

@@ -22,6 +22,7 @@ from scipy.io import loadmat, savemat
 import factortopy as ft
 from factortopy import subjects
 from factortopy.errors import InputError
+from factortopy.runs.settings import load_subject_of
 from factortopy.subjects import check as check_module
 from factortopy.subjects.layouts import subjects_in
 from factortopy.subjects.nsd import betas
@@ -311,7 +312,7 @@ def test_what_a_trial_is_can_be_chosen_by_name(root):
     first = single.image_index == 0
     np.testing.assert_allclose(mean.responses[0], single.responses[first].mean(0), atol=1e-5)
     settings = {"subject": str(root), "density": "10k", "trials": "mean"}
-    assert subjects.subject_of(settings).n_trials == mean.n_trials
+    assert load_subject_of(settings).n_trials == mean.n_trials
     findings = check_module.check(str(root), density="10k", trials="often")
     assert findings.stops and "expected single or mean or paper, found 'often'" in findings.problems[0].line()
     with pytest.raises(InputError, match="trials: expected single, found 'mean' for a demo subject"):
