@@ -94,17 +94,17 @@ class BrainMap:
 def score_bytes(score: np.ndarray | None) -> Any:
     """(codes uint8 (V,), low, step) of a score; 255 where it is NaN. score ≈ low + step · code."""
     score = np.asarray(score, dtype=float)
-    known = np.isfinite(score)
-    if not known.any():
+    finite = np.isfinite(score)
+    if not finite.any():
         return np.full(score.shape, UNPAINTED, dtype=np.uint8), 0.0, 0.0
-    low, high = float(score[known].min()), float(score[known].max())
+    low, high = float(score[finite].min()), float(score[finite].max())
     return value_bytes(score, low, high), low, (high - low) / TOP
 
 
 def value_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """uint8 codes 0…254 of values in low…high (clipped), 255 where not finite."""
     values = np.asarray(values, dtype=float)
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     span = (high - low) or 1.0
-    code = np.round((np.where(known, values, low) - low) / span * TOP)
-    return np.where(known, np.clip(code, 0, TOP), UNPAINTED).astype(np.uint8)
+    code = np.round((np.where(finite, values, low) - low) / span * TOP)
+    return np.where(finite, np.clip(code, 0, TOP), UNPAINTED).astype(np.uint8)

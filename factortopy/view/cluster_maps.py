@@ -43,20 +43,19 @@ def chosen_cluster_map(
         The cluster that keeps its colour; the others are grey. It is the first category of the map then.
     options : painted, context as for ``cluster_map``
     """
-    made = cluster_map(labels, vertices, **options)
-    made = replace(made, palette=cluster_colours(colours))
+    every = replace(cluster_map(labels, vertices, **options), palette=cluster_colours(colours))
     if only is None:
-        return made
+        return every
     # The chosen one comes first, so that the legend's two swatches are its colour and the others' grey.
-    order = np.r_[only, np.delete(np.arange(len(made.palette)), only)]
+    order = np.r_[only, np.delete(np.arange(len(every.palette)), only)]
     code = np.full(UNPAINTED + 1, UNPAINTED, dtype=np.uint8)
     code[order] = np.arange(len(order))
-    palette = np.full_like(made.palette, GREY)
-    palette[0] = made.palette[only]
+    palette = np.full_like(every.palette, GREY)
+    palette[0] = every.palette[only]
     names = [str(only + 1), "others"][: len(order)]
-    legend = made.legend | {"label": f"cluster {only + 1} of {len(order)}", "names": names}
-    words = made.words | {"names": [made.words["names"][k] for k in order]}
-    title = made.title.replace(
+    legend = every.legend | {"label": f"cluster {only + 1} of {len(order)}", "names": names}
+    words = every.words | {"names": [every.words["names"][k] for k in order]}
+    title = every.title.replace(
         "Places that read the same channels", f"Places that read the channels of cluster {only + 1}"
     )
-    return replace(made, value=code[made.value], palette=palette, legend=legend, words=words, title=title)
+    return replace(every, value=code[every.value], palette=palette, legend=legend, words=words, title=title)

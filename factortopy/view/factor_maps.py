@@ -151,8 +151,8 @@ def polar_angle_map(selectors: Selectors, vertices: Vertices, *, group: str = ""
     """Polar angle of where each vertex looks, in degrees counter-clockwise from the right; fades as ``space_map`` does."""
     xy, local = _places(selectors, shown.get("painted"))
     angle = np.degrees(np.arctan2(-xy[:, 1], xy[:, 0]))  # space: y down
-    made = angle_map(angle, vertices, alpha=local, **shown)
-    return replace(made, legend=made.legend | {"note": FADES}, group=group or made.group)
+    drawn = angle_map(angle, vertices, alpha=local, **shown)
+    return replace(drawn, legend=drawn.legend | {"note": FADES}, group=group or drawn.group)
 
 
 def eccentricity_map(
@@ -183,11 +183,7 @@ def _places(selectors, painted):
     return xy, np.clip(1 - np.nan_to_num(np.asarray(selectors.scale, dtype=float), nan=1.0), 0, 1)
 
 
-def scale_map(
-    selectors: Selectors,
-    vertices: Vertices,
-    **shown: Unpack[Shown],
-) -> BrainMap:
+def scale_map(selectors: Selectors, vertices: Vertices, **shown: Unpack[Shown]) -> BrainMap:
     """0 reads one place of the picture, 1 the whole of it."""
     return value_map(
         selectors.scale, vertices, name="Scale", label="scale", what="Whether each place reads a detail or the "
@@ -237,6 +233,5 @@ def detail_maps(
         maps.append(polar_angle_map(selectors, vertices, group="Space", **shown))
         maps.append(eccentricity_map(selectors, vertices, image_degrees=image_degrees, group="Space", **shown))
     for label, values in (scores or {}).items():
-        made = score_map(values, vertices, label=label, **shown)
-        maps.append(replace(made, name=label, group="Brain score"))
+        maps.append(replace(score_map(values, vertices, label=label, **shown), name=label, group="Brain score"))
     return maps

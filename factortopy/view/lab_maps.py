@@ -9,7 +9,7 @@ from factortopy.view.maps import _build, _nice, angle_map, response_map, value_m
 
 NO_FIT = "grey: no fit, or not predicted above chance"
 VERB = "with a value"
-SAID = {"r2": "R² of the fit", "prf_size": "size", "q": "q (FDR)"}
+LABELS = {"r2": "R² of the fit", "prf_size": "size", "q": "q (FDR)"}
 CATEGORIES = ("faces", "bodies", "scenes", "objects", "words", "places", "characters")
 MIRROR, NON_MIRROR = (250, 200, 40), (60, 110, 220)  # Sereno et al. 1995: mirror image (V1) yellow, non-mirror blue
 
@@ -44,45 +44,54 @@ def result_maps(maps, vertices, *, painted=None, context="", image_degrees=8.4):
 
 
 def _map(name, values, vertices, common, image_degrees, limit):
-    known = np.isfinite(values)
-    shown = known if common["painted"] is None else known & np.asarray(common["painted"], dtype=bool)
-    common = common | {"painted": shown, "verb": VERB}
-    half, said = image_degrees / 2, name.replace("_", " ").replace("dprime", "d′")
-    said = SAID.get(name, said)
-    title = said if said == "t" or said.startswith(("d′", "t ", "q ")) else said[:1].upper() + said[1:]
-    made = None
+    finite = np.isfinite(values)
+    painted = finite if common["painted"] is None else finite & np.asarray(common["painted"], dtype=bool)
+    label = LABELS.get(name, name.replace("_", " ").replace("dprime", "d′"))
+    title = label if label == "t" or label.startswith(("d′", "t ", "q ")) else label[:1].upper() + label[1:]
+    common = common | {"painted": painted, "name": title}
     if name == "polar_angle":
-        made = angle_map(values, vertices, **common, name=title)
-    elif name == "eccentricity":
-        made = value_map(values, vertices, name=title, label="eccentricity", unit="°", low=0.0, high=half, ends=("centre", "edge"),
-                         note=NO_FIT, **common)  # fmt: skip
-    elif name in ("size", "prf_size"):
-        made = value_map(values, vertices, name=title, label="pRF size σ", unit="°", low=0.0, high=half * 0.75, palette="inferno",
-                         ends=("small", "large"), note=NO_FIT, **common)  # fmt: skip
-    elif name in ("r2", "variance_explained"):
-        made = value_map(values, vertices, name=title, label="variance explained", low=0.0, high=1.0, palette="inferno",
-                         **common)  # fmt: skip
+        drawn = angle_map(values, vertices, **common, verb=VERB)
     elif name == "field_sign":
-        made = field_sign_map(values, vertices, **{k: v for k, v in common.items() if k != "verb"}, name=title)
-    elif name == "border":
-        made = value_map(np.where(values > 0, values, np.nan), vertices, name=title, label="border of areas", low=0.0, high=1.0,
-                         palette="viridis", note="where the field sign turns over", **common)  # fmt: skip
-    elif name.startswith("response change"):
-        made = value_map(values, vertices, name=title, label="response change", palette="blue-red", symmetric=True,
-                         ends=("less", "more than intact"), **common)  # fmt: skip
-    elif name.startswith("response"):
-        made = response_map(values, vertices, name=title, what=title, **common)
-    elif name.startswith("dprime"):
-        made = value_map(
-            values, vertices, name=title, label=said, palette="blue-red", symmetric=True, high=limit, **common
-        )
+        drawn = field_sign_map(values, vertices, **common)
+    elif name.startswith("response") and not name.startswith("response change"):
+        drawn = response_map(values, vertices, what=title, **common, verb=VERB)
     else:
-        both = np.nanmin(values) < 0 < np.nanmax(values)
-        made = value_map(values, vertices, name=title, label=said, palette="blue-red" if both else "viridis", symmetric=both,
-                         **common)  # fmt: skip
+        values = np.where(values > 0, values, np.nan) if name == "border" else values
+        drawn = value_map(
+            values, vertices, **_options(name, label, values, image_degrees / 2, limit), **common, verb=VERB
+        )
     # A lesion's map and that of its random control, and the categories' d′, share a tab with a slider.
     base = title.split(",")[0]
-    return replace(made, group="d′ of each category" if name.startswith("dprime ") and name[7:] in CATEGORIES else base)
+    return replace(
+        drawn, group="d′ of each category" if name.startswith("dprime ") and name[7:] in CATEGORIES else base
+    )
+
+
+def _options(name, label, values, half, limit):
+    """What ``value_map`` takes for a map of this name: the colours and ends of its field.
+
+    half : degrees of half a picture's width; limit : of all d′
+    """
+    if name == "eccentricity":
+        return {"label": label, "unit": "°", "low": 0.0, "high": half, "ends": ("centre", "edge"), "note": NO_FIT}
+    if name in ("size", "prf_size"):
+        return {"label": "pRF size σ", "unit": "°", "low": 0.0, "high": half * 0.75, "palette": "inferno",
+                "ends": ("small", "large"), "note": NO_FIT}  # fmt: skip
+    if name in ("r2", "variance_explained"):
+        return {"label": "variance explained", "low": 0.0, "high": 1.0, "palette": "inferno"}
+    if name == "border":
+        return {"label": "border of areas", "low": 0.0, "high": 1.0, "note": "where the field sign turns over"}
+    if name.startswith("response change"):
+        return {
+            "label": "response change",
+            "palette": "blue-red",
+            "symmetric": True,
+            "ends": ("less", "more than intact"),
+        }
+    if name.startswith("dprime"):
+        return {"label": label, "palette": "blue-red", "symmetric": True, "high": limit}
+    both = np.nanmin(values) < 0 < np.nanmax(values)
+    return {"label": label, "palette": "blue-red" if both else "viridis", "symmetric": both}
 
 
 def time_maps(responses, times, vertices, *, painted=None, context="", what="Predicted response"):
@@ -90,11 +99,11 @@ def time_maps(responses, times, vertices, *, painted=None, context="", what="Pre
 
     responses : (T, N); times : (T,) seconds
     """
-    known = responses if painted is None else responses[:, np.asarray(painted, dtype=bool)]
-    limit = max(0.1, float(np.percentile(np.abs(known), 99))) if known.size else 1.0
+    shown = responses if painted is None else responses[:, np.asarray(painted, dtype=bool)]
+    limit = max(0.1, float(np.percentile(np.abs(shown), 99))) if shown.size else 1.0
     maps = [
         response_map(row, vertices, limit=limit, name=f"{time:.2f} s", what=f"{what}, {time:.2f} s after its start",
                      painted=painted, context=context)
         for row, time in zip(responses, times, strict=True)
     ]  # fmt: skip
-    return [replace(made, group="Time") for made in maps]
+    return [replace(one, group="Time") for one in maps]

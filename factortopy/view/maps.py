@@ -27,7 +27,7 @@ GREY = "grey: not predicted above chance, or no data"
 
 
 class Shown(TypedDict, total=False):
-    """What every map can be told by name.
+    """What every map takes by name.
 
     painted : (N,) bool, vertices that are painted; None all
     context : str, of which network on whom, for the title
@@ -128,12 +128,12 @@ def value_map(
         Opacity over the grey ground, 0 … 1; None is opaque.
     """
     values = _keep(values, shown.get("painted"))
-    known = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)]
     if symmetric:
-        top = high if high is not None else _nice(np.percentile(np.abs(known), 99) if len(known) else 1.0, 1e-6)
+        top = high if high is not None else _nice(np.percentile(np.abs(finite), 99) if len(finite) else 1.0, 1e-6)
         low, high = -top, top
-    low = (float(np.percentile(known, 1)) if len(known) else 0.0) if low is None else low
-    high = (float(np.percentile(known, 99)) if len(known) else 1.0) if high is None else high
+    low = (float(np.percentile(finite, 1)) if len(finite) else 0.0) if low is None else low
+    high = (float(np.percentile(finite, 99)) if len(finite) else 1.0) if high is None else high
     if high <= low:
         high = low + 1e-6
     decimals = _decimals(high - low)
@@ -170,19 +170,15 @@ def score_map(
 ) -> BrainMap:
     """Brain score on test pictures, R² or what ``label`` says, from 0 up to ``high`` (None: that of the best vertices)."""
     score = np.asarray(score, dtype=float)
-    known = score[np.isfinite(score)]
-    top = min(1.0, _nice(np.percentile(known, 99) if len(known) else 1.0)) if high is None else high
+    finite = score[np.isfinite(score)]
+    top = min(1.0, _nice(np.percentile(finite, 99) if len(finite) else 1.0)) if high is None else high
     return value_map(
         score, vertices, name="Brain score", label=label, what="How well each place is predicted", palette="viridis",
         low=0.0, high=top, ends=("chance", ""), **shown,
     )  # fmt: skip
 
 
-def cluster_map(
-    labels: ArrayLike,
-    vertices: Vertices,
-    **shown: Unpack[Shown],
-) -> BrainMap:
+def cluster_map(labels: ArrayLike, vertices: Vertices, **shown: Unpack[Shown]) -> BrainMap:
     """Channel clusters; −1 stays grey. A cluster keeps its colour."""
     labels = np.asarray(labels)
     n = int(labels.max()) + 1 if len(labels) else 0
@@ -266,10 +262,10 @@ def angle_map(
     """Angles in degrees, counter-clockwise from the right horizontal, on a colour wheel."""
     angle = np.mod(np.asarray(angle, dtype=float), 360.0)
     wheel = colour.cyclic()
-    made = value_map(
+    drawn = value_map(
         angle, vertices, name=name, label=name.lower(), what=name, unit="°", low=0.0, high=360.0,
         palette=np.concatenate([wheel, wheel[:1]]), verb=verb, alpha=alpha, **shown,
     )  # fmt: skip
     legend = {"shape": "wheel", "label": name.lower(), "low": "left", "high": "right", "top": "top",
               "bottom": "bottom", "note": GREY}  # fmt: skip
-    return replace(made, legend=legend)
+    return replace(drawn, legend=legend)

@@ -72,12 +72,12 @@ class Overlay:
         n, own = N_VERTICES[density], N_VERTICES[self.vertices.density]
         if n > own:
             rows, vertices = self._nearest(density)
-            said = f"drawn on a finer surface: each of its {n:,} vertices a hemisphere shows the nearest of the file's {own:,}"
+            notice = f"drawn on a finer surface: each of its {n:,} vertices a hemisphere shows the nearest of the file's {own:,}"
         else:
             rows = np.flatnonzero(self.vertices.vertex < n)
             vertices = Vertices(self.vertices.hemi[rows], self.vertices.vertex[rows], density)
-            said = f"shown at the first {n:,} of {own:,} vertices a hemisphere: the coarser mesh's own"
-        return replace(self, values=self.values[rows], vertices=vertices, notices=[*self.notices, said])
+            notice = f"shown at the first {n:,} of {own:,} vertices a hemisphere: the coarser mesh's own"
+        return replace(self, values=self.values[rows], vertices=vertices, notices=[*self.notices, notice])
 
     def _nearest(self, density):
         """(M,) row of ``values`` nearest to each of the ``Vertices`` of a finer mesh, and those."""
@@ -104,8 +104,8 @@ class Overlay:
         title = self.name if self.values.shape[1] == 1 else f"{self.name} · {self.names[k]}"
         if self.labels is not None:
             return self._label_map(values, title)
-        known = values[np.isfinite(values)]
-        both = len(known) and known.min() < 0 < known.max()
+        finite = values[np.isfinite(values)]
+        both = len(finite) and finite.min() < 0 < finite.max()
         options = ({"palette": "blue-red", "symmetric": True} if both else {}) | options
         name = title[:60]
         return value_map(
@@ -174,7 +174,7 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
     data = _content(Path(path_or_bytes), label) if is_path else bytes(path_or_bytes)
     if len(data) > MOST_BYTES:
         raise InputError(f"{label}: expected at most {MOST_BYTES // 2**20} MB, found {len(data) / 2**20:.0f} MB")
-    columns, names, labels, said = _columns(data, label)
+    columns, names, labels, structure = _columns(data, label)
     lengths = {len(column) for column in columns}
     if len(lengths) != 1:
         raise InputError(f"{label}: expected maps of one mesh, found lengths {sorted(lengths)[:5]}; save them apart")
@@ -193,7 +193,7 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
             f"{label}: expected values of an fsaverage hemisphere, {sizes}, or twice as many, found {n}; "
             "resample it to fsaverage (mri_surf2surf --trgsubject fsaverage)"
         )
-    side = _side(name, said, hemi, label)
+    side = _side(name, structure, hemi, label)
     return Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n], [side]), labels, notices)
 
 
@@ -209,23 +209,24 @@ def read_overlays(files: Iterable[Any]) -> list[Overlay]:
     list of Overlay
         Files whose names differ in the hemisphere alone become one.
     """
-    found = {}
+    by_side = {}  # {(name without its side, 0 or 1; -1 both): Overlay}
     for file in files:
         name, source = file if isinstance(file, tuple) else (Path(file).name, file)
         overlay = read_overlay(source, name)
         stem = _SIDE.sub("", str(name), count=1).strip("._- ") or overlay.name
-        key = (stem, int(overlay.vertices.hemi[0])) if np.ptp(overlay.vertices.hemi) == 0 else (str(name), -1)
-        if key in found:
+        sides = np.unique(overlay.vertices.hemi).tolist()
+        key = (stem, sides[0]) if len(sides) == 1 else (str(name), -1)
+        if key in by_side:
             raise InputError(
                 f"{overlay.name}: expected one file a hemisphere, found two of {safe_label(stem)!r}; rename one"
             )
-        found[key] = overlay
+        by_side[key] = overlay
     out = []
-    for (stem, side), overlay in found.items():
-        other = found.get((stem, 1 - side)) if side in (0, 1) else None
+    for (stem, side), overlay in by_side.items():
+        other = by_side.get((stem, 1 - side)) if side in (0, 1) else None
         if other is None:
             out.append(overlay)
-        elif side == 0 or (stem, 0) not in found:
+        elif side == 0:
             out.append(join(overlay, other, stem))
     return out
 
@@ -265,24 +266,24 @@ def _content(path, label):
         raise InputError(f"{label}: expected a map, found: {error.strerror or error}; check the path") from None
 
 
-def _side(name, said, hemi, label):
+def _side(name, structure, hemi, label):
     """0 or 1 from the file, its name and the caller, which must agree."""
     words = _SIDE.search(name)
-    told = {
-        "the file says": {"cortexleft": 0, "cortexright": 1}.get(said.replace("_", "").lower()),
+    sources = {
+        "the file says": {"cortexleft": 0, "cortexright": 1}.get(structure.replace("_", "").lower()),
         "its name says": None if words is None else int(words[1][0].lower() == "r"),
         "you said": hemi,
     }
-    known = {who: side for who, side in told.items() if side is not None}
-    if not known:
+    sides = {source: side for source, side in sources.items() if side is not None}
+    if not sides:
         raise InputError(
             f"{label}: expected to learn its hemisphere, found it neither in the file nor in its name; "
             "rename it to begin with lh. or rh., or hold hemi-L or hemi-R"
         )
-    if len(set(known.values())) > 1:
-        heard = ", ".join(f"{who} {SIDE_WORDS[side]}" for who, side in known.items())
-        raise InputError(f"{label}: expected one hemisphere, found that {heard}; rename the file")
-    return next(iter(known.values()))
+    if len(set(sides.values())) > 1:
+        answers = ", ".join(f"{source} {SIDE_WORDS[side]}" for source, side in sides.items())
+        raise InputError(f"{label}: expected one hemisphere, found that {answers}; rename the file")
+    return next(iter(sides.values()))
 
 
 def _columns(data, label):
@@ -292,8 +293,8 @@ def _columns(data, label):
     if data.startswith(b"\x1f\x8b") or data[:4] == b"\0\0\0\1":
         return *_stored(data, label, ".mgz" if data.startswith(b"\x1f\x8b") else ".mgh", _mgh), None, ""
     if data[:512].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and b"GIFTI" in data[:4096]:
-        found = read_gifti(data, label)
-        return found.columns, found.names, found.labels if found.is_label else None, found.structure
+        file = read_gifti(data, label)
+        return file.columns, file.names, file.labels if file.is_label else None, file.structure
     words = foreign_content(data[:100]).replace("the picture", "the map") or "a file of another kind"
     kind, _, remedy = words.partition("; ")
     if not remedy or any(word in remedy for word in ("picture", "PNG", "JPEG")):  # a remedy for pictures
