@@ -27,7 +27,7 @@ def _ordered(name, above=()):
     """Names of a module and of all that it imports, each after what it imports."""
     if name in above:
         raise ValueError(f"{name}: imports itself by way of {', '.join(above)}")
-    others = [found[2] for found in _IMPORT.findall(_source(name))]
+    others = [module for _, _, module in _IMPORT.findall(_source(name))]
     return list(dict.fromkeys([*(each for other in others for each in _ordered(other, (*above, name))), name]))
 
 
@@ -38,15 +38,17 @@ def _source(name):
 def _wrapped(name):
     exported = []
 
-    def declared(found):
-        exported.append(f"default: {found[3]}" if found[1] else found[3])
-        return f"{found[2]} {found[3]}"
+    def declaration(match):
+        default, kind, identifier = match.groups()
+        exported.append(f"default: {identifier}" if default else identifier)
+        return f"{kind} {identifier}"
 
-    def taken(found):
-        names = f"{{{found[1].replace(' as ', ': ')}}}" if found[1] else found[2]
-        return f'const {names} = modules["{found[3]}"];'
+    def import_of(match):
+        names, whole, module = match.groups()
+        taken = f"{{{names.replace(' as ', ': ')}}}" if names else whole
+        return f'const {taken} = modules["{module}"];'
 
-    body = _EXPORT.sub(declared, _IMPORT.sub(taken, _source(name)))
+    body = _EXPORT.sub(declaration, _IMPORT.sub(import_of, _source(name)))
     if left := _LEFT.search(body):
         raise ValueError(f"{name}: cannot be put into one script with the others: {left[0]}")
     return f'// {name}\nmodules["{name}"] = (() => {{\n{body}return {{ {", ".join(exported)} }};\n}})();\n'

@@ -23,7 +23,7 @@ _ANCHORS = {
     "blue-red": "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f",
 }
 # Fifty colours, each as far as possible in OKLab from those before it and from the grey ground; fixed, so that a
-# cluster keeps its colour from one session to the next (made by ``_spread_colours``, see tests).
+# cluster keeps its colour from one session to the next (tests/view/test_view_colour.py computes them again).
 _CATEGORIES = (
     "317de9 f6e12b 5bf8fd f592fe b11f47 6f2da2 40970f fa6773 54dd7d b950b2 fba962 bb6828 18c2e2 18671e 08569a a1a3fe "
     "afa12f fdb6d2 2eb88f 7760b5 bfd998 d07ebd 9774f0 9ffa7f 833269 8e3509 bf5b74 77601b 858441 359282 5f95c3 e19798 "
@@ -152,18 +152,3 @@ def categories(n=50):
     """(n, 3) distinct colours; the k-th is always the same one. More than 50 start again."""
     base = np.array([[int(code[k : k + 2], 16) for k in (0, 2, 4)] for code in _CATEGORIES], dtype=np.uint8)
     return base[np.arange(n) % len(base)]
-
-
-def _spread_colours(n=50):
-    """(n, 3) colours chosen one after the other, each farthest from those before, from the grounds and from black."""
-    lightness, chroma, hue = np.meshgrid(np.linspace(0.45, 0.9, 10), [0.09, 0.13, 0.18], np.arange(0, 360, 6))
-    pool = _polar(lightness.ravel(), chroma.ravel(), hue.ravel())
-    pool = pool[_shown(pool)]
-    taken = np.array([[0.4, 0, 0], [0.55, 0, 0], [0.7, 0, 0], [0.2, 0, 0]])
-    chosen = []
-    for k in range(n):
-        distance = np.linalg.norm(pool[:, None] - np.concatenate([taken, *[c[None] for c in chosen]])[None], axis=2)
-        # The first is a blue: an arbitrary but fixed start.
-        best = np.argmin(np.linalg.norm(pool - _polar(0.62, 0.17, 258), axis=1)) if k == 0 else distance.min(1).argmax()
-        chosen.append(pool[best])
-    return _to_bytes(srgb_from_oklab(np.array(chosen)))

@@ -119,15 +119,15 @@ def print_figure(figure, kind, title, simulated):
 
     import matplotlib
 
-    picture, said = BytesIO(), "simulated" if simulated else "measured"
+    picture, origin = BytesIO(), "simulated" if simulated else "measured"
     if kind == "png":
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        FigureCanvasAgg(figure).print_png(picture, metadata={"Title": title, "Software": PROGRAM, "Comment": said})
+        FigureCanvasAgg(figure).print_png(picture, metadata={"Title": title, "Software": PROGRAM, "Comment": origin})
         return picture.getvalue()
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    facts = {"Title": title, "Creator": PROGRAM, "Description": f"{said} data", "Date": None}
+    facts = {"Title": title, "Creator": PROGRAM, "Description": f"{origin} data", "Date": None}
     # Words stay words, to be searched and edited; the same picture gives the same bytes.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": PROGRAM}):
         FigureCanvasSVG(figure).print_svg(picture, metadata=facts)
@@ -138,7 +138,7 @@ def _shorter(svg):
     """Paths with hundredths of a point: matplotlib writes six decimals, and lines for spaces."""
     import re
 
-    def path(found):
-        return re.sub(r"(\.\d\d)\d+", r"\1", found.group(0)).replace("\n", "")
+    def path(match):
+        return re.sub(r"(\.\d\d)\d+", r"\1", match.group(0)).replace("\n", "")
 
     return re.sub(r'\bd="[^"]*"', path, svg).replace("</style>", _RIM, 1)

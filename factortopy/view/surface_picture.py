@@ -347,8 +347,8 @@ def _render(scene, shots, mm_a_pixel, line_width, fine=True):
             last = "no picture within 10 minutes"
             continue
         if done.returncode == 0:
-            with np.load(io.BytesIO(done.stdout), allow_pickle=False) as made:
-                return [made[f"picture{k}"] for k in range(len(shots))]
+            with np.load(io.BytesIO(done.stdout), allow_pickle=False) as pictures:
+                return [pictures[f"picture{k}"] for k in range(len(shots))]
         words = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr.decode(errors="replace")).strip().splitlines()
         last = f"exit {done.returncode}" + (f": {words[-1].rsplit('| ', 1)[-1][:120].strip()}" if words else "")
     raise InputError(

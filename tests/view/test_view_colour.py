@@ -93,10 +93,24 @@ def test_square_tells_the_quadrants_apart_and_left_from_right_for_everyone():
         assert np.linalg.norm(left - right) > 0.12
 
 
+def farthest_colours(n):
+    """(n, 3) colours chosen one after the other, each farthest from those before, from the grounds and from black."""
+    lightness, chroma, hue = np.meshgrid(np.linspace(0.45, 0.9, 10), [0.09, 0.13, 0.18], np.arange(0, 360, 6))
+    pool = colour._polar(lightness.ravel(), chroma.ravel(), hue.ravel())
+    pool = pool[colour._shown(pool)]
+    taken = np.array([[0.4, 0, 0], [0.55, 0, 0], [0.7, 0, 0], [0.2, 0, 0]])
+    chosen = []
+    for k in range(n):
+        distance = np.linalg.norm(pool[:, None] - np.concatenate([taken, *[c[None] for c in chosen]])[None], axis=2)
+        first = np.argmin(np.linalg.norm(pool - colour._polar(0.62, 0.17, 258), axis=1))  # a blue, arbitrary but fixed
+        chosen.append(pool[distance.min(1).argmax() if k else first])
+    return colour._to_bytes(colour.srgb_from_oklab(np.array(chosen)))
+
+
 def test_categories_are_stable_and_far_apart():
     many = colour.categories(50)
     np.testing.assert_array_equal(many[:20], colour.categories(20))  # a cluster keeps its colour
-    np.testing.assert_array_equal(many, colour._spread_colours(50))  # the constant is what the recipe gives
+    np.testing.assert_array_equal(many, farthest_colours(50))  # the constant is what the recipe gives
     lab = colour.oklab_from_srgb(many[:20])
     assert min(np.linalg.norm(a - b) for i, a in enumerate(lab) for b in lab[:i]) > 0.08
     np.testing.assert_array_equal(colour.categories(60)[50:], many[:10])
