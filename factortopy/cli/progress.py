@@ -70,6 +70,21 @@ def progress_line(progress):
     return " · ".join(parts)
 
 
+def stages(ticker):
+    """A callback (dict with stage, step, total) that shows each stage as ``counter`` does; of other words what is in them."""
+    counters = {}
+
+    def on_progress(progress):
+        stage = progress["stage"]
+        if stage not in ("weights", "features"):
+            return ticker(progress)
+        if stage not in counters:
+            counters[stage] = counter(ticker, stage)
+        return counters[stage](progress["step"], progress["total"])
+
+    return on_progress
+
+
 def counter(ticker, stage):
     """A callback (done, total) that shows a stage and, from its pace so far, the seconds left."""
     start = time.monotonic()

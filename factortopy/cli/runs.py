@@ -7,6 +7,7 @@ from pathlib import Path
 
 from factortopy.cli import options
 from factortopy.errors import InputError
+from factortopy.runs.settings import REQUIRED
 from factortopy.storage.machine import explain_os_error
 
 
@@ -84,22 +85,19 @@ def _figure(value):
 
 def _score_now(run, info):
     """Score a run that was saved without scores; they are kept in it."""
-    from factortopy.backbones.loading import load_backbone
     from factortopy.encoder.encoder import Encoder
-    from factortopy.features.extraction import extract
     from factortopy.runs import training
-    from factortopy.runs.settings import load_subject_of
+    from factortopy.runs.extraction import extract_features
     from factortopy.storage.records import without_nan
 
-    settings = {**info, **(info.get("settings") or {})}
-    for key in ("subject", "backbone"):
+    settings = {key: info.get(key) for key in REQUIRED} | (info.get("settings") or {})
+    for key in REQUIRED:
         if not settings.get(key):
             raise InputError(f"{run.path}: expected run.json to name the {key}, found none; this run cannot be scored")
-    subject = load_subject_of(settings)
-    backbone = load_backbone(settings["backbone"], weights=settings.get("weights"))
+    subject, _, features = extract_features(settings)
     with run.lock():
         encoder = Encoder.load(run.path)
-        rows = training.score(encoder, subject, extract(backbone, subject.images))
+        rows = training.score(encoder, subject, features)
         encoder.save(run.path)
         run.update(scores=rows)
     return without_nan(rows)

@@ -5,7 +5,7 @@ import signal
 import sys
 
 from factortopy.cli import options
-from factortopy.cli.progress import Ticker, counter
+from factortopy.cli.progress import Ticker, stages
 from factortopy.errors import InputError
 from factortopy.runs.settings import SETTINGS
 
@@ -72,22 +72,15 @@ def check(args):
 
 def extract(args):
     """Features of a subject's pictures into the cache."""
-    from factortopy.backbones.loading import load_backbone
-    from factortopy.encoder.films import reducing
     from factortopy.features.estimate import plan
-    from factortopy.features.extraction import extract as extract_features
-    from factortopy.subjects.loading import load_subject
-    from factortopy.subjects.progress import for_work, listening
+    from factortopy.runs.extraction import extract_features
+
+    def on_network(subject, backbone):
+        cost = plan(backbone, len(subject.images), reduce=args.pca).sentence()
+        ticker.say(f"before it starts: {cost} at most")
 
     ticker = Ticker()
-    with listening(for_work(ticker)):
-        subject = load_subject(args.subject, args.subject_id)
-
-    backbone = load_backbone(args.backbone, args.weights, counter(ticker, "weights"))
-    ticker.say(f"before it starts: {plan(backbone, len(subject.images), reduce=args.pca).sentence()} at most")
-    features = extract_features(
-        backbone, subject.images, on_progress=counter(ticker, "features"), **reducing(subject, args.pca)
-    )
+    subject, backbone, features = extract_features(vars(args), stages(ticker), on_network=on_network)
     kept = f" of {args.pca} components at most" if args.pca else ""
     ticker.say(
         f"{backbone.name} on {subject.name}: {len(features)} pictures, {len(features.local)} layers{kept}, on disk"

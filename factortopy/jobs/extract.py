@@ -22,27 +22,16 @@ class Extract(Kind):
         return {key: full[key] for key in KEYS}
 
     def work(self, job, on_progress):
-        from factortopy.backbones.loading import load_backbone
-        from factortopy.encoder.films import reducing
-        from factortopy.features.extraction import extract
-        from factortopy.subjects.loading import load_subject
-        from factortopy.subjects.progress import for_work, listening
+        from factortopy.runs.extraction import extract_features
 
-        s = job.settings
+        def on_subject(subject):
+            job.update(simulated=bool(subject.simulated))
+            if on_progress({"stage": "network"}) is False:
+                raise Stopped
 
-        def shown(stage):
-            return lambda done, total: on_progress({"stage": stage, "step": done, "total": total})
+        def on_network(subject, backbone):
+            job.log(f"{backbone.name} on {subject.name}: {len(subject.images)} pictures")
 
-        with listening(for_work(on_progress)):
-            subject = load_subject(s["subject"], s["subject_id"])
-        job.update(simulated=bool(subject.simulated))
-        if on_progress({"stage": "network"}) is False:
-            raise Stopped
-        backbone = load_backbone(s["backbone"], s["weights"], shown("weights"))
-        job.log(f"{backbone.name} on {subject.name}: {len(subject.images)} pictures")
-
-        features = extract(backbone, subject.images, on_progress=shown("features"), **reducing(subject, s.get("pca")))
-        if features is None:
-            raise Stopped
+        subject, _, features = extract_features(job.settings, on_progress, on_subject, on_network)
         job.log(f"{len(features)} pictures, {len(features.local)} layers, on disk")
         return {"pictures": len(features), "layers": len(features.local), "simulated": bool(subject.simulated)}

@@ -88,7 +88,7 @@ class Recorder:
             self.asked = True
 
     def on_job(self, progress):
-        """For jobs other than trainings: a dict with stage, step, total and what else is known; False stops."""
+        """For all work but a fit: a dict with stage, step, total and what else is known; False stops."""
         self.run.check_there()
         told = dict(progress)
         stage, step, total = told.pop("stage", self.stage), told.pop("step", 0), told.pop("total", None)
@@ -96,18 +96,6 @@ class Recorder:
             self.begin(stage, total, step)
         else:
             self.report(step, total, **told)
-        return not self.stopping()
-
-    def on_weights(self, done, total):
-        """For ``load_backbone``, while weights are fetched (bytes): False stops."""
-        if self.stage != "weights":
-            self.begin("weights", total, done)
-        return self.on_features(done, total)
-
-    def on_features(self, done, total):
-        """For ``extract``: False stops."""
-        self.run.check_there()
-        self.report(done, total)
         return not self.stopping()
 
     def on_fit(self, progress):

@@ -1,6 +1,5 @@
 """The one unit of work: train an encoder in a run folder; safe to call twice, stopped at any moment, resumed."""
 
-import contextlib
 import os
 import shutil
 from dataclasses import replace
@@ -8,36 +7,21 @@ from dataclasses import replace
 import numpy as np
 
 from factortopy.analysis.gallery import make_gallery
-from factortopy.backbones.loading import load_backbone
 from factortopy.encoder.encoder import Encoder
-from factortopy.encoder.films import reducing, rows_of
+from factortopy.encoder.films import rows_of
 from factortopy.encoder.fitting import fit
 from factortopy.errors import InputError
-from factortopy.features.extraction import extract
 from factortopy.runs.attempt import attempt, signals
+from factortopy.runs.extraction import WrongRequest, extract_features
 from factortopy.runs.folder import RunFromNewer, RunGone
 from factortopy.runs.recorder import Recorder
 from factortopy.runs.run import Run
-from factortopy.runs.settings import check_settings, load_subject_of
+from factortopy.runs.settings import check_settings
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.machine import free_megabytes
-from factortopy.subjects.progress import for_work, listening
-from factortopy.subjects.subset import fewer_pictures
 from factortopy.wording import score_text
 
 RESERVE_MEGABYTES = 20  # what the small files of a run need, and room for the system to breathe
-
-
-class WrongRequest(InputError):
-    """The subject or network that was asked for cannot be had; nothing was begun."""
-
-
-@contextlib.contextmanager
-def _asked_for():
-    try:
-        yield
-    except InputError as error:
-        raise WrongRequest(error) from None
 
 
 def train_run(
@@ -165,38 +149,33 @@ def _train(run, settings, recorder, say, seconds_before):
         return
     recorder.begin("pictures")
     _check_space(run, RESERVE_MEGABYTES)
-    with _asked_for():
-        with listening(for_work(recorder.on_job)):
-            subject = load_subject_of(settings)
-        if settings["pictures"]:
-            subject = fewer_pictures(subject, settings["pictures"])
-    recorder.places(subject)
-    # Known from here on, so that the map that forms says "simulated" as well.
-    if going_on and run.info.get("surface", subject.surface) != subject.surface:
-        raise InputError(
-            f"{run.path}: expected the encoder's coordinates to come from {run.info['surface'] or 'fsaverage5'}, as when this run "
-            f"was begun, found {subject.surface or 'no surfaces beside the data'}; put them back, or train anew"
-        )
-    run.update(
-        subject=subject.name, simulated=bool(subject.simulated), density=subject.density, surface=subject.surface,
-        pictures=_pictures(subject),
-    )  # fmt: skip
-    recorder.check()
-    with _asked_for():
-        backbone = load_backbone(settings["backbone"], settings["weights"], recorder.on_weights)
-    recorder.check()
-    n_vertices, n_layers = len(subject.vertex), len(backbone.layer_names)
-    # Encoder, selectors and a checkpoint with its optimiser, twice: a file is whole before the old one goes.
-    _check_space(run, RESERVE_MEGABYTES + 2 * 4 * n_vertices * (300 + n_layers) // 1_000_000)
-    say(f"{subject.name}: {len(subject.images)} pictures, {n_vertices} vertices; {backbone.name}: {n_layers} layers")
 
-    write_json(run.path / "split.json", subject.split.as_dict())  # rows of the subject's trials
-    recorder.begin("features", len(subject.images))
-    some = reducing(subject, settings["pca"])
-    features = extract(backbone, subject.images, on_progress=recorder.on_features, **some)
-    recorder.check()  # None when stopped
-    if settings["layers"]:
-        features = features.only(settings["layers"])
+    def on_subject(subject):
+        recorder.places(subject)
+        # Known from here on, so that the map that forms says "simulated" as well.
+        if going_on and run.info.get("surface", subject.surface) != subject.surface:
+            raise InputError(
+                f"{run.path}: expected the encoder's coordinates to come from {run.info['surface'] or 'fsaverage5'}, as when this run "
+                f"was begun, found {subject.surface or 'no surfaces beside the data'}; put them back, or train anew"
+            )
+        run.update(
+            subject=subject.name, simulated=bool(subject.simulated), density=subject.density, surface=subject.surface,
+            pictures=_pictures(subject),
+        )  # fmt: skip
+        recorder.check()
+
+    def on_network(subject, backbone):
+        recorder.check()
+        n_vertices, n_layers = len(subject.vertex), len(backbone.layer_names)
+        # Encoder, selectors and a checkpoint with its optimiser, twice: a file is whole before the old one goes.
+        _check_space(run, RESERVE_MEGABYTES + 2 * 4 * n_vertices * (300 + n_layers) // 1_000_000)
+        say(
+            f"{subject.name}: {len(subject.images)} pictures, {n_vertices} vertices; {backbone.name}: {n_layers} layers"
+        )
+        write_json(run.path / "split.json", subject.split.as_dict())  # rows of the subject's trials
+        recorder.begin("features", len(subject.images))
+
+    subject, backbone, features = extract_features(settings, recorder.on_job, on_subject, on_network)
     recorder.check()
 
     done = read_json(run.path / "checkpoint" / "state.json") if going_on else {}
@@ -223,7 +202,7 @@ def _train(run, settings, recorder, say, seconds_before):
     run.check_there()
     encoder.save(run.path, finished=False)
     make_gallery(encoder, subject, features, run.path)
-    run.update(vertices=n_vertices, scores=rows, seconds=seconds_before + recorder.seconds())
+    run.update(vertices=len(subject.vertex), scores=rows, seconds=seconds_before + recorder.seconds())
     _finish(run, say)
 
 
