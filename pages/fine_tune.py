@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.backbones.finetuned import PREFIX, TOLD, WEIGHTS, list_finetuned
+from factortopy.backbones.finetuned import DESCRIPTION, PREFIX, WEIGHTS, list_finetuned
 from factortopy.errors import InputError
 from factortopy.finetune.recipe import DEFAULTS
 from factortopy.jobs import queue
@@ -349,14 +349,14 @@ def result(job, status):
     """Accuracy before and after, by class."""
     from factortopy.storage.files import read_json
 
-    if status != "finished" or not (job.path / TOLD).is_file():
+    if status != "finished" or not (job.path / DESCRIPTION).is_file():
         if (job.path / "before.json").is_file():
             found = read_json(job.path / "before.json", "fine-tuning")
             st.markdown(
                 f"**Before** a linear classifier on the frozen network names {found['all']:.0%} of the held-out pictures rightly."
             )
         return
-    told = read_json(job.path / TOLD, "fine-tuning")
+    told = read_json(job.path / DESCRIPTION, "fine-tuning")
     before, after = told["accuracy"]["before"], told["accuracy"]["after"]
     st.markdown(
         f"**{before['all']:.1%} → {after['all']:.1%}** of {told['held_out_pictures']:,} held-out pictures",

@@ -7,7 +7,7 @@ import streamlit as st
 
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.loading import list_backbones
-from factortopy.backbones.lookup import NOT_SAID, source_of
+from factortopy.backbones.lookup import UNSTATED, source_of
 from factortopy.backbones.weights_check import check_weights
 from factortopy.errors import InputError
 from pages.parts import address, task_panel
@@ -124,7 +124,7 @@ def facts(entry):
     st.subheader(plain(entry.name))
     said = (
         f"**Trained for** {plain(entry.objective)}  \n**On** {plain(entry.training_data)}  \n"
-        if entry.training_data != NOT_SAID else f"**Trained for** {entry.library} does not say; see the page of its weights  \n"
+        if entry.training_data != UNSTATED else f"**Trained for** {entry.library} does not say; see the page of its weights  \n"
     )  # fmt: skip
     st.markdown(
         f"{said}"

@@ -49,17 +49,17 @@ def parse(name):
 
     part : "", "encoder", "decoder", or a layer such as "decoder-6"; T : 1 … 50, None where one layer is followed over time
     """
-    found = re.fullmatch(r"(sd-1\.5)(?::(encoder|decoder)(?:-(\d+))?)?(?:@(\d+))?", name)
-    part, layer, step = (found[2] or "", found[3], found[4]) if found else ("", None, None)
-    fits = found and (layer is None or (1 <= int(layer) <= len(PARTS[part]) and step is None))
+    match = re.fullmatch(r"(sd-1\.5)(?::(encoder|decoder)(?:-(\d+))?)?(?:@(\d+))?", name)
+    part, layer, step = (match[2] or "", match[3], match[4]) if match else ("", None, None)
+    fits = match and (layer is None or (1 <= int(layer) <= len(PARTS[part]) and step is None))
     if not fits or (step is not None and not 1 <= int(step) <= STEPS):
         raise InputError(
             f"network {name}: expected sd-1.5, sd-1.5:encoder@T, sd-1.5:decoder@T (T from 1, noise, to {STEPS}, clean), "
             "sd-1.5:encoder-1 … -8 or sd-1.5:decoder-1 … -12 (one layer over time); choose one of these"
         )
     if layer is not None:
-        return found[1], f"{part}-{int(layer)}", None
-    return found[1], part, int(step or STEP)
+        return match[1], f"{part}-{int(layer)}", None
+    return match[1], part, int(step or STEP)
 
 
 def load_diffusers(name, weights=None, label=None, on_progress=None):
@@ -107,14 +107,14 @@ def build(unet=None, vae=None, text=None):
 
 def configurations(folder):
     """What the configuration files of a folder say beside Stable Diffusion 1.5's own: {"unet": dict, …}."""
-    found = {}
+    configs = {}
     for part, file in FOLDERS.items():
         path = (Path(folder) / file).parent / "config.json"
         if path.is_file():
-            found[part] = {
+            configs[part] = {
                 k: v for k, v in read_json(path, "network").items() if not k.startswith(("_", "transformers_"))
             }
-    return found
+    return configs
 
 
 def fill(model, folder, label):
@@ -197,7 +197,7 @@ class DiffusionBackbone(TorchBackbone):
         ids = torch.tensor([EMPTY], device=pixels.device)
         prompt = text(ids).last_hidden_state.expand(len(pixels), -1, -1)
         wanted = {STEPS - t for t in self._steps}  # the number of the call
-        modules, found, seen = dict(unet.named_modules()), {}, {}
+        modules, tapped, seen = dict(unet.named_modules()), {}, {}
         for number, time in enumerate(scheduler.timesteps[: max(wanted) + 1]):
             hooks = []
             if number in wanted:
@@ -211,9 +211,9 @@ class DiffusionBackbone(TorchBackbone):
                 for hook in hooks:
                     hook.remove()
             if hooks:
-                found[number] = [seen[tap] for tap in self._taps]
+                tapped[number] = [seen[tap] for tap in self._taps]
             latent = scheduler.step(noise, time, latent).prev_sample
-        outputs = [out for t in self._steps for out in found[STEPS - t]]
+        outputs = [out for t in self._steps for out in tapped[STEPS - t]]
         outputs = [out[0] if isinstance(out, tuple) else getattr(out, "sample", out) for out in outputs]
         local = [out.permute(0, 2, 3, 1) for out in outputs]
         return local, [grid.mean((1, 2)) for grid in local]

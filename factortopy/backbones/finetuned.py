@@ -8,31 +8,31 @@ from factortopy.storage.files import read_json
 from factortopy.storage.home import jobs_dir
 
 PREFIX = "finetuned/"
-WEIGHTS, TOLD = "finetuned.safetensors", "finetuned.json"
+WEIGHTS, DESCRIPTION = "finetuned.safetensors", "finetuned.json"
 KEY = "factortopy.finetuned"  # in the weights' own metadata, so that a file that was moved still says what it is
 
 
 def list_finetuned():
     """{name: what finetuned.json says} of the networks that the app fine-tuned, newest first; "finetuned/NAME" loads one."""
-    found = []
+    networks = []
     jobs = jobs_dir()
-    for path in jobs.glob(f"*/{TOLD}") if jobs.is_dir() else ():
+    for path in jobs.glob(f"*/{DESCRIPTION}") if jobs.is_dir() else ():
         try:
             if (path.parent / WEIGHTS).is_file():
-                found.append((path.stat().st_mtime, path.parent.name, read_json(path, "fine-tuned network")))
+                networks.append((path.stat().st_mtime, path.parent.name, read_json(path, "fine-tuned network")))
         except (InputError, OSError):
             continue
-    return {name: told for _, name, told in sorted(found, key=lambda one: -one[0])}
+    return {name: description for _, name, description in sorted(networks, key=lambda one: -one[0])}
 
 
 def find_finetuned(name):
     """Where it is told what "finetuned/NAME" is; InputError when there is no such network."""
     own = name.removeprefix(PREFIX)
-    path = jobs_dir() / own / TOLD
+    path = jobs_dir() / own / DESCRIPTION
     if Path(own).name != own or not path.is_file():
-        known = ", ".join(PREFIX + one for one in list(list_finetuned())[:5]) or "none yet"
+        names = ", ".join(PREFIX + one for one in list(list_finetuned())[:5]) or "none yet"
         raise InputError(
-            f"network {name}: expected a fine-tuned network of this machine ({known}), found none of that name; fine-tune one"
+            f"network {name}: expected a fine-tuned network of this machine ({names}), found none of that name; fine-tune one"
         )
     return path
 
@@ -46,14 +46,14 @@ def described(path):
         return None
     try:
         with safe_open(path, "numpy") as file:
-            told = (file.metadata() or {}).get(KEY)
-        found = json.loads(told) if told else None
+            text = (file.metadata() or {}).get(KEY)
+        description = json.loads(text) if text else None
     except (SafetensorError, OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return description if isinstance(description, dict) else None
 
 
-def told_of(name, weights=None):
+def description_of(name, weights=None):
     """What is known of a network's fine-tuning by the name and weights that it was loaded with; None where it had none."""
     if str(name).startswith(PREFIX):
         return described(jobs_dir() / Path(str(name).removeprefix(PREFIX)).name / WEIGHTS)
@@ -62,11 +62,11 @@ def told_of(name, weights=None):
 
 def describe(backbone, path):
     """Attach to a backbone that was loaded from a fine-tuned file what the file says; leaves others as they are."""
-    told = described(path)
-    if told is None:
+    description = described(path)
+    if description is None:
         return
-    backbone.finetuned, backbone.trained = told, True
-    backbone.drawings_only = bool(backbone.drawings_only and told.get("simulated"))
+    backbone.finetuned, backbone.trained = description, True
+    backbone.drawings_only = bool(backbone.drawings_only and description.get("simulated"))
 
 
 def label(info):
@@ -74,8 +74,8 @@ def label(info):
 
     info : dict of a run or an encoder (backbone, finetuned)
     """
-    told, name = info.get("finetuned"), str(info.get("backbone") or "features")
-    if not told:
+    tuning, name = info.get("finetuned"), str(info.get("backbone") or "features")
+    if not tuning:
         return name
-    where = f", head on layer {told['layer']}" if told.get("layer") != told.get("layers") else ""
-    return f"{told.get('base', name)} fine-tuned on {told.get('data', 'pictures')}{where}"
+    where = f", head on layer {tuning['layer']}" if tuning.get("layer") != tuning.get("layers") else ""
+    return f"{tuning.get('base', name)} fine-tuned on {tuning.get('data', 'pictures')}{where}"

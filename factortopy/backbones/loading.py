@@ -89,9 +89,9 @@ def _unknown(name):
     from factortopy.backbones.demo_facts import OBJECTIVES
     from factortopy.backbones.registry import ENTRIES
 
-    known = [*OBJECTIVES, *ENTRIES]
-    near = get_close_matches(name, known, 3)
-    expected = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
+    names = [*OBJECTIVES, *ENTRIES]
+    near = get_close_matches(name, names, 3)
+    expected = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(names)}"
     return InputError(
         f"network {str(name)[:60]!r}: expected a name of the registry (docs/networks.md), timm/NAME or open_clip/MODEL:TAG, "
         f"found none of that name; {expected}"
@@ -139,11 +139,11 @@ def load_finetuned(name, weights=None, on_progress=None):
             f"network {name}: expected no weights beside it, found {weights}; load the network that it was made of with them"
         )
     path = find_finetuned(name)
-    told = read_json(path, "fine-tuned network")
-    if not isinstance(told.get("base"), str):
+    description = read_json(path, "fine-tuned network")
+    if not isinstance(description.get("base"), str):
         raise InputError(
             f"{path}: expected the name of the network that was fine-tuned (base), found none; copy the folder again"
         )
-    backbone = of_name(told["base"], path.parent / WEIGHTS, on_progress)
+    backbone = of_name(description["base"], path.parent / WEIGHTS, on_progress)
     backbone.name, backbone.weights = name, None
     return backbone

@@ -14,7 +14,7 @@ from factortopy.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOT_SAID = "its library does not say"
+UNSTATED = "its library does not say"
 NOWHERE = "nowhere: random weights, or a file"
 
 
@@ -29,16 +29,16 @@ def look_up(name: str) -> Entry:
         No network of that name, or one whose layers cannot be read.
     """
     name = str(name).strip().removesuffix(UNTRAINED)
-    known = {entry.name: entry for entry in list_backbones()}
-    if name in known:
-        return known[name]
+    entries = {entry.name: entry for entry in list_backbones()}
+    if name in entries:
+        return entries[name]
     own = name.removeprefix("timm/")
     if not name.startswith("open_clip/") and _timm().is_model(own.split(".")[0]):
         return _of_timm(own)
     own = name.removeprefix("open_clip/")
     if own.partition(":")[0] in _open_clip_models():
         return _of_open_clip(own)
-    raise _nothing_like(name, list(known))
+    raise _nothing_like(name, list(entries))
 
 
 def source_of(entry: Entry) -> Hub | Url | None:
@@ -67,10 +67,10 @@ def _open_clip_models() -> list[str]:
     return open_clip.list_models()
 
 
-def _nothing_like(name: str, known: list[str]) -> InputError:
+def _nothing_like(name: str, names: list[str]) -> InputError:
     """The error that says what is called nearly so."""
     own = name.removeprefix("timm/").removeprefix("open_clip/")
-    near = get_close_matches(own, [*known, *_timm().list_models(), *_open_clip_models()], 3)
+    near = get_close_matches(own, [*names, *_timm().list_models(), *_open_clip_models()], 3)
     hint = f"did you mean {', '.join(near)}?" if near else "docs/networks.md says where names are listed"
     return InputError(
         f"network {name[:60]!r}: expected a name of the table, of timm, or of OpenCLIP with its tag (MODEL:TAG), found none of "
@@ -85,7 +85,7 @@ def _of_timm(model: str) -> Entry:
     _check_name(_timm(), model, label)
     backbone = _built(label, lambda: wrap(_timm().create_model(model, pretrained=False, **OPTIONS), label))
     config = _timm().get_pretrained_cfg(model)
-    return _entry(backbone, "timm", model, (config and getattr(config, "license", None)) or NOT_SAID)
+    return _entry(backbone, "timm", model, (config and getattr(config, "license", None)) or UNSTATED)
 
 
 def _of_open_clip(model: str) -> Entry:
@@ -97,7 +97,7 @@ def _of_open_clip(model: str) -> Entry:
     if not tag:
         raise InputError(f"network {label}: expected MODEL:TAG, found no tag; {_tags(own)}")
     backbone = _built(label, lambda: wrap(build(config, published), label, published))
-    return _entry(backbone, "open_clip", model, NOT_SAID)
+    return _entry(backbone, "open_clip", model, UNSTATED)
 
 
 def _built(label: str, build: Callable[[], Any]) -> Any:
@@ -122,7 +122,7 @@ def _entry(backbone: Any, library: str, model: str, licence: str) -> Entry:
     entry = Entry(
         name=backbone.name, library=library, model=model, layers=len(shapes), width=max(shape[-1] for shape in shapes),
         input_size=backbone.input_size, patch=round(backbone.input_size / shapes[0][0]), parameters=weights,
-        objective=NOT_SAID, training_data=NOT_SAID, licence=str(licence), available=False,
+        objective=UNSTATED, training_data=UNSTATED, licence=str(licence), available=False,
     )  # fmt: skip
     source = source_of(entry)
     if source is None:

@@ -144,8 +144,8 @@ class TorchBackbone(Backbone):
         names = self._layer_modules()
         if names is None or len(names) != len(self._widths):
             return None
-        found = [_written(self.model, name, width) for name, width in zip(names, self._widths, strict=True)]
-        return None if any(weight is None for weight in found) else found
+        weights = [_written(self.model, name, width) for name, width in zip(names, self._widths, strict=True)]
+        return None if any(weight is None for weight in weights) else weights
 
 
 def _callable(backbone):
@@ -255,13 +255,13 @@ class HookedBackbone(TorchBackbone):
             pixels = torch.zeros(1, 3, self.input_size, self.input_size, device=self.device)
             outputs = self._outputs(lambda: self.model(self._normalised(pixels)))
         modules = dict(self.model.named_modules())
-        found = []
+        sites = []
         for name, output in zip(self._names, outputs, strict=True):
             if not torch.is_tensor(output):
                 return None
             form, prefix, _ = self._shape_of(name, output)
-            found.append(Site(modules[name], form, prefix, *attention_of(modules[name])))
-        return found
+            sites.append(Site(modules[name], form, prefix, *attention_of(modules[name])))
+        return sites
 
 
 def attention_of(block):
@@ -270,27 +270,27 @@ def attention_of(block):
 
     attention = getattr(block, "attn", None)
     mixer, heads = getattr(attention, "proj", None), getattr(attention, "num_heads", 0)
-    known = isinstance(mixer, torch.nn.Linear) and heads and mixer.in_features % heads == 0
-    return (mixer, heads) if known else (None, 0)
+    readable = isinstance(mixer, torch.nn.Linear) and heads and mixer.in_features % heads == 0
+    return (mixer, heads) if readable else (None, 0)
 
 
 def _named(model, layers, name):
     """Names of the layers' modules, given by name or as modules."""
     modules = dict(model.named_modules())
     places = {id(module): key for key, module in modules.items()}
-    found = []
+    names = []
     for layer in layers:
         key = layer if isinstance(layer, str) else places.get(id(layer))
         if key not in modules or key == "":
-            some, said = ", ".join(list(modules)[1:9]), layer if isinstance(layer, str) else type(layer).__name__
+            examples, given = ", ".join(list(modules)[1:9]), layer if isinstance(layer, str) else type(layer).__name__
             raise InputError(
-                f"network {name}: expected layers among its modules ({some}, …), found {said}; "
+                f"network {name}: expected layers among its modules ({examples}, …), found {given}; "
                 "module.named_modules() lists them"
             )
-        found.append(key)
-    if not found:
+        names.append(key)
+    if not names:
         raise InputError(f"network {name}: expected at least one layer, found none; name its blocks or stages")
-    return found
+    return names
 
 
 def _written(model, name, width):

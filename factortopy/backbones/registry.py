@@ -110,11 +110,11 @@ def source_of(entry: Entry) -> Hub | Url:
 
 def entries() -> list[Entry]:
     """The rows with what can change: whether the weights are on this machine, and where they come from."""
-    found = []
+    rows = []
     for entry in ENTRIES.values():
         source = source_of(entry)
-        found.append(replace(entry, available=source.find() is not None, source=source.where))
-    return found
+        rows.append(replace(entry, available=source.find() is not None, source=source.where))
+    return rows
 
 
 def load(name: str, weights: str | Path | None = None, on_progress: Callable[..., Any] | None = None) -> Backbone:

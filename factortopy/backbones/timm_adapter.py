@@ -84,8 +84,8 @@ def wrap(model, name, layers=None, trained=True, size=None, colours=None):
     if layers is None:
         return TimmBackbone(model, name, trained, size, colours)
     modules = [key for key, _ in model.named_modules()]
-    found = [key for key in modules if any(fnmatch(key, p) and key.count(".") == p.count(".") for p in layers)]
-    return HookedBackbone(model, found, name, size, *colours, trained=trained)
+    chosen = [key for key in modules if any(fnmatch(key, p) and key.count(".") == p.count(".") for p in layers)]
+    return HookedBackbone(model, chosen, name, size, *colours, trained=trained)
 
 
 def _check_name(timm, name, label):
@@ -248,8 +248,8 @@ class TimmBackbone(TorchBackbone):
             "nhwc": out.ndim == 4 and out.flatten(1, 2),
         }
         wanted = tokens.flatten(1, 2)
-        for form, found in forms.items():
-            if torch.is_tensor(found) and found.shape == wanted.shape and torch.allclose(found, wanted, atol=1e-4):
+        for form, rows in forms.items():
+            if torch.is_tensor(rows) and rows.shape == wanted.shape and torch.allclose(rows, wanted, atol=1e-4):
                 return Site(module, form, prefix, *attention_of(module))
         return None
 

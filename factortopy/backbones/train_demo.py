@@ -307,8 +307,8 @@ def evaluate(model, objective, pictures, held_out):
     """Accuracy on held-out pictures: what was trained, and a linear probe beside the untrained network's."""
     model.eval()
     images, truth, cover = training_pictures(held_out, HELD_OUT_SEEDS)
-    known, known_truth, _ = training_pictures(pictures)
-    known, known_truth = known[:4000], np.array(known_truth[:4000])
+    train_images, train_truth, _ = training_pictures(pictures)
+    train_images, train_truth = train_images[:4000], np.array(train_truth[:4000])
     report = {"held_out_pictures": held_out}
     if objective == "supervised":
         tokens = torch.from_numpy(mean_after_norm(model.network, images))
@@ -322,8 +322,8 @@ def evaluate(model, objective, pictures, held_out):
                 losses.append(model.loss(batch_of(images, rows), None, None, rng, 1.0).item())
         report["reconstruction_loss"] = round(float(np.mean(losses)), 4)
     for key, network in (("probe_auc", model.network), ("probe_auc_untrained", untrained())):
-        seen, fresh = mean_tokens(network, known, last=False), mean_tokens(network, images, last=False)
-        areas = [linear_probe(seen[layer], known_truth, fresh[layer], truth) for layer in range(DEPTH)]
+        seen, fresh = mean_tokens(network, train_images, last=False), mean_tokens(network, images, last=False)
+        areas = [linear_probe(seen[layer], train_truth, fresh[layer], truth) for layer in range(DEPTH)]
         report[key] = by_label(areas[-1])
         report[f"{key}_by_layer"] = [rounded(np.nanmean(area)) for area in areas]
     return report

@@ -52,11 +52,11 @@ class Hub:
         """The file in the hub's cache on this machine (the folder when every file is needed), or None."""
         import huggingface_hub as hub
 
-        found = [hub.try_to_load_from_cache(self.repo, file) for file in self.files]
-        found = [Path(path) if isinstance(path, str) else None for path in found]
+        paths = [hub.try_to_load_from_cache(self.repo, file) for file in self.files]
+        paths = [Path(path) if isinstance(path, str) else None for path in paths]
         if self.every:
-            return found[0].parents[self.files[0].count("/")] if all(found) else None
-        return next((path for path in found if path), None)
+            return paths[0].parents[self.files[0].count("/")] if all(paths) else None
+        return next((path for path in paths if path), None)
 
     def fetch(self, what, on_progress=None):
         """Path as ``find`` gives it, downloaded first where it is not here.
@@ -67,9 +67,9 @@ class Hub:
         import huggingface_hub as hub
         import huggingface_hub.errors
 
-        found = self.find()
-        if found:
-            return found
+        cached = self.find()
+        if cached:
+            return cached
         reachable(self, what)
         bar = _bar(on_progress) if on_progress else None
         try:
@@ -116,9 +116,9 @@ class Url:
 
     def fetch(self, what, on_progress=None):
         """Path of the file; see ``Hub.fetch``. What an interrupted download left is gone on with."""
-        found = self.find()
-        if found:
-            return found
+        cached = self.find()
+        if cached:
+            return cached
         target = home() / "weights" / self.file
         target.parent.mkdir(exist_ok=True)
         part = target.with_name(target.name + ".part")
@@ -131,19 +131,19 @@ class Url:
         wanted = re.search(r"-([0-9a-f]{8})\.", self.file)
         if wanted:
             with open(part, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if not found.startswith(wanted[1]):
+                sha = hashlib.file_digest(file, "sha256").hexdigest()
+            if not sha.startswith(wanted[1]):
                 part.unlink()
                 raise InputError(
                     f"weights of {what}: expected a file whose SHA-256 starts with {wanted[1]} at {self.url}, found "
-                    f"{found[:8]}; fetch it again, or {self.by_hand}"
+                    f"{sha[:8]}; fetch it again, or {self.by_hand}"
                 )
         part.replace(target)
         return target
 
     def _download(self, part, what, on_progress):
-        begun = part.stat().st_size if part.exists() else 0
-        request = urllib.request.Request(self.url, headers={"Range": f"bytes={begun}-"} if begun else {})
+        offset = part.stat().st_size if part.exists() else 0
+        request = urllib.request.Request(self.url, headers={"Range": f"bytes={offset}-"} if offset else {})
         try:
             answer = urllib.request.urlopen(request, timeout=SERVER_SECONDS)
         except urllib.error.HTTPError as error:
@@ -156,16 +156,16 @@ class Url:
                     f"weights of {what}: expected a file at {self.url}, found a web page (a proxy's or a log-in); "
                     f"look at HTTPS_PROXY, or {self.by_hand}"
                 )
-            begun = begun if answer.status == 206 else 0
-            total = begun + int(answer.headers.get("Content-Length") or 0)
-            done = begun
-            with open(part, "ab" if begun else "wb") as file:
+            offset = offset if answer.status == 206 else 0
+            total = offset + int(answer.headers.get("Content-Length") or 0)
+            done = offset
+            with open(part, "ab" if offset else "wb") as file:
                 while block := answer.read(1 << 20):
                     file.write(block)
                     done += len(block)
                     if on_progress is not None and on_progress(done, total) is False:
                         raise Stopped
-        if total > begun and done != total:
+        if total > offset and done != total:
             raise ConnectionError(f"it broke off after {done / 1e6:.0f} of {total / 1e6:.0f} MB; they are kept")
 
 
@@ -253,15 +253,15 @@ def weights_file(path, what):
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
-        named = [file for file in found if file.name in (SAFE, "open_clip_model.safetensors")]
-        safe = [file for file in found if file.suffix == ".safetensors"]
-        for choice in (named, safe, found):
+        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+        named = [file for file in files if file.name in (SAFE, "open_clip_model.safetensors")]
+        safe = [file for file in files if file.suffix == ".safetensors"]
+        for choice in (named, safe, files):
             if len(choice) == 1:
                 return choice[0]
-        said = ", ".join(file.name for file in found[:5]) or "none"
+        names = ", ".join(file.name for file in files[:5]) or "none"
         raise InputError(
-            f"{path}: expected one weights file of {what} in this folder, found {said}; give the file itself"
+            f"{path}: expected one weights file of {what} in this folder, found {names}; give the file itself"
         )
     if not path.is_file():
         raise InputError(f"{path}: expected a weights file of {what}, found none; check the path")
@@ -307,7 +307,7 @@ def read_weights(path, what):
 
     path, pickled = opened(path, what)
     try:
-        found = torch.load(path, "cpu", weights_only=True) if pickled else load_file(path)
+        content = torch.load(path, "cpu", weights_only=True) if pickled else load_file(path)
     except Exception as error:  # safetensors, pickle and zip raise many classes for one cause
         reason = first_words(error, 120)
         if "Unsupported" in str(error):
@@ -316,9 +316,9 @@ def read_weights(path, what):
             reason = NOT_WHOLE
         raise unreadable(path, what, reason) from None
     for wrapper in WRAPPERS:
-        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
-            found = found[wrapper]
-    tensors = {str(k): v for k, v in found.items() if torch.is_tensor(v)} if isinstance(found, dict) else {}
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    tensors = {str(k): v for k, v in content.items() if torch.is_tensor(v)} if isinstance(content, dict) else {}
     if not tensors:
         raise InputError(f"{path}: expected weights of {what}, found no tensors in it; give the file of this network")
     for prefix in PREFIXES:
@@ -347,14 +347,14 @@ def fit_weights(module, tensors, label, what):
         for key in wanted if key in tensors and wanted[key].is_floating_point() > tensors[key].is_floating_point()
     ]  # fmt: skip
     kinds = {"missing": absent, "unknown": strange, "of another shape": misshapen, "of another kind": integers}
-    said = [
+    problems = [
         f"{len(keys)} {word} ({', '.join(keys[:5])}{', …' if len(keys) > 5 else ''})"
         for word, keys in kinds.items()
         if keys
     ]
-    if said:
+    if problems:
         raise InputError(
-            f"{label}: expected the {len(wanted)} tensors that fit {what}, found {len(tensors)}, {'; '.join(said)}; "
+            f"{label}: expected the {len(wanted)} tensors that fit {what}, found {len(tensors)}, {'; '.join(problems)}; "
             "use the file of this network"
         )
     module.load_state_dict(tensors)
@@ -401,10 +401,10 @@ def console_progress(what):
 
     if not sys.stderr.isatty():
         return None
-    begun = time.monotonic()
+    start = time.monotonic()
 
     def on_progress(done, total):
-        rate = done / max(time.monotonic() - begun, 1e-3)
+        rate = done / max(time.monotonic() - start, 1e-3)
         left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
         end = "\n" if total and done >= total else ""
         print(f"\r{what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB{left}   ", end=end, file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from factortopy.backbones.finetuned import told_of
+from factortopy.backbones.finetuned import description_of
 from factortopy.encoder.films import rows_of
 from factortopy.encoder.reduce import earlier, gather, let_go, reduced, scaling
 from factortopy.errors import InputError
@@ -149,7 +149,7 @@ def origin(subject, features):
         "weights": features.weights,
         "trained": features.trained,
         **({"fir": features.extra["fir"]} if "fir" in features.extra else {}),
-        **({"finetuned": told} if (told := told_of(features.backbone, features.weights)) else {}),
+        **({"finetuned": told} if (told := description_of(features.backbone, features.weights)) else {}),
         **({} if features.reduction is None else {"pca": features.reduction.most}),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }

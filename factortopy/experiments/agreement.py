@@ -48,16 +48,16 @@ _SCORES = {
 }
 
 
-def agreement(found, truth, hemi, permutations=PERMUTATIONS, seed=0, swapped_signs=()):
+def agreement(maps, truth, hemi, permutations=PERMUTATIONS, seed=0, swapped_signs=()):
     """How well two sets of maps agree.
 
     Parameters
     ----------
-    found, truth : {"polar_angle": degrees, "eccentricity", "size", "field_sign": (N,)}
+    maps, truth : {"polar_angle": degrees, "eccentricity", "size", "field_sign": (N,)}
         Any may be missing; vertices that are NaN in either do not count.
     hemi : (N,) 0 left, 1 right
     permutations : int
-        So often the found map's vertices are swapped at random within the hemisphere for the floor.
+        So often the map's vertices are swapped at random within the hemisphere for the floor.
     swapped_signs : sequence of (N,)
         Field signs of maps whose vertices were swapped: the sign is made of neighbours, so that swapping finished signs
         would be another thing. Without any there is no floor for it.
@@ -73,16 +73,16 @@ def agreement(found, truth, hemi, permutations=PERMUTATIONS, seed=0, swapped_sig
     """
     rng, out = np.random.default_rng(seed), {}
     for name, (key, prepare, score, end) in _SCORES.items():
-        if key not in found or key not in truth:
+        if key not in maps or key not in truth:
             continue
         values, shuffled, count = [], [], 0
         for side in (0, 1):
-            ok = (hemi == side) & np.isfinite(found[key]) & np.isfinite(truth[key])
+            ok = (hemi == side) & np.isfinite(maps[key]) & np.isfinite(truth[key])
             count += int(ok.sum())
             if ok.sum() < LEAST:
                 values.append(np.nan)
                 continue
-            a, b = (prepare(m[key][ok]) if prepare else np.asarray(m[key][ok], np.float64) for m in (found, truth))
+            a, b = (prepare(m[key][ok]) if prepare else np.asarray(m[key][ok], np.float64) for m in (maps, truth))
             values.append(score(a, b))
             if key == "field_sign":
                 others = (np.asarray(sign, np.float64)[ok] for sign in swapped_signs)
@@ -127,9 +127,9 @@ def truths(encoder, atlas, rows, image_degrees):
     for name, names in {
         "polar_angle": ("polar_angle",), "eccentricity": ("eccentricity",), "size": ("prf_size", "size"),
     }.items():  # fmt: skip
-        known = [encoder.maps[k] for k in names if k in encoder.maps]
-        if known:
-            measured[name] = np.array(known[0], np.float64)
+        given = [encoder.maps[k] for k in names if k in encoder.maps]
+        if given:
+            measured[name] = np.array(given[0], np.float64)
     if measured:
         missing = np.full(encoder.n_vertices, np.nan)
         out["measured"] = (measured, *position(*(measured.get(k, missing) for k in ("polar_angle", "eccentricity"))))

@@ -225,9 +225,9 @@ def _read(backbone, images, grid):
 
     sums = {l: _Moments() for l in range(len(backbone.layer_names))}
     for i in range(0, len(images), 32):
-        found = compute(backbone, list(images[i : i + 32]), grid)
+        features = compute(backbone, list(images[i : i + 32]), grid)
         for l, one in sums.items():
-            local, global_ = torch.from_numpy(found.local[l]), torch.from_numpy(found.global_[l])
+            local, global_ = torch.from_numpy(features.local[l]), torch.from_numpy(features.global_[l])
             one.add(torch.cat([global_[:, None], local.flatten(1, 2)], 1), 1)
     return {l: s.finish() for l, s in sums.items()}
 
@@ -237,13 +237,13 @@ _statistics = {}
 
 def _kept(key, make):
     """A few numbers a channel, the same for every dose: of the last networks that were asked for."""
-    found = _statistics.get(key)
-    if found is None:
-        found = make()
+    value = _statistics.get(key)
+    if value is None:
+        value = make()
         while len(_statistics) >= 8:
             _statistics.pop(next(iter(_statistics)), None)
-        _statistics[key] = found
-    return found
+        _statistics[key] = value
+    return value
 
 
 def picture_seed(image):
@@ -331,10 +331,10 @@ def layer_numbers(layers, names):
     if layers is None:
         return list(range(len(names)))
     several = isinstance(layers, list | tuple | set | range | np.ndarray)
-    found = sorted({layer_number(layer, names) for layer in (layers if several else [layers])})
-    if not found:
+    numbers = sorted({layer_number(layer, names) for layer in (layers if several else [layers])})
+    if not numbers:
         raise InputError("layers: expected at least one, found an empty list; name some or leave None for all")
-    return found
+    return numbers
 
 
 def by_layer(what, chosen, layers, counts, names):
@@ -358,9 +358,9 @@ def _indices(what, part, count, name):
         raise InputError(f"{what} of layer {name}: expected a layer that has {what}, found none; choose another layer")
     if part is None:
         return np.arange(count)
-    found = np.atleast_1d(np.asarray(part))
-    if found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= count):
+    indices = np.atleast_1d(np.asarray(part))
+    if indices.size and (indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= count):
         raise InputError(
             f"{what} of layer {name}: expected numbers 0 … {count - 1}, found {part!r}; choose among these"
         )
-    return np.unique(found).astype(int)
+    return np.unique(indices).astype(int)

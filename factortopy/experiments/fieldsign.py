@@ -23,10 +23,10 @@ def smooth(values, rows, mesh, steps=1):
     graph = sp.coo_matrix((np.ones(len(edges), np.float32), edges.T), shape=(2 * mesh.n,) * 2).tocsr()[rows][:, rows]
     graph = graph + graph.T + sp.eye(len(rows), dtype=np.float32, format="csr")
     values = np.array(values, np.float64)
-    known = np.isfinite(values)
-    count = graph @ known.astype(np.float64)
+    finite = np.isfinite(values)
+    count = graph @ finite.astype(np.float64)
     for _ in range(steps):
-        values[known] = (graph @ np.where(known, values, 0.0))[known] / count[known]
+        values[finite] = (graph @ np.where(finite, values, 0.0))[finite] / count[finite]
     return values
 
 
@@ -46,9 +46,9 @@ def field_sign(x, y, rows, mesh, smoothing=2):
     (N,) float in −1 … 1; NaN for a vertex without a triangle whose corners are all known
     """
     at = np.full((2, 2 * mesh.n), np.nan)
-    known = np.isfinite(x) & np.isfinite(y)
+    finite = np.isfinite(x) & np.isfinite(y)
     for k, axis in enumerate((x, y)):
-        at[k, rows] = np.where(known, axis, np.nan)
+        at[k, rows] = np.where(finite, axis, np.nan)
     corner = at[:, mesh.faces]
     a, b = corner[..., 1] - corner[..., 0], corner[..., 2] - corner[..., 0]
     sign = np.sign(a[0] * b[1] - a[1] * b[0])
@@ -93,8 +93,8 @@ def right_shares(sign, areas, template=None):
     out = {}
     for name in EXPECTED.keys() & areas.keys():
         mask, expected = areas[name], EXPECTED[name]
-        found = sign[mask & np.isfinite(sign)]
-        out[name] = {"expected": expected, "vertices": len(found), "share": share(found, expected), "template": None}
+        signs = sign[mask & np.isfinite(sign)]
+        out[name] = {"expected": expected, "vertices": len(signs), "share": share(signs, expected), "template": None}
         if template is not None:
             out[name]["template"] = share(template[mask & np.isfinite(template)], expected)
     return {name: out[name] for name in EXPECTED if name in out}
@@ -129,15 +129,15 @@ def border_distances(border, rows, areas, mesh):
     }
     nearest = np.min(list(nearness.values()), 0)
     mapped = rows[np.isfinite(border)]
-    mapped, found = mapped[inside[mapped]], rows[(border == 1) & inside[rows]]
-    to_found = surface_distance(found, mesh) if len(found) else None
+    mapped, reversed_rows = mapped[inside[mapped]], rows[(border == 1) & inside[rows]]
+    to_reversals = surface_distance(reversed_rows, mesh) if len(reversed_rows) else None
     out = {}
     for name, line in lines.items():
         line, far = np.intersect1d(line, mapped), nearness[name]
-        own = found[far[found] <= nearest[found]]
+        own = reversed_rows[far[reversed_rows] <= nearest[reversed_rows]]
         out[name] = {
             "vertices": len(own),
-            "atlas_to_found": None if to_found is None or not len(line) else float(np.mean(to_found[line])),
+            "atlas_to_found": None if to_reversals is None or not len(line) else float(np.mean(to_reversals[line])),
             "found_to_atlas": float(np.mean(far[own])) if len(own) else None,
             "chance": float(np.mean(far[mapped[far[mapped] <= nearest[mapped]]]))
             if len(mapped) and len(line)

@@ -235,10 +235,10 @@ def _share(on_progress, part, parts_):
 
 
 def _features(encoder, images, on_progress):
-    found = extract(encoder.backbone(), images, on_progress, grid=encoder.grid)
-    if found is None:
+    features = extract(encoder.backbone(), images, on_progress, grid=encoder.grid)
+    if features is None:
         raise Stopped
-    return found
+    return features
 
 
 def _answers(encoder, images, features, on_progress):
@@ -286,10 +286,10 @@ def run(encoder, settings, on_progress=None):
         """change, d′ and similarity of one lesion, each (N,)."""
         return _compared(_answers(lesion(encoder, gain=gain, **one), images, features, next(steps)), before, labels, s)
 
-    found = {gain: measure(gain, what) for gain in gains}
+    lesioned = {gain: measure(gain, what) for gain in gains}
     beside = {gain: _mean([measure(gain, one) for one in controls]) for gain in gains if controls}
     intact = _compared(before, before, labels, s)["dprime"]
-    after, gain = found[float(s["gain"])], float(s["gain"])
+    after, gain = lesioned[float(s["gain"])], float(s["gain"])
     maps = {
         "response change": after["change"], "dprime before": intact, "dprime after": after["dprime"],
         "dprime change": after["dprime"] - intact, "similarity": after["similarity"],
@@ -307,7 +307,7 @@ def run(encoder, settings, on_progress=None):
             "layers": {encoder.layer_names[l]: len(k) // _head_size(first, l) for l, k in first.damage.where.items()},
         },
         "rois": {name: {k: float(v[mask].mean()) for k, v in maps.items()} for name, mask in rois.items()},
-        "doses": {"gain": doses, "rois": {name: _curve(found, beside, doses, mask) for name, mask in rois.items()}},
+        "doses": {"gain": doses, "rois": {name: _curve(lesioned, beside, doses, mask) for name, mask in rois.items()}},
     }  # fmt: skip
     notes = [INSIDE if s["propagate"] else READ_ONLY, RANDOM if controls else NO_RANDOM]
     notes += ([ZERO] if s["around"] == "zero" else []) + localizer.notes(
@@ -352,9 +352,9 @@ def _mean(several):
     return {name: np.mean([one[name] for one in several], 0) for name in several[0]}
 
 
-def _curve(found, beside, doses, mask):
+def _curve(lesioned, beside, doses, mask):
     """{"lesion": {measure: values over doses}, "random": …} of one area."""
-    kinds = {"lesion": found} | ({"random": beside} if beside else {})
+    kinds = {"lesion": lesioned} | ({"random": beside} if beside else {})
     return {
         kind: {m: [float(at[dose][m][mask].mean()) for dose in doses] for m in ("change", "dprime", "similarity")}
         for kind, at in kinds.items()

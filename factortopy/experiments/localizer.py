@@ -87,8 +87,8 @@ def contrast(encoder, pictures, category, against=None, on_progress=None):
         Unknown category, nothing to compare with, fewer than two pictures on a side.
     """
     against = sides(pictures, category, against)
-    found = responses(encoder, {name: pictures[name] for name in (category, *against)}, on_progress)
-    return compare(found, category, against)
+    answers = responses(encoder, {name: pictures[name] for name in (category, *against)}, on_progress)
+    return compare(answers, category, against)
 
 
 def sides(pictures, category, against=None):
@@ -127,13 +127,13 @@ def responses(encoder, pictures, on_progress=None):
     return out
 
 
-def compare(found, category, against):
+def compare(answers, category, against):
     """``Contrast`` of responses by category: {name: (n, N)}."""
     from scipy.stats import false_discovery_control
     from scipy.stats import t as student
 
-    a = np.asarray(found[category], dtype=np.float64)
-    b = np.concatenate([found[name] for name in against]).astype(np.float64)
+    a = np.asarray(answers[category], dtype=np.float64)
+    b = np.concatenate([answers[name] for name in against]).astype(np.float64)
     difference, floor = a.mean(0) - b.mean(0), 1e-6 * np.maximum(np.abs(a).max(0), np.abs(b).max(0)) + 1e-12
     # Never below the rounding of the responses: a vertex without variance gets a large number, not infinity.
     var_a, var_b = (np.maximum(x.var(0, ddof=1), floor**2) for x in (a, b))
@@ -190,8 +190,8 @@ def read_categories(folder, n=None, seed=0):
 
     folder, layout = typed(str(folder)), "expected one sub-folder of pictures a category (faces, scenes, …)"
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing there"
-        raise InputError(f"folder {str(folder)!r}: {layout}, found {found}; check the path")
+        there = "a file" if folder.exists() else "nothing there"
+        raise InputError(f"folder {str(folder)!r}: {layout}, found {there}; check the path")
     try:
         inside = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
     except OSError as error:
@@ -208,8 +208,9 @@ def read_categories(folder, n=None, seed=0):
     files, out, rng = {}, Categories(), np.random.default_rng(seed)
     for path in parts:
         name = FLOC[path.name.lower()] if joined else path.name
-        found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        files.setdefault(name, []).extend(found)
+        files.setdefault(name, []).extend(
+            sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        )
     bad = []
     for name, paths in files.items():
         if n is not None and len(paths) > n:
@@ -241,12 +242,12 @@ def named(names, kind):
 # ---------------------------------------------------------------- areas
 
 
-def profile(found, rois):
+def profile(answers, rois):
     """{roi: {category: {"mean", "se"}}}: mean and standard error over pictures of the ROI's mean response."""
     out = {}
     for roi, mask in rois.items():
         if mask.any():
-            means = {name: x[:, mask].mean(1, dtype=np.float64) for name, x in found.items()}
+            means = {name: x[:, mask].mean(1, dtype=np.float64) for name, x in answers.items()}
             out[roi] = {
                 name: {"mean": float(m.mean()), "se": float(m.std(ddof=1) / len(m) ** 0.5)} for name, m in means.items()
             }
@@ -325,9 +326,9 @@ def run(encoder, settings, on_progress=None):
     tell(on_progress, 0, 1)
     pictures = pictures_of(encoder, settings["pictures"], settings["n"], settings["seed"])
     against = sides(pictures, settings["category"], settings["against"])
-    found = responses(encoder, pictures, on_progress)
-    chosen = compare(found, settings["category"], against)
-    every = {name: compare(found, name, sides(pictures, name)).dprime for name in found}
+    answers = responses(encoder, pictures, on_progress)
+    chosen = compare(answers, settings["category"], against)
+    every = {name: compare(answers, name, sides(pictures, name)).dprime for name in answers}
     maps = {"dprime": chosen.dprime, "t": chosen.t, "q": chosen.q} | {f"dprime {k}": v for k, v in every.items()}
     low = chosen.q <= q
     bad = getattr(pictures, "bad", ())
@@ -338,7 +339,7 @@ def run(encoder, settings, on_progress=None):
             "vertices": encoder.n_vertices,
         },
         "pictures": {name: len(images) for name, images in pictures.items()},
-        "profile": profile(found, encoder.rois),
+        "profile": profile(answers, encoder.rois),
         "agreement": agreement(every, encoder.rois),
         "measured": measured(every, encoder.maps),
         "unread": [sentence for _, sentence in bad],

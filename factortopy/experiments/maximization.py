@@ -244,7 +244,7 @@ def _against(response, rendered):
 
 def _others(rois):
     """The area outside the target that the picture drives most: a selective picture leaves it far below the target."""
-    apart = {name: told["z"] for name, told in rois.items() if not told["in_target"] and told["z"] is not None}
+    apart = {name: row["z"] for name, row in rois.items() if not row["in_target"] and row["z"] is not None}
     if not apart:
         return None
     name = max(apart, key=apart.get)
@@ -300,5 +300,5 @@ def _whole(value):
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _wrong(name, expected, found):
-    return InputError(f"maximize, setting {name!r}: expected {expected}, found {found!r:.60}; change it")
+def _wrong(name, expected, value):
+    return InputError(f"maximize, setting {name!r}: expected {expected}, found {value!r:.60}; change it")

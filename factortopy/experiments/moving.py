@@ -120,11 +120,11 @@ def _measure(encoder, types, s, degrees, on_progress):
         means = []
         for number in range(s["clips"]):
             frames = clip(kind, number, s, degrees)
-            found = respond(encoder, frames, step)
-            means.append(found.mean(0, dtype=np.float64))
+            answers = respond(encoder, frames, step)
+            means.append(answers.mean(0, dtype=np.float64))
             done += length
             if number == 0:
-                first[kind], whole_clip = frames, found
+                first[kind], whole_clip = frames, answers
         order = np.random.default_rng((s["seed"], 7)).permutation(length)
         again = respond(encoder, first[kind][order], step, keep=False)  # looked at anew: nothing is taken for granted
         done += length
@@ -136,8 +136,8 @@ def _measure(encoder, types, s, degrees, on_progress):
     coherent = [kind for kind in COHERENT if kind in response]
     if coherent and "random" in response:
         sides = {"coherent": np.concatenate([response[kind] for kind in coherent]), "random": response["random"]}
-        found = compare(sides, "coherent", ("random",))
-        out.t, out.dprime, out.q = found.t, found.dprime, found.q
+        contrast = compare(sides, "coherent", ("random",))
+        out.t, out.dprime, out.q = contrast.t, contrast.dprime, contrast.q
     for roi, mask in encoder.rois.items():
         if mask.any():
             each = {kind: x[:, mask].mean(1, dtype=np.float64) for kind, x in response.items()}
@@ -147,24 +147,26 @@ def _measure(encoder, types, s, degrees, on_progress):
     return out
 
 
-def _spread(found):
+def _spread(frames):
     """(N,) standard deviation over frames, not below a thousandth of the response: frames of a still clip are alike."""
-    return np.maximum(found.std(0, dtype=np.float64), 1e-3 * np.abs(found).max() + 1e-9)
+    return np.maximum(frames.std(0, dtype=np.float64), 1e-3 * np.abs(frames).max() + 1e-9)
 
 
 def run(encoder, settings, on_progress=None):
     """All types of motion -> Result; settings as for ``motion``."""
-    found = motion(encoder, on_progress, **settings)
-    maps = {f"response {kind}": x.mean(0) for kind, x in found.response.items()}
+    measurement = motion(encoder, on_progress, **settings)
+    maps = {f"response {kind}": x.mean(0) for kind, x in measurement.response.items()}
     numbers = {
-        "profile": found.profile, "shuffled frames": found.shuffled, "identical": found.identical,
+        "profile": measurement.profile, "shuffled frames": measurement.shuffled, "identical": measurement.identical,
         "degrees": float(encoder.info.get("image_degrees") or 8.4),
     }  # fmt: skip
-    if found.dprime is not None:
-        maps |= {"dprime coherent": found.dprime, "t coherent": found.t, "q coherent": found.q}
-        rois = {roi: float(found.dprime[mask].mean()) for roi, mask in encoder.rois.items() if mask.any()}
-        numbers["coherent"] = {"significant": float((found.q <= 0.05).mean()), "dprime": rois}
-    notes = [(FRAMES if found.identical else VIDEO).format(found.shuffled)] + ([CAN] if found.identical else [])
-    pictures = {kind: frames[:: max(1, len(frames) // 4)][:4] for kind, frames in found.clips.items()}
+    if measurement.dprime is not None:
+        maps |= {"dprime coherent": measurement.dprime, "t coherent": measurement.t, "q coherent": measurement.q}
+        rois = {roi: float(measurement.dprime[mask].mean()) for roi, mask in encoder.rois.items() if mask.any()}
+        numbers["coherent"] = {"significant": float((measurement.q <= 0.05).mean()), "dprime": rois}
+    notes = [(FRAMES if measurement.identical else VIDEO).format(measurement.shuffled)] + (
+        [CAN] if measurement.identical else []
+    )
+    pictures = {kind: frames[:: max(1, len(frames) // 4)][:4] for kind, frames in measurement.clips.items()}
     notes += [STIMULI] if encoder.simulated else []
     return Result("motion", dict(settings), maps, numbers, {}, pictures, notes)

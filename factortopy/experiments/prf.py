@@ -110,8 +110,8 @@ def fit(responses, masks, image_degrees, on_progress=None):
         k = best.argmax(0)
         use = np.flatnonzero(varies & (best[k, np.arange(len(k))] > 0))
         if len(use):
-            found = _refined(model, y[:, use], start[:, k[use]], raw[:, use])
-            for name, value in zip(("x", "y", "size", "gain", "offset", "r2"), found, strict=True):
+            refined = _refined(model, y[:, use], start[:, k[use]], raw[:, use])
+            for name, value in zip(("x", "y", "size", "gain", "offset", "r2"), refined, strict=True):
                 out[name][i + use] = value
     tell(on_progress, total, total)
     return Fit(**out)
@@ -181,8 +181,8 @@ def coarse_r2(responses, masks, image_degrees, shuffles=0, most=2000, seed=0):
     """
     rng = np.random.default_rng(seed)
     total = responses.shape[1]
-    some = np.sort(rng.choice(total, most, replace=False)) if total > most else np.arange(total)
-    y, varies = standard(responses[:, some])
+    sample = np.sort(rng.choice(total, most, replace=False)) if total > most else np.arange(total)
+    y, varies = standard(responses[:, sample])
     _, courses = Model(masks, image_degrees).candidates()
     orders = [rng.permutation(len(y)) for _ in range(shuffles)] or [np.arange(len(y))]
     best = [np.max(courses @ y[order][:, varies], 0, initial=0) for order in orders]

@@ -82,14 +82,14 @@ WORDS = {
 
 def _typed(name, value, default, also):
     """The value, of the default's type or one of ``also``; a whole number becomes a float where a float belongs."""
-    known = (() if default is None else (type(default),)) + tuple(also)
-    if value is None and default is None or type(value) in known:
+    types = (() if default is None else (type(default),)) + tuple(also)
+    if value is None and default is None or type(value) in types:
         return value
-    if float in known and type(value) is int:
+    if float in types and type(value) is int:
         return float(value)
-    if value is None and None in known:
+    if value is None and None in types:
         return None
-    words = ", ".join([WORDS[kind] for kind in known if kind] + (["null"] if default is None or None in known else []))
+    words = ", ".join([WORDS[kind] for kind in types if kind] + (["null"] if default is None or None in types else []))
     raise InputError(f"setting {name}: expected {words}, found {json.dumps(value)[:60]}; change it")
 
 
@@ -135,14 +135,14 @@ def run_protocol(protocol, encoder, on_progress=None, on_image=None):
     InputError
         For a setting that is wrong, or an encoder that the experiment cannot be run on.
     """
-    protocol, begun = complete(protocol), time.perf_counter()
+    protocol, start = complete(protocol), time.perf_counter()
     encoder.backbone()  # an encoder of bare features is told at once
     growing = {"on_image": on_image} if protocol["experiment"] == "maximize" else {}
     result = module_of(protocol["experiment"]).run(encoder, protocol["settings"], on_progress, **growing)
-    known = ("subject", "backbone", "weights", "trained", "recipe", "seed", "image_degrees", "versions")
+    copied = ("subject", "backbone", "weights", "trained", "recipe", "seed", "image_degrees", "versions")
     result.settings = protocol["settings"]
-    result.info = {key: encoder.info.get(key) for key in known} | {
-        "simulated": encoder.simulated, "seconds": time.perf_counter() - begun, "made": now(),
+    result.info = {key: encoder.info.get(key) for key in copied} | {
+        "simulated": encoder.simulated, "seconds": time.perf_counter() - start, "made": now(),
     }  # fmt: skip
     if encoder.simulated:
         result.notes.append("The subject is simulated: nothing here is a measurement of a brain.")
@@ -222,8 +222,8 @@ def differences(settings, others):
 def list_results(run):
     """Folders of all whole results of a run, newest first."""
     folder = folder_of(run)
-    found = folder.glob("*/result.json") if folder.is_dir() else ()
-    return [path.parent for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
+    paths = folder.glob("*/result.json") if folder.is_dir() else ()
+    return [path.parent for path in sorted(paths, key=lambda path: -path.stat().st_mtime)]
 
 
 def forget(folder):

@@ -46,9 +46,9 @@ def respond(encoder, images, on_progress=None, keep=True):
         if keep:
             key = f"{FORMAT}:{encoder.fingerprint}:{content_key(block)}"
             path = cache_dir("responses") / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
-            found = _read(path, (len(block), encoder.n_vertices))
-            if found is not None:
-                out[first : first + len(block)] = found
+            kept = _read(path, (len(block), encoder.n_vertices))
+            if kept is not None:
+                out[first : first + len(block)] = kept
                 continue
         for i in range(0, len(block), BATCH):
             tell(on_progress, first + i, total)
@@ -68,11 +68,11 @@ def tell(on_progress, done, total):
 def _read(path, shape):
     """The kept array; None where there is none or it is damaged."""
     try:
-        found = np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
         os.utime(path)  # in use: what is oldest goes first
     except (OSError, ValueError, EOFError):
         return None
-    return found if found.shape == shape and found.dtype == np.float32 else None
+    return array if array.shape == shape and array.dtype == np.float32 else None
 
 
 def _keep(path, responses):

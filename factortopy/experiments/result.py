@@ -60,12 +60,12 @@ class Result:
         for name, stack in self.pictures.items():
             for i, pixels in enumerate(stack):
                 write_atomic(folder / "pictures" / f"{_file_name(name)}-{i:03d}.png", _png(pixels))
-        told = {
+        content = {
             "schema": SCHEMA, "experiment": self.experiment, "numbers": plain(self.numbers), "notes": self.notes,
             "info": plain(self.info), "maps": list(self.maps), "arrays": list(self.arrays),
             "pictures": {name: len(stack) for name, stack in self.pictures.items()},
         }  # fmt: skip
-        write_json(folder / "result.json", told)
+        write_json(folder / "result.json", content)
 
     @classmethod
     def load(cls, folder):
@@ -79,23 +79,23 @@ class Result:
         from factortopy.pictures.reading import read_image
 
         folder = Path(folder)
-        told, protocol = read_json(folder / "result.json", "result"), read_json(folder / "protocol.json", "protocol")
-        if told.get("schema") != SCHEMA:
+        content, protocol = read_json(folder / "result.json", "result"), read_json(folder / "protocol.json", "protocol")
+        if content.get("schema") != SCHEMA:
             raise InputError(
-                f"{folder}/result.json: expected format {SCHEMA}, found {told.get('schema')!r}; update FactorTopy to open it"
+                f"{folder}/result.json: expected format {SCHEMA}, found {content.get('schema')!r}; update FactorTopy to open it"
             )
         tensors = read_tensors(folder / "result.safetensors", "result")
         try:
-            maps = {k: tensors[f"map.{k}"] for k in told["maps"]}
-            arrays = {k: tensors[f"array.{k}"] for k in told["arrays"]}
+            maps = {k: tensors[f"map.{k}"] for k in content["maps"]}
+            arrays = {k: tensors[f"array.{k}"] for k in content["arrays"]}
             pictures = {
                 name: np.stack([read_image(folder / "pictures" / f"{_file_name(name)}-{i:03d}.png") for i in range(n)])
-                for name, n in told["pictures"].items()
+                for name, n in content["pictures"].items()
                 if n
             }
-            made = cls(
-                told["experiment"], protocol.get("settings", {}), maps, told["numbers"], arrays, pictures, told["notes"],
-                told["info"],
+            result = cls(
+                content["experiment"], protocol.get("settings", {}), maps, content["numbers"], arrays, pictures, content["notes"],
+                content["info"],
             )  # fmt: skip
         except InputError:
             raise
@@ -105,11 +105,11 @@ class Result:
             ) from None
         kinds = {"experiment": str, "settings": dict, "numbers": dict, "notes": list, "info": dict}
         for name, kind in kinds.items():
-            if not isinstance(getattr(made, name), kind):
+            if not isinstance(getattr(result, name), kind):
                 raise InputError(
-                    f"{folder}: expected {name} of a result, found {getattr(made, name)!r:.60}; copy it again"
+                    f"{folder}: expected {name} of a result, found {getattr(result, name)!r:.60}; copy it again"
                 )
-        return made
+        return result
 
 
 def plain(value):

@@ -137,7 +137,7 @@ def run(encoder, settings, on_progress=None):
         and offset (N,). ``fitted`` gives a vertex's fitted course from them.
         pictures: examples of the frames.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     settings = settings | {"pictures": _as_text(settings["pictures"])}  # JSON values alone
     degrees = float(encoder.info.get("image_degrees") or 8.4)
     s = _checked(settings, degrees)
@@ -173,10 +173,10 @@ def run(encoder, settings, on_progress=None):
     if s.protocol == "bars":
         result.arrays |= {"gain": fit.gain, "offset": fit.offset}
     result.maps = {name: np.asarray(values, np.float32) for name, values in result.maps.items()}
-    some = np.linspace(0, len(shown.masks) - 1, EXAMPLES).round().astype(int)
-    result.pictures = {"frames": shown.frames[some]}
+    examples = np.linspace(0, len(shown.masks) - 1, EXAMPLES).round().astype(int)
+    result.pictures = {"frames": shown.frames[examples]}
     result.numbers["areas"] = agreement.by_area(encoder, result.maps, result.numbers["signs"])
-    result.numbers["seconds"] = time.perf_counter() - begun
+    result.numbers["seconds"] = time.perf_counter() - start
     tell(on_progress, total, total)
     return result
 
@@ -235,11 +235,11 @@ def _noisy(responses, s, frames):
 def _bars(shown, courses, s, on_progress):
     """Fitted fields and the R² that shuffled frames reach."""
     degrees = shown.geometry.image_degrees
-    found = prf.fit(courses, shown.masks, degrees, on_progress)
+    fields = prf.fit(courses, shown.masks, degrees, on_progress)
     chance = prf.coarse_r2(courses, shown.masks, degrees, SHUFFLES, seed=s.seed)
     fit = SimpleNamespace(
-        polar_angle=np.rad2deg(np.arctan2(found.y, found.x)) % 360, eccentricity=np.hypot(found.x, found.y),
-        size=found.size.copy(), r2=found.r2, gain=found.gain, offset=found.offset,
+        polar_angle=np.rad2deg(np.arctan2(fields.y, fields.x)) % 360, eccentricity=np.hypot(fields.x, fields.y),
+        size=fields.size.copy(), r2=fields.r2, gain=fields.gain, offset=fields.offset,
     )  # fmt: skip
     return fit, _percentile(chance)
 
@@ -294,24 +294,24 @@ def _compared(encoder, fit, s, notes):
             maps["field_sign"] = fieldsign.field_sign(x, y, rows, mesh, s.smoothing)
         return maps
 
-    found = {"polar_angle": fit.polar_angle, "eccentricity": fit.eccentricity, "size": fit.size}
-    found = with_sign({k: v for k, v in found.items() if np.isfinite(v).any()}, fit.x, fit.y)
+    fitted_maps = {"polar_angle": fit.polar_angle, "eccentricity": fit.eccentricity, "size": fit.size}
+    fitted_maps = with_sign({k: v for k, v in fitted_maps.items() if np.isfinite(v).any()}, fit.x, fit.y)
     truths = {
         name: with_sign(maps, x, y)
         for name, (maps, x, y) in agreement.truths(encoder, atlas, rows, s.image_degrees).items()
     }
-    swapped = _swapped_signs(encoder, fit, rows, mesh, s) if "field_sign" in found else ()
+    swapped = _swapped_signs(encoder, fit, rows, mesh, s) if "field_sign" in fitted_maps else ()
     numbers = {
         "agreement": {
             name: agreement.agreement(
-                found, agreement.within(truth, s.radius), encoder.hemi, seed=s.seed, swapped_signs=swapped
+                fitted_maps, agreement.within(truth, s.radius), encoder.hemi, seed=s.seed, swapped_signs=swapped
             )
             for name, truth in truths.items()
         },
         "atlas": None if atlas is None else atlas.source, "signs": {}, "borders": {},
     }  # fmt: skip
-    sign = found.get("field_sign", np.full(n, np.nan))
-    if "field_sign" not in found:
+    sign = fitted_maps.get("field_sign", np.full(n, np.nan))
+    if "field_sign" not in fitted_maps:
         return numbers, {"field_sign": sign, "border": sign.copy()}
     border = fieldsign.reversals(sign, rows, mesh)
     early = {name: atlas.area == k for k, name in enumerate(EARLY, start=1)}

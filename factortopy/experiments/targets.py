@@ -98,5 +98,5 @@ def _whole(value):
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _wrong(found, mend):
-    return InputError(f"target: {found}; {mend}")
+def _wrong(problem, mend):
+    return InputError(f"target: {problem}; {mend}")

@@ -74,9 +74,9 @@ def plan(
         local, token = reader.tokens(blank)  # the first takes longer: not counted
         size = 1
         while True:  # larger and larger batches, until one takes its share of the time or is as large as they get
-            shown, begun = size, time.perf_counter()
+            shown, start = size, time.perf_counter()
             reader.tokens(np.repeat(blank, shown, 0))
-            taken = time.perf_counter() - begun
+            taken = time.perf_counter() - start
             if taken > seconds / 2 or shown >= reader.batch:
                 break
             size = min(4 * size, reader.batch)

@@ -233,14 +233,14 @@ def extract(
         few = "" if rows is None else f":pca{reduce}:{hashlib.blake2b(rows.tobytes(), digest_size=8).hexdigest()}"
         key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}{mixed}{few}"
         folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-        found = _finished(folder, backbone)
-        if found is not None:
-            return found
+        cached = _finished(folder, backbone)
+        if cached is not None:
+            return cached
         with _alone(folder, total, on_progress) as alone:
             if not alone:
                 return None
-            found = _finished(folder, backbone)
-            return found or _fill(folder, backbone, images, grid, precision, on_progress, reduce, rows)
+            cached = _finished(folder, backbone)
+            return cached or _fill(folder, backbone, images, grid, precision, on_progress, reduce, rows)
 
 
 def _finished(folder, backbone):
@@ -339,21 +339,21 @@ def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, r
         # Written, not mapped: pages of a map would count as this process's memory until the system wants them back.
         paths = [path for kind in files_of(folder, len(first[0])) for path in kind]
         writers = [stack.enter_context(Rows(path)) for path in paths]
-        kept, begun = done, time.monotonic()
-        marked, start = begun, done
+        kept, started = done, time.monotonic()
+        marked, start = started, done
         for local, token in token_batches(backbone, images[done:], grid, precision, reduction):
             for writer, rows in zip(writers, (*local, *token), strict=True):
                 writer.put(done, rows)
             n = len(local[0])
             done += n
             if on_progress is not None and on_progress(before + done, before + total) is False and done < total:
-                speed.keep(backbone, done - start, time.monotonic() - begun)
+                speed.keep(backbone, done - start, time.monotonic() - started)
                 return mark(folder, writers, done)
             if done - kept >= PICTURES_BETWEEN_MARKS or time.monotonic() - marked > SECONDS_BETWEEN_MARKS:
                 mark(folder, writers, done)  # a killed extraction goes on from here
                 kept, marked = done, time.monotonic()
         mark(folder, writers, done)
-    speed.keep(backbone, done - start, time.monotonic() - begun)
+    speed.keep(backbone, done - start, time.monotonic() - started)
     write_json(folder / "done.json", {"pictures": total, "backbone": backbone.name, "grid": grid})
     return _described(backbone, *open_all(folder, len(first[0])), reduction)
 

@@ -18,9 +18,9 @@ UNTRAINED = " untrained"  # random weights take as long
 
 def keep(backbone, pictures, seconds, probe=False):
     """Remember what a network was measured at; estimates are no reason to fail."""
-    found, name = known(), str(backbone.name).removesuffix(UNTRAINED)
+    speeds, name = measured(), str(backbone.name).removesuffix(UNTRAINED)
     if probe:
-        enough = pictures >= FEWEST_PROBED and seconds > 0 and found.get(name, {"probe": True}).get("probe", False)
+        enough = pictures >= FEWEST_PROBED and seconds > 0 and speeds.get(name, {"probe": True}).get("probe", False)
     else:
         enough = pictures >= FEWEST and seconds >= SHORTEST
     if not enough:
@@ -28,14 +28,14 @@ def keep(backbone, pictures, seconds, probe=False):
     device = getattr(getattr(backbone, "device", None), "type", "cpu")
     one = {"pictures_per_second": round(pictures / seconds, 3), "device": device, "date": now()[:10]}
     with contextlib.suppress(InputError, OSError):
-        write_json(home() / "pace.json", found | {name: one | ({"probe": True} if probe else {})})
+        write_json(home() / "pace.json", speeds | {name: one | ({"probe": True} if probe else {})})
 
 
-def known():
+def measured():
     """{network: what was measured}; what cannot be read counts as not measured."""
     with contextlib.suppress(InputError, OSError):
-        found = read_json(home() / "pace.json", "measurement").items()
-        return {name: one for name, one in found if isinstance(one, dict) and _is_pace(one.get("pictures_per_second"))}
+        speeds = read_json(home() / "pace.json", "measurement").items()
+        return {name: one for name, one in speeds if isinstance(one, dict) and _is_pace(one.get("pictures_per_second"))}
     return {}
 
 

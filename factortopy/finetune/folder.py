@@ -62,31 +62,31 @@ def read_folder(path):
     """
     path = Path(path).expanduser()
     if not path.is_dir():
-        found = "a file" if path.exists() else "nothing"
-        raise InputError(f"{path}: expected a folder of pictures by class, found {found}; check the path")
+        there = "a file" if path.exists() else "nothing"
+        raise InputError(f"{path}: expected a folder of pictures by class, found {there}; check the path")
     simulated = (path / RENDERED).is_file()
     try:
-        found = _tabled(path) or _nested(path)
+        folder = _tabled(path) or _nested(path)
     except OSError as error:
         raise InputError(
             f"{path}: expected a folder that can be read, found: {error.strerror}; check its permissions"
         ) from None
-    if found is None:
+    if folder is None:
         raise InputError(
             f"{path}: expected a folder for each class with pictures in it, or a CSV table of labels beside the pictures, found "
             f"neither; put the pictures of each class into a folder of its name"
         )
-    found.path, found.simulated = path, simulated
-    empty = [name for name, files in found.classes.items() if not files]
+    folder.path, folder.simulated = path, simulated
+    empty = [name for name, files in folder.classes.items() if not files]
     for name in empty:
-        found.problems.append(f"class {name}: expected pictures, found none; left out")
-        del found.classes[name]
-    if len(found.classes) < FEWEST_CLASSES:
-        said = ", ".join(found.classes) or "none"
+        folder.problems.append(f"class {name}: expected pictures, found none; left out")
+        del folder.classes[name]
+    if len(folder.classes) < FEWEST_CLASSES:
+        names = ", ".join(folder.classes) or "none"
         raise InputError(
-            f"{path}: expected {FEWEST_CLASSES} classes or more, found {len(found.classes)} ({said}); add another class's folder"
+            f"{path}: expected {FEWEST_CLASSES} classes or more, found {len(folder.classes)} ({names}); add another class's folder"
         )
-    return found
+    return folder
 
 
 # ---------------------------------------------------------------- folders
@@ -156,7 +156,9 @@ def _classes(path):
 def _tabled(path):
     """Labels of the CSV table that names most of the pictures in the folder; None where there is none."""
     tables = {
-        table: found for table in sorted([*path.glob("*.csv"), *path.glob("*/*.csv")]) if (found := _labels(table))
+        table: labelled
+        for table in sorted([*path.glob("*.csv"), *path.glob("*/*.csv")])
+        if (labelled := _labels(table))
     }
     if not tables:
         return None
@@ -167,17 +169,17 @@ def _tabled(path):
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 files.setdefault(Path(name).stem, Path(place) / name)
     table = max(tables, key=lambda one: len(tables[one][0].keys() & files.keys()))
-    told, form = tables[table]
-    labels = {name: label for name, label in told.items() if name in files}
+    listed, form = tables[table]
+    labels = {name: label for name, label in listed.items() if name in files}
     if not labels:
         return None
     classes = {label: [] for label in sorted(set(labels.values()))}
     for name in sorted(labels):
         classes[labels[name]].append(files[name])
     problems = []
-    if len(told) > len(labels):
+    if len(listed) > len(labels):
         problems.append(
-            f"{table.name}: {len(told) - len(labels):,} of its {len(told):,} pictures are not in the folder; left out"
+            f"{table.name}: {len(listed) - len(labels):,} of its {len(listed):,} pictures are not in the folder; left out"
         )
     if len(files) > len(labels):
         problems.append(f"{len(files) - len(labels):,} pictures have no label in {table.name}; left out")
@@ -201,8 +203,8 @@ def _labels(table):
     if not rows:
         return None
     if label is not None:
-        made = {Path(row[name]).stem: str(row[label]).strip() for row in rows}
-        return {key: value for key, value in made.items() if value}, f"column {label}"
+        classes = {Path(row[name]).stem: str(row[label]).strip() for row in rows}
+        return {key: value for key, value in classes.items() if value}, f"column {label}"
     try:
         hot = np.array([[float(row[c] or "nan") for c in rest] for row in rows])
     except (ValueError, TypeError):

@@ -63,13 +63,13 @@ def tokens(backbone, pixels, paths, layer, batch=16, on_progress=None):
     """(n, C) float32 tokens of many pictures, without gradients; None when ``on_progress`` (done, total) asked to stop."""
     import torch
 
-    found = []
+    parts = []
     for first in range(0, len(paths), batch):
         with torch.no_grad():
-            found.append(token(backbone, pixels.batch(paths[first : first + batch]), layer).float().cpu().numpy())
+            parts.append(token(backbone, pixels.batch(paths[first : first + batch]), layer).float().cpu().numpy())
         if on_progress is not None and on_progress(min(first + batch, len(paths)), len(paths)) is False:
             return None
-    return np.concatenate(found)
+    return np.concatenate(parts)
 
 
 def head_of(mean, spread, classes):
@@ -85,16 +85,16 @@ def head_of(mean, spread, classes):
             torch.nn.init.zeros_(self.linear.weight)
             torch.nn.init.zeros_(self.linear.bias)
 
-        def forward(self, found):
-            return self.linear((found - self.mean) / self.spread)
+        def forward(self, inputs):
+            return self.linear((inputs - self.mean) / self.spread)
 
     return Head()
 
 
-def moments(found):
+def moments(values):
     """(C,) mean and spread of (n, C) tokens; a channel that never varies has spread 1."""
-    spread = found.std(0)
-    return found.mean(0), np.where(spread > 1e-6, spread, 1.0).astype(np.float32)
+    spread = values.std(0)
+    return values.mean(0), np.where(spread > 1e-6, spread, 1.0).astype(np.float32)
 
 
 def mode(module, training):

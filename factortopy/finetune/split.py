@@ -120,15 +120,15 @@ def split(folder, pixels, per_class, test_per_class, seed, on_progress=None):
 def kept_split(path, folder, pixels, settings, on_progress=None):
     """The split of ``path`` (split.json), drawn and written where there is none yet."""
     if path.is_file():
-        found = read_json(path, "fine-tuning")
-        gone = [name for name, _ in (*found["train"], *found["test"]) if not (folder.path / name).is_file()]
+        drawn = read_json(path, "fine-tuning")
+        gone = [name for name, _ in (*drawn["train"], *drawn["test"]) if not (folder.path / name).is_file()]
         if gone:
             raise InputError(
-                f"{folder.path}: expected the {len(found['train']) + len(found['test'])} pictures of {path.name}, found {len(gone)} "
+                f"{folder.path}: expected the {len(drawn['train']) + len(drawn['test'])} pictures of {path.name}, found {len(gone)} "
                 f"missing ({gone[0]}); put them back or begin again in another folder"
             )
-        return found
-    found = split(folder, pixels, settings["per_class"], settings["test_per_class"], settings["seed"], on_progress)
-    if found is not None:
-        write_json(path, found)
-    return found
+        return drawn
+    drawn = split(folder, pixels, settings["per_class"], settings["test_per_class"], settings["seed"], on_progress)
+    if drawn is not None:
+        write_json(path, drawn)
+    return drawn

@@ -131,9 +131,9 @@ def _finished(out, info):
     """The end, after the weights: what only an unfinished one needs goes, then finetuned.json, which says "finished", is written."""
     shutil.rmtree(out / "checkpoint", ignore_errors=True)
     (out / "moments.safetensors").unlink(missing_ok=True)
-    if not (out / finetuned.TOLD).is_file():
-        write_json(out / finetuned.TOLD, info)
-    return Result(out, True, read_json(out / finetuned.TOLD, "fine-tuning"))
+    if not (out / finetuned.DESCRIPTION).is_file():
+        write_json(out / finetuned.DESCRIPTION, info)
+    return Result(out, True, read_json(out / finetuned.DESCRIPTION, "fine-tuning"))
 
 
 class _Tuning:
@@ -141,13 +141,9 @@ class _Tuning:
 
     def __init__(self, out, settings, backbone, on_progress, say):
         self.out, self.settings, self.backbone, self.on_progress, self.say = out, settings, backbone, on_progress, say
-        self.begun, self.stage, self.history, self.before = (
-            time.monotonic(),
-            STAGES[0],
-            History(out / "history.csv"),
-            0.0,
-        )
-        self._clock, self._first = self.begun, 0
+        self.start, self.stage, self.before = time.monotonic(), STAGES[0], 0.0
+        self.history = History(out / "history.csv")
+        self._clock, self._first = self.start, 0
 
     def run(self):
         from factortopy.features.reader import on_device
@@ -213,7 +209,7 @@ class _Tuning:
         path = write_drawings(
             self.out / DRAWINGS, n, self.backbone.input_size if self.backbone.input_size < 224 else 224, self._report
         )
-        return self._asked(path)
+        return self._unless_stopped(path)
 
     def _part(self, name):
         pairs = self.split[name]
@@ -243,23 +239,23 @@ class _Tuning:
         self._begin("before", len(self.train) + len(self.test))
         mode(self.module, False)
         n, shown = len(self.train), lambda done, total: self._report(done, len(self.train) + len(self.test))
-        seen = self._asked(tokens(self.backbone, self.pixels, self.train, self.layer, on_progress=shown))
+        seen = self._unless_stopped(tokens(self.backbone, self.pixels, self.train, self.layer, on_progress=shown))
         more = lambda done, total: self._report(n + done, n + total)  # noqa: E731
-        fresh = self._asked(tokens(self.backbone, self.pixels, self.test, self.layer, on_progress=more))
+        fresh = self._unless_stopped(tokens(self.backbone, self.pixels, self.test, self.layer, on_progress=more))
         if not np.isfinite(seen).all():
             raise InputError(
                 f"network {self.backbone.name}: expected finite tokens, found infinity or NaN; the weights may be damaged"
             )
         mean, spread = moments(seen)
         write_tensors(self.out / "moments.safetensors", {"mean": mean, "spread": spread})
-        found = accuracy(
+        frozen = accuracy(
             self.test_labels, probe(seen, self.train_labels, fresh, self.settings["seed"]), self.split["classes"]
         )
-        write_json(self.out / "before.json", found)
+        write_json(self.out / "before.json", frozen)
         self.say(
-            f"before, a linear classifier on the frozen network: {found['all']:.1%} of the held-out pictures right"
+            f"before, a linear classifier on the frozen network: {frozen['all']:.1%} of the held-out pictures right"
         )
-        return found
+        return frozen
 
     def _train(self, head, optimizer, step):
         import torch
@@ -357,20 +353,20 @@ class _Tuning:
 
         rows = np.arange(len(self.test)) if rows is None else rows
         shown = (lambda done, total: self._report(done, total)) if self.stage == "after" else None
-        found = self._asked(
+        held_out = self._unless_stopped(
             tokens(self.backbone, self.pixels, [self.test[i] for i in rows], self.layer, on_progress=shown)
         )
         with torch.no_grad():
-            given = head(torch.as_tensor(found, device=self.backbone.device)).argmax(1).cpu().numpy()
+            given = head(torch.as_tensor(held_out, device=self.backbone.device)).argmax(1).cpu().numpy()
         return accuracy(self.test_labels[rows], given, self.split["classes"])
 
-    def _asked(self, found):
-        if found is None:
+    def _unless_stopped(self, value):
+        if value is None:
             raise Stopped
-        return found
+        return value
 
     def _seconds(self):
-        return self.before + time.monotonic() - self.begun
+        return self.before + time.monotonic() - self.start
 
     def _begin(self, stage, total=None, done=0):
         self.stage, self._clock, self._first = stage, time.monotonic(), done
@@ -381,7 +377,7 @@ class _Tuning:
         """True to go on."""
         done = step - self._first
         remaining = (time.monotonic() - self._clock) / done * (total - step) if done > 0 and total else None
-        told = {
+        report = {
             "stage": self.stage,
             "step": int(step),
             "total": total,
@@ -389,4 +385,4 @@ class _Tuning:
             "accuracy": accuracy,
             "remaining": remaining,
         }
-        return self.on_progress is None or self.on_progress(told) is not False
+        return self.on_progress is None or self.on_progress(report) is not False

@@ -131,9 +131,9 @@ def network_of(name, known=None):
     known = networks() if known is None else known
     name = name.removesuffix(speed.UNTRAINED)
     if name.startswith("finetuned/"):
-        from factortopy.backbones.finetuned import told_of
+        from factortopy.backbones.finetuned import description_of
 
-        name = (told_of(name) or {}).get("base") or name
+        name = (description_of(name) or {}).get("base") or name
     return known.get(name.split(":")[0].split("@")[0])
 
 
@@ -142,7 +142,7 @@ def measured(name, known=None):
 
     A network that was not is judged by the one of those measured that is nearest to it in operations.
     """
-    found, name = speed.known(), name.removesuffix(speed.UNTRAINED)
+    found, name = speed.measured(), name.removesuffix(speed.UNTRAINED)
     if name in found:
         return found[name]["pictures_per_second"], name
     known = networks() if known is None else known
@@ -160,7 +160,7 @@ def extraction_told(name, pictures):
     if rate is None:
         return "how long it takes here is unknown until the first batch; from then on the time that is left is told"
     own = whose == name.removesuffix(speed.UNTRAINED)
-    judged = f"as measured here on {speed.known()[whose].get('date', 'an earlier day')}" if own else (
+    judged = f"as measured here on {speed.measured()[whose].get('date', 'an earlier day')}" if own else (
         f"judging by {whose}, which was measured here"
     )  # fmt: skip
     return f"about {duration(pictures / rate)} at {rate_text(rate)} pictures a second, {judged}"

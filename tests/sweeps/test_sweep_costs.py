@@ -114,7 +114,7 @@ def test_extractions_leave_their_pace_and_estimates_take_it():
     assert "unknown until the first batch" in costs.extraction_told("demo-vit", 3000) and not price()["here"]
     speed.keep(Shown("demo-vit"), 31, 9.0)  # too few
     speed.keep(Shown("demo-vit"), 3000, 0.5)  # too short
-    assert speed.known() == {}
+    assert speed.measured() == {}
     speed.keep(Shown("demo-vit untrained"), 300, 3000.0)
     told = costs.extraction_told("demo-vit", 300)
     assert told.startswith("about 50 min at 0.1 pictures a second, as measured here on 20")
@@ -124,18 +124,21 @@ def test_extractions_leave_their_pace_and_estimates_take_it():
     net = costs.network_of("mae-b").operations / costs.network_of("demo-vit").operations
     assert whose == "demo-vit" and rate == pytest.approx(0.1 / net)
     speed.keep(Shown("demo-vit"), 32, 1.0, probe=True)  # an extraction tells more
-    assert speed.known()["demo-vit"]["pictures_per_second"] == 0.1
+    assert speed.measured()["demo-vit"]["pictures_per_second"] == 0.1
     speed.keep(Shown("timm/x"), 4, 1.0, probe=True)
     assert costs.measured("timm/x") == (4.0, "timm/x") and costs.measured("timm/y") == (None, "")
     (home() / "pace.json").write_text('{"demo-vit": {"pictures_per_second": "many"}, "mae-b": 3')
-    assert speed.known() == {} and "unknown" in costs.extraction_told("mae-b", 10)
+    assert speed.measured() == {} and "unknown" in costs.extraction_told("mae-b", 10)
 
 
 def test_a_real_extraction_leaves_its_pace(monkeypatch):
     monkeypatch.setattr(speed, "SHORTEST", 0.0)
     backbone = load_backbone("demo-vit")
     extract(backbone, np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8))
-    assert 0 < speed.known()["demo-vit"]["pictures_per_second"] < 1e5 and speed.known()["demo-vit"]["device"] == "cpu"
+    assert (
+        0 < speed.measured()["demo-vit"]["pictures_per_second"] < 1e5
+        and speed.measured()["demo-vit"]["device"] == "cpu"
+    )
 
 
 def test_span_waits_for_the_wave_and_uses_everybody():
