@@ -51,6 +51,12 @@ def first_few(items, most=5):
     return ", ".join(items[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
+def first_words(error, most=300):
+    """An error of another library in one line."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= most else words[:most] + "…"
+
+
 MAX_LABEL = 80  # letters of a name that are shown
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.modules import TorchBackbone
-from factortopy.backbones.weights import Hub, console_progress, fit_weights, read_weights, seeded
+from factortopy.backbones.published import Hub, console_progress
+from factortopy.backbones.weights import fit_weights, read_weights, seeded
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.base import UNTRAINED, Entry
 from factortopy.backbones.loading import list_backbones
-from factortopy.backbones.weights import Hub, Url, first_words
+from factortopy.backbones.published import Hub, Url
 from factortopy.errors import InputError
+from factortopy.wording import first_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

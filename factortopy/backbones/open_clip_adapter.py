@@ -4,7 +4,8 @@ import copy
 
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.modules import HookedBackbone
-from factortopy.backbones.weights import Hub, Url, console_progress, fit_weights, read_weights, seeded
+from factortopy.backbones.published import Hub, Url, console_progress
+from factortopy.backbones.weights import fit_weights, read_weights, seeded
 from factortopy.errors import InputError
 
 FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.base import Entry
 from factortopy.backbones.diffusers_adapter import SOURCE as STABLE_DIFFUSION
-from factortopy.backbones.weights import Hub, Url
+from factortopy.backbones.published import Hub, Url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,16 +4,10 @@ from fnmatch import fnmatch
 
 from factortopy.backbones.base import UNTRAINED, Site
 from factortopy.backbones.modules import HookedBackbone, TorchBackbone, attention_of
-from factortopy.backbones.weights import (
-    Hub,
-    console_progress,
-    finite,
-    first_words,
-    fit_weights,
-    read_weights,
-    seeded,
-)  # fmt: skip
+from factortopy.backbones.published import Hub, console_progress
+from factortopy.backbones.weights import finite, fit_weights, read_weights, seeded
 from factortopy.errors import InputError
+from factortopy.wording import first_words
 
 VERSION = 1  # of the preprocessing: part of the fingerprint
 OPTIONS = {"num_classes": 0}  # tokens are read before the classifier

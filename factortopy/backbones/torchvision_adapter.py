@@ -2,7 +2,8 @@
 
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.modules import IMAGENET, HookedBackbone
-from factortopy.backbones.weights import Url, console_progress, fit_weights, read_weights, seeded
+from factortopy.backbones.published import Url, console_progress
+from factortopy.backbones.weights import fit_weights, read_weights, seeded
 
 
 def load_torchvision(name, weights=None, label=None, on_progress=None):

@@ -4,9 +4,10 @@ import zipfile
 from pathlib import Path
 
 from factortopy.backbones.demo_facts import OBJECTIVES
-from factortopy.backbones.weights import NOT_WHOLE, first_words, opened, unreadable
+from factortopy.backbones.weights import NOT_WHOLE, opened, unreadable
 from factortopy.errors import InputError
 from factortopy.storage.allowed_folders import typed
+from factortopy.wording import first_words
 
 
 def check_weights(name: str, weights: str | Path) -> str:

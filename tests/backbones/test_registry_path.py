@@ -13,7 +13,7 @@ from test_weights import CONTENT, NAMED, Server
 from trials import ROOT
 
 import factortopy as ft
-from factortopy.backbones.weights import Url
+from factortopy.backbones.published import Url
 from factortopy.cli.main import main
 from factortopy.subjects import demo
 

@@ -18,13 +18,13 @@ import torchvision
 from safetensors.torch import save_file
 from test_backbones import Payload, own_hub, said  # noqa: F401
 
-from factortopy.backbones import weights
 from factortopy.backbones.diffusers_adapter import load_diffusers
 from factortopy.backbones.loading import load_backbone
+from factortopy.backbones.published import Hub, Stopped, Url
 from factortopy.backbones.registry import MOCO
 from factortopy.backbones.timm_adapter import load_timm
 from factortopy.backbones.torchvision_adapter import load_torchvision
-from factortopy.backbones.weights import Hub, Stopped, Url, read_weights
+from factortopy.backbones.weights import read_weights
 from factortopy.errors import InputError
 
 
@@ -437,6 +437,6 @@ def test_a_source_knows_what_torch_hub_has_fetched(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     place = tmp_path / "hub" / "checkpoints"
     place.mkdir(parents=True)
-    assert weights.Url("https://example.org/a.pth").find() is None
+    assert Url("https://example.org/a.pth").find() is None
     (place / "a.pth").write_bytes(b"x")
-    assert weights.Url("https://example.org/a.pth").find() == place / "a.pth"
+    assert Url("https://example.org/a.pth").find() == place / "a.pth"
