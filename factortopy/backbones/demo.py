@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from factortopy.backbones.base import Backbone, Site
-from factortopy.backbones.demo_facts import DEPTH, INPUT_SIZE, OBJECTIVES, PATCH, WIDTH, demo_entries, weights_path
+from factortopy.backbones.demo_facts import DEPTH, INPUT_SIZE, OBJECTIVES, PATCH, WIDTH, weights_path
 from factortopy.errors import InputError
 
 HEADS = 4
@@ -264,6 +264,3 @@ def _bytes_of(module):
 
 def _fingerprint(content):
     return f"demo{VERSION}-{hashlib.sha256(content).hexdigest()[:20]}"
-
-
-DEMO_ENTRIES = demo_entries()

@@ -208,25 +208,6 @@ def _seeds(images, n):
 # ---------------------------------------------------------------- the experiment
 
 
-def dose_response(encoder, images, doses, on_progress=None, **what):
-    """Responses at several gains, (doses, n, N) float32.
-
-    Parameters
-    ----------
-    encoder : Encoder; images : sequence of pictures
-    doses : sequence of float
-        ``gain`` of each lesion: 1 intact … 0 silent.
-    what : as for ``lesion``
-    """
-    doses = [parts.number("doses", dose) for dose in doses]
-    if not doses:
-        raise InputError("doses: expected at least one gain, found none; use [1, 0.5, 0]")
-    features = None if what.get("propagate") else _features(encoder, images, _share(on_progress, 0, len(doses) + 1))
-    lesions = [lesion(encoder, gain=dose, **what) for dose in doses]
-    steps = [_share(on_progress, i + 1, len(doses) + 1) for i in range(len(doses))]
-    return np.stack([_answers(one, images, features, step) for one, step in zip(lesions, steps, strict=True)])
-
-
 def _share(on_progress, part, parts_):
     """Progress of one of several equal parts."""
     if on_progress is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.features import speed
-from factortopy.features.reader import SAMPLE, Reader, _fitting, on_device
+from factortopy.features.reader import SAMPLE, Reader, on_device, pictures_a_batch
 from factortopy.storage.home import cache_dir
 from factortopy.wording import rate_text, size_text
 
@@ -55,8 +55,6 @@ def plan(
     backbone: Backbone,
     n_images: int,
     grid: int | None = 8,
-    device: str | None = None,
-    precision: str | None = None,
     seconds: float = 3.0,
     reduce: Any = None,
 ) -> Plan:
@@ -69,8 +67,8 @@ def plan(
     Plan
     """
     blank = np.full((1, backbone.input_size, backbone.input_size, 3), 128, np.uint8)
-    with on_device(backbone, device):
-        reader = Reader(backbone, grid, precision, _fitting(backbone))
+    with on_device(backbone, None):
+        reader = Reader(backbone, grid, batch=pictures_a_batch(backbone))
         local, token = reader.tokens(blank)  # the first takes longer: not counted
         size = 1
         while True:  # larger and larger batches, until one takes its share of the time or is as large as they get
@@ -88,6 +86,6 @@ def plan(
     return Plan(n_images, shown / taken, needed, free, first)
 
 
-def disk_size(layers: int, width: int, n_images: int, reduce: int | None = None, grid: int = 8) -> int:
-    """Bytes that tokens of so many pictures take at most: ``layers`` layers of up to ``width`` channels, float16."""
-    return 2 * layers * min(width, reduce or width) * (grid * grid + 1) * n_images
+def disk_size(layers: int, width: int, n_images: int, reduce: int | None = None) -> int:
+    """Bytes that tokens of so many pictures take at most: ``layers`` layers of up to ``width`` channels, float16 on the grid of 8 × 8."""
+    return 2 * layers * min(width, reduce or width) * (8 * 8 + 1) * n_images

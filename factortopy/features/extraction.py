@@ -16,7 +16,6 @@ from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
 from factortopy.features import speed
-from factortopy.features.estimate import plan  # noqa: F401
 from factortopy.features.files import Rows, done_before, files_of, mark, open_all
 from factortopy.features.reader import PRECISIONS, SAMPLE, Reader, as_pixels, on_device, token_batches
 from factortopy.storage.files import read_tensors, take_space, write_json, write_tensors

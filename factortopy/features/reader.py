@@ -7,14 +7,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from factortopy.errors import InputError
-
-if TYPE_CHECKING:
-    pass
+from factortopy.wording import first_words, shown_path
 
 BATCH = 32  # pictures shown at once, at most
 TAPS = 256e6  # bytes of tokens in flight
@@ -36,8 +34,6 @@ def as_pixels(image: Any) -> np.ndarray:
     try:
         return read_image(image)
     except InputError as error:
-        from factortopy.wording import shown_path
-
         where = f"{shown_path(image)}: " if isinstance(image, (str, os.PathLike)) else ""  # it names the file alone
         raise InputError(f"{where}{error}") from None
 
@@ -174,7 +170,7 @@ def _resizing(side, grid):
 
 @contextmanager
 def on_device(backbone, device):
-    """The network on a device for a while: a GPU where there is one unless told otherwise."""
+    """The network on a device for a while: a GPU where there is one unless another is named."""
     import torch
 
     before = getattr(backbone, "device", None)
@@ -189,7 +185,7 @@ def on_device(backbone, device):
         if _out_of_memory(error):
             backbone.to(before)
         raise InputError(
-            f"device {device}: expected one that holds {backbone.name}, found: {' '.join(str(error).split())[:150]}; "
+            f"device {device}: expected one that holds {backbone.name}, found: {first_words(error, 150)}; "
             "choose device='cpu'"
         ) from None
     if device is None:
@@ -203,12 +199,12 @@ def on_device(backbone, device):
 
 def token_batches(backbone, images, grid, precision=None, reduction=None):
     """Yield per batch (local, global) float16 arrays."""
-    reader = Reader(backbone, grid, precision, _fitting(backbone), reduction)
+    reader = Reader(backbone, grid, precision, pictures_a_batch(backbone), reduction)
     for pixels in _ahead(_batches(images, lambda: reader.batch)):
         yield reader.tokens(pixels)
 
 
-def _fitting(backbone):
+def pictures_a_batch(backbone):
     """Pictures a batch whose tokens fill at most a quarter of a gigabyte before they are pooled."""
     shapes = getattr(backbone, "_shapes", None)
     numbers = sum(math.prod(shape) for shape in shapes) if shapes else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json, write_tensors
 from factortopy.storage.machine import explain_os_error
+from factortopy.wording import first_words
 
 COLUMNS = ("step", "seconds", "loss", "accuracy", "held_out")
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -112,7 +113,7 @@ def read_checkpoint(folder, module, head, optimizer):
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"{folder}: expected the checkpoint of this fine-tuning, found one that does not fit ({' '.join(str(error).split())[:150]}); "
+            f"{folder}: expected the checkpoint of this fine-tuning, found one that does not fit ({first_words(error, 150)}); "
             "begin again in another folder"
         ) from None
     return step, seconds

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from factortopy.backbones import train_demo
-from factortopy.backbones.demo import DEMO_ENTRIES, SIDE, load_demo, untrained, weights_path
+from factortopy.backbones.demo import SIDE, load_demo, untrained, weights_path
+from factortopy.backbones.demo_facts import demo_entries
 from factortopy.errors import InputError
 from factortopy.stimuli.scenes import render_scenes
 
@@ -84,8 +85,8 @@ def test_attention_in_training_is_the_one_in_use(pictures):
 
 
 def test_entries_and_shipped_files():
-    assert [entry.name for entry in DEMO_ENTRIES] == ["demo-vit", "demo-mae"]
-    for entry in DEMO_ENTRIES:
+    assert [entry.name for entry in demo_entries()] == ["demo-vit", "demo-mae"]
+    for entry in demo_entries():
         path = weights_path(entry.name)
         assert entry.available and path.stat().st_size < 12e6
         assert all(tensor.dtype == torch.float16 for tensor in load_file(path).values())
