@@ -298,17 +298,6 @@ def checked_region(region):
     return x0, y0, x1, y1
 
 
-def number(name, value, least=None):
-    """A finite float; InputError otherwise."""
-    good = (
-        isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool) and np.isfinite(value)
-    )
-    if not good or (least is not None and value < least):
-        bound = "" if least is None else f" of at least {least}"
-        raise InputError(f"{name}: expected a number{bound}, found {value!r}; change it")
-    return float(value)
-
-
 def layer_number(layer, names):
     """0-based number of a layer given by number (negative from the end) or name."""
     names = list(names)

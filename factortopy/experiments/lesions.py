@@ -6,6 +6,7 @@ from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.experiments import damage as parts
 from factortopy.experiments import localizer
+from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import Stopped, respond, tell
 from factortopy.experiments.result import Result
 from factortopy.experiments.used_channels import most_used, random_like
@@ -91,7 +92,7 @@ def lesion(
         )
     if around not in parts.AROUND:
         raise InputError(f'around: expected "zero" or "mean", found {around!r}; choose one of these')
-    localizer.whole("seed", seed)
+    whole("seed", seed)
     chosen = parts.layer_numbers(layers, names)
     if heads is None:
         where = parts.by_layer("channels", channels, chosen, encoder.channels, names)
@@ -103,7 +104,7 @@ def lesion(
     else:
         where = _columns(heads, chosen, sites, names, layers is None)
     damage = parts.Damage(
-        encoder, where, parts.number("gain", gain), parts.number("noise", noise, 0), around, parts.checked_region(region),
+        encoder, where, number("gain", gain), number("noise", noise, 0), around, parts.checked_region(region),
         reference, seed, sites, heads is not None,
     )  # fmt: skip
     return LesionedEncoder(encoder, damage)
@@ -244,7 +245,7 @@ def run(encoder, settings, on_progress=None):
     doses : gains of the dose-response curve, null or [] for none
     """
     s = settings
-    doses = [parts.number("doses", d) for d in s["doses"] or []]
+    doses = [number("doses", d) for d in s["doses"] or []]
     if not isinstance(s["propagate"], bool):
         raise InputError(f"propagate: expected true or false, found {s['propagate']!r}; change the setting")
     pictures = localizer.pictures_of(encoder, s["pictures"], s["n"], s["seed"])
@@ -303,7 +304,7 @@ def _chosen(encoder, settings):
     asked = settings["channels"]
     if not isinstance(asked, dict) or not {"roi", "share"} & set(asked):
         return asked
-    roi, share = asked.get("roi"), parts.number("share", asked.get("share", 0.1), 0)
+    roi, share = asked.get("roi"), number("share", asked.get("share", 0.1), 0)
     mask = encoder.rois.get(roi)
     if mask is None or not np.any(mask):
         names = ", ".join(name for name, m in encoder.rois.items() if np.any(m)) or "none"

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 from factortopy.storage.allowed_folders import typed
@@ -228,12 +229,6 @@ def read_categories(folder, n=None, seed=0):
     return out
 
 
-def whole(name, value, least=0):
-    """InputError unless a setting is a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name}: expected a whole number, {least} or more, found {value!r}; change the setting")
-
-
 def named(names, kind):
     """The one of ``names`` that is the category ``kind`` (a key of ALIKE), None where there is none."""
     return next((name for name in names if str(name).lower() in ALIKE[kind]), None)
@@ -319,8 +314,8 @@ def run(encoder, settings, on_progress=None):
     category, against : as for ``contrast``; pictures : "rendered" or a folder for ``read_categories``
     n : pictures a category; seed : of which pictures; q : rate of false discoveries that counts as significant
     """
-    q = settings["q"]
-    if isinstance(q, bool) or not isinstance(q, int | float) or not 0 < q < 1:
+    q = number("q", settings["q"])
+    if not 0 < q < 1:
         raise InputError(f"q: expected a share between 0 and 1, found {q!r}; use 0.05")
     whole("seed", settings["seed"])
     tell(on_progress, 0, 1)

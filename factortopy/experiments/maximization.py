@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 from factortopy.experiments.targets import checked, target_of
@@ -272,33 +273,19 @@ def _notes(encoder, numbers):
 
 def _checked_settings(settings):
     """The seeds, list of int; InputError names the setting that is wrong."""
-    seeds = settings["seeds"]
-    seeds = list(range(seeds)) if _whole(seeds) and seeds >= 0 else seeds
-    most = MOST["seeds"]
-    if (
-        not isinstance(seeds, list | tuple)
-        or not 1 <= len(seeds) <= most
-        or not all(_whole(s) and s >= 0 for s in seeds)
-    ):
-        raise _wrong("seeds", f"a number from 1 to {most}, or a list of up to {most} whole numbers", settings["seeds"])
+    label = "maximize, setting {!r}".format
     for name in ("steps", "noise", "rendered"):
-        if not _whole(settings[name]) or not 1 <= settings[name] <= MOST[name]:
-            raise _wrong(name, f"a whole number from 1 to {MOST[name]}", settings[name])
-    size = settings["size"]
-    if size is not None and (not _whole(size) or not SIZES[0] <= size <= SIZES[1]):
-        raise _wrong("size", f"a whole number of pixels from {SIZES[0]} to {SIZES[1]}, or none", size)
-    for name, low, high in (("rate", 1e-4, 10), ("smoothness", 0, 1e4)):
-        value = settings[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise _wrong(name, f"a number from {low:g} to {high:g}", value)
+        whole(label(name), settings[name], 1, MOST[name])
+    if settings["size"] is not None:
+        whole(label("size"), settings["size"], *SIZES)
+    number(label("rate"), settings["rate"], 1e-4, 10)
+    number(label("smoothness"), settings["smoothness"], 0, 1e4)
     if not isinstance(settings["transforms"], bool):
-        raise _wrong("transforms", "true or false", settings["transforms"])
-    return [int(seed) for seed in seeds]
-
-
-def _whole(value):
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _wrong(name, expected, value):
-    return InputError(f"maximize, setting {name!r}: expected {expected}, found {value!r:.60}; change it")
+        raise InputError(
+            f"{label('transforms')}: expected true or false, found {settings['transforms']!r:.60}; change it"
+        )
+    seeds, most = settings["seeds"], MOST["seeds"]
+    if not isinstance(seeds, list | tuple):
+        return list(range(whole(label("seeds"), seeds, 1, most)))
+    whole(f"{label('seeds')}, how many", len(seeds), 1, most)
+    return [whole(label("seeds"), seed) for seed in seeds]

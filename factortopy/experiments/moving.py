@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.experiments.localizer import compare, whole
+from factortopy.experiments.checks import number, whole
+from factortopy.experiments.localizer import compare
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 from factortopy.stimuli.movement import FLOWS, dots, grating
@@ -91,8 +92,7 @@ def motion(encoder, on_progress=None, **settings):
     for name, least in (("clips", 2), ("frames", 2), ("dots", 1), ("size", 16), ("seed", 0)):
         whole(name, s[name], least)
     for name in ("fps", "speed", "dot_size", "spatial_frequency", "temporal_frequency", "contrast"):
-        if isinstance(s[name], bool) or not isinstance(s[name], int | float) or not np.isfinite(s[name]):
-            raise InputError(f"{name}: expected a number, found {s[name]!r}; change the setting")
+        number(name, s[name])
     degrees = float(encoder.info.get("image_degrees") or 8.4)
     return _measure(encoder, types, s, degrees, on_progress)
 
@@ -118,12 +118,12 @@ def _measure(encoder, types, s, degrees, on_progress):
     response, first, largest = {}, {}, 0.0
     for kind in types:
         means = []
-        for number in range(s["clips"]):
-            frames = clip(kind, number, s, degrees)
+        for index in range(s["clips"]):
+            frames = clip(kind, index, s, degrees)
             answers = respond(encoder, frames, step)
             means.append(answers.mean(0, dtype=np.float64))
             done += length
-            if number == 0:
+            if index == 0:
                 first[kind], whole_clip = frames, answers
         order = np.random.default_rng((s["seed"], 7)).permutation(length)
         again = respond(encoder, first[kind][order], step, keep=False)  # looked at anew: nothing is taken for granted

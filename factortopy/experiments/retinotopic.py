@@ -14,6 +14,7 @@ import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.experiments import agreement, fieldsign, phase, prf
+from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 from factortopy.stimuli import apertures
@@ -355,17 +356,17 @@ def _checked(settings, degrees):
         )
     half = degrees / 2
     s.image_degrees = degrees
-    s.radius = _number("radius", half if s.radius is None else s.radius, 0.1 * half, half, "degrees")
+    s.radius = number("setting radius", half if s.radius is None else s.radius, 0.1 * half, half, " degrees")
     for name, share in (("bar_width", 4), ("ring_width", 4), ("check_degrees", 8)):
         value = getattr(s, name)
         value = s.radius / share if value is None else value
-        setattr(s, name, _number(name, value, 0.02 * s.radius, s.radius, "degrees"))
-    s.wedge_angle = _number("wedge_angle", s.wedge_angle, 5, 180, "degrees")
-    s.noise = _number("noise", s.noise, 0, 100, "standard deviations")
-    s.steps = _whole("steps", s.steps, 8, 200)
-    s.repetitions = _whole("repetitions", s.repetitions, 1, 100)
-    s.smoothing = _whole("smoothing", s.smoothing, 0, 20)
-    s.seed = _whole("seed", s.seed, 0, 2**31)
+        setattr(s, name, number(f"setting {name}", value, 0.02 * s.radius, s.radius, " degrees"))
+    s.wedge_angle = number("setting wedge_angle", s.wedge_angle, 5, 180, " degrees")
+    s.noise = number("setting noise", s.noise, 0, 100, " standard deviations")
+    s.steps = whole("setting steps", s.steps, 8, 200)
+    s.repetitions = whole("setting repetitions", s.repetitions, 1, 100)
+    s.smoothing = whole("setting smoothing", s.smoothing, 0, 20)
+    s.seed = whole("setting seed", s.seed, 0, 2**31)
     frames = len(apertures.SWEEPS[s.protocol]) * s.steps * s.repetitions
     if frames > LARGEST:
         raise InputError(
@@ -379,15 +380,3 @@ def _as_text(pictures):
     if isinstance(pictures, list | tuple):
         return [_as_text(path) for path in pictures]
     return os.fspath(pictures) if isinstance(pictures, os.PathLike) else pictures
-
-
-def _number(name, value, low, high, unit):
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
-        raise InputError(f"setting {name}: expected {low:.4g} to {high:.4g} {unit}, found {value!r}; change it")
-    return float(value)
-
-
-def _whole(name, value, low, high):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-        raise InputError(f"setting {name}: expected a whole number from {low} to {high}, found {value!r}; change it")
-    return int(value)

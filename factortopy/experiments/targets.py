@@ -3,6 +3,7 @@
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.experiments.checks import is_whole
 
 KINDS = ("roi", "vertex", "cluster", "weights")
 
@@ -75,7 +76,7 @@ def _part(encoder, kind, value):
         mask, there = np.asarray(encoder.rois[value], bool), f"ROI {value}"
     elif kind == "vertex":
         rows = encoder.vertices.rows
-        mask, there = rows == value if _whole(value) else np.zeros(len(rows), bool), f"vertex {value!r}"
+        mask, there = rows == value if is_whole(value) else np.zeros(len(rows), bool), f"vertex {value!r}"
         if not mask.any():
             raise _wrong(
                 f"expected a row of the whole {encoder.density} mesh that the encoder covers, found {value!r}",
@@ -85,17 +86,13 @@ def _part(encoder, kind, value):
         clusters = encoder.scores.get("clusters")
         if clusters is None:
             raise _wrong("expected an encoder with channel clusters, found one that was not scored", "score it first")
-        mask = clusters == value if _whole(value) and value >= 0 else np.zeros(len(clusters), bool)
+        mask = clusters == value if is_whole(value) and value >= 0 else np.zeros(len(clusters), bool)
         there = f"cluster {value!r}"
         if not mask.any():
             raise _wrong(f"expected a cluster, found {value!r}", f"choose 0 to {int(np.max(clusters))}")
     if not mask.any():
         raise _wrong(f"expected vertices in {there}, found none", "choose another one")
     return mask.astype(np.float32)
-
-
-def _whole(value):
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _wrong(problem, mend):
