@@ -1,4 +1,4 @@
-"""The encoder: model, recipes, baselines, saving and loading."""
+"""The encoder: ``fit`` and its progress, a fitted one with its selectors, saved and loaded; also as a scikit-learn estimator."""
 
 import lazy_loader as lazy
 

@@ -133,11 +133,11 @@ class Encoder:
         from factortopy.encoder.reduce import as_tensor
 
         reduction = features.reduction
-        found = [tokens.shape[-1] for tokens in features.local] if reduction is None else reduction.channels
+        channels = [tokens.shape[-1] for tokens in features.local] if reduction is None else reduction.channels
         expected = self.channels
-        if found != expected:
+        if channels != expected:
             raise InputError(
-                f"features: expected layers of {expected} channels, as this encoder was fitted to, found {found}; "
+                f"features: expected layers of {expected} channels, as this encoder was fitted to, found {channels}; "
                 "use the features of its own network"
             )
         out = []
@@ -370,10 +370,10 @@ class BaselineEncoder(Encoder):
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in self.tensors.items()}
         local = [on_grid(t, self.grid) for t in local]
         if self.model == "ridge":
-            found = baselines.predict_ridge(tensors, self.info, local)
+            responses = baselines.predict_ridge(tensors, self.info, local)
         else:
-            found = baselines.predict(self.model, tensors, local, global_)
-        return found if vertices is None else found[:, torch.as_tensor(np.asarray(vertices))]
+            responses = baselines.predict(self.model, tensors, local, global_)
+        return responses if vertices is None else responses[:, torch.as_tensor(np.asarray(vertices))]
 
     # ------------------------------------------------------------ what Encoder.save and Encoder.load leave to it
 

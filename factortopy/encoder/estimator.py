@@ -137,9 +137,9 @@ class FactorTopyRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         from factortopy.backbones.loading import load_backbone
 
         network = load_backbone(self.backbone) if isinstance(self.backbone, str) else self.backbone
-        found = extract(network, X, device=self.device)
-        assert found is not None  # only a caller that reports progress can stop it
-        return found
+        features = extract(network, X, device=self.device)
+        assert features is not None  # only a caller that reports progress can stop it
+        return features
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -64,12 +64,12 @@ class FastFit(Fit):
             start(problem, model, seed)
         penalty = Penalty(problem.device)
         selectors = list(getattr(model, "selectors", nn.Module()).parameters())
-        known = {id(p) for p in selectors}
+        selector_ids = {id(p) for p in selectors}
         free = not getattr(getattr(model, "selectors", None), "topology", True)
         groups = [
             # Free selectors have a gradient only when their vertex is drawn: they take longer steps.
             {"params": selectors, "base": settings.selector_rate * (10 if free else 1), "warm": 20},
-            {"params": [p for p in model.parameters() if id(p) not in known], "base": settings.rate, "warm": 5},
+            {"params": [p for p in model.parameters() if id(p) not in selector_ids], "base": settings.rate, "warm": 5},
             {"params": list(penalty.parameters()), "base": 1e-2, "warm": 5},
         ]
         super().__init__(problem, settings, model, penalty, groups, seed)

@@ -139,8 +139,8 @@ def learn_response(subject, features, seed=0):
         return np.ones(1)
     rng = np.random.default_rng(seed)
     usable = np.flatnonzero(~np.asarray(subject.constant))
-    some = np.sort(rng.permutation(usable)[:VERTICES])
-    y = np.asarray(subject.responses[train][:, some], dtype=np.float64)
+    sample = np.sort(rng.permutation(usable)[:VERTICES])
+    y = np.asarray(subject.responses[train][:, sample], dtype=np.float64)
     y = (y - y.mean(0)) / np.maximum(y.std(0), 1e-9)
     x = _summary(film, features, train)
     lagged = np.stack([x[film.before(delay)[train]] for delay in delays])  # (K, T, p)
@@ -176,23 +176,23 @@ def _fit_weights(lagged, y, fold, weights, penalty):
         centre = x.mean(0)
         x = x - centre
         unit = np.trace(x.T @ x) / x.shape[1]
-        found = np.linalg.solve(x.T @ x + penalty * unit * np.eye(x.shape[1]), x.T @ (y[rows] - y[rows].mean(0)))
-        return centre, found, y[rows].mean(0)
+        slopes = np.linalg.solve(x.T @ x + penalty * unit * np.eye(x.shape[1]), x.T @ (y[rows] - y[rows].mean(0)))
+        return centre, slopes, y[rows].mean(0)
 
     if penalty is None:
 
         def error(penalty):
             total = 0.0
             for fitted, held in folds:
-                centre, found, mean = ridge(fitted, penalty)
-                total += ((y[held] - mean - (mixed[held] - centre) @ found) ** 2).sum()
+                centre, slopes, mean = ridge(fitted, penalty)
+                total += ((y[held] - mean - (mixed[held] - centre) @ slopes) ** 2).sum()
             return total
 
         penalty = min(PENALTIES, key=error)
     gram, cross = np.zeros((k, k)), np.zeros(k)
     for fitted, held in folds:
-        centre, found, mean = ridge(fitted, penalty)
-        parts = np.stack([((layer[held] - centre) @ found).ravel() for layer in lagged])
+        centre, slopes, mean = ridge(fitted, penalty)
+        parts = np.stack([((layer[held] - centre) @ slopes).ravel() for layer in lagged])
         gram += parts @ parts.T
         cross += parts @ (y[held] - mean).ravel()
     return gram, cross, penalty

@@ -77,8 +77,8 @@ class PaperFit(Fit):
         s, problem = self.settings, self.problem
         rows = None if len(vertices) == len(problem.coords) else torch.from_numpy(vertices).to(problem.device)
         cortex = self.model.cortex(rows)
-        found = self.readout(self.model, self.model.pictures(problem.tokens(trials)), cortex, rows)
-        loss = F.smooth_l1_loss(found, problem.answers(trials, vertices).T, beta=0.1)
+        prediction = self.readout(self.model, self.model.pictures(problem.tokens(trials)), cortex, rows)
+        loss = F.smooth_l1_loss(prediction, problem.answers(trials, vertices).T, beta=0.1)
         strength = s.regulariser * max(0.0, 1 - step / s.decay)
         return loss + strength * self.model.regulariser(cortex) if strength else loss
 
@@ -90,12 +90,12 @@ class PaperFit(Fit):
         """Over all vertices."""
         problem, scores = self.problem, []
         for vertices in np.array_split(self.usable, -(-len(self.usable) // 4096) * self.pieces):
-            rows, found = torch.from_numpy(vertices).to(problem.device), []
+            rows, predictions = torch.from_numpy(vertices).to(problem.device), []
             cortex = self.model.cortex(rows)
             for i in range(0, len(problem.val), 64):
                 pictures = self.model.pictures(problem.tokens(problem.val[i : i + 64]))
-                found.append(self.readout(self.model, pictures, cortex, rows))
-            scores.append(r2(problem.answers(problem.val, vertices).T, torch.cat(found, 1)))
+                predictions.append(self.readout(self.model, pictures, cortex, rows))
+            scores.append(r2(problem.answers(problem.val, vertices).T, torch.cat(predictions, 1)))
         return float(torch.cat(scores).nanmean())
 
     def validate(self):

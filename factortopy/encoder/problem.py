@@ -96,8 +96,8 @@ def pose(subject, features, grid, device, raw=False):
     if raw:
         tokens = (features.local, features.global_)
         bases = [
-            [scaling(layer, pictures, device, grid, b) for layer, b in zip(layers, known, strict=True)]
-            for layers, known in zip(tokens, earlier(features, device), strict=True)
+            [scaling(layer, pictures, device, grid, b) for layer, b in zip(layers, before, strict=True)]
+            for layers, before in zip(tokens, earlier(features, device), strict=True)
         ]
     else:
         *tokens, local_basis, global_basis = reduced(features, pictures, grid, device)
@@ -149,7 +149,7 @@ def origin(subject, features):
         "weights": features.weights,
         "trained": features.trained,
         **({"fir": features.extra["fir"]} if "fir" in features.extra else {}),
-        **({"finetuned": told} if (told := description_of(features.backbone, features.weights)) else {}),
+        **({"finetuned": tuning} if (tuning := description_of(features.backbone, features.weights)) else {}),
         **({} if features.reduction is None else {"pca": features.reduction.most}),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }

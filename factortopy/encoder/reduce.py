@@ -144,8 +144,8 @@ def _after(read, features, device):
         local,
         heads,
         *(
-            [basis.after(b) for basis, b in zip(kind, known, strict=True)]
-            for kind, known in zip(bases, earlier(features, device), strict=True)
+            [basis.after(b) for basis, b in zip(kind, before, strict=True)]
+            for kind, before in zip(bases, earlier(features, device), strict=True)
         ),
     )
 
@@ -175,8 +175,8 @@ def _cache_folder(features, train, grid, keep):
     arrays = [*features.local, *features.global_]
     if not all(getattr(a, "filename", None) and a.mode != "c" for a in arrays):
         return None
-    known = [FORMAT, grid, keep, *map(_whence, arrays)]
-    key = hashlib.blake2b(repr(known).encode() + np.asarray(train, np.int64).tobytes(), digest_size=16)
+    identity = [FORMAT, grid, keep, *map(_whence, arrays)]
+    key = hashlib.blake2b(repr(identity).encode() + np.asarray(train, np.int64).tobytes(), digest_size=16)
     return cache_dir("reduced") / key.hexdigest()
 
 

@@ -132,8 +132,8 @@ def fit_ridge(
         # A feature that never varies carries nothing.
         std = np.where(std > 1e-6 * max(float(std.max()), 1e-12), std, np.inf).astype(np.float32)
         design = (design - mean) / std
-        found = ridge_cv(design, answers[:, usable], folds(kept_together(subject, trials)), device=device)
-        weight[:, usable], bias[usable], penalty, score = found
+        splits = folds(kept_together(subject, trials))
+        weight[:, usable], bias[usable], penalty, score = ridge_cv(design, answers[:, usable], splits, device=device)
         info |= {"penalty": float(np.exp(np.log(penalty).mean())), "val_score": float(np.nanmean(score))}
         if on_progress is not None:
             on_progress(RidgeProgress(total, total, info["val_score"]))
@@ -175,8 +175,8 @@ def ridge_cv(design, answers, splits, penalties=PENALTIES, device="cpu"):
         else:
             fitted = RidgeCV(**options).fit(x, y)
             weight = fitted.coef_
-        found = weight, fitted.intercept_, fitted.best_alphas_ / unit, fitted.cv_scores_
-        return tuple(t.cpu().numpy() for t in found)
+        results = weight, fitted.intercept_, fitted.best_alphas_ / unit, fitted.cv_scores_
+        return tuple(t.cpu().numpy() for t in results)
 
 
 def folds(image, n=FOLDS):

@@ -91,8 +91,8 @@ def solve(problem, model, pieces=1):
     for i in range(0, len(order), block):
         k = order[i : i + block]
         vertices = usable[k.cpu().numpy()]
-        found = _solve_block(problem, model, vertices, part(cortex, k), 256 // pieces)
-        weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in found)
+        solution = _solve_block(problem, model, vertices, part(cortex, k), 256 // pieces)
+        weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in solution)
     return weight, bias, penalty
 
 
@@ -135,5 +135,5 @@ def _solve_block(problem, model, vertices, cortex, at_once):
         add(k, x, y)
     penalty = penalties[error.argmin(1)]
     count += len(problem.val)
-    found = [weights(k, count, penalty[k, None, None]) for k in chunks]
-    return torch.cat([w for w, _ in found]), torch.cat([b for _, b in found]), penalty
+    solved = [weights(k, count, penalty[k, None, None]) for k in chunks]
+    return torch.cat([w for w, _ in solved]), torch.cat([b for _, b in solved]), penalty

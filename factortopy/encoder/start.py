@@ -123,11 +123,11 @@ def _fit_selectors(network, vertices, scores, grid):
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     for step in range(STEPS):
         optimiser.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - step / STEPS))
-        found_space, found_layer, found_scale = network(vertices)
-        loss = -(weight[:, None] * layer * found_layer.clamp_min(1e-9).log()).sum(1).mean()
-        loss = loss + 4 * (weight * (found_scale[:, 0] - scale) ** 2).mean()
-        if found_space is not None:
-            error = found_space - space[:, None] - ring
+        predicted_space, predicted_layer, predicted_scale = network(vertices)
+        loss = -(weight[:, None] * layer * predicted_layer.clamp_min(1e-9).log()).sum(1).mean()
+        loss = loss + 4 * (weight * (predicted_scale[:, 0] - scale) ** 2).mean()
+        if predicted_space is not None:
+            error = predicted_space - space[:, None] - ring
             loss = loss + 4 * (space_weight[:, None, None] * error**2).mean()
         optimiser.zero_grad()
         loss.backward()
@@ -148,18 +148,18 @@ def _start_alignments(model, screen):
         cell = at[:, 1] * problem.grid + at[:, 0]
     response = screen.response - screen.response.mean(0)
     count = screen.scores.clamp_min(0).amax((1, 2)).sqrt()[:, None]
-    found = []
+    blocks = []
     for l in range(n_layers):
         local, global_ = (t - t.mean(-2, keepdim=True) for t in screen.tokens(l))
         weights = torch.zeros(len(cell), local.shape[2], device=problem.device)
         for k in cell.unique().tolist():
             weights[cell == k] = screen.weights(local[k], response[:, cell == k]).T
-        found += [weights * count, screen.weights(global_, response).T * count]
-    joint = torch.cat(found, 1)
+        blocks += [weights * count, screen.weights(global_, response).T * count]
+    joint = torch.cat(blocks, 1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         _, _, axes = torch.svd_lowrank(joint, min(model.dim, *joint.shape), niter=4)
-    parts = axes.split([w.shape[1] for w in found])
+    parts = axes.split([w.shape[1] for w in blocks])
     for l in range(n_layers):
         for alignment, part in ((model.local, parts[2 * l]), (model.global_, parts[2 * l + 1])):
             k, d = part.shape

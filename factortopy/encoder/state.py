@@ -72,8 +72,8 @@ class Fit:
         vertices, trials = self.parts(self.step_number)
         self.optimiser.zero_grad()
         total = 0.0
-        for some in np.array_split(vertices, self.pieces):
-            loss = self.loss(self.step_number, some, trials) * (len(some) / len(vertices))
+        for piece in np.array_split(vertices, self.pieces):
+            loss = self.loss(self.step_number, piece, trials) * (len(piece) / len(vertices))
             loss.backward()
             total += loss.item()
         return total

@@ -1,4 +1,4 @@
-"""The simulated lab: classic experiments of vision science on a fitted encoder.
+"""The simulated lab on a fitted encoder: retinotopy, contrasts of categories, lesions, activation maximization, motion.
 
 No module may bear the name of a function that is offered here.
 """

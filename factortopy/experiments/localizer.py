@@ -152,7 +152,7 @@ def compare(answers, category, against):
 
 @lru_cache(maxsize=4)
 def rendered(n, size, seed):
-    """The built-in sets; see ``pictures.localizer``."""
+    """The built-in sets; see ``stimuli.localizer``."""
     from factortopy.stimuli.localizer import localizer
 
     return localizer(n, size, seed)

@@ -34,7 +34,7 @@ class Result:
     notes : list of str
         Sentences that must stand beside the result wherever it is shown.
     info : dict
-        Encoder and subject it was measured on, "simulated" among them; filled in by ``protocol.run``.
+        Encoder and subject it was measured on, "simulated" among them; filled in by ``run_protocol``.
     """
 
     experiment: str

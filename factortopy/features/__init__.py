@@ -1,4 +1,4 @@
-"""A network's tokens of pictures: extracted, kept on disk by content, reduced, and their cost told before."""
+"""A network's tokens of pictures: extracted, kept on disk by content, reduced, their time and disk estimated before."""
 
 import lazy_loader as lazy
 
