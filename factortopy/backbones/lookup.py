@@ -6,6 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from factortopy.backbones import open_clip_adapter, registry, timm_adapter
 from factortopy.backbones.base import UNTRAINED, Entry
 from factortopy.backbones.loading import list_backbones
 from factortopy.backbones.published import Hub, Url
@@ -34,7 +35,7 @@ def look_up(name: str) -> Entry:
     if name in entries:
         return entries[name]
     own = name.removeprefix("timm/")
-    if not name.startswith("open_clip/") and _timm().is_model(own.split(".")[0]):
+    if not name.startswith("open_clip/") and timm_adapter.import_timm().is_model(own.split(".")[0]):
         return _of_timm(own)
     own = name.removeprefix("open_clip/")
     if own.partition(":")[0] in _open_clip_models():
@@ -44,22 +45,13 @@ def look_up(name: str) -> Entry:
 
 def source_of(entry: Entry) -> Hub | Url | None:
     """Where the weights of a looked-up network are published; None where they are not."""
-    from factortopy.backbones import registry
-    from factortopy.backbones.open_clip_adapter import source_of as of_open_clip
-    from factortopy.backbones.timm_adapter import hub_of
-
     if entry.name in registry.ENTRIES:
         return registry.source_of(entry)
     try:
-        return of_open_clip(entry.model) if entry.library == "open_clip" else hub_of(entry.model)
+        of_library = open_clip_adapter.source_of if entry.library == "open_clip" else timm_adapter.hub_of
+        return of_library(entry.model)
     except InputError:
         return None
-
-
-def _timm() -> Any:
-    from factortopy.backbones.timm_adapter import _import_timm
-
-    return _import_timm()
 
 
 def _open_clip_models() -> list[str]:
@@ -71,7 +63,7 @@ def _open_clip_models() -> list[str]:
 def _nothing_like(name: str, names: list[str]) -> InputError:
     """The error that says what is called nearly so."""
     own = name.removeprefix("timm/").removeprefix("open_clip/")
-    near = get_close_matches(own, [*names, *_timm().list_models(), *_open_clip_models()], 3)
+    near = get_close_matches(own, [*names, *timm_adapter.import_timm().list_models(), *_open_clip_models()], 3)
     hint = f"did you mean {', '.join(near)}?" if near else "docs/networks.md says where names are listed"
     return InputError(
         f"network {name[:60]!r}: expected a name of the table, of timm, or of OpenCLIP with its tag (MODEL:TAG), found none of "
@@ -80,25 +72,27 @@ def _nothing_like(name: str, names: list[str]) -> InputError:
 
 
 def _of_timm(model: str) -> Entry:
-    from factortopy.backbones.timm_adapter import OPTIONS, _check_name, wrap
+    timm, label = timm_adapter.import_timm(), f"timm/{model}"
+    timm_adapter.check_name(timm, model, label)
 
-    label = f"timm/{model}"
-    _check_name(_timm(), model, label)
-    backbone = _built(label, lambda: wrap(_timm().create_model(model, pretrained=False, **OPTIONS), label))
-    config = _timm().get_pretrained_cfg(model)
+    def build():
+        return timm_adapter.wrap(timm.create_model(model, pretrained=False, **timm_adapter.OPTIONS), label)
+
+    backbone, config = _built(label, build), timm.get_pretrained_cfg(model)
     return _entry(backbone, "timm", model, (config and getattr(config, "license", None)) or UNSTATED)
 
 
 def _of_open_clip(model: str) -> Entry:
-    from factortopy.backbones.open_clip_adapter import _look_up, _tags, build, wrap
-
     label = f"open_clip/{model}"
     own, _, tag = model.partition(":")
-    config, published = _look_up(own, tag, label)
+    config, published = open_clip_adapter.configuration(own, tag, label)
     if not tag:
-        raise InputError(f"network {label}: expected MODEL:TAG, found no tag; {_tags(own)}")
-    backbone = _built(label, lambda: wrap(build(config, published), label, published))
-    return _entry(backbone, "open_clip", model, UNSTATED)
+        raise InputError(f"network {label}: expected MODEL:TAG, found no tag; {open_clip_adapter.tags_hint(own)}")
+
+    def build():
+        return open_clip_adapter.wrap(open_clip_adapter.build(config, published), label, published)
+
+    return _entry(_built(label, build), "open_clip", model, UNSTATED)
 
 
 def _built(label: str, build: Callable[[], Any]) -> Any:

@@ -24,9 +24,9 @@ def load_open_clip(name, weights=None, label=None, on_progress=None):
     """
     label = label or f"open_clip/{name}"
     model, _, tag = name.partition(":")
-    config, published = _look_up(model, tag, label)
+    config, published = configuration(model, tag, label)
     if weights is None and not tag:
-        raise InputError(f"network {label}: expected MODEL:TAG, found no tag; {_tags(model)}")
+        raise InputError(f"network {label}: expected MODEL:TAG, found no tag; {tags_hint(model)}")
     if weights == "untrained":
         return wrap(seeded(lambda: build(config, published)), label + UNTRAINED, published, trained=False)
     if weights is None:
@@ -36,7 +36,7 @@ def load_open_clip(name, weights=None, label=None, on_progress=None):
     return wrap(tower, label, published)
 
 
-def _look_up(model, tag, label):
+def configuration(model, tag, label):
     """(configuration of the model, what is published under the tag)."""
     import open_clip
 
@@ -49,11 +49,13 @@ def _look_up(model, tag, label):
         )
     published = open_clip.get_pretrained_cfg(model, tag) if tag else {}
     if tag and not published:
-        raise InputError(f"network {label}: expected weights that OpenCLIP knows, found no tag {tag!r}; {_tags(model)}")
+        raise InputError(
+            f"network {label}: expected weights that OpenCLIP knows, found no tag {tag!r}; {tags_hint(model)}"
+        )
     return copy.deepcopy(config), dict(published)
 
 
-def _tags(model):
+def tags_hint(model):
     import open_clip
 
     tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)[:4])

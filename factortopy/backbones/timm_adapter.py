@@ -26,9 +26,9 @@ def load_timm(name, weights=None, label=None, options=None, source=None, layers=
     InputError
         Unknown name, weights that cannot be fetched or do not fit.
     """
-    timm = _import_timm()
+    timm = import_timm()
     label, options = label or f"timm/{name}", {**OPTIONS, **(options or {})}
-    _check_name(timm, name, label)
+    check_name(timm, name, label)
     if weights == "untrained":
         model = settled(seeded(lambda: timm.create_model(name, pretrained=False, **options)))
         return wrap(model, label + UNTRAINED, layers, trained=False, size=options.get("img_size"))
@@ -82,7 +82,7 @@ def wrap(model, name, layers=None, trained=True, size=None, colours=None):
     return HookedBackbone(model, chosen, name, size, *colours, trained=trained)
 
 
-def _check_name(timm, name, label):
+def check_name(timm, name, label):
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
         close = timm.list_models(f"*{architecture[:12]}*")[:3]
@@ -97,7 +97,7 @@ def _check_name(timm, name, label):
         ) from None
 
 
-def _import_timm():
+def import_timm():
     try:
         import timm
     except RuntimeError as error:

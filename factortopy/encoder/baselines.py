@@ -195,14 +195,14 @@ def _numbered(**lists):
 def predict_ridge(tensors, info, local):
     """Predicted responses (T, N) of a fitted encoder; its tensors, and local tokens of all layers (T, grid², C)."""
     parts = [
-        _pool(local[l], tensors[f"project.{i:03d}"], side)
+        pool(local[l], tensors[f"project.{i:03d}"], side)
         for i, (l, side) in enumerate(zip(info["layers"], info["sides"], strict=True))
     ]
     seen = (torch.cat(parts, 1) - tensors["mean"]) / tensors["std"]
     return seen @ tensors["weight"] + tensors["bias"]
 
 
-def _pool(tokens, projection, side):
+def pool(tokens, projection, side):
     """(T, grid², C) tokens -> (T, side² · c): projected, then averaged over the cells of the coarser grid."""
     grid = round(tokens.shape[1] ** 0.5)
     seen = (tokens @ projection).view(len(tokens), grid, grid, -1).permute(0, 3, 1, 2)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from factortopy.encoder.baselines import _pool
+from factortopy.encoder.baselines import pool
 from factortopy.encoder.encoder import BaselineEncoder
 from factortopy.encoder.films import kept_together, of_trials
 from factortopy.encoder.problem import check_finite, origin, picture_of_trial
@@ -293,7 +293,7 @@ def _pool_all(tokens, projection, side, grid, chunk=256):
     out = np.empty((len(tokens), side * side * projection.shape[1]), np.float32)
     projection = torch.from_numpy(projection)
     for i in range(0, len(tokens), chunk):
-        out[i : i + chunk] = _pool(on_grid(tokens[i : i + chunk], grid), projection, side).numpy()
+        out[i : i + chunk] = pool(on_grid(tokens[i : i + chunk], grid), projection, side).numpy()
     return out
 
 

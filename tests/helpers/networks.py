@@ -43,7 +43,7 @@ def small(entry):
     """A scaled-down network of a registry row."""
     name = f"{entry.name} scaled down"
     if entry.library == "open_clip":
-        _, published = open_clip_adapter._look_up(*entry.model.split(":"), name)
+        _, published = open_clip_adapter.configuration(*entry.model.split(":"), name)
         config = open_clip.get_model_config(entry.model.split(":")[0])
         config["vision_cfg"] |= {"layers": 2, "width": 64, "head_width": 32}
         return open_clip_adapter.wrap(
