@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from factortopy.backbones.base import UNTRAINED
-from factortopy.backbones.modules import TorchBackbone
+from factortopy.backbones.modules import TorchBackbone, outputs_of
 from factortopy.backbones.published import Hub, console_progress
 from factortopy.backbones.weights import fit_weights, read_weights, seeded
 from factortopy.errors import InputError
@@ -198,20 +198,11 @@ class DiffusionBackbone(TorchBackbone):
         ids = torch.tensor([EMPTY], device=pixels.device)
         prompt = text(ids).last_hidden_state.expand(len(pixels), -1, -1)
         wanted = {STEPS - t for t in self._steps}  # the number of the call
-        modules, tapped, seen = dict(unet.named_modules()), {}, {}
+        tapped = {}
         for number, time in enumerate(scheduler.timesteps[: max(wanted) + 1]):
-            hooks = []
-            if number in wanted:
-                hooks = [
-                    modules[tap].register_forward_hook(lambda m, i, out, tap=tap: seen.__setitem__(tap, out))
-                    for tap in self._taps
-                ]
-            try:
+            with outputs_of(unet, self._taps if number in wanted else ()) as seen:
                 noise = unet(latent, time, encoder_hidden_states=prompt).sample
-            finally:
-                for hook in hooks:
-                    hook.remove()
-            if hooks:
+            if seen:
                 tapped[number] = [seen[tap] for tap in self._taps]
             latent = scheduler.step(noise, time, latent).prev_sample
         outputs = [out for t in self._steps for out in tapped[STEPS - t]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.base import Backbone, Site
@@ -148,6 +149,20 @@ class TorchBackbone(Backbone):
         return None if any(weight is None for weight in weights) else weights
 
 
+@contextmanager
+def outputs_of(model, names):
+    """A dict that fills while it is open: what each module of these names gave last."""
+    modules, seen = dict(model.named_modules()), {}
+    hooks = [
+        modules[name].register_forward_hook(lambda m, i, out, name=name: seen.update({name: out})) for name in names
+    ]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _callable(backbone):
     """``pixel_tokens`` as a module around the network, so that its weights can be put aside for one call."""
     import torch
@@ -199,16 +214,8 @@ class HookedBackbone(TorchBackbone):
 
     def _outputs(self, run):
         """What each layer's module gives while ``run()`` runs; the last time counts."""
-        seen, modules = {}, dict(self.model.named_modules())
-        hooks = [
-            modules[name].register_forward_hook(lambda m, i, out, name=name: seen.__setitem__(name, out))
-            for name in self._names
-        ]
-        try:
+        with outputs_of(self.model, self._names) as seen:
             run()
-        finally:
-            for hook in hooks:
-                hook.remove()
         absent = [name for name in self._names if name not in seen]
         if absent:
             raise InputError(

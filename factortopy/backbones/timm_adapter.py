@@ -3,7 +3,7 @@
 from fnmatch import fnmatch
 
 from factortopy.backbones.base import UNTRAINED, Site
-from factortopy.backbones.modules import HookedBackbone, TorchBackbone, attention_of
+from factortopy.backbones.modules import HookedBackbone, TorchBackbone, attention_of, outputs_of
 from factortopy.backbones.published import Hub, console_progress
 from factortopy.backbones.weights import finite, fit_weights, read_weights, seeded
 from factortopy.errors import InputError
@@ -218,14 +218,8 @@ class TimmBackbone(TorchBackbone):
         names, modules = self._layer_modules(), dict(self.model.named_modules())
         if len(names) != len(self._widths) or any(name not in modules for name in names):
             return None
-        seen = {}
-        hooks = [modules[n].register_forward_hook(lambda m, i, out, n=n: seen.__setitem__(n, out)) for n in names]
-        try:
-            with torch.no_grad():
-                local, _ = self.pixel_tokens(torch.rand(1, 3, self.input_size, self.input_size, device=self.device))
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with outputs_of(self.model, names) as seen, torch.no_grad():
+            local, _ = self.pixel_tokens(torch.rand(1, 3, self.input_size, self.input_size, device=self.device))
         sites = [self._site(modules[name], seen.get(name), tokens) for name, tokens in zip(names, local, strict=True)]
         return None if any(site is None for site in sites) else sites
 

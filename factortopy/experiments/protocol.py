@@ -176,14 +176,15 @@ def keep(result, run):
 
 def kept(run, protocol):
     """The kept ``Result`` of a protocol, or None; one that was made with an earlier encoder of that name is no result."""
-    folder = result_folder(run, protocol)
-    if not (folder / "result.json").exists():
-        return None
+    return _load(result_folder(run, protocol), _stamp(run))
+
+
+def _load(folder, stamp):
     try:
         result = Result.load(folder)
     except InputError:
         return None
-    return result if result.info.get("encoder") == _stamp(run) else None
+    return result if result.info.get("encoder") == stamp else None
 
 
 def _stamp(run):
@@ -198,16 +199,8 @@ def _stamp(run):
 def newest(run, experiment):
     """The newest kept ``Result`` of an experiment, of whatever settings, or None; never one of an earlier encoder."""
     stamp = _stamp(run)
-    for folder in list_results(run):
-        if not folder.name.startswith(f"{experiment}-"):
-            continue
-        try:
-            result = Result.load(folder)
-        except InputError:
-            continue
-        if result.info.get("encoder") == stamp:
-            return result
-    return None
+    results = (_load(folder, stamp) for folder in list_results(run) if folder.name.startswith(f"{experiment}-"))
+    return next((result for result in results if result is not None), None)
 
 
 def differences(settings, others):
