@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from factortopy.encoder.choices import FACTORS, MODELS
-from factortopy.encoder.encoder import Encoder
+from factortopy.encoder.encoder import BaselineEncoder, Encoder
 from factortopy.encoder.fast import FastFit, FastSettings
 from factortopy.encoder.films import of_trials
 from factortopy.encoder.model import Factorized
@@ -135,21 +135,21 @@ def fit(
         raise InputError(f"fit: {sorted(options)[0]!r} is an option of model='ridge' alone, found model={model!r}")
     features = of_trials(subject, features)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    kind, own_settings = SOLVERS[recipe]
+    solver, own_settings = SOLVERS[recipe]
     settings = settings or own_settings()
     settings = settings if steps is None else replace(settings, steps=int(steps))
+    checkpoint = None if out is None else Path(out) / "checkpoint"
+    resumed = resume and checkpoint is not None and (checkpoint / "state.json").exists()
     with precision(device):
         problem = pose(subject, features, grid, device, raw=recipe == "paper")
         settings = settings.settled(len(problem.train))
-        reading = _model(model, problem, settings.dim, seed, topology, select, space_samples, recipe)
-        shelf = None if out is None else Path(out) / "checkpoint"
-        known = resume and shelf is not None and (shelf / "state.json").exists()
-        state = kind(problem, settings, reading, seed, begin=not known)
-        told = {"recipe": recipe, "model": model, "steps": settings.steps, "seed": seed, "topology": topology,
-                "select": sorted(select), "space_samples": space_samples, "device": device}  # fmt: skip
-        if known:
-            _restore(state, shelf, told)
-        outcome = _drive(state, shelf, told, on_progress)
+        module = _model(model, problem, settings.dim, seed, topology, select, space_samples, recipe)
+        state = solver(problem, settings, module, seed, begin=not resumed)
+        request = {"recipe": recipe, "model": model, "steps": settings.steps, "seed": seed, "topology": topology,
+                   "select": sorted(select), "space_samples": space_samples, "device": device}  # fmt: skip
+        if resumed:
+            _restore(state, checkpoint, request)
+        outcome = _drive(state, checkpoint, request, on_progress)
         channel, bias, penalty = state.solve()
     info = origin(subject, features) | {
         "model": model,
@@ -168,18 +168,24 @@ def fit(
     }
     # y is the mean over channels of w · v, in the subject's own unit.
     channel, bias = channel * (settings.dim * problem.unit), bias * np.float32(problem.unit)
-    known = (subject.vertices, features.layer_names, grid, info, subject.rois)
+    about = {
+        "vertices": subject.vertices, "layer_names": features.layer_names, "grid": grid, "info": info,
+        "rois": subject.rois, "noise_ceiling": subject.noise_ceiling, "maps": subject.maps,
+    }  # fmt: skip
     if model != "factorized":
-        from factortopy.encoder.encoder import BaselineEncoder
+        return BaselineEncoder.of(state.model, problem, channel, bias, **about)
+    return Encoder(current_selectors(state, channel), _alignments(state.model), bias, **about)
 
-        return BaselineEncoder.of(state.model, problem, channel, bias, *known, subject.noise_ceiling, subject.maps)
-    with torch.no_grad():
-        maps = {}
-        for name, alignment in (("local", state.model.local), ("global", state.model.global_)):
-            matrices, offsets = alignment.raw_maps()
-            maps[name] = [m.cpu().numpy() for m in matrices]
-            maps[f"{name}_offset"] = [o.cpu().numpy() for o in offsets]
-    return Encoder(current_selectors(state, channel), maps, bias, *known, subject.noise_ceiling, subject.maps)
+
+@torch.no_grad()
+def _alignments(model):
+    """What leads from raw tokens to aligned channels, {"local", "local_offset", "global", "global_offset": array a layer}."""
+    arrays = {}
+    for name, alignment in (("local", model.local), ("global", model.global_)):
+        matrices, offsets = alignment.raw_maps()
+        arrays[name] = [m.cpu().numpy() for m in matrices]
+        arrays[f"{name}_offset"] = [o.cpu().numpy() for o in offsets]
+    return arrays
 
 
 def _check(recipe, model, select, space_samples, steps):
@@ -214,12 +220,12 @@ def precision(device):
         torch.set_float32_matmul_precision(before)
 
 
-def _drive(state, shelf, told, on_progress):
+def _drive(state, folder, request, on_progress):
     """Run a fit; "finished", "stopped" or "diverged"."""
 
     def checkpoint():
-        if shelf is not None:
-            _keep(state, shelf, told)
+        if folder is not None:
+            _keep(state, folder, request)
 
     def report(loss, score):
         if on_progress is None:
@@ -237,27 +243,27 @@ def _drive(state, shelf, told, on_progress):
     return outcome
 
 
-def _keep(state, shelf, told):
+def _keep(state, folder, request):
     """Write a checkpoint: tensors under a name of their own step first, then the JSON that names them."""
-    shelf.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     name = f"step-{state.step_number:06d}.safetensors"
-    write_tensors(shelf / name, state.tensors())
-    write_json(shelf / "state.json", state.progress() | {"tensors": name, "fit": told})
-    for old in shelf.glob("step-*.safetensors"):
+    write_tensors(folder / name, state.tensors())
+    write_json(folder / "state.json", state.progress() | {"tensors": name, "fit": request})
+    for old in folder.glob("step-*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
 
 
-def _restore(state, shelf, told):
-    progress = read_json(shelf / "state.json", "checkpoint")
-    tensors = read_tensors(shelf / str(progress.get("tensors")), "checkpoint")
+def _restore(state, folder, request):
+    progress = read_json(folder / "state.json", "checkpoint")
+    tensors = read_tensors(folder / str(progress.get("tensors")), "checkpoint")
     try:
-        other = [f"{k} {progress['fit'][k]}" for k, v in told.items() if k != "device" and progress["fit"][k] != v]
+        other = [f"{k} {progress['fit'][k]}" for k, v in request.items() if k != "device" and progress["fit"][k] != v]
         if other:
             raise ValueError(f"it was made with {', '.join(other)}")
         state.restore(tensors, progress)
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{shelf}: expected a checkpoint of this fit, found another ({reason}); train into a new folder"
+            f"{folder}: expected a checkpoint of this fit, found another ({reason}); train into a new folder"
         ) from None
