@@ -4,6 +4,7 @@ import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.experiments import damage
+from factortopy.experiments.checks import number
 
 
 def most_used(encoder, vertices, k, layers=None, reference=None):
@@ -28,7 +29,7 @@ def most_used(encoder, vertices, k, layers=None, reference=None):
     factor, layers = encoder.selectors(), damage.layer_numbers(layers, encoder.layer_names)
     vertices = np.asarray(vertices)
     rows = np.flatnonzero(vertices) if vertices.dtype == bool else vertices
-    total, k = sum(encoder.channels[l] for l in layers), damage.number("channels", k, 0)
+    total, k = sum(encoder.channels[l] for l in layers), number("channels", k, 0)
     if not len(rows) or not 0 < k <= total or (k > 1 and k % 1):
         raise InputError(
             f"channels: expected vertices and a share or at most {total} channels, found {len(rows)} and {k:g}; "
