@@ -1,16 +1,25 @@
 """The tiny subject and network in the test's own process, too (``tiny/sitecustomize.py`` gives them to others)."""
 
+import contextlib
 import importlib.util
 
 import pytest
 from trials import TINY
 
-import factortopy
+
+@contextlib.contextmanager
+def tiny_network():
+    """Within this block; everything is as before afterwards."""
+    spec = importlib.util.spec_from_file_location("tiny", TINY / "sitecustomize.py")
+    spec.loader.exec_module(changed := importlib.util.module_from_spec(spec))
+    try:
+        yield
+    finally:
+        for old, new in changed.CHANGES:
+            changed.everywhere(new, old)
 
 
 @pytest.fixture
-def tiny(monkeypatch):
-    for name in ("load_subject", "load_backbone"):
-        monkeypatch.setattr(factortopy, name, getattr(factortopy, name))  # put back afterwards
-    spec = importlib.util.spec_from_file_location("tiny_training", TINY / "sitecustomize.py")
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+def tiny():
+    with tiny_network():
+        yield

@@ -1,7 +1,6 @@
 """The report: the whole of it on the shipped runs, with new fits on something tiny; odd networks, escaping, wrong input."""
 
 import csv
-import importlib.util
 import re
 import shutil
 import time
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from compared import L, N, made
+from tiny_here import tiny_network
 
 import factortopy
 from factortopy import analysis
@@ -167,15 +167,8 @@ def tiny(tmp_path_factory):
     """A finished run of the tiny subject, in this process."""
     from factortopy.runs.training import train_run
 
-    spec = importlib.util.spec_from_file_location(
-        "tiny", Path(__file__).parents[1] / "helpers" / "tiny" / "sitecustomize.py"
-    )
-    spec.loader.exec_module(changed := importlib.util.module_from_spec(spec))
-    try:
+    with tiny_network():
         yield train_run(tmp_path_factory.mktemp("tiny") / "run", "tiny", "tiny-net", steps=30)
-    finally:
-        for old, new in changed.CHANGES:
-            changed.everywhere(new, old)
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Sweeps on a real one-node SLURM: finished, killed, cancelled, queued again. Skipped where it cannot be started."""
 
 import getpass
-import importlib.util
 import json
 import os
 import signal
@@ -11,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from slurm_cluster import ask, slurm_daemons  # noqa: F401  (a fixture)
+from tiny_here import tiny_network
 from trials import ROOT, SETTINGS, TINY, command, environment, fitting, start_holder, wait_for
 
-import factortopy
 from factortopy import sweeps
 from factortopy.errors import InputError
 from factortopy.jobs import worker
@@ -82,13 +81,10 @@ def test_a_sweep_on_slurm_has_the_numbers_of_a_local_run(cluster, tmp_path, monk
     assert first < second  # it waited for the first one's features
     run = sweeps.run_of(sweep.runs[1])
     assert run.path.parent == runs_dir() and run.info["engine"] == "slurm" and run.settings["seed"] == 1
-    for name in ("load_subject", "load_backbone"):
-        monkeypatch.setattr(factortopy, name, getattr(factortopy, name))
-    spec = importlib.util.spec_from_file_location("tiny_slurm", TINY / "sitecustomize.py")
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the job has
-    local = train_run(tmp_path / "local", "tiny", "tiny-net", steps=20, seed=1)
+    with tiny_network():
+        local = train_run(tmp_path / "local", "tiny", "tiny-net", steps=20, seed=1)
     torch.set_num_threads(threads)
     ours, theirs = (read_tensors(path / "scores.safetensors") for path in (run.path, local.path))
     for name, values in theirs.items():

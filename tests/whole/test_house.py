@@ -1,6 +1,8 @@
 """Who may import whom: the contracts in pyproject.toml hold, and what run.py loads needs nothing installed."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import tomllib
@@ -35,3 +37,55 @@ def test_the_starter_needs_nothing_installed(tmp_path):
         [python, "run.py", "--help"], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0 and "--share" in done.stdout, done.stderr
+
+
+# ---------------------------------------------------------------- words
+
+CODE = [path for root in ("factortopy", "pages") for path in sorted((ROOT / root).rglob("*.py"))]
+
+
+def test_documents_that_the_code_cites_are_here():
+    missing = {
+        f"{path.relative_to(ROOT)}: {cited}"
+        for path in [*CODE, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+        for cited in re.findall(r"\b(?:docs/[\w/]+|[A-Z]+)\.md\b", path.read_text(encoding="utf-8"))
+        if not (ROOT / cited).is_file()
+    }
+    assert not missing, sorted(missing)
+
+
+# ---------------------------------------------------------------- what packages offer
+
+
+def offered(package):
+    """Names that a package's stub offers, and its modules."""
+    stub = ast.parse((package / "__init__.pyi").read_text(encoding="utf-8"))
+    names = {alias.asname for node in stub.body for alias in node.names}
+    return names | {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+
+
+def test_what_is_asked_of_a_package_is_offered():
+    """Such a name is looked up when the line runs: a page that asks for another one would break under a visitor."""
+    offers = {
+        ".".join(stub.parent.relative_to(ROOT).parts): offered(stub.parent) for stub in ROOT.glob("factortopy/**/*.pyi")
+    }
+    missing = set()
+    for path in [*CODE, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0]
+        package = {
+            a.asname or a.name: f"{n.module}.{a.name}"
+            for n in imports
+            for a in n.names
+            if f"{n.module}.{a.name}" in offers
+        }
+        stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        asked = {(n.module, a.name) for n in imports if n.module in offers for a in n.names}
+        asked |= {
+            (package[node.value.id], node.attr)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            and node.value.id in package and node.value.id not in stored and not node.attr.startswith("__")
+        }  # fmt: skip
+        missing |= {f"{path.relative_to(ROOT)}: {name}.{attr}" for name, attr in asked if attr not in offers[name]}
+    assert not missing, sorted(missing)

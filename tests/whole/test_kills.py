@@ -194,7 +194,7 @@ def test_what_a_killed_unpacking_left_is_never_a_run_and_goes(tmp_path):
 
 APP = """
 import sys, time
-from factortopy import jobs
+from factortopy.jobs import queue as jobs
 from factortopy.runs.run import list_runs
 sys.stdin.readline()
 for k in range(12):
