@@ -54,15 +54,18 @@ def test_same_report_is_the_same_job_and_a_finished_one_is_left_alone():
     assert queue.submit_job("report", {"runs": NAMES, "steps": 9}, start=False) != first
     with pytest.raises(InputError, match="found it queued"):
         run = queue.submit({"subject": "demo-1", "backbone": "demo-vit"}, start=False)
-        report.check_settings({"runs": [run.name]})
+        report.WriteReport().check_settings({"runs": [run.name]})
 
 
 def test_levels_are_kept_where_they_are_not_the_usual_ones():
     from factortopy.analysis.slope import LEVELS
 
     asked = {"runs": NAMES[:1], "quick": True}
-    assert "levels" not in report.check_settings(asked | {"levels": dict(LEVELS)})
-    assert report.check_settings(asked | {"levels": {"V1": 0, "FFA": 1}})["levels"] == {"V1": 0.0, "FFA": 1.0}
+    assert "levels" not in report.WriteReport().check_settings(asked | {"levels": dict(LEVELS)})
+    assert report.WriteReport().check_settings(asked | {"levels": {"V1": 0, "FFA": 1}})["levels"] == {
+        "V1": 0.0,
+        "FFA": 1.0,
+    }
 
 
 # ---------------------------------------------------------------- the fits
