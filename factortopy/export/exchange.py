@@ -1,12 +1,9 @@
 """Maps and tables for other programs: GIFTI, FreeSurfer's MGZ and annot, CIFTI, BIDS names, tidy CSV."""
 
-import gzip
 import json
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,10 @@ import numpy as np
 from factortopy.analysis.slope import hierarchy
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
+from factortopy.formats.cifti import write_dscalar
+from factortopy.formats.freesurfer import write_annot
 from factortopy.formats.gifti import SIDES, write_func_gii, write_label_gii
+from factortopy.formats.mgh import write_mgz
 from factortopy.storage.files import write_atomic, write_json
 from factortopy.storage.records import versions
 from factortopy.surfaces.coordinates import Vertices
@@ -99,34 +99,14 @@ def write_freesurfer(out: Path, of: RunMaps) -> Iterator[Path]:
 
     MGZ has no place for words, so that "simulated" stands in the names. NaN where there is no value.
     """
-    import nibabel
-
     word = "_simulated" if of.simulated else ""
-    layer, functions = of.layer, of.functions()
-    names = [name for _, name, _ in of.table]
-    colours = np.array([(*rgb, 0) for _, _, rgb in of.table])  # the last is transparency
+    layer, functions, table = of.layer, of.functions(), of.table
+    names, colours = [name for _, name, _ in table], [rgb for _, _, rgb in table]
     for letter, _, rows in of.halves():
         side = f"{letter.lower()}h"
-        # Unpainted ones are in no region (−1): FreeView leaves them uncoloured.
-        write = partial(
-            nibabel.freesurfer.write_annot, labels=layer[rows] - 1, ctab=colours, names=names, fill_ctab=True
-        )
-        write_atomic(out / f"{side}.layer{word}.annot", _made_by(write, "annot"))
-        yield out / f"{side}.layer{word}.annot"
+        yield write_annot(out / f"{side}.layer{word}.annot", layer[rows] - 1, colours, names)  # unpainted: −1
         for kind, values in functions.items():
-            frames = np.asarray(values[rows], dtype=np.float32).reshape(len(values[rows]), 1, 1, -1)
-            frames = frames[..., 0] if frames.shape[-1] == 1 else frames
-            path = out / f"{side}.{kind}{word}.mgz"  # packed: nilearn reads no plain .mgh
-            write_atomic(path, gzip.compress(nibabel.MGHImage(frames, np.eye(4)).to_bytes(), mtime=0))
-            yield path
-
-
-def _made_by(write: Callable[[str], None], ending: str) -> bytes:
-    """The bytes of a file that a library writes by name only."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"file.{ending}"
-        write(str(path))
-        return path.read_bytes()
+            yield write_mgz(out / f"{side}.{kind}{word}.mgz", values[rows])
 
 
 # ---------------------------------------------------------------- CIFTI
@@ -134,28 +114,16 @@ def _made_by(write: Callable[[str], None], ending: str) -> bytes:
 
 def write_cifti(out: Path, of: RunMaps) -> Iterator[Path]:
     """``maps.dscalar.nii``: layer (1 … L), confidence, scale, score and space of the encoder's vertices alone."""
-    import nibabel
-    from nibabel import cifti2
-
-    n, rows = N_VERTICES[of.vertices.density], {}
+    n, maps = N_VERTICES[of.vertices.density], {}
     for name, values in {"layer": np.where(of.layer > 0, of.layer, np.nan), **of.functions()}.items():
         for column, label in zip(np.reshape(values, (2 * n, -1)).T, ("x", "y")):
-            rows[f"space {label}" if name == "space" else name] = column
-    axis = None
-    for side, (_, structure) in enumerate(SIDES):
-        vertices = np.sort(of.vertices.vertex[of.vertices.hemi == side])
-        if len(vertices):
-            part = cifti2.BrainModelAxis.from_surface(vertices, n, name=structure)
-            axis = part if axis is None else axis + part
+            maps[f"space {label}" if name == "space" else name] = column
+    sides = [np.sort(of.vertices.vertex[of.vertices.hemi == side]) for side in (0, 1)]
+    models = [(structure, vertices, n) for (_, structure), vertices in zip(SIDES, sides) if len(vertices)]
     index = np.sort(of.vertices.rows)
-    said = {"Data": "simulated" if of.simulated else "measured", "Program": f"{PROGRAM} {versions()['factortopy']}"}
-    scalars = cifti2.ScalarAxis(list(rows), meta=[said] * len(rows))
-    data = np.stack([values[index] for values in rows.values()]).astype(np.float32)
-    image = cifti2.Cifti2Image(data, (scalars, axis))
-    image.nifti_header.set_intent("NIFTI_INTENT_CONNECTIVITY_DENSE_SCALARS")
+    meta = {"Data": "simulated" if of.simulated else "measured", "Program": f"{PROGRAM} {versions()['factortopy']}"}
     path = out / f"maps{'_simulated' if of.simulated else ''}.dscalar.nii"
-    write_atomic(path, _made_by(lambda name: nibabel.save(image, name), "dscalar.nii"))
-    yield path
+    yield write_dscalar(path, {name: values[index] for name, values in maps.items()}, models, meta)
 
 
 # ---------------------------------------------------------------- BIDS

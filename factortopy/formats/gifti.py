@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.parsers import expat
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.formats.problems import stop
+from factortopy.formats.strict_xml import Document, Refused, numbers
 from factortopy.storage.files import write_atomic
 from factortopy.wording import PROGRAM
 
@@ -28,7 +28,17 @@ TYPES = {
     "NIFTI_TYPE_INT32": "i4", "NIFTI_TYPE_UINT32": "u4", "NIFTI_TYPE_FLOAT32": "f4", "NIFTI_TYPE_FLOAT64": "f8",
     "2": "u1", "4": "i2", "8": "i4", "16": "f4", "64": "f8", "256": "i1", "512": "u2", "768": "u4",
 }  # fmt: skip
-GEOMETRY = ("NIFTI_INTENT_POINTSET", "NIFTI_INTENT_TRIANGLE", "1008", "1009")
+_INTENTS = {
+    "0": "NONE", "1002": "LABEL", "1007": "VECTOR", "1008": "POINTSET", "1009": "TRIANGLE", "2001": "TIME_SERIES",
+    "2002": "NODE_INDEX", "2003": "RGB_VECTOR", "2004": "RGBA_VECTOR", "2005": "SHAPE",
+}  # fmt: skip
+_GEOMETRY = ("POINTSET", "TRIANGLE")
+_HEMISPHERES = {"cortexleft": 0, "cortexright": 1}
+_ENCODINGS = {"1": "ASCII", "2": "Base64Binary", "3": "GZipBase64Binary"}
+_ORDERS = {"RowMajorOrder": "C", "1": "C", "ColumnMajorOrder": "F", "2": "F"}
+_ENDIANS = {"BigEndian": ">", "1": ">", "LittleEndian": "<", "2": "<"}
+_COPY = "copy it again"
+_SAVE = "save it again"
 
 # ---------------------------------------------------------------- writing
 
@@ -101,35 +111,98 @@ def _add(image, values, intent, datatype, name):
 # ---------------------------------------------------------------- reading
 
 
-@dataclass
-class Gifti:
-    """What ``read_gifti`` finds.
+@dataclass(frozen=True)
+class DataArray:
+    """One data array, and what the file says of it.
 
-    columns : list of (n,) arrays, one a data array (or a column of one)
-    names : list of str, "" where there is none
-    labels : {key: (name, (r, g, b, a) floats)}
-    structure : str, AnatomicalStructurePrimary; "" where it is not said
-    is_label : bool
+    values : (n,) or (n, k), in the file's number type and this machine's byte order
+    intent : str, as in "SHAPE" (without NIFTI_INTENT_); encoding : str, as in "ASCII"
+    big_endian : bool, whether the file says so; of ASCII it means nothing
+    meta : dict of str to str, its own metadata
     """
 
-    columns: list = field(default_factory=list)
-    names: list = field(default_factory=list)
-    labels: dict = field(default_factory=dict)
-    structure: str = ""
-    is_label: bool = False
+    values: np.ndarray
+    intent: str
+    encoding: str
+    big_endian: bool
+    meta: dict
+
+    @property
+    def name(self):
+        return self.meta.get("Name", "")
 
 
-def read_gifti(data: bytes, name: str = "file") -> Gifti:
-    """Read values or labels of a surface.
+@dataclass(frozen=True)
+class Gifti:
+    """A GIFTI file: its arrays in the file's order, and what it says of itself.
 
-    nibabel unpacks whatever a file's header promises; here sizes are checked before anything is unpacked, and a file
-    that declares entities or data outside of itself is refused.
+    meta : dict of str to str, metadata of the whole file
+    labels : {key: (name, (r, g, b, a) floats)}, its colour table
+    """
+
+    arrays: tuple
+    meta: dict
+    labels: dict
+
+    @property
+    def structure(self):
+        """AnatomicalStructurePrimary of the file or of its first array that has one: "CortexLeft"; "" where none has."""
+        return next(filter(None, (part.get("AnatomicalStructurePrimary") for part in self._metas())), "")
+
+    def _metas(self):
+        return [self.meta, *(array.meta for array in self.arrays)]
+
+    @property
+    def hemi(self):
+        """0 left, 1 right, None where the structure is another one or not stated."""
+        return _HEMISPHERES.get(self.structure.replace("_", "").lower())
+
+    @property
+    def is_label(self):
+        """Whether the values are keys of ``labels``."""
+        return any(array.intent == "LABEL" for array in self.arrays)
+
+    @property
+    def node_index(self):
+        """(n,) vertices that the values are about, of a NODE_INDEX array; None where they are about all, in order."""
+        return next((array.values for array in self.arrays if array.intent == "NODE_INDEX"), None)
+
+    @property
+    def columns(self):
+        """List of (n,) arrays: each map of values."""
+        return [column for array in self._maps() for column in array.values.reshape(len(array.values), -1).T]
+
+    @property
+    def names(self):
+        """List of str, of each of ``columns``; "" where there is none."""
+        return [array.name for array in self._maps() for _ in range(array.values[:1].size)]
+
+    def _maps(self):
+        return [array for array in self.arrays if array.intent not in (*_GEOMETRY, "NODE_INDEX")]
+
+    def surface(self):
+        """((n, 3) coordinates, (F, 3) triangles); None for what is missing.
+
+        The arrays of intent POINTSET and TRIANGLE; of a file that states neither, the first two.
+        """
+        points, triangles = ([a.values for a in self.arrays if a.intent == intent] for intent in _GEOMETRY)
+        if not points and not triangles:
+            points, triangles = ([a.values for a in part] for part in (self.arrays[:1], self.arrays[1:2]))
+        return next(iter(points), None), next(iter(triangles), None)
+
+
+def read_gifti(data: bytes | bytearray, name: str | Path = "file", geometry: bool = False) -> Gifti:
+    """Read values or labels of a surface, or its geometry.
+
+    Sizes are checked before anything is unpacked; a file that declares entities or data outside of itself is refused.
 
     Parameters
     ----------
     data : bytes
-    name : str
+    name : str or path
         What to call the file in messages.
+    geometry : bool
+        A surface is wanted (``Gifti.surface``), not values on it (``Gifti.columns``).
 
     Returns
     -------
@@ -138,140 +211,156 @@ def read_gifti(data: bytes, name: str = "file") -> Gifti:
     Raises
     ------
     InputError
-        For anything but a whole GIFTI file of values.
+        For anything but a whole GIFTI file of values, or of one surface. Values of chosen vertices alone (NODE_INDEX)
+        are refused: read as a map of the whole surface they would lie at other vertices.
     """
-    reader = _Reader()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
-    parser.CharacterDataHandler, parser.EntityDeclHandler = reader.text, reader.entity
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise InputError(f"{name}: expected a whole GIFTI file, found damaged XML ({error}); copy it again") from None
-    except _Refused as error:
-        raise InputError(f"{name}: {error}") from None
-    if not reader.found.columns:
-        raise InputError(f"{name}: expected GIFTI with at least one map of values, found none; export the map again")
-    return reader.found
+    reader = _Reader(geometry)
+    reader.read(data, name)
+    gifti = Gifti(tuple(reader.arrays), reader.meta, reader.labels)
+    if geometry:
+        several = [i for i in _GEOMETRY if sum(array.intent == i for array in gifti.arrays) > 1]
+        if several or not gifti.arrays:
+            raise stop(name, "GIFTI of one surface", f"several of {several[0]}" if several else "none", _COPY)
+        return gifti
+    if not gifti.columns:
+        raise stop(name, "GIFTI with at least one map of values", "none", "export the map again")
+    index = gifti.node_index
+    if index is not None and not np.array_equal(index.ravel(), np.arange(index.size)):
+        raise stop(name, "a value for each vertex, in their order", "values of chosen vertices (NODE_INDEX)",
+                   "export the map of the whole surface")  # fmt: skip
+    return gifti
 
 
-class _Refused(ValueError):
-    """Why a file is not read."""
+class _Reader(Document):
+    """Takes arrays, metadata and labels out of a GIFTI document."""
 
+    kind = root = "GIFTI"
+    instead = "choose a .func, .shape or .label file"
 
-class _Reader:
-    """Takes what the XML parser meets."""
+    def __init__(self, geometry):
+        super().__init__()
+        self.geometry, self.count = geometry, 0
+        self.arrays, self.meta, self.labels = [], {}, {}
+        self.array = self.array_meta = self.values = self.label = None
+        self.pair = {}
 
-    def __init__(self):
-        self.found, self.path, self.words = Gifti(), [], []
-        self.array, self.meta, self.label, self.read = None, ["", ""], None, 0
-
-    def entity(self, *_):
-        raise _Refused("expected plain GIFTI, found a file that declares XML entities; it was refused for safety")
-
-    def text(self, words):
-        self.words.append(words)
-
-    def start(self, tag, attributes):
-        if not self.path and tag != "GIFTI":
-            raise _Refused(
-                f"expected GIFTI, found XML of another kind ({tag[:30]}); choose a .func, .shape or .label file"
-            )
-        self.path.append(tag)
-        if len(self.path) > 16:
-            raise _Refused("expected GIFTI, found XML nested more than 16 deep")
-        self.words = []
+    def opened(self, tag, attributes):
         if tag == "DataArray":
-            self.array, self.array_name = attributes, ""
+            if self.array is not None:
+                raise Refused("data arrays one after the other", "one inside another", _SAVE)
+            self.array, self.array_meta, self.values = attributes, {}, None
+            if _intent(attributes) in _GEOMETRY and not self.geometry:
+                raise Refused("values of a surface", "its shape (.surf.gii)", self.instead)
         elif tag == "Label":
             self.label = attributes
-
-    def end(self, tag):
-        self.path.pop()
-        words = "".join(self.words)
-        self.words = []
-        if tag in ("Name", "Value") and self.path[-1:] == ["MD"]:
-            self.meta[tag == "Value"] = words.strip()
         elif tag == "MD":
-            self._described(*self.meta)
+            self.pair = {}
+
+    def closed(self, tag, text):
+        if tag in ("Name", "Value") and self.path[-1:] == ["MD"]:
+            self.pair[tag] = text.strip()
+        elif tag == "MD":
+            meta = self.meta if self.array is None else self.array_meta
+            meta.setdefault(self.pair.get("Name", ""), self.pair.get("Value", ""))
         elif tag == "Label":
-            self._labelled(words.strip())
-        elif tag == "Data" and self.array is not None:
-            self._unpacked(words)
+            self._labelled(text.strip())
+        elif tag == "Data" and self.path[-1:] == ["DataArray"]:
+            if self.values is not None:
+                raise Refused("one block of data in an array", "several", _SAVE)
+            self.values = self._unpacked(text)
+        elif tag == "DataArray":
+            self._finished()
 
-    def _described(self, name, value):
-        if name == "AnatomicalStructurePrimary":
-            self.found.structure = self.found.structure or value
-        elif name == "Name" and self.array is not None:
-            self.array_name = value
+    def _finished(self):
+        if self.values is None:
+            raise Refused("data in each data array", "an array without", "save it as GZipBase64Binary")
+        array, encoding = self.array, self.array.get("Encoding", "")
+        big = _ENDIANS.get(array.get("Endian")) == ">"
+        self.arrays.append(
+            DataArray(self.values, _intent(array), _ENCODINGS.get(encoding, encoding), big, self.array_meta)
+        )
+        self.array = None
 
-    def _labelled(self, words):
+    def _labelled(self, name):
         try:
             key = int(self.label.get("Key", self.label.get("Index")))
             rgba = tuple(
                 float(self.label.get(c, d)) for c, d in zip(("Red", "Green", "Blue", "Alpha"), "0001", strict=True)
             )
         except (TypeError, ValueError):
-            raise _Refused(
-                f"expected a label with a key and a colour, found {dict(self.label)}; save it again"
-            ) from None
+            raise Refused("a label with a key and a colour", f"{dict(self.label)}", _SAVE) from None
         if not all(0 <= part <= 1 for part in rgba):
-            raise _Refused(f"expected label colours from 0 to 1, found {rgba} for {words!r}; save it again")
-        self.found.labels[key] = (words, rgba)
+            raise Refused("label colours from 0 to 1", f"{rgba} for {name!r}", _SAVE)
+        self.labels[key] = (name, rgba)
 
-    def _unpacked(self, words):
+    def _unpacked(self, text):
         array = self.array
-        if array.get("Intent") in GEOMETRY:
-            raise _Refused(
-                "expected values of a surface, found its shape (.surf.gii); choose a .func, .shape or .label file"
-            )
         dtype = TYPES.get(array.get("DataType"))
         if dtype is None:
-            raise _Refused(
-                f"expected numbers that GIFTI knows, found the type {array.get('DataType')!r}; save it as float32"
-            )
+            raise Refused("numbers that GIFTI knows", f"the type {array.get('DataType')!r}", "save it as float32")
         try:
             shape = [int(array[f"Dim{k}"]) for k in range(int(array.get("Dimensionality", 1)))]
         except (KeyError, ValueError):
-            raise _Refused("expected the size of each data array, found none; save it again") from None
-        count = 1
-        for length in shape:
-            count *= max(length, 0)
-        self.read += count
-        if not 1 <= len(shape) <= 2 or count < 1 or self.read > MOST_VALUES:
-            raise _Refused(f"expected one number a vertex, found an array of {' × '.join(map(str, shape[:6]))}")
-        values = _numbers(words, array, np.dtype(dtype), count)
-        order = "F" if array.get("ArrayIndexingOrder") in ("ColumnMajorOrder", "2") else "C"
-        for column in values.reshape(shape[0], -1, order=order).T:
-            self.found.columns.append(column)
-            self.found.names.append(self.array_name)
-        self.found.is_label |= array.get("Intent") in ("NIFTI_INTENT_LABEL", "1002")
-        self.array = None
+            raise Refused("the size of each data array", "none", _SAVE) from None
+        order = _ORDERS.get(array.get("ArrayIndexingOrder", "1"))
+        if not 1 <= len(shape) <= 2 or min(shape) < 1 or self.count + math.prod(shape) > MOST_VALUES:
+            raise Refused("one number a vertex", f"an array of {' × '.join(map(str, shape[:6]))}", _SAVE)
+        if order is None and min(shape) > 1:
+            raise Refused("RowMajorOrder or ColumnMajorOrder", f"{array['ArrayIndexingOrder']!r}", _SAVE)
+        self.count += math.prod(shape)
+        return _numbers(text, array, np.dtype(dtype), math.prod(shape)).reshape(shape, order=order or "C")
 
 
-def _numbers(words, array, dtype, count):
+def _intent(array):
+    intent = array.get("Intent", "NONE").removeprefix("NIFTI_INTENT_")
+    return _INTENTS.get(intent, intent)
+
+
+def _numbers(text, array, dtype, count):
     """``count`` numbers of a data array, unpacked no further than its stated size."""
     encoding, size = array.get("Encoding"), count * dtype.itemsize
-    if encoding in ("ASCII", "1"):
-        try:
-            values = np.array(words.split(maxsplit=count + 1)[: count + 1], dtype=float)
-        except ValueError:
-            raise _Refused("expected numbers, found other words; save it again") from None
-        found = len(values) * dtype.itemsize
-    elif encoding in ("Base64Binary", "GZipBase64Binary", "2", "3"):
-        try:
-            raw = base64.b64decode("".join(words.split()), validate=True)
-            if encoding in ("GZipBase64Binary", "3"):
-                raw = zlib.decompressobj(wbits=47).decompress(raw, size + 1)
-        except (binascii.Error, zlib.error) as error:
-            raise _Refused(f"expected whole data, found damaged ones ({error}); copy it again") from None
-        found = len(raw)
-        endian = ">" if array.get("Endian") in ("BigEndian", "1") else "<"
-        values = np.frombuffer(raw[: found - found % dtype.itemsize], dtype.newbyteorder(endian))
+    encoding = _ENCODINGS.get(encoding, encoding)
+    if encoding == "ASCII":
+        values = _written_out(text, dtype, count)
+        actual = len(values) * dtype.itemsize
+    elif encoding in ("Base64Binary", "GZipBase64Binary"):
+        raw = _decoded(text, encoding == "GZipBase64Binary", size)
+        actual = len(raw)
+        endian = _ENDIANS.get(array.get("Endian", "2"))
+        if endian is None and dtype.itemsize > 1:
+            raise Refused("BigEndian or LittleEndian", f"{array['Endian']!r}", _SAVE)
+        values = np.frombuffer(raw[: actual - actual % dtype.itemsize], dtype.newbyteorder(endian or "<"))
     else:
-        raise _Refused(f"expected data inside the file, found the encoding {encoding!r}; save it as GZipBase64Binary")
-    if found != size:
-        more = "more" if found > size else f"{found:,}"
-        raise _Refused(f"expected {size:,} bytes of data as its header says, found {more}; copy it again")
-    return values
+        raise Refused("data inside the file", f"the encoding {encoding!r}", "save it as GZipBase64Binary")
+    if actual != size:
+        more = "more" if actual > size else f"{actual:,}"
+        raise Refused(f"{size:,} bytes of data as its header says", more, _COPY)
+    return values.astype(dtype)
+
+
+def _written_out(text, dtype, count):
+    """Numbers in ASCII, ``count`` + 1 at most."""
+    try:
+        values = numbers(text, count)
+    except (ValueError, OverflowError):
+        raise Refused("numbers", "other words", _SAVE) from None
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if not ((values == np.rint(values)) & (values >= limits.min) & (values <= limits.max)).all():
+            raise Refused(f"numbers of type {dtype.name} as its header says", "others", _SAVE)
+    with np.errstate(over="ignore"):
+        return values.astype(dtype)
+
+
+def _decoded(text, zipped, size):
+    """Bytes behind base 64, and behind zlib: no more than ``size`` + 1 of those."""
+    try:
+        raw = base64.b64decode("".join(text.split()), validate=True)
+        if zipped:
+            inflater = zlib.decompressobj(wbits=47)
+            raw = inflater.decompress(raw, size + 1)
+            if len(raw) <= size and not inflater.eof:
+                raise zlib.error("it ends too early")
+    except (ValueError, zlib.error) as error:  # binascii.Error is a ValueError
+        raise Refused("whole data", f"damaged ones ({error})", _COPY) from None
+    return raw

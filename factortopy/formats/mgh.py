@@ -1,4 +1,4 @@
-"""FreeSurfer's MGH and MGZ files, read strictly: nothing in a header is believed before the file's size agrees.
+"""FreeSurfer's MGH and MGZ files, written, and read strictly: nothing in a header is believed before the file's size agrees.
 
 An MGH file is 284 bytes of header (big-endian), then the values, first axis fastest, frame after frame, then perhaps
 scanner parameters and tags. On a surface the first three axes hold the vertices. An MGZ file is the same, gzipped: it is
@@ -10,21 +10,21 @@ Source: https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat
 import gzip
 import math
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from factortopy.formats.files import COPY, first_bytes, inflated
 from factortopy.formats.npy import as_float32
 from factortopy.formats.problems import foreign, stop
+from factortopy.storage.files import write_atomic
 
 HEADER = 284
 _TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
 _MOST_INFLATION = 1032  # deflate's own limit: a file cannot hold more than this many times its size
 _MOST_TAGS = 2**20  # bytes behind the values
-_PIECE = 2**20
-_COPY = "copy or download it again"
+_ZIPPED = "a whole gzipped MGH file"
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,18 @@ class Mgh:
                 for k, row in enumerate(values, start):
                     file.seek(HEADER + k * self.vertices * self.dtype.itemsize)
                     if file.readinto(row.view(np.uint8)) != row.nbytes:
-                        raise stop(self.path, f"frame {k + 1} of {self.frames}", "a file that became shorter", _COPY)
+                        raise stop(self.path, f"frame {k + 1} of {self.frames}", "a file that became shorter", COPY)
         except OSError as error:
-            raise stop(self.path, "a readable MGH file", error.strerror or str(error), _COPY) from None
+            raise stop(self.path, "a readable MGH file", error.strerror or str(error), COPY) from None
         return as_float32(values)
 
     def values(self):
         """All of it, (frames, vertices) float32; an MGZ is read to its end."""
         if not self.packed:
             return self.frame_block()
-        data = _inflate(self.path, HEADER + self.frames * self.vertices * self.dtype.itemsize)
-        return as_float32(np.frombuffer(data, self.dtype, offset=HEADER).reshape(self.frames, self.vertices))
+        count = self.frames * self.vertices
+        data = _unzipped(self.path, HEADER + count * self.dtype.itemsize)
+        return as_float32(np.frombuffer(data, self.dtype, count, HEADER).reshape(self.frames, self.vertices))
 
 
 def open_mgh(path, vertices=None, frames=None, surface=""):
@@ -110,17 +111,17 @@ def open_mgh(path, vertices=None, frames=None, surface=""):
     version, *axes, n_frames, kind = struct.unpack(">6i", head[:24])
     if version != 1 or kind not in _TYPES or min(*axes, n_frames) < 1:
         swapped = struct.unpack("<i", head[:4])[0] == 1
-        found = "one with its bytes swapped" if swapped else foreign(head[:100], "a damaged one")
-        raise stop(path, "the header of an MGH file", found, _COPY)
+        actual = "one with its bytes swapped" if swapped else foreign(head[:100], "a damaged one")
+        raise stop(path, "the header of an MGH file", actual, COPY)
     mgh = Mgh(path, tuple(axes), n_frames, np.dtype(_TYPES[kind]), packed)
     needed = HEADER + mgh.frames * mgh.vertices * mgh.dtype.itemsize
     words = f"{' × '.join(f'{n:,}' for n in (*axes, n_frames))} of {mgh.dtype.name}"
     if packed and needed > size * _MOST_INFLATION:
-        raise stop(path, f"values for {words}", f"{size:,} bytes, too few to hold them: its header lies", _COPY)
+        raise stop(path, f"values for {words}", f"{size:,} bytes, too few to hold them: its header lies", COPY)
     if not packed and size < needed:
-        raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: truncated, or its header lies", _COPY)
+        raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: truncated, or its header lies", COPY)
     if not packed and size > needed + _MOST_TAGS:
-        raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: its header lies", _COPY)
+        raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: its header lies", COPY)
     _check_shape(mgh, vertices, frames, surface)
     return mgh
 
@@ -134,6 +135,19 @@ def whole_labels(path, vertices=None, surface=""):
     """(vertices,) int64 labels of a file with one frame; a missing value is no label (0)."""
     values = read_mgh(path, vertices, surface)
     return np.where(np.isfinite(values) & (np.abs(values) < 1e6), values, 0).astype(np.int64)
+
+
+def write_mgz(path, values):
+    """Write (n,) or (n, k) values of a surface as an MGZ file of one or k frames, float32; returns the path.
+
+    Gzipped, as nilearn reads no plain .mgh.
+    """
+    import nibabel
+
+    frames = np.asarray(values, dtype=np.float32).reshape(len(values), 1, 1, -1)
+    frames = frames[..., 0] if frames.shape[-1] == 1 else frames
+    write_atomic(path, gzip.compress(nibabel.MGHImage(frames, np.eye(4)).to_bytes(), mtime=0))
+    return Path(path)
 
 
 def _check_shape(mgh, vertices, frames, surface):
@@ -158,49 +172,22 @@ def _check_shape(mgh, vertices, frames, surface):
 
 def _head(path):
     """(bytes of the file, gzipped or not, the first bytes of the content)."""
-    try:
-        if not path.is_file():
-            raise FileNotFoundError
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            head = file.read(HEADER)
-    except FileNotFoundError:
-        link = path.is_symlink()
-        found = "a link to a file that is not here" if link else "a folder" if path.is_dir() else "none"
-        remedy = "fetch it (git annex get, git lfs pull)" if link else "copy it there"
-        raise stop(path, f"an {path.suffix[1:].upper() or 'MGH'} file", found, remedy) from None
-    except OSError as error:
-        raise stop(path, "a readable MGH file", error.strerror or str(error), "check its permissions") from None
+    what = f"an {path.suffix[1:].upper() or 'MGH'} file"
+    size, head = first_bytes(path, what, HEADER)
     packed = head.startswith(b"\x1f\x8b")
     if packed:
-        head = _inflate(path, HEADER, whole=False)
+        head = bytes(inflated(path, _ZIPPED, HEADER))
     if len(head) < HEADER:
-        found = foreign(head[:100], f"{size:,} bytes: truncated")
-        raise stop(path, f"an MGH file of more than {HEADER} bytes", found, _COPY)
+        actual = foreign(head[:100], f"{size:,} bytes: truncated")
+        raise stop(path, f"an MGH file of more than {HEADER} bytes", actual, COPY)
     return size, packed, head
 
 
-def _inflate(path, needed, whole=True):
-    """The first ``needed`` bytes of a gzipped file; with ``whole`` the rest must be tags, and the checksum right."""
-    out = bytearray()
-    try:
-        with gzip.open(path, "rb") as file:
-            while len(out) < needed:
-                piece = file.read(min(_PIECE, needed - len(out)))
-                if not piece:
-                    break
-                out += piece
-            tags = 0
-            while whole and tags <= _MOST_TAGS:
-                piece = file.read(_PIECE)
-                if not piece:
-                    break
-                tags += len(piece)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        found = "a truncated one" if isinstance(error, EOFError) else "a damaged one"
-        raise stop(path, "a whole gzipped MGH file", found, _COPY) from None
-    if len(out) < needed:
-        raise stop(path, f"{needed:,} bytes inside", f"{len(out):,}: truncated, or its header lies", _COPY)
-    if whole and tags > _MOST_TAGS:
-        raise stop(path, f"{needed:,} bytes inside", "far more of them: its header lies", _COPY)
-    return bytes(out)
+def _unzipped(path, needed):
+    """All bytes of a gzipped file, of which there must be ``needed``, and behind them tags at most."""
+    data = inflated(path, _ZIPPED, needed + _MOST_TAGS + 1)
+    if len(data) < needed:
+        raise stop(path, f"{needed:,} bytes inside", f"{len(data):,}: truncated, or its header lies", COPY)
+    if len(data) > needed + _MOST_TAGS:
+        raise stop(path, f"{needed:,} bytes inside", "far more of them: its header lies", COPY)
+    return data

@@ -1,15 +1,15 @@
 """Reading NumPy files safely: the header is checked against the file first, and no pickle is ever run."""
 
-import os
 import tokenize
 from pathlib import Path
 
 import numpy as np
 
-from factortopy.formats.problems import close_to, foreign, stop
+from factortopy.formats.files import COPY, size_of
+from factortopy.formats.problems import foreign, stop
 
+FILE = "a .npy file"
 _NAMES = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers", "b": "true/false"}
-_COPY = "copy or download it again"
 
 
 def safe_npy(path, mmap=True, kinds="fiub", shape=None):
@@ -37,8 +37,8 @@ def safe_npy(path, mmap=True, kinds="fiub", shape=None):
         file, another shape or kind: path, expected, found, remedy.
     """
     path = Path(path)
-    size = file_size(path)
-    found_shape, fortran, dtype, offset = read_header(path)
+    size = size_of(path, FILE)
+    own_shape, fortran, dtype, offset = read_header(path)
     if dtype.hasobject:
         raise stop(
             path,
@@ -50,41 +50,17 @@ def safe_npy(path, mmap=True, kinds="fiub", shape=None):
         wanted = " or ".join(dict.fromkeys(_NAMES[kind] for kind in kinds))
         raise stop(path, wanted, f"values of type {dtype.str[:20]!r}", "save it again as float32 or int32")
     count = 1
-    for length in found_shape:
+    for length in own_shape:
         count *= length
-    _check_length(path, size, offset + count * dtype.itemsize, found_shape, dtype)
-    if shape is not None and not _fits(found_shape, shape):
+    _check_length(path, size, offset + count * dtype.itemsize, own_shape, dtype)
+    if shape is not None and not _fits(own_shape, shape):
         wanted = " × ".join("any" if n is None else f"{n:,}" for n in shape)
-        raise stop(path, f"an array of {wanted}", _shape_words(found_shape), "check that it belongs to this subject")
+        raise stop(path, f"an array of {wanted}", shape_words(own_shape), "check that it belongs to this subject")
     order = "F" if fortran else "C"
     if count == 0:
-        return np.empty(found_shape, dtype)
-    array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=found_shape, order=order)
+        return np.empty(own_shape, dtype)
+    array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=own_shape, order=order)
     return array if mmap else np.array(array)
-
-
-def file_size(path):
-    """Bytes of a file that must be there; DataError otherwise."""
-    try:
-        if not path.is_file():
-            raise FileNotFoundError
-        return path.stat().st_size
-    except FileNotFoundError:
-        found = "a link to a file that is not here" if path.is_symlink() else "a folder" if path.is_dir() else "none"
-        found += close_to(path.name, _names_beside(path)) if found == "none" else ""
-        remedy = "fetch it (git annex get, git lfs pull)" if path.is_symlink() else "copy it there"
-        raise stop(path, "a .npy file", found, remedy) from None
-    except OSError as error:
-        raise stop(path, "a readable .npy file", error.strerror or str(error), "check its permissions") from None
-
-
-def _names_beside(path):
-    """Names in a file's folder, some thousands at most."""
-    try:
-        with os.scandir(path.parent) as entries:
-            return [entry.name for entry, _ in zip(entries, range(5000))]
-    except OSError:
-        return []
 
 
 def read_header(path):
@@ -93,7 +69,7 @@ def read_header(path):
         with open(path, "rb") as file:
             head = file.read(100)
             if not head.startswith(b"\x93NUMPY"):
-                raise stop(path, "a NumPy .npy file", foreign(head), _COPY)
+                raise stop(path, "a NumPy .npy file", foreign(head), COPY)
             file.seek(0)
             version = np.lib.format.read_magic(file)
             if version not in ((1, 0), (2, 0), (3, 0)):
@@ -102,31 +78,31 @@ def read_header(path):
             shape, fortran, dtype = read(file)
             offset = file.tell()
     except OSError as error:
-        raise stop(path, "a readable .npy file", error.strerror or str(error), "check its permissions") from None
+        raise stop(path, f"{FILE} that can be read", error.strerror or str(error), "check its permissions") from None
     except (ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
         if hasattr(error, "problem"):
             raise
-        raise stop(path, "a NumPy header", "a damaged one", _COPY) from None
+        raise stop(path, "a NumPy header", "a damaged one", COPY) from None
     except tokenize.TokenError:
-        raise stop(path, "a NumPy header", "a damaged one", _COPY) from None
+        raise stop(path, "a NumPy header", "a damaged one", COPY) from None
     if any(isinstance(n, bool) or n < 0 for n in shape) or len(shape) > 8:
-        raise stop(path, "a NumPy header", f"one that states the shape {shape[:8]}", _COPY)
+        raise stop(path, "a NumPy header", f"one that states the shape {shape[:8]}", COPY)
     return shape, fortran, dtype, offset
 
 
 def _check_length(path, size, needed, shape, dtype):
     if size == needed:
         return
-    found = f"{size:,} bytes: truncated, or its header lies" if size < needed else f"{size:,} bytes"
-    raise stop(path, f"{needed:,} bytes for {_shape_words(shape)} of {dtype.name}", found, _COPY)
+    actual = f"{size:,} bytes: truncated, or its header lies" if size < needed else f"{size:,} bytes"
+    raise stop(path, f"{needed:,} bytes for {shape_words(shape)} of {dtype.name}", actual, COPY)
 
 
-def _shape_words(shape):
+def shape_words(shape):
     return " × ".join(f"{n:,}" for n in shape) if shape else "a single value"
 
 
-def _fits(found, wanted):
-    return len(found) == len(wanted) and all(w is None or w == f for f, w in zip(found, wanted, strict=True))
+def _fits(shape, allowed):
+    return len(shape) == len(allowed) and all(a in (None, n) for n, a in zip(shape, allowed, strict=True))
 
 
 def as_float32(block):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.formats.npy import _shape_words, as_float32, mapped_blocks, row_blocks, safe_npy
+from factortopy.formats.npy import as_float32, mapped_blocks, row_blocks, safe_npy, shape_words
 from factortopy.formats.problems import stop
 from factortopy.subjects.progress import each
 from factortopy.surfaces.meshes import N_VERTICES
@@ -14,7 +14,7 @@ def read_whole_mesh(path):
     n = N_VERTICES["164k"]
     if array.shape != (n,):
         remedy = "a native surface? take the fsaverage_space file of this subject"
-        raise stop(path, f"{n:,} vertices (fsaverage)", _shape_words(array.shape), remedy)
+        raise stop(path, f"{n:,} vertices (fsaverage)", shape_words(array.shape), remedy)
     return np.array(array)
 
 

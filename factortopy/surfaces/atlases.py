@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import zlib
 
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.formats.mgh import read_mgh
+from factortopy.formats.problems import DataError, stop
 from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 from factortopy.surfaces.retinotopy import Retinotopy, fitted_retinotopy
 
@@ -94,15 +95,13 @@ def _read_atlas(stem, side, density):
             f"atlas file {side}.{stem}.mgz: expected neuropythy's files on this machine, found none; "
             "install them with: pip install --no-deps neuropythy"
         )
-    import nibabel
-
     try:
-        values = np.asarray(nibabel.load(path).dataobj, dtype=np.float64).ravel()
-        if len(values) < N_VERTICES[density]:
-            raise ValueError(f"{len(values)} values")
-    except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
-        raise InputError(
-            f"{path}: expected an atlas file of {N_VERTICES['164k']} vertices, found a damaged one "
-            f"({' '.join(str(error).split())[:120]}); install neuropythy again"
+        values = read_mgh(path, N_VERTICES["164k"], surface="fsaverage").astype(np.float64)
+    except DataError as error:
+        raise stop(
+            path,
+            f"a whole atlas file ({error.problem.expected})",
+            f"a damaged one ({error.problem.actual})",
+            "install neuropythy again",
         ) from None
     return values[: N_VERTICES[density]]

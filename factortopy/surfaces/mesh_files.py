@@ -2,12 +2,14 @@
 
 import importlib.util
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.formats import freesurfer
+from factortopy.formats.files import inflated, size_of
+from factortopy.formats.gifti import read_gifti
+from factortopy.formats.problems import DataError, stop
 
 SIDES = (("lh", "left"), ("rh", "right"))
 SURFACES = ("white", "pial", "inflated", "sphere")
@@ -15,8 +17,7 @@ PATCHES = ("cortex.patch.flat", "full.flat.patch.3d", "full.patch.flat", "cortex
 _GIFTI = {"white": "white", "pial": "pial", "inflated": "infl", "sphere": "sphere", "flat": "flat"}
 _BY_COUNT = {10242: "fsaverage5", 40962: "fsaverage6", 163842: "fsaverage"}
 _AGAIN = "copy it again from FreeSurfer's fsaverage"
-_BROKEN = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, zlib.error)
-_MOST = 64 * 2**20  # bytes: no file of fsaverage is larger
+_MOST = 128 * 2**20  # bytes of an unpacked GIFTI file of fsaverage, were it written in ASCII
 
 
 def freesurfer_files(folder):
@@ -38,14 +39,17 @@ def nilearn_files(folder):
 
 
 def shipped_files():
-    """fsaverage5's files inside nilearn, found without importing it, which would take seconds."""
+    """fsaverage5's files inside nilearn, located without importing it, which would take seconds."""
     files = nilearn_files(Path(importlib.util.find_spec("nilearn").origin).parent / "datasets" / "data" / "fsaverage5")
     if all(path.is_file() for paths in files.values() for path in paths):
         return files
     from nilearn.datasets import fetch_surf_fsaverage  # a later version may keep them elsewhere
 
-    found = fetch_surf_fsaverage("fsaverage5")
-    return {kind: [Path(found[path.name.removesuffix(".gii.gz")]) for path in paths] for kind, paths in files.items()}
+    paths_by_name = fetch_surf_fsaverage("fsaverage5")
+    return {
+        kind: [Path(paths_by_name[path.name.removesuffix(".gii.gz")]) for path in paths]
+        for kind, paths in files.items()
+    }
 
 
 def nilearn_folders():
@@ -55,7 +59,7 @@ def nilearn_folders():
 
 
 def count_vertices(path):
-    """Vertices that the header of a surface file states; only the header is read.
+    """Vertices of a surface file; of FreeSurfer's own only the header is read.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def count_vertices(path):
     """
     if path.name.endswith(".gii.gz"):
         return len(read_surface(path)[0])
-    return _triangle_counts(path)[0]
+    return _checked(freesurfer.geometry_counts, path)[0]
 
 
 def read_surface(path, n=None):
@@ -81,132 +85,64 @@ def read_surface(path, n=None):
         Naming the file when it is missing, short, damaged or of another mesh.
     """
     if path.name.endswith(".gii.gz"):
-        coords, faces = (_gifti(path) + [None, None])[:2]
+        coords, faces = _gifti(path, geometry=True).surface()
     else:
-        vertices, triangles = _triangle_counts(path)
+        vertices = _checked(freesurfer.geometry_counts, path)[0]
         if n is not None and vertices != n:
             raise _of_another_mesh(path, n, vertices)
-        if path.stat().st_size < 12 * (vertices + triangles):
-            raise _damaged(path, f"{vertices:,} vertices", f"{path.stat().st_size:,} bytes: it was cut off")
-        from nibabel.freesurfer import read_geometry
-
-        try:
-            coords, faces = read_geometry(path)
-        except _BROKEN as error:
-            raise _damaged(path, "a FreeSurfer surface", error) from None
+        coords, faces = _checked(freesurfer.read_geometry, path)
     if coords is None or coords.ndim != 2 or coords.shape[1] != 3:
-        raise _damaged(path, "coordinates of a surface", "none")
+        raise stop(path, "coordinates of a surface", "none", _AGAIN)
     if n is not None and len(coords) != n:
         raise _of_another_mesh(path, n, len(coords))
     coords = np.asarray(coords, dtype=np.float32)
     if not np.isfinite(coords).all() or np.abs(coords).max() > 1e4:
-        raise _damaged(path, "coordinates in millimetres", "values that are not numbers or beyond 10 m")
+        raise stop(path, "coordinates in millimetres", "values that are not numbers or beyond 10 m", _AGAIN)
     if faces is None or faces.ndim != 2 or faces.shape[1] != 3 or faces.min() < 0 or faces.max() >= len(coords):
-        raise _damaged(path, "triangles of its vertices", "vertex numbers outside the mesh")
+        raise stop(path, "triangles of its vertices", "vertex numbers outside the mesh", _AGAIN)
     return coords, np.asarray(faces, dtype=np.int32)
 
 
 def read_depth(path, n):
     """(n,) float32 sulcal depth; InputError naming the file when it is missing, short, damaged or of another mesh."""
     if path.name.endswith(".gii.gz"):
-        values = np.ravel(_gifti(path)[0])  # an empty file gives one value
+        values = _gifti(path).columns[0]
     else:
-        head = _head(path, 15)
-        if head[:3] == b"\xff\xff\xff" and (found := int.from_bytes(head[3:7], "big")) != n:
-            raise _of_another_mesh(path, n, found)
-        from nibabel.freesurfer import read_morph_data
-
-        try:
-            values = read_morph_data(path)
-        except _BROKEN as error:
-            raise _damaged(path, "a FreeSurfer curvature file", error) from None
+        vertices = _checked(freesurfer.curvature_count, path)
+        if vertices != n:
+            raise _of_another_mesh(path, n, vertices)
+        values = _checked(freesurfer.read_curvature, path)
     if len(values) != n:
         raise _of_another_mesh(path, n, len(values))
     values = np.asarray(values, dtype=np.float32)
     if not np.isfinite(values).all():
-        raise _damaged(path, "sulcal depths", "values that are not numbers")
+        raise stop(path, "sulcal depths", "values that are not numbers", _AGAIN)
     return values
 
 
 def read_patch(path, n):
-    """A flat patch in FreeSurfer's format (big-endian: −1, count, then a vertex and x, y, z each).
+    """(K,) vertices and (K, 3) float32 coordinates of FreeSurfer's flat patch; InputError as ``read_depth``."""
+    return _checked(freesurfer.read_patch, path, n)
 
-    Returns
-    -------
-    rows : (K,) vertices of the patch
-    coords : (K, 3) float32
 
-    Raises
-    ------
-    InputError
-        Naming the file when it is missing, short, damaged or of another mesh.
-    """
-    head = np.frombuffer(_head(path, 8), dtype=">i4")
-    if head[0] != -1 or head[1] <= 0:
-        raise _damaged(path, "a FreeSurfer patch", f"a first number of {head[0]}")
-    if path.stat().st_size < 8 + 16 * int(head[1]):
-        raise _damaged(path, f"{head[1]:,} vertices", f"{path.stat().st_size:,} bytes: it was cut off")
+def _gifti(path, geometry=False):
+    """A GIFTI file as nilearn keeps it, gzipped."""
+
+    def read(path):
+        size_of(path, "a GIFTI file")
+        return read_gifti(inflated(path, "a whole gzipped GIFTI file", _MOST), path, geometry)
+
+    return _checked(read, path, remedy="let nilearn download it again")
+
+
+def _checked(read, path, *arguments, remedy=_AGAIN):
+    """What a reader gives; where to get a whole file of fsaverage is added to its errors."""
     try:
-        found = np.fromfile(path, dtype=[("vertex", ">i4"), ("xyz", ">f4", 3)], count=int(head[1]), offset=8)
-    except _BROKEN as error:
-        raise _damaged(path, "a FreeSurfer patch", error) from None
-    rows = np.abs(found["vertex"].astype(np.int64)) - 1  # counted from 1, negative on the patch's border
-    coords = found["xyz"].astype(np.float32)
-    if rows.min() < 0 or rows.max() >= n or len(np.unique(rows)) != len(rows):
-        raise _damaged(path, f"vertices 1 to {n:,}, each once", "others")
-    if not np.isfinite(coords).all():
-        raise _damaged(path, "coordinates", "values that are not numbers")
-    return rows, coords
+        return read(path, *arguments)
+    except DataError as error:
+        raise stop(path, error.problem.expected, error.problem.actual, remedy) from None
 
 
-def _gifti(path):
-    _head(path, 8)
-    from xml.parsers.expat import ExpatError
-
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        return [array.data for array in nibabel.load(path).darrays] or [None]
-    except (*_BROKEN, ImageFileError, ExpatError, AttributeError) as error:
-        raise _damaged(path, "a GIFTI surface", error, "let nilearn download it again") from None
-
-
-def _triangle_counts(path):
-    """Vertices and triangles that a surface file's header states."""
-    head = _head(path, 2000)
-    end = head.find(b"\n", head.find(b"\n") + 1) + 1  # a comment, and one more line
-    if head[:3] != b"\xff\xff\xfe" or end < 4 or len(head) < end + 8:
-        raise _damaged(path, "a FreeSurfer surface of triangles", "another kind of file")
-    vertices, triangles = (int(v) for v in np.frombuffer(head[end : end + 8], dtype=">i4"))
-    if min(vertices, triangles) < 1:
-        raise _damaged(path, "a FreeSurfer surface of triangles", f"{vertices:,} vertices, {triangles:,} triangles")
-    return vertices, triangles
-
-
-def _head(path, n):
-    """The first bytes of a file; InputError when it is missing, far too large, a pointer, or shorter than 8 of them."""
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            head = file.read(n)
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a file of fsaverage, found: {error.strerror or error}; copy the whole surf folder"
-        ) from None
-    if head[:8] == b"version " or head[:6] == b"/annex":
-        raise _damaged(path, "a file of fsaverage", "a Git-LFS or annex pointer", "fetch the file itself")
-    if len(head) < min(n, 8) or size > _MOST:
-        raise _damaged(path, "a file of fsaverage", f"{size:,} bytes")
-    return head
-
-
-def _damaged(path, expected, found, remedy=_AGAIN):
-    return InputError(f"{path}: expected {expected}, found {' '.join(str(found).split())[:120]}; {remedy}")
-
-
-def _of_another_mesh(path, n, found):
-    what = _BY_COUNT.get(found, "a subject's own surface, or cut off")
-    return InputError(
-        f"{path}: expected {n:,} vertices ({_BY_COUNT.get(n, 'fsaverage')}), found {found:,} ({what}); {_AGAIN}"
-    )
+def _of_another_mesh(path, n, actual):
+    kind = _BY_COUNT.get(actual, "a subject's own surface, or cut off")
+    return stop(path, f"{n:,} vertices ({_BY_COUNT.get(n, 'fsaverage')})", f"{actual:,} ({kind})", _AGAIN)

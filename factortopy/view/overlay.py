@@ -174,7 +174,7 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
     data = _content(Path(path_or_bytes), label) if is_path else bytes(path_or_bytes)
     if len(data) > MOST_BYTES:
         raise InputError(f"{label}: expected at most {MOST_BYTES // 2**20} MB, found {len(data) / 2**20:.0f} MB")
-    columns, names, labels, structure = _columns(data, label)
+    columns, names, labels, stated = _columns(data, label)
     lengths = {len(column) for column in columns}
     if len(lengths) != 1:
         raise InputError(f"{label}: expected maps of one mesh, found lengths {sorted(lengths)[:5]}; save them apart")
@@ -193,7 +193,7 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
             f"{label}: expected values of an fsaverage hemisphere, {sizes}, or twice as many, found {n}; "
             "resample it to fsaverage (mri_surf2surf --trgsubject fsaverage)"
         )
-    side = _side(name, structure, hemi, label)
+    side = _side(name, stated, hemi, label)
     return Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n], [side]), labels, notices)
 
 
@@ -266,11 +266,11 @@ def _content(path, label):
         raise InputError(f"{label}: expected a map, found: {error.strerror or error}; check the path") from None
 
 
-def _side(name, structure, hemi, label):
+def _side(name, stated, hemi, label):
     """0 or 1 from the file, its name and the caller, which must agree."""
     words = _SIDE.search(name)
     sources = {
-        "the file says": {"cortexleft": 0, "cortexright": 1}.get(structure.replace("_", "").lower()),
+        "the file says": stated,
         "its name says": None if words is None else int(words[1][0].lower() == "r"),
         "you said": hemi,
     }
@@ -287,14 +287,14 @@ def _side(name, structure, hemi, label):
 
 
 def _columns(data, label):
-    """([(n,) arrays], names, labels or None, structure) of a file; its content decides what it is."""
+    """([(n,) arrays], names, labels or None, hemisphere or None) of a file; its content decides what it is."""
     if data.startswith(b"\x93NUMPY"):
-        return *_stored(data, label, ".npy", _npy), None, ""
+        return *_stored(data, label, ".npy", _npy), None, None
     if data.startswith(b"\x1f\x8b") or data[:4] == b"\0\0\0\1":
-        return *_stored(data, label, ".mgz" if data.startswith(b"\x1f\x8b") else ".mgh", _mgh), None, ""
+        return *_stored(data, label, ".mgz" if data.startswith(b"\x1f\x8b") else ".mgh", _mgh), None, None
     if data[:512].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and b"GIFTI" in data[:4096]:
         file = read_gifti(data, label)
-        return file.columns, file.names, file.labels if file.is_label else None, file.structure
+        return file.columns, file.names, file.labels if file.is_label else None, file.hemi
     words = foreign_content(data[:100]).replace("the picture", "the map") or "a file of another kind"
     kind, _, remedy = words.partition("; ")
     if not remedy or any(word in remedy for word in ("picture", "PNG", "JPEG")):  # a remedy for pictures

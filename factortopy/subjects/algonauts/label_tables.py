@@ -9,7 +9,8 @@ is refused. So nothing in the file can run, ask for much memory, or take long.
 import pickletools
 from pathlib import Path
 
-from factortopy.formats import npy
+from factortopy.formats.files import size_of
+from factortopy.formats.npy import FILE, read_header
 from factortopy.formats.problems import stop
 from factortopy.wording import safe_label
 
@@ -52,8 +53,8 @@ def safe_mapping(path):
         When the file is missing, damaged, or holds anything but a table: then it was not run.
     """
     path = Path(path)
-    size = npy.file_size(path)
-    shape, _, dtype, offset = npy.read_header(path)
+    size = size_of(path, FILE)
+    shape, _, dtype, offset = read_header(path)
     if not dtype.hasobject or dtype.kind != "O" or shape != ():
         raise stop(path, "a table of region names", f"an array of {dtype.name}", "copy the file of the data set")
     if size > MAX_BYTES:

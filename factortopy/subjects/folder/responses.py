@@ -1,18 +1,19 @@
 """Numbers a vertex in the folder layout: NumPy, GIFTI, MGH/MGZ and CIFTI files, each checked before it is believed."""
 
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.formats.cifti import open_dense
+from factortopy.formats.files import COPY, content
+from factortopy.formats.gifti import read_gifti
 from factortopy.formats.mgh import Mgh, open_mgh
 from factortopy.formats.npy import as_float32, mapped_blocks, row_blocks, safe_npy
-from factortopy.formats.problems import STOPS, DataError, Problem, foreign, stop
+from factortopy.formats.problems import foreign, stop
 from factortopy.surfaces.meshes import N_VERTICES
-from factortopy.wording import safe_label, shown_path
+from factortopy.wording import safe_label
 
 ENDINGS = (".npy", ".func.gii", ".shape.gii", ".mgh", ".mgz")  # of one hemisphere
 CIFTI = (".dscalar.nii", ".dtseries.nii")  # both hemispheres in one file
@@ -21,10 +22,6 @@ PROJECT = (
     "project it to fsaverage first (nilearn.surface.vol_to_surf, or FreeSurfer's mri_vol2surf --trgsubject fsaverage)"
 )
 MOST_XML = 128 * 2**20  # bytes of a GIFTI file, which is read whole
-MOST_CIFTI_XML = 16 * 2**20
-_COPY = "copy or download it again"
-_NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
-_SIDES = {"CIFTI_STRUCTURE_CORTEX_LEFT": "L", "CIFTI_STRUCTURE_CORTEX_RIGHT": "R"}
 
 
 @dataclass
@@ -109,7 +106,7 @@ def read_values(path):
 
 
 def open_cifti(path):
-    """{"L" and "R": Rows} of a dense CIFTI-2 file; its surface models only (volumes in it are left out).
+    """{"L" and "R": Rows} of a dense CIFTI-2 file; its cortical surfaces only (other structures are left out).
 
     Raises
     ------
@@ -117,26 +114,19 @@ def open_cifti(path):
         As ``open_rows``; also for another surface than fsaverage.
     """
     path = Path(path)
-    data, models = _cifti(path)
-    sides = {}
-    for model in models:
-        side = _SIDES.get(model.brain_structure)
-        if side is None or model.model_type != "CIFTI_MODEL_TYPE_SURFACE":
+    cifti = open_dense(path)
+    rows = {}
+    for model in cifti.models:
+        if model.hemi is None or model.surface is None:
             continue
-        start, count, mesh = (
-            int(n or 0) for n in (model.index_offset, model.index_count, model.surface_number_of_vertices)
-        )
-        if mesh not in N_VERTICES.values():
-            actual = "fsLR (32k)" if mesh == 32492 else f"a surface of {mesh:,} vertices"
+        if model.surface not in N_VERTICES.values():
+            actual = "fsLR (32k)" if model.surface == 32492 else f"a surface of {model.surface:,} vertices"
             remedy = "resample it: wb_command -cifti-separate, then -metric-resample to fsaverage"
             raise stop(path, "vertices of fsaverage", actual, remedy)
-        vertices = np.array(list(model.vertex_indices or ()), dtype=np.int64)
-        if side in sides or count < 1 or start < 0 or start + count > data.shape[1] or len(vertices) != count:
-            raise stop(path, "brain models that fit the data", "others", _COPY)
-        sides[side] = Rows(path, data[:, start : start + count], vertices, mesh)
-    if not sides:
+        rows["LR"[model.hemi]] = Rows(path, cifti.data[:, model.columns], model.vertices, model.surface)
+    if not rows:
         raise volume(path, "a CIFTI file without a cortical surface")
-    return sides
+    return rows
 
 
 def volume(path, actual):
@@ -189,83 +179,11 @@ def check_memory(path, needed, remedy):
 
 def _gifti(path):
     """(maps, vertices) of a GIFTI file."""
-    from factortopy.formats.gifti import read_gifti
-
-    size, data = _read(path, "a GIFTI file", MOST_XML, "save large responses as .npy, which is not read at once")
-    words = foreign(data[:1024], "")
-    if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") or words.startswith("a web page"):
-        raise stop(path, "a GIFTI file", words or "a file of another kind", _COPY)
-    try:
-        columns = read_gifti(data, shown_path(path)).columns
-    except InputError as error:
-        raise DataError(Problem(STOPS, shown_path(path), "", str(error), "")) from None
+    data = content(path, "a GIFTI file", MOST_XML, "save large responses as .npy, which is not read at once")
+    actual = foreign(data[:1024], "")
+    if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") or actual.startswith("a web page"):
+        raise stop(path, "a GIFTI file", actual or "a file of another kind", COPY)
+    columns = read_gifti(data, path).columns
     if len({len(column) for column in columns}) > 1:
         raise stop(path, "maps of the same length", "different lengths", "save it again")
     return np.stack(columns)
-
-
-def _read(path, what, most, remedy):
-    """(bytes of the file, its content); DataError when it is missing or larger than ``most``."""
-    try:
-        size = path.stat().st_size
-        if size > most:
-            raise stop(path, f"{what} of at most {most // 2**20} MB", f"{size / 2**20:,.0f} MB", remedy)
-        return size, path.read_bytes()
-    except FileNotFoundError:
-        actual = "a link to a file that is not here" if path.is_symlink() else "none"
-        raise stop(path, what, actual, "fetch it (git annex get, git lfs pull)") from None
-    except OSError as error:
-        raise stop(path, what, error.strerror or str(error), "check its permissions") from None
-
-
-def _cifti(path):
-    """(memory-mapped (rows, grayordinates) array, brain models) of a CIFTI-2 file: a NIfTI-2 header, XML, numbers."""
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            head = file.read(552)
-            order = {540: "<", 469893120: ">"}.get(struct.unpack("<i", head[:4])[0] if len(head) >= 4 else 0)
-            if len(head) < 552 or order is None or head[4:8] not in (b"n+2\0", b"n+1\0"):
-                raise stop(path, "a CIFTI-2 file", foreign(head[:100], "another kind, or cut off"), _COPY)
-            kind = struct.unpack(order + "h", head[12:14])[0]
-            shape = struct.unpack(order + "8q", head[16:80])
-            offset = struct.unpack(order + "q", head[168:176])[0]
-            slope, inter = struct.unpack(order + "2d", head[176:192])
-            extension, code = struct.unpack(order + "2i", head[544:552])
-            if kind not in _NIFTI_TYPES or shape[0] != 6 or shape[1:5] != (1, 1, 1, 1) or min(shape[5:7]) < 1:
-                raise stop(
-                    path, "rows of grayordinates", "another array (a dense .dscalar or .dtseries is needed)", _COPY
-                )
-            if not 552 <= 544 + extension <= offset <= size or code != 32 or extension > MOST_CIFTI_XML:
-                raise stop(path, "a CIFTI-2 header", "a damaged one", _COPY)
-            xml = file.read(extension - 8).rstrip(b"\0")
-    except OSError as error:
-        raise stop(path, "a readable CIFTI file", error.strerror or "none", "copy it there") from None
-    dtype = np.dtype(order + _NIFTI_TYPES[kind])
-    needed = offset + shape[5] * shape[6] * dtype.itemsize
-    if size != needed:
-        raise stop(
-            path, f"{needed:,} bytes for {shape[5]:,} × {shape[6]:,}", f"{size:,}: truncated, or its header lies", _COPY
-        )
-    if np.isfinite(slope) and slope not in (0, 1) or np.isfinite(inter) and inter != 0:
-        raise stop(path, "plain numbers", f"scaled ones (slope {slope:g}, intercept {inter:g})", "save it as float32")
-    data = np.memmap(path, dtype, "r", offset, tuple(shape[5:7]), order="F")
-    return data, _brain_models(path, xml, data.shape)
-
-
-def _brain_models(path, xml, shape):
-    """Brain models of the second dimension of a CIFTI-2 header."""
-    if b"<!" in xml.replace(b"<!--", b"").replace(b"<![CDATA[", b""):
-        raise stop(path, "plain XML", "a header that declares entities", "it was refused for safety: save it again")
-    from nibabel.cifti2.parse_cifti2 import Cifti2Parser
-
-    parser = Cifti2Parser()
-    try:
-        parser.parse(string=xml)
-        maps = [m for m in parser.header.matrix if 1 in list(m.applies_to_matrix_dimension)]
-        models = list(maps[0].brain_models)
-        if sum(int(model.index_count) for model in models) != shape[1]:
-            raise ValueError("other counts than the data")
-    except Exception:  # nibabel's parser lets through whatever its parts raise
-        raise stop(path, "a CIFTI-2 header with brain models", "a damaged one, or none", _COPY) from None
-    return models

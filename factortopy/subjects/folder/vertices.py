@@ -126,11 +126,7 @@ def _read_both(examination, paths, instead, empty=np.nan):
         try:
             out[hemi] = values(examination, paths[hemi], hemi)
         except DataError as error:
-            if error.problem.expected:
-                examination.problems.append(as_warning(error, f"; {instead}"))
-            else:
-                actual = error.problem.actual.split(": ", 1)[-1]
-                examination.warn(paths[hemi], "values a vertex", actual, instead)
+            examination.problems.append(as_warning(error, f"; {instead}"))
             return None
     return out
 
