@@ -220,6 +220,40 @@ def _surface(data, folder):
     assert faces.max() < len(coords)
 
 
+def curvature_seeds():
+    from nibabel.freesurfer import write_morph_data
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lh.sulc"
+        write_morph_data(path, noise(40).astype(np.float32))
+        return [path.read_bytes(), (40).to_bytes(3, "big") + bytes(3) + noise(40).astype(">i2").tobytes()]
+
+
+@parser("FreeSurfer curvature", 1, curvature_seeds)
+def _curvature(data, folder):
+    from factortopy.formats.freesurfer import read_curvature
+
+    assert read_curvature(put(folder, "lh.sulc", data)).dtype == np.float32
+
+
+def gifti_surface_seeds():
+    from nibabel.gifti import GiftiDataArray, GiftiImage
+
+    faces = np.array([[k, (k + 1) % 12, (k + 2) % 12] for k in range(12)], np.int32)
+    arrays = [
+        GiftiDataArray(noise(12, 3).astype(np.float32), "NIFTI_INTENT_POINTSET", "NIFTI_TYPE_FLOAT32"),
+        GiftiDataArray(faces, "NIFTI_INTENT_TRIANGLE", "NIFTI_TYPE_INT32"),
+    ]
+    return [GiftiImage(darrays=arrays).to_bytes()]
+
+
+@parser("GIFTI surface", 1, gifti_surface_seeds, (b"NIFTI_INTENT_NODE_INDEX", b'Endian="BigEndian"', b'Dim1="'))
+def _gifti_surface(data, folder):
+    from factortopy.formats.gifti import read_gifti
+
+    read_gifti(data, "a.surf.gii", geometry=True).surface()
+
+
 def cifti_seeds():
     from nibabel import Cifti2Image, cifti2
 
