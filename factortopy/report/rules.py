@@ -121,7 +121,7 @@ def objective_matters(evidence):
         return OBJECTIVES if names else None
     pairs = [(slopes[a], slopes[b]) for a in names for b in names if evidence.objective(a) != evidence.objective(b)]
     low, high = max(pairs, key=lambda pair: pair[1]["slope from"] - pair[0]["slope to"])
-    return low["slope to"] < high["slope from"], "; ".join(f"{r['network']} {r['slope']:.2f}" for r in (low, high))
+    return low["slope to"] < high["slope from"], ", ".join(f"{r['network']} {r['slope']:.2f}" for r in (low, high))
 
 
 def slope_scales(evidence):
