@@ -86,10 +86,10 @@ def export_compared(out: Path, shown: Sequence[Shown]) -> Iterator[Path]:
 
 def _stems(shown):
     """A file's name for each, none twice."""
-    made: list[str] = []
+    stems: list[str] = []
     for one in shown:
         what = one.map.group if one.map.group not in (one.name, "Layer weight") else one.map.name
         words = f"{one.name}_{what}" if what != one.name else one.name
         stem = re.sub(r"[^A-Za-z0-9_+=-]+", "-", words).strip("-")[:120] + "_simulated" * bool(one.encoder.simulated)
-        made.append(stem if stem not in made else f"{stem}_{len(made) + 1}")
-    return made
+        stems.append(stem if stem not in stems else f"{stem}_{len(stems) + 1}")
+    return stems

@@ -135,7 +135,7 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
     The best layer is a ``dseg.label.gii``. One JSON file a map, for both hemispheres, says what it holds and whether the
     data are simulated, and so do ``dataset_description.json``, ``README`` and the folder's name.
     """
-    said = " (simulated)" if of.simulated else ""
+    mark = " (simulated)" if of.simulated else ""
     subject = re.sub("[^A-Za-z0-9]", "", str(info.get("subject") or "")) or "unnamed"
     root = out / ("bids_simulated" if of.simulated else "bids")
     folder = root / f"sub-{subject}" / "func"
@@ -145,7 +145,7 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
         raise InputError(
             f"{folder}: could not be made ({error.strerror or error}); choose another folder with --out"
         ) from None
-    title = f"{info.get('backbone') or 'network'} on {info.get('subject') or 'subject'}{said}"
+    title = f"{info.get('backbone') or 'network'} on {info.get('subject') or 'subject'}{mark}"
     data = "Simulated: no person was measured." if of.simulated else "Fitted to measured responses."
     facts = {
         "Name": f"FactorTopy maps: {title}",
@@ -162,9 +162,9 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
     words = {"layer": "Layer with the largest weight, 1 first; 0 unpainted (not predicted above chance)", **FUNCTIONS}
     for name, text in words.items():
         path = folder / f"sub-{subject}_{place}_desc-{name}_{'dseg' if name == 'layer' else 'statmap'}.json"
-        told = {"Description": text if isinstance(text, str) else "; ".join(text), "Simulated": of.simulated}
+        description = {"Description": text if isinstance(text, str) else "; ".join(text), "Simulated": of.simulated}
         network = {key: info.get(key) for key in ("backbone", "recipe", "seed")}
-        write_atomic(path, json.dumps(told | {"Encoder": network}, indent=1))
+        write_atomic(path, json.dumps(description | {"Encoder": network}, indent=1))
         yield path
     yield from write_gifti(
         folder,
@@ -203,11 +203,11 @@ def write_tables(out: Path, encoder, rows: list | None) -> Iterator[Path]:
     """
     import pandas as pd
 
-    word, known = "_simulated" if encoder.simulated else "", {"simulated": encoder.simulated}
+    word, origin = "_simulated" if encoder.simulated else "", {"simulated": encoder.simulated}
 
     def keep(name, frame):
         path = out / f"{name}{word}.csv"
-        write_atomic(path, frame.assign(**known).to_csv(index=False, float_format="%.6g"))
+        write_atomic(path, frame.assign(**origin).to_csv(index=False, float_format="%.6g"))
         return path
 
     if rows:
@@ -229,7 +229,7 @@ def write_tables(out: Path, encoder, rows: list | None) -> Iterator[Path]:
     long |= {"layer": np.tile(np.arange(1, n_layers + 1), n), "weight": chosen.layer.ravel()}
     yield keep("layer_weights", pd.DataFrame(long))
     try:
-        found = hierarchy(chosen, encoder.rois)
+        fitted = hierarchy(chosen, encoder.rois)
     except InputError:  # fewer than two levels of the hierarchy are among the areas
         return
-    yield keep("hierarchy", pd.DataFrame([{"b0": found.b0, "b1": found.b1, "slope": found.slope}]))
+    yield keep("hierarchy", pd.DataFrame([{"b0": fitted.b0, "b1": fitted.b1, "slope": fitted.slope}]))

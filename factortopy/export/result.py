@@ -49,9 +49,9 @@ def export_result(
             written(write_func_gii(path, mesh[side * n : (side + 1) * n], name, encoder.simulated, structure))
     title = f"{encoder.backbone_name} on {encoder.info.get('subject')}"
     outlines, degrees = vertices.roi_rows(encoder.rois), encoder.info.get("image_degrees") or 8.4
-    known = {name: values for name, values in result.maps.items() if np.isfinite(values).any()}
-    drawn = result_maps(known, vertices, context=title, image_degrees=degrees)
-    for name, brain_map in zip(known, drawn, strict=True):
+    maps = {name: values for name, values in result.maps.items() if np.isfinite(values).any()}
+    drawn = result_maps(maps, vertices, context=title, image_degrees=degrees)
+    for name, brain_map in zip(maps, drawn, strict=True):
         for draw, ending in ((flat_png, "png"), (flat_svg, "svg")):
             path = out / f"flat_{name}{word}.{ending}"
             written(draw(brain_map, path, rois=outlines, simulated=encoder.simulated))

@@ -11,14 +11,14 @@ from factortopy.report.missing import SUBJECT
 MOST = 12  # ROIs
 
 
-def section(doc, found):
+def section(doc, entries):
     """One figure a network."""
     doc.section(
         "Predicted against measured",
         "Each point is a test picture that the run keeps, at the vertex of an area that is predicted best; repeats of a picture are "
         "averaged.",
     )
-    for entry in found:
+    for entry in entries:
         _figure(doc, entry)
 
 
@@ -60,11 +60,11 @@ def _figure(doc, entry):
         for k, (roi, v) in enumerate(chosen.items()) for i, m, p in zip(gallery.number, measured[:, k], predicted[:, k], strict=True)
     ]  # fmt: skip
     r = {roi: correlation(m, p) for roi, m, p in zip(chosen, measured.T, predicted.T, strict=True)}
-    known = {roi: value for roi, value in r.items() if np.isfinite(value)}
+    r = {roi: value for roi, value in r.items() if np.isfinite(value)}
     shows = f"{len(gallery.image)} test pictures"
-    if known:
-        top, low = max(known, key=known.get), min(known, key=known.get)
-        shows += f"; the best vertex of {top} is predicted most closely (r = {known[top]:.2f}), that of {low} least (r = {known[low]:.2f})"
+    if r:
+        top, low = max(r, key=r.get), min(r, key=r.get)
+        shows += f"; the best vertex of {top} is predicted most closely (r = {r[top]:.2f}), that of {low} least (r = {r[low]:.2f})"
     subject = (
         f" Those of {entry.first.info.get('subject')}, the first of {len(entry.encoders)} subjects."
         if len(entry.encoders) > 1

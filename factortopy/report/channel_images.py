@@ -85,13 +85,11 @@ def _colours(doc, entry, shown, names, seen):
         for place, colour in places(image)
     ]  # fmt: skip
     shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster."
-    known = [name for name in names if name in LEVELS] or names
-    if len(known) > 1:
-        a, b = names.index(known[0]), names.index(known[-1])
+    ordered = [name for name in names if name in LEVELS] or names
+    if len(ordered) > 1:
+        a, b = names.index(ordered[0]), names.index(ordered[-1])
         same = _alike([line[a][..., 0] for line in seen], [line[b][..., 0] for line in seen])
-        shows += (
-            f" The first ones of {known[0]} and {known[-1]} correlate with r = {same:.2f} over the pictures' places."
-        )
+        shows += f" The first ones of {ordered[0]} and {ordered[-1]} correlate with r = {same:.2f} over the pictures' places."
     title = f"Test pictures as areas and clusters see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel images)"
     doc.figure(f"channel-images-{safe_name(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
@@ -116,10 +114,10 @@ def _greys(doc, entry, shown, single, seen):
     ]  # fmt: skip
     shows = "The vertex of each area that is predicted best (L left, R right, its number): bright where its channels answer most."
     if len(names) > 1:
-        known = [name for name in names if name in LEVELS] or names
-        a, b = names.index(known[0]), names.index(known[-1])
+        ordered = [name for name in names if name in LEVELS] or names
+        a, b = names.index(ordered[0]), names.index(ordered[-1])
         same = _alike([line[a] for line in seen], [line[b] for line in seen])
-        shows += f" Those of {known[0]} and {known[-1]} correlate with r = {same:.2f} over the pictures' places."
+        shows += f" Those of {ordered[0]} and {ordered[-1]} correlate with r = {same:.2f} over the pictures' places."
     title = f"Test pictures as single vertices see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel image of one vertex)"
     doc.figure(f"channel-vertices-{safe_name(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
@@ -127,5 +125,5 @@ def _greys(doc, entry, shown, single, seen):
 
 def _alike(ones, others):
     """Mean correlation over pictures; NaN where nothing varies."""
-    known = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ones, others, strict=True) if a.std() and b.std()]
-    return float(np.mean(known)) if known else float("nan")
+    r = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ones, others, strict=True) if a.std() and b.std()]
+    return float(np.mean(r)) if r else float("nan")

@@ -45,16 +45,16 @@ def _clusters(doc, entry, flat):
         labels = analysis.channel_clusters(encoder, min(CLUSTERS, n // 4))
     rows = analysis.cluster_areas(labels, encoder.rois)
     vertices, same = common(entry)
-    made = {entry.name: cluster_map(labels, vertices, **(same | {"painted": None}))}
-    known = {row["cluster"]: max(encoder.rois, key=lambda n: row[n]) for row in rows} if encoder.rois else {}
-    pure = [row[known[row["cluster"]]] for row in rows] if known else []
+    maps = {entry.name: cluster_map(labels, vertices, **(same | {"painted": None}))}
+    main_area = {row["cluster"]: max(encoder.rois, key=lambda n: row[n]) for row in rows} if encoder.rois else {}
+    pure = [row[main_area[row["cluster"]]] for row in rows] if main_area else []
     shows = f"{len(rows)} clusters of {int((labels >= 0).sum()):,} vertices"
     shows += f"; {np.mean(np.array(pure) > 0.5):.0%} of them lie mostly in one area." if pure else "."
     name = safe_name(entry.name)
     doc.figure(
         f"clusters-{name}",
         f"Places that read the same channels: {entry.name}",
-        figures.brains(flat, made, doc.simulated, None, encoder.rois),
+        figures.brains(flat, maps, doc.simulated, None, encoder.rois),
         vertex_rows(encoder, {"cluster": np.where(labels >= 0, labels + 1, 0)}),
         shows,
         "After Fig. 7 (channel clusters)",
@@ -118,8 +118,8 @@ def _top_pictures(doc, entry, labels):
 
 
 def _hemispheres(doc, entries):
-    found = {e.name: analysis.hemispheres_alike(e.first) for e in entries}
-    names = [row["roi"] for row in next(iter(found.values()))]
+    alike = {e.name: analysis.hemispheres_alike(e.first) for e in entries}
+    names = [row["roi"] for row in next(iter(alike.values()))]
     if not names:
         doc.note(
             "Symmetry of channels needs areas with three vertices or more in both hemispheres; there are none here."  # in findings too
@@ -127,61 +127,61 @@ def _hemispheres(doc, entries):
         return {}
     series = {}
     panels = []
-    for name, rows in found.items():
-        known = {row["roi"]: row for row in rows}
-        series |= {name: [known.get(roi, {}).get("same", np.nan) for roi in names]}
+    for name, rows in alike.items():
+        by_roi = {row["roi"]: row for row in rows}
+        series |= {name: [by_roi.get(roi, {}).get("same", np.nan) for roi in names]}
     panels.append(("cosine, left and right half", series))
     other = {
         name: [{r["roi"]: r for r in rows}.get(roi, {}).get("other", np.nan) for roi in names]
-        for name, rows in found.items()
+        for name, rows in alike.items()
     }
     panels.append(("cosine to other areas", other))
-    said = [
-        f"{name} in {sum(r['same'] > r['other'] for r in rows)} of {len(rows)} areas" for name, rows in found.items()
+    sentences = [
+        f"{name} in {sum(r['same'] > r['other'] for r in rows)} of {len(rows)} areas" for name, rows in alike.items()
     ]
     doc.figure(
         "hemispheres",
         "Do both hemispheres read the same channels?",
-        figures.bars(names, list(found), panels, doc.simulated),
-        [{"network": n, **row} for n, rows in found.items() for row in rows],
-        f"An area's halves are more alike than its left half and the other areas' right halves: {'; '.join(said)}.",
+        figures.bars(names, list(alike), panels, doc.simulated),
+        [{"network": n, **row} for n, rows in alike.items() for row in rows],
+        f"An area's halves are more alike than its left half and the other areas' right halves: {'; '.join(sentences)}.",
         "After section 4.5 (symmetry of channels)",
     )
-    return found
+    return alike
 
 
 def _diversity(doc, entries):
-    found = {
+    diversity = {
         e.name: sorted(analysis.channel_diversity(e.first), key=lambda r: LEVELS.get(r["roi"], 2)) for e in entries
     }
-    names = [row["roi"] for row in next(iter(found.values()))]
+    names = [row["roi"] for row in next(iter(diversity.values()))]
     if not names:
         doc.note("Diversity of channels needs areas with three vertices or more; there are none here.")
         return {}
     values = {
         n: [{r["roi"]: r for r in rows}.get(roi, {}).get("diversity", np.nan) for roi in names]
-        for n, rows in found.items()
+        for n, rows in diversity.items()
     }
-    said = [
+    sentences = [
         f"{name}: {rows[0]['roi']} {rows[0]['diversity']:.2f}, {_last(rows)['roi']} {_last(rows)['diversity']:.2f}"
-        for name, rows in found.items()
+        for name, rows in diversity.items()
     ]
-    drawn = figures.bars(names, list(found), [("1 − mean cosine", values)], doc.simulated)
+    drawn = figures.bars(names, list(diversity), [("1 − mean cosine", values)], doc.simulated)
     doc.figure(
         "diversity",
         "How differently the vertices of an area read",
         drawn,
-        [{"network": n, **row} for n, rows in found.items() for row in rows],
-        f"0 all alike, 1 unrelated; areas of the hierarchy first, from early to late. {'; '.join(said)}.",
+        [{"network": n, **row} for n, rows in diversity.items() for row in rows],
+        f"0 all alike, 1 unrelated; areas of the hierarchy first, from early to late. {'; '.join(sentences)}.",
         "After section 4.5 (diversity of channels)",
     )
-    return found
+    return diversity
 
 
 def _last(rows):
     """The row of the latest area of the hierarchy, or the last one."""
-    known = [row for row in rows if row["roi"] in LEVELS]
-    return (known or rows)[-1]
+    ordered = [row for row in rows if row["roi"] in LEVELS]
+    return (ordered or rows)[-1]
 
 
 def _standard(response):

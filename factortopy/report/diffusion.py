@@ -7,10 +7,10 @@ from factortopy.report.document import safe_name
 from factortopy.report.missing import RUNS
 
 
-def section(doc, found):
+def section(doc, entries):
     """Time steps, which are the evidence; says nothing where no diffusion network is here."""
     parts, over_time = {}, []
-    for e in found:
+    for e in entries:
         seen = step_of(e.info.get("backbone"))
         if seen is None or e.info.get("finetuned"):
             continue
@@ -96,7 +96,9 @@ def _chosen(doc, entry):
 
 def _ends(rows):
     """The rows of the lowest and the highest area of the hierarchy; (None, None) where fewer than two are here."""
-    known = sorted((row for row in rows if row["roi"] in LEVELS), key=lambda row: LEVELS[row["roi"]])
+    ordered = sorted((row for row in rows if row["roi"] in LEVELS), key=lambda row: LEVELS[row["roi"]])
     return (
-        (known[0], known[-1]) if len(known) > 1 and LEVELS[known[0]["roi"]] < LEVELS[known[-1]["roi"]] else (None, None)
+        (ordered[0], ordered[-1])
+        if len(ordered) > 1 and LEVELS[ordered[0]["roi"]] < LEVELS[ordered[-1]["roi"]]
+        else (None, None)
     )

@@ -108,8 +108,8 @@ class Document:
 
     def link(self, name):
         """Markup of links to the figures of that name, one for each network where they have their own; "" where none was drawn."""
-        found = [name] if name in self.figures else [key for key in self.figures if key.startswith(f"{name}-")]
-        return ", ".join(f'<a href="#{stem}">{text(title)}</a>' for stem, title in map(self.figures.get, found))
+        names = [name] if name in self.figures else [key for key in self.figures if key.startswith(f"{name}-")]
+        return ", ".join(f'<a href="#{stem}">{text(title)}</a>' for stem, title in map(self.figures.get, names))
 
     def write(self):
         """Write report.html; its path."""

@@ -279,29 +279,29 @@ def brains(flat, maps, simulated, columns=None, outlines=None):
 
 def legend(axes, brain_map):
     """The legend of a map: a strip, the layers by confidence, the picture's places, a wheel or swatches."""
-    known, palette = brain_map.legend, brain_map.palette / 255
+    key, palette = brain_map.legend, brain_map.palette / 255
     axes.tick_params(labelsize=7, length=2)
-    axes.set_title("\n".join(_lines(known["label"])), fontsize=7, loc="left", parse_math=False)
-    shape = known["shape"]
+    axes.set_title("\n".join(_lines(key["label"])), fontsize=7, loc="left", parse_math=False)
+    shape = key["shape"]
     if shape == "strip":
         axes.imshow(palette[::-1, None], aspect="auto", extent=(0, 1, 0, 1))
         axes.set(xticks=[])
-        axes.set_yticks([at for at, _ in known["ticks"]], [word for _, word in known["ticks"]])
+        axes.set_yticks([at for at, _ in key["ticks"]], [word for _, word in key["ticks"]])
         axes.yaxis.tick_right()
         axes.set_box_aspect(5)
     elif shape == "grid":
         bright = np.linspace(0.22, 1, 12)[None, :, None]
         axes.imshow(palette[::-1, None] * bright, aspect="auto", extent=(0, 1, 0, 1))
-        axes.set_yticks([at for at, _ in known["ticks"]], [word for _, word in known["ticks"]])
+        axes.set_yticks([at for at, _ in key["ticks"]], [word for _, word in key["ticks"]])
         axes.yaxis.tick_right()
-        side = known["side"]
+        side = key["side"]
         axes.set_xticks([0, 1], [side["low"], side["high"]])
         axes.set_xlabel(side["label"], fontsize=7)
         axes.set_box_aspect(2.2)
     elif shape == "square":
         axes.imshow(palette, extent=(-1, 1, 1, -1))
-        axes.set_xticks([-1, 1], [known["low"], known["high"]])
-        axes.set_yticks([-1, 1], [known["top"], known["bottom"]])
+        axes.set_xticks([-1, 1], [key["low"], key["high"]])
+        axes.set_yticks([-1, 1], [key["top"], key["bottom"]])
         axes.yaxis.tick_right()
     elif shape == "wheel":
         y, x = np.mgrid[1:-1:80j, -1:1:80j]
@@ -311,7 +311,7 @@ def legend(axes, brain_map):
         axes.imshow(np.dstack([ring, (radius < 1) & (radius > 0.4)]), extent=(-1, 1, -1, 1))
         axes.axis("off")
     else:
-        names = known["names"]
+        names = key["names"]
         tall = -(-len(names) // 2)
         for k, name in enumerate(names):
             x, y = 0.5 * (k // tall), 1 - (k % tall + 1) / max(tall, 12)

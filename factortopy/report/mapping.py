@@ -60,51 +60,51 @@ def _areas(doc, entry, flat):
         )
         return
     title = "Regions of interest"
-    made = {title: roi_map(rois, entry.encoder.vertices)}
+    maps = {title: roi_map(rois, entry.encoder.vertices)}
     large = max(rois, key=lambda name: rois[name].sum())
     shows = f"{len(rois)} areas, the largest {large} with {int(rois[large].sum()):,} vertices."
-    _show(doc, "areas", title, made, flat, [entry], {name: np.asarray(mask, int) for name, mask in rois.items()}, shows)
+    _show(doc, "areas", title, maps, flat, [entry], {name: np.asarray(mask, int) for name, mask in rois.items()}, shows)
 
 
 def _score_maps(doc, entries, flat):
     values = {e.name: np.asarray(e.encoder.scores["score"], float) for e in entries}
-    known = np.concatenate([v[np.isfinite(v)] for v in values.values()])
-    top = max(0.05, float(np.percentile(known, 99))) if len(known) else 1.0
-    made = {}
+    finite = np.concatenate([v[np.isfinite(v)] for v in values.values()])
+    top = max(0.05, float(np.percentile(finite, 99))) if len(finite) else 1.0
+    maps = {}
     for e in entries:
         vertices, same = common(e)
-        made[e.name] = value_map(
+        maps[e.name] = value_map(
             values[e.name], vertices, name="Brain score", label="brain score R²", low=0.0, high=top, **same
         )
-    said = [f"{e.name} predicts {painted(e.encoder).mean():.0%} of the vertices above chance" for e in entries]
+    sentences = [f"{e.name} predicts {painted(e.encoder).mean():.0%} of the vertices above chance" for e in entries]
     _show(
         doc,
         "score-maps",
         "Brain score",
-        made,
+        maps,
         flat,
         entries,
         values,
-        f"{'; '.join(said)}.",
+        f"{'; '.join(sentences)}.",
         "After Figs. 3 and 12 (R² maps)",
     )
     if len(entries) > 1:
         best = analysis.best_network({e.name: e.encoder for e in entries})
         clear = np.nan_to_num(analysis.lead({e.name: e.encoder for e in entries})) >= LEADS
         clear, best = clear[best >= 0], best[best >= 0]
-        said = [
+        sentences = [
             f"{e.name} at {np.mean(best == k):.0%} (by {LEADS} R² or more at {np.mean((best == k) & clear):.0%})"
             for k, e in enumerate(entries)
         ]
-        doc.sentences(f"Of the vertices that any network predicts, the best one is {', '.join(said)}.")
+        doc.sentences(f"Of the vertices that any network predicts, the best one is {', '.join(sentences)}.")
 
 
 def _layers(doc, entries, flat):
     top = top_confidence([e.encoder for e in entries])
-    made, sure = {}, {}
+    maps, sure = {}, {}
     for e in entries:
         vertices, same = common(e)
-        made[e.name] = layer_map(e.encoder.selectors(), vertices, confidence_top=top, **same)
+        maps[e.name] = layer_map(e.encoder.selectors(), vertices, confidence_top=top, **same)
         sure[e.name] = value_map(
             e.encoder.selectors().layer_confidence,
             vertices,
@@ -123,20 +123,20 @@ def _layers(doc, entries, flat):
             ("mean layer (0 to 1)", e.encoder.selectors().layer_mean),
         )
     }
-    said = [f"{e.name} {_mean(e.encoder.selectors().layer_mean, e):.2f}" for e in entries]
+    means = [f"{e.name} {_mean(e.encoder.selectors().layer_mean, e):.2f}" for e in entries]
     _show(
         doc,
         "layer-maps",
         "Layer that predicts each vertex",
-        made,
+        maps,
         flat,
         entries,
         values,
-        f"Mean layer over predicted vertices (0 first, 1 last): {', '.join(said)}; brightness is the confidence.",
+        f"Mean layer over predicted vertices (0 first, 1 last): {', '.join(means)}; brightness is the confidence.",
         "After Fig. 4 and Figs. 17–22 (layer selector)",
     )
     values = {e.name: e.encoder.selectors().layer_confidence for e in entries}
-    said = [f"{e.name} {_mean(values[e.name], e):.2f}" for e in entries]
+    means = [f"{e.name} {_mean(values[e.name], e):.2f}" for e in entries]
     kinds = {e.info.get("recipe") for e in entries}
     more = " Confidences of different recipes do not compare." if len(kinds) > 1 else ""
     _show(
@@ -147,7 +147,7 @@ def _layers(doc, entries, flat):
         flat,
         entries,
         values,
-        f"Mean confidence (0 uniform, 1 one layer): {', '.join(said)}.{more}",
+        f"Mean confidence (0 uniform, 1 one layer): {', '.join(means)}.{more}",
     )
 
 
@@ -155,16 +155,16 @@ def _weights(doc, entry, flat):
     """Every layer's weight at every vertex."""
     factor, (vertices, same) = entry.encoder.selectors(), common(entry)
     n = factor.layer.shape[1]
-    made = {entry.encoder.layer_names[k]: layer_weight_map(factor, k, vertices, **same) for k in range(n)}
-    strip = next(iter(made.values())).legend | {"label": "weight of the layer"}
-    made = {name: _with_legend(m, strip) for name, m in made.items()}
-    values = {name: factor.layer[:, k] for k, name in enumerate(made)}
+    maps = {entry.encoder.layer_names[k]: layer_weight_map(factor, k, vertices, **same) for k in range(n)}
+    strip = next(iter(maps.values())).legend | {"label": "weight of the layer"}
+    maps = {name: _with_legend(m, strip) for name, m in maps.items()}
+    values = {name: factor.layer[:, k] for k, name in enumerate(maps)}
     most = int(np.argmax([_mean(factor.layer[:, k], entry) for k in range(n)]))
     _show(
         doc,
         f"weights-{safe_name(entry.name)}",
         f"Weight of every layer: {entry.name}",
-        made,
+        maps,
         flat,
         [entry],
         values,
@@ -175,12 +175,12 @@ def _weights(doc, entry, flat):
 
 
 def _space(doc, entries, flat):
-    made, far, turn, values, told = {}, {}, {}, {}, {}
+    maps, far, turn, values, opposite = {}, {}, {}, {}, {}
     unit = all(degrees(e) for e in entries)
     for e in entries:
         vertices, same = common(e)
         factor, size = e.encoder.selectors(), degrees(e) if unit else 1.0
-        made[e.name] = space_map(factor, vertices, image_degrees=e.info.get("image_degrees"), **same)
+        maps[e.name] = space_map(factor, vertices, image_degrees=e.info.get("image_degrees"), **same)
         x, y = factor.space[:, 0], -factor.space[:, 1]
         local = factor.scale < LOCAL
         r = np.where(local, np.hypot(x, y) * size, np.nan)
@@ -198,22 +198,22 @@ def _space(doc, entries, flat):
         )
         turn[e.name] = angle_map(angle, vertices, **same)
         values |= {f"{e.name}: {w}": v for w, v in (("x", x), ("y up", y), ("eccentricity", r), ("polar angle", angle))}
-        told[e.name] = contralateral(e.encoder)
-    said = [f"{name} {share:.0%}" for name, share in told.items() if np.isfinite(share)]
+        opposite[e.name] = contralateral(e.encoder)
+    shares = [f"{name} {share:.0%}" for name, share in opposite.items() if np.isfinite(share)]
     shows = (
         "Share of the local vertices that look at the other side of the picture than their hemisphere's own: "
-        + ", ".join(said)
+        + ", ".join(shares)
     )
     shows = (
         f"{shows}."
-        if said
+        if shares
         else "No vertex reads local tokens mostly, or one hemisphere alone is here: where they look says little."
     )
     _show(
         doc,
         "space-maps",
         "Where in the picture each vertex looks",
-        made,
+        maps,
         flat,
         entries,
         values,
@@ -224,34 +224,34 @@ def _space(doc, entries, flat):
     note = f"Vertices with a scale below {LOCAL} only; above it the place in the picture says little."
     _show(doc, "eccentricity", "Eccentricity", far, flat, entries, sub, note, "Space selector in polar coordinates")
     _show(doc, "polar-angle", "Polar angle", turn, flat, entries, sub, note, "Space selector in polar coordinates")
-    return told
+    return opposite
 
 
 def _scale(doc, entries, flat, levels=None):
-    made, told = {}, {}
+    maps, ends = {}, {}
     for e in entries:
         vertices, same = common(e)
-        made[e.name] = scale_map(e.encoder.selectors(), vertices, **same)
-        told[e.name] = early_and_late(e.encoder, e.encoder.selectors().scale, levels)
+        maps[e.name] = scale_map(e.encoder.selectors(), vertices, **same)
+        ends[e.name] = early_and_late(e.encoder, e.encoder.selectors().scale, levels)
     values = {e.name: e.encoder.selectors().scale for e in entries}
-    said = [f"{n} {a:.2f} and {b:.2f}" for n, (a, b) in told.items() if np.isfinite(a + b)]
+    means = [f"{n} {a:.2f} and {b:.2f}" for n, (a, b) in ends.items() if np.isfinite(a + b)]
     shows = (
-        f"Mean scale (0 local, 1 global) of early and of late areas: {', '.join(said)}."
-        if said
+        f"Mean scale (0 local, 1 global) of early and of late areas: {', '.join(means)}."
+        if means
         else "Scale, 0 local to 1 global."
     )
     _show(
         doc,
         "scale-maps",
         "Detail or the whole picture",
-        made,
+        maps,
         flat,
         entries,
         values,
         shows,
         "After Fig. 4 (scale selector)",
     )
-    return told
+    return ends
 
 
 # ---------------------------------------------------------------- numbers
@@ -260,13 +260,13 @@ def _scale(doc, entries, flat, levels=None):
 def early_and_late(encoder, values, levels=None):
     """Means of (N,) values over predicted vertices of the lowest and of the highest levels of the hierarchy (NaN without)."""
     levels = LEVELS if levels is None else levels
-    known = {n: level for n, level in levels.items() if n in encoder.rois}
+    present = {n: level for n, level in levels.items() if n in encoder.rois}
     use, out = painted(encoder), []
     for end in (min, max):
-        at = [n for n, level in known.items() if known and level == end(known.values())]
+        at = [n for n, level in present.items() if present and level == end(present.values())]
         mask = np.any([encoder.rois[n] for n in at], 0) & use if at else np.zeros(len(use), bool)
         out.append(float(np.mean(np.asarray(values, float)[mask])) if mask.any() else float("nan"))
-    return tuple(out) if len(set(known.values())) > 1 else (float("nan"), float("nan"))
+    return tuple(out) if len(set(present.values())) > 1 else (float("nan"), float("nan"))
 
 
 def contralateral(encoder):
@@ -287,9 +287,9 @@ def _mean(values, entry):
 # ---------------------------------------------------------------- files
 
 
-def _show(doc, name, title, made, flat, entries, values, shows, paper="", columns=None):
+def _show(doc, name, title, maps, flat, entries, values, shows, paper="", columns=None):
     encoder = entries[0].encoder
-    drawn = figures.brains(flat, made, doc.simulated, columns, encoder.rois)
+    drawn = figures.brains(flat, maps, doc.simulated, columns, encoder.rois)
     doc.figure(name, title, drawn, vertex_rows(encoder, values), shows, paper)
 
 

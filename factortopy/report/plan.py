@@ -141,8 +141,8 @@ def cost(entries, steps=None):
         for run in [*_kept_runs(), *list_runs(shipped=False)]
         if run.status == "finished" and run.info.get("seconds") and _of(run, same)
     ]
-    known = past or (size and net and base["recipe"] == "fast")  # the formulas are the fast recipe's
-    seconds = (float(np.median(past)) if past else 1.0) * sum(map(guess, missing), 0.0) if known else None
+    can_tell = past or (size and net and base["recipe"] == "fast")  # the formulas are the fast recipe's
+    seconds = (float(np.median(past)) if past else 1.0) * sum(map(guess, missing), 0.0) if can_tell else None
     return Cost(entry.name, len(planned), len(planned) - len(missing), seconds, bool(past))
 
 

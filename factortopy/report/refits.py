@@ -160,10 +160,10 @@ class Refits:
         features = self._features.only(full["layers"]) if full["layers"] else self._features
         measured, predicted = held_out(encoder, subject, features)
         image = rows_of(subject, subject.split.test)
-        found = {
+        scores = {
             "score": r2(measured, predicted),
             "pearson": pearson(measured, predicted),
             "predicted": above_chance(measured, predicted, image=image).astype(np.uint8),
         }
-        write_tensors(kept, found)
-        return found
+        write_tensors(kept, scores)
+        return scores

@@ -30,11 +30,11 @@ def tables(entries, levels=None):
         analysis.distance_to_best(encoders),
         "min",
     )
-    slopes, told = hierarchy_rows(entries, levels)
+    slopes, without_slope = hierarchy_rows(entries, levels)
     out["hierarchy"] = ("Hierarchy slope", slopes, None)
     return {
-        name: made for name, made in out.items() if _known(made[1], encoders) or name == "hierarchy" and slopes
-    }, told
+        name: table for name, table in out.items() if _any_number(table[1], encoders) or name == "hierarchy" and slopes
+    }, without_slope
 
 
 def by_network(rows, names):
@@ -45,21 +45,21 @@ def by_network(rows, names):
 
 def hierarchy_rows(entries, levels=None):
     """Rows of Table 2, one a network (b0, b1, slope and their intervals), and (sentence, reason) of those that have none."""
-    rows, told = [], []
+    rows, without_slope = [], []
     for entry in entries:
         if not entry.encoder.has_selectors:
-            told.append((f"{entry.name}: a baseline, without layer weights", RUNS))
+            without_slope.append((f"{entry.name}: a baseline, without layer weights", RUNS))
             continue
         try:
-            found = analysis.hierarchy(entry.encoder.selectors(), entry.encoder.rois, levels, bootstrap=BOOTSTRAP)
+            fitted = analysis.hierarchy(entry.encoder.selectors(), entry.encoder.rois, levels, bootstrap=BOOTSTRAP)
         except InputError as error:
-            told.append((f"{entry.name}: {error}", SUBJECT))
+            without_slope.append((f"{entry.name}: {error}", SUBJECT))
             continue
-        row = {"network": entry.name, "b0": found.b0, "b1": found.b1, "slope": found.slope}
-        for name, (low, high) in found.intervals.items():
+        row = {"network": entry.name, "b0": fitted.b0, "b1": fitted.b1, "slope": fitted.slope}
+        for name, (low, high) in fitted.intervals.items():
             row |= {f"{name} from": low, f"{name} to": high}
         rows.append(row)
-    return rows, told
+    return rows, without_slope
 
 
 def area_layers(entries, levels=None):
@@ -87,7 +87,7 @@ def _mean(values, how):
     return float(how(values)) if len(values) else float("nan")
 
 
-def _known(rows, names):
+def _any_number(rows, names):
     return any(np.isfinite(row.get(name, np.nan)) for row in rows for name in names)
 
 
@@ -96,7 +96,7 @@ def _known(rows, names):
 
 def section(doc, entries, levels=None):
     """The first section."""
-    results, without = tables(entries, levels)
+    results, without_slope = tables(entries, levels)
     names = [e.name for e in entries]
     doc.section("Brain scores and hierarchy")
     _scores(doc, entries, results, names)
@@ -117,8 +117,8 @@ def section(doc, entries, levels=None):
             f"After the paper's Table 2; levels of the areas: {in_words(levels)} (report --levels changes them). Intervals: vertices drawn "
             "anew within areas; neighbours are alike, subjects would vary more"
         )
-        known = {row["network"] for row in slopes}
-        areas = [row for row in area_layers(entries, levels) if row["network"] in known]
+        with_slope = {row["network"] for row in slopes}
+        areas = [row for row in area_layers(entries, levels) if row["network"] in with_slope]
         doc.figure(
             "hierarchy",
             "Do later areas read later layers?",
@@ -129,7 +129,7 @@ def section(doc, entries, levels=None):
         )
         words = f"{shows} Slope: b1 − b0, the line's ends at level 1 and 0. From and to: 95 % of {BOOTSTRAP:,} bootstrap samples."
         doc.table("hierarchy-table", "Hierarchy slope by network", slopes, words, "Table 2")
-    for line, why in without:
+    for line, why in without_slope:
         doc.note(f"No hierarchy slope. {line}", why, f"hierarchy slope (Table 2): {line}")
     _areas(doc, entries)
     _shares(doc, entries)
@@ -142,14 +142,16 @@ def section(doc, entries, levels=None):
         )
 
 
-def _scores(doc, entries, made, names):
-    rows = made["scores"][1]
+def _scores(doc, entries, results, names):
+    rows = results["scores"][1]
     titles = {"scores": "mean R²", "pearson": "mean r", "normalised": "R² / ceiling"}
-    panels = [(words, {n: [r[n] for r in made[key][1]] for n in names}) for key, words in titles.items() if key in made]
+    panels = [
+        (words, {n: [r[n] for r in results[key][1]] for n in names}) for key, words in titles.items() if key in results
+    ]
     ceiling = [row["ceiling"] for row in rows]
     marks = {"mean R²": (ceiling, "noise ceiling")} if np.isfinite(ceiling).any() else None
     drawn = figures.bars([row["roi"] for row in rows], names, panels, doc.simulated, marks)
-    behind = [(key, made[key][1]) for key in titles if key in made]
+    behind = [(key, results[key][1]) for key in titles if key in results]
     best = max(names, key=lambda n: np.nan_to_num(rows[-1][n], nan=-np.inf))
     shows = f"Over all {rows[-1]['vertices']:,} vertices {best} predicts best, mean R² {rows[-1][best]:.3f}"
     shows += (
@@ -169,14 +171,14 @@ def _scores(doc, entries, made, names):
         "challenge-median": "Algonauts 2023 metric by ROI, median",
     }
     for key, title in further.items():
-        if key in made:
-            words = made[key][0] + "."
+        if key in results:
+            words = results[key][0] + "."
             if key == "pearson":
                 taken = dict.fromkeys(e.pearson[1] for e in entries)
                 words = f"Mean over vertices, taken on {'; '.join(taken)}."
             elif key.startswith("challenge"):
                 words += f" Taken on {'; '.join(dict.fromkeys(e.pearson[1] for e in entries))}; high by chance with few pictures."
-            doc.table(f"{key}-table", title, made[key][1], words, best=("max", names))
+            doc.table(f"{key}-table", title, results[key][1], words, best=("max", names))
 
 
 def _areas(doc, entries):
@@ -193,23 +195,23 @@ def _areas(doc, entries):
 
 def _shares(doc, entries):
     """Share of vertices by layer."""
-    found = {e.name: analysis.layer_shares(e.encoder) for e in entries if e.encoder.has_selectors}
-    if not found:
+    shares = {e.name: analysis.layer_shares(e.encoder) for e in entries if e.encoder.has_selectors}
+    if not shares:
         return
-    series = {name: (np.linspace(0, 1, len(s)) if len(s) > 1 else [0.5], s) for name, s in found.items()}
+    series = {name: (np.linspace(0, 1, len(s)) if len(s) > 1 else [0.5], s) for name, s in shares.items()}
     drawn = figures.lines([("share of predicted vertices", series)], doc.simulated, "depth (0 first layer, 1 last)")
     rows = [
         {"network": name, "layer": k + 1, "name": e.encoder.layer_names[k], "share": float(s)}
-        for e in entries for name in [e.name] if name in found for k, s in enumerate(found[name])
+        for e in entries for name in [e.name] if name in shares for k, s in enumerate(shares[name])
     ]  # fmt: skip
-    said = [
-        f"{name} puts {s.max():.0%} of them on layer {int(s.argmax()) + 1} of {len(s)}" for name, s in found.items()
+    sentences = [
+        f"{name} puts {s.max():.0%} of them on layer {int(s.argmax()) + 1} of {len(s)}" for name, s in shares.items()
     ]
-    doc.figure("layer-shares", "Which layers are used", drawn, rows, f"Of the predicted vertices, {'; '.join(said)}.",
+    doc.figure("layer-shares", "Which layers are used", drawn, rows, f"Of the predicted vertices, {'; '.join(sentences)}.",
                "Share of vertices by the layer with the largest weight")  # fmt: skip
 
 
 def _least(row, names, words):
     best = min(names, key=lambda n: np.nan_to_num(row[n], nan=np.inf))
-    said = words.format(best, row[best])
-    return said[0].upper() + said[1:]
+    sentence = words.format(best, row[best])
+    return sentence[0].upper() + sentence[1:]

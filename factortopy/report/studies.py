@@ -65,8 +65,8 @@ def _agreement(doc, name, encoders, flat):
     ]
     r, near = (np.mean([row[AGREE[key]] for row in rows]) for key in ("layer_r", "layer_near"))
     shows = f"Over pairs of seeds a vertex's mean layer correlates with r = {r:.2f}; {near:.0%} have the same best layer or the next one."
-    made = _layer_maps({f"seed {s}": encoders[s] for s in seeds})
-    drawn = figures.brains(flat, made, doc.simulated, outlines=encoders[seeds[0]].rois)
+    maps = _layer_maps({f"seed {s}": encoders[s] for s in seeds})
+    drawn = figures.brains(flat, maps, doc.simulated, outlines=encoders[seeds[0]].rois)
     doc.figure(
         "seeds", f"Do seeds agree? {name}", drawn, rows, shows, "After Fig. 13 (layer selection with other seeds)"
     )
@@ -134,8 +134,8 @@ def _decay(doc, entry, refits, flat, levels):
     for row in rows:
         row |= {"collapsed": curves.collapsed(row), "recipe": refits.base["recipe"]}
     fallen = [str(row["decay step"]) for row in rows if row["collapsed"]]
-    said = ", ".join(f"{row['one_layer']:.0%} at {row['decay step']}" for row in rows)
-    shows = f"Largest share of vertices on one layer: {said}. "
+    shares = ", ".join(f"{row['one_layer']:.0%} at {row['decay step']}" for row in rows)
+    shows = f"Largest share of vertices on one layer: {shares}. "
     shows += f"Collapsed ({curves.COLLAPSED:.0%} or more on one layer): {', '.join(fallen) or 'none'}."
     panels = [
         (word, {entry.name: (steps, [row[key] for row in rows])})
@@ -199,13 +199,14 @@ def _single_layers(doc, entry, refits, flat):
     wanted = plan.alone(refits.base, refits.steps, depth)
     singles = {k: refits.fitted(changes) for k, changes in wanted.items()}
     layers, steps = list(singles), next(iter(wanted.values()))["steps"]
-    rows, told = single_layer.against_learnt(full, singles)
+    rows, agreement = single_layer.against_learnt(full, singles)
     names = [row["roi"] for row in rows]
     words = [str(k + 1) for k in layers]
     searched = [[row[f"R² {k + 1}"] / max(row["best_single"], 1e-9) for k in layers] for row in rows]
     shows = (
-        f"Best single layer and layer with the largest learnt weight are the same for {told['equal']:.0%} of {told['vertices']:,} vertices "
-        f"({told['chance']:.0%} by chance), the same or a neighbour for {told['near']:.0%}; depths correlate with r = {told['r']:.2f}. "
+        f"Best single layer and layer with the largest learnt weight are the same for {agreement['equal']:.0%} of "
+        f"{agreement['vertices']:,} vertices ({agreement['chance']:.0%} by chance), the same or a neighbour for "
+        f"{agreement['near']:.0%}; depths correlate with r = {agreement['r']:.2f}. "
         f"Single layers were fitted with {steps:,} steps, {len(layers)} of {depth} layers."
     )
     paper = "After Fig. 9 (grid search over single layers against the learnt selector)"
@@ -226,7 +227,7 @@ def _single_layers(doc, entry, refits, flat):
         shows,
         paper,
     )
-    return told
+    return agreement
 
 
 def _layer_maps(encoders):

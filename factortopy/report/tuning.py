@@ -25,9 +25,9 @@ NO_ACCURACY = (
 )
 
 
-def section(doc, found, flat, table=None):
+def section(doc, entries, flat, table=None):
     """Everything about fine-tuning; the evidence is losses and accuracies."""
-    both, known = pairs(found), accuracies(found, table)
+    both, accuracy = pairs(entries), accuracies(entries, table)
     doc.section(
         "Fine-tuning and accuracy",
         "Fine-tuning trains the whole network, with a linear head on one of its layers, to name the classes of other pictures.",
@@ -42,15 +42,15 @@ def section(doc, found, flat, table=None):
         _before_after(doc, name, before, after, flat)
     if both:
         doc.evidence.tuning = _lost(doc, both)
-    _table(doc, found)
-    _head_layers(doc, found)
-    if known:
-        doc.evidence.accuracy = _against(doc, found, known)
+    _table(doc, entries)
+    _head_layers(doc, entries)
+    if accuracy:
+        doc.evidence.accuracy = _against(doc, entries, accuracy)
     else:
         doc.note(NO_ACCURACY)
 
 
-def accuracies(found, table=None):
+def accuracies(entries, table=None):
     """({network: accuracy}, where it is from) of the entries; {} where none is known.
 
     From ``table`` (CSV with network and accuracy) where one is given. Else the linear probe of each network, as it was, on the data that
@@ -58,25 +58,25 @@ def accuracies(found, table=None):
     network one counts (``entries.alike``).
     """
     if table is not None:
-        return _read(table, {e.name for e in found}), f"accuracy as {Path(table).name} tells it"
-    told, of = {}, {}
-    for e in found:
+        return _read(table, {e.name for e in entries}), f"accuracy as {Path(table).name} tells it"
+    probes, fine_tuned = {}, {}
+    for e in entries:
         tuned = e.info.get("finetuned")
         if tuned and tuned.get("accuracy"):
-            told.setdefault(tuned["data"], {})[str(tuned.get("began_as") or tuned["base"])] = tuned["accuracy"][
+            probes.setdefault(tuned["data"], {})[str(tuned.get("began_as") or tuned["base"])] = tuned["accuracy"][
                 "before"
             ]["all"]
-            of.setdefault(tuned["data"], {})[e.name] = tuned["accuracy"]["after"]["all"]
-    if not told:
+            fine_tuned.setdefault(tuned["data"], {})[e.name] = tuned["accuracy"]["after"]["all"]
+    if not probes:
         return {}
-    data = max(told, key=lambda name: len(told[name]))
-    names = {e.name: str(e.info.get("backbone")) for e in alike([e for e in found if not e.info.get("finetuned")])}
-    known = {name: told[data][backbone] for name, backbone in names.items() if backbone in told[data]}
-    if known:
-        return known, f"accuracy is that of a linear probe of the networks as they were, on {data}"
-    counted = {e.name for e in alike([e for e in found if e.name in of[data]])}
+    data = max(probes, key=lambda name: len(probes[name]))
+    names = {e.name: str(e.info.get("backbone")) for e in alike([e for e in entries if not e.info.get("finetuned")])}
+    accuracy = {name: probes[data][backbone] for name, backbone in names.items() if backbone in probes[data]}
+    if accuracy:
+        return accuracy, f"accuracy is that of a linear probe of the networks as they were, on {data}"
+    counted = {e.name for e in alike([e for e in entries if e.name in fine_tuned[data]])}
     return {
-        name: value for name, value in of[data].items() if name in counted
+        name: value for name, value in fine_tuned[data].items() if name in counted
     }, f"accuracy is that of the fine-tuned networks on {data}"
 
 
@@ -84,7 +84,7 @@ def _read(path, names):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-        known = {row["network"].strip(): float(row["accuracy"]) for row in rows if row["network"].strip() in names}
+        accuracy = {row["network"].strip(): float(row["accuracy"]) for row in rows if row["network"].strip() in names}
     except (OSError, UnicodeError, csv.Error) as error:
         raise InputError(
             f"{path}: expected a table that can be read, found: {getattr(error, 'strerror', None) or error}; check the path"
@@ -93,11 +93,11 @@ def _read(path, names):
         raise InputError(
             f"{path}: expected the columns network and accuracy, with a number in each row; write it so"
         ) from None
-    if not known:
+    if not accuracy:
         raise InputError(
             f"{path}: expected a row for one of {', '.join(sorted(names))}, found none; name networks as the report does"
         )
-    return known
+    return accuracy
 
 
 # ---------------------------------------------------------------- before and after
@@ -108,15 +108,15 @@ def _before_after(doc, name, before, after, flat):
     a, b, key = before.encoder, after.encoder, safe_name(name)
     rows = analysis.before_after(a, b)
     whole, areas = rows[-1], [row for row in rows if row["roi"] != "all"]
-    told = after.info["finetuned"]
-    right = told.get("accuracy") or {}
+    tuned = after.info["finetuned"]
+    right = tuned.get("accuracy") or {}
     shows = f"Mean R² over all {whole['vertices']:,} vertices {whole['before']:.3f} before, {whole['after']:.3f} after"
     if areas:
         most = min(areas, key=lambda row: row["change"])
         shows += f"; the largest loss of an area is in {most['roi']}" if most["change"] < 0 else "; no area lost"
         shows += f" ({most['change']:+.3f})".replace("-", "−") if most["change"] < 0 else ""
     if right:
-        shows += f". Accuracy on {told['data']} {right['before']['all']:.0%} (linear probe) before, {right['after']['all']:.0%} after"
+        shows += f". Accuracy on {tuned['data']} {right['before']['all']:.0%} (linear probe) before, {right['after']['all']:.0%} after"
     paper = "After the short paper's Table 1 and Fig. 6"
     drawn = figures.bars(
         [row["roi"] for row in rows],
@@ -137,7 +137,7 @@ def _before_after(doc, name, before, after, flat):
     vertices, same = common(before)
     both = painted(a) & painted(b)
     top = top_confidence((a, b))
-    made = {
+    maps = {
         word: layer_map(e.encoder.selectors(), e.encoder.vertices, confidence_top=top, **common(e)[1])
         for word, e in (("before", before), ("after", after))
     }
@@ -145,15 +145,15 @@ def _before_after(doc, name, before, after, flat):
     values = {"layer before": a.selectors().layer_mean, "layer after": b.selectors().layer_mean, "shift": shift}
     moved = float(np.nanmean(np.abs(shift))) if both.any() else float("nan")
     shows = f"The mean layer moved by {moved:.1%} of the depth on average over the {int(both.sum()):,} vertices that both predict"
-    known = [row for row in areas if np.isfinite(row.get("moved", np.nan))]
-    if known:
-        far = max(known, key=lambda row: row["moved"])
+    finite = [row for row in areas if np.isfinite(row.get("moved", np.nan))]
+    if finite:
+        far = max(finite, key=lambda row: row["moved"])
         shows += f", most in {far['roi']} ({far['moved']:.1%})"
     shows = f"{shows}." if both.any() else "No vertex is predicted both before and after."
     doc.figure(
         f"tuning-maps-{key}",
         f"Layers before and after: {name}",
-        figures.brains(flat, made, doc.simulated, None, a.rois),
+        figures.brains(flat, maps, doc.simulated, None, a.rois),
         vertex_rows(a, values),
         shows,
         "After Fig. 6",
@@ -190,15 +190,15 @@ def _lost(doc, both):
         row |= {f"accuracy {w}": right[w]["all"] if w in right else None for w in ("before", "after")}
     points = {row["network"]: (row["slope"], row["share lost"]) for row in rows}
     n = len({id(before) for before, _ in counted.values()})
-    said = f"Rank correlation of slope and loss over {n} networks: {r:.2f}.".replace("-", "−")
-    said = said if np.isfinite(r) else f"{n} network{'s' * (n > 1)}: a correlation needs three."
+    shows = f"Rank correlation of slope and loss over {n} networks: {r:.2f}.".replace("-", "−")
+    shows = shows if np.isfinite(r) else f"{n} network{'s' * (n > 1)}: a correlation needs three."
     drawn = figures.points([("share of the score that was lost", points)], doc.simulated, "hierarchy slope before")
     doc.figure(
         "slope-lost",
         "Do networks ordered as the brain is forget less?",
         drawn,
         rows,
-        said,
+        shows,
         "After the short paper (slope against the score lost by fine-tuning)",
     )
     return [row for row in rows if row["network"] in counted], r
@@ -207,18 +207,18 @@ def _lost(doc, both):
 # ---------------------------------------------------------------- accuracy
 
 
-def _table(doc, found):
+def _table(doc, entries):
     """Table 14."""
     rows = []
-    for e in found:
-        told = e.info.get("finetuned") or {}
-        if told.get("accuracy"):
-            before, after = (told["accuracy"][w] for w in ("before", "after"))
+    for e in entries:
+        tuned = e.info.get("finetuned") or {}
+        if tuned.get("accuracy"):
+            before, after = (tuned["accuracy"][w] for w in ("before", "after"))
             rows.append(
-                {"network": e.name, "data": told["data"], "classes": len(told.get("classes", ())),
-                 "training pictures": told.get("train_pictures"),
-                 "held-out pictures": told.get("held_out_pictures"), "chance": told.get("chance"), "linear probe before": before["all"],
-                 "fine-tuned": after["all"], "mean of classes": after["mean of classes"], "rendered pictures": bool(told.get("simulated"))}
+                {"network": e.name, "data": tuned["data"], "classes": len(tuned.get("classes", ())),
+                 "training pictures": tuned.get("train_pictures"),
+                 "held-out pictures": tuned.get("held_out_pictures"), "chance": tuned.get("chance"), "linear probe before": before["all"],
+                 "fine-tuned": after["all"], "mean of classes": after["mean of classes"], "rendered pictures": bool(tuned.get("simulated"))}
             )  # fmt: skip
     if rows:
         best = max(rows, key=lambda row: row["fine-tuned"])
@@ -227,22 +227,22 @@ def _table(doc, found):
         doc.table("accuracy", "Accuracy of fine-tuned networks", rows, shows, "After Table 14")
 
 
-def _head_layers(doc, found):
+def _head_layers(doc, entries):
     """Fig. 23: one network, one data set, heads on several layers."""
     groups = {}
-    for e in found:
-        told = e.info.get("finetuned") or {}
-        if told.get("accuracy"):
-            groups.setdefault((told["base"], told["data"]), {})[told["layer"]] = e
-    for (base, data), of in groups.items():
-        if len(of) < 2:
+    for e in entries:
+        tuned = e.info.get("finetuned") or {}
+        if tuned.get("accuracy"):
+            groups.setdefault((tuned["base"], tuned["data"]), {})[tuned["layer"]] = e
+    for (base, data), by_layer in groups.items():
+        if len(by_layer) < 2:
             continue
-        layers = sorted(of)
+        layers = sorted(by_layer)
         rows = [
             {
                 "layer": k,
-                "accuracy": of[k].info["finetuned"]["accuracy"]["after"]["all"],
-                "mean R²": float(np.nanmean(of[k].encoder.scores["score"])),
+                "accuracy": by_layer[k].info["finetuned"]["accuracy"]["after"]["all"],
+                "mean R²": float(np.nanmean(by_layer[k].encoder.scores["score"])),
             }
             for k in layers
         ]
@@ -258,10 +258,10 @@ def _head_layers(doc, found):
         )  # fmt: skip
 
 
-def _against(doc, found, known):
+def _against(doc, entries, accuracy):
     """4.1: an area's score against networks' accuracy."""
-    values, origin = known
-    encoders = {e.name: e.encoder for e in found if e.name in values}
+    values, origin = accuracy
+    encoders = {e.name: e.encoder for e in entries if e.name in values}
     rows = analysis.score_against(values, encoders)
     names = list(encoders)
     shown = sorted(rows, key=lambda row: row["roi"] == "all")
