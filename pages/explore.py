@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from pages.parts import address, explore_clusters, pictures_save, saving, take_away
 from pages.parts.brain import (
     HEMISPHERE,

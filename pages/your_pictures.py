@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip

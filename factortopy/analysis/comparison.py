@@ -6,6 +6,7 @@ import numpy as np
 
 from factortopy.analysis.finite import correlation, mean
 from factortopy.analysis.measures import MEASURES, R2
+from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
 
 STAYS = 0.03  # of the depth: a smaller shift of an area's mean layer is not told as one
@@ -94,7 +95,7 @@ def distance_to_best(encoders, measure=R2):
 def best_network(encoders, measure=R2):
     """(N,) int, which encoder predicts each vertex best; −1 where none predicts it above chance."""
     scores = np.stack([np.nan_to_num(s, nan=-np.inf) for s in scores_of(encoders, measure).values()])
-    shown = np.any([np.asarray(e.scores["predicted"], bool) for e in encoders.values()], 0)
+    shown = np.any([painted(e) for e in encoders.values()], 0)
     return np.where(shown & np.isfinite(scores.max(0)), scores.argmax(0), -1)
 
 
@@ -108,8 +109,7 @@ def lead(encoders, measure=R2):
 
 def layer_shares(encoder):
     """(L,) share of the predicted vertices whose largest layer weight is on each layer."""
-    factor = encoder.selectors()
-    shown = np.asarray(encoder.scores["predicted"], bool) if encoder.scores else np.ones(encoder.n_vertices, bool)
+    factor, shown = encoder.selectors(), painted(encoder)
     count = np.bincount(factor.layer_argmax[shown], minlength=factor.layer.shape[1])
     return count / max(1, int(shown.sum()))
 
@@ -137,16 +137,12 @@ class Agreement:
 def agreement(a, b):
     """``Agreement`` of two factorized encoders of the same vertices (seeds, recipes, networks, fine-tuning)."""
     same_vertices({"a": a, "b": b})
-    use = np.ones(a.n_vertices, bool)
-    for encoder in (a, b):
-        if encoder.scores:
-            use &= np.asarray(encoder.scores["predicted"], bool)
+    use = painted(a) & painted(b)
     x, y = a.selectors(), b.selectors()
     near = use & (x.scale < 0.6) & (y.scale < 0.6)
     alike = x.layer.shape[1] == y.layer.shape[1]
     steps = np.abs(x.layer_argmax - y.layer_argmax)[use] if alike else None
-    score = ({} if not e.scores else e.scores for e in (a, b))
-    first, second = (s.get("score", np.full(a.n_vertices, np.nan)) for s in score)
+    first, second = (e.scores.get("score", np.full(a.n_vertices, np.nan)) for e in (a, b))
     return Agreement(
         int(use.sum()),
         float((steps == 0).mean()) if alike and use.any() else None,
@@ -161,11 +157,8 @@ def agreement(a, b):
 def layer_shift(a, b):
     """(N,) how far the mean layer of ``b`` lies above that of ``a``, in shares of the depth; NaN where one does not predict."""
     same_vertices({"a": a, "b": b})
-    out = np.asarray(b.selectors().layer_mean - a.selectors().layer_mean, dtype=float)
-    for encoder in (a, b):
-        if encoder.scores:
-            out = np.where(np.asarray(encoder.scores["predicted"], bool), out, np.nan)
-    return out
+    shift = np.asarray(b.selectors().layer_mean - a.selectors().layer_mean, dtype=float)
+    return np.where(painted(a) & painted(b), shift, np.nan)
 
 
 def moved_in_words(a, b, names=("the first", "the second")):

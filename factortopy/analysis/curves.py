@@ -4,6 +4,7 @@ import numpy as np
 
 from factortopy.analysis.comparison import layer_shares, same_vertices
 from factortopy.analysis.finite import mean
+from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import hierarchy
 from factortopy.errors import InputError
 
@@ -103,13 +104,6 @@ def ablation(encoders, reference):
         row |= {"difference": mean((score - base)[both]), "better": mean((score > base)[both])}
         rows.append(row)
     return rows
-
-
-def painted(encoder):
-    """(N,) bool: vertices predicted above chance; all of an encoder without scores."""
-    if "predicted" in encoder.scores:
-        return np.asarray(encoder.scores["predicted"], bool)
-    return np.ones(encoder.n_vertices, bool)
 
 
 def top_confidence(encoders):

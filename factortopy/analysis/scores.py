@@ -99,6 +99,13 @@ def predicted(
     return above_chance(*held_out(encoder, subject, features), q, permutations, seed, _shown(subject), _block(subject))
 
 
+def painted(encoder: Encoder) -> np.ndarray:
+    """(N,) bool: vertices predicted above chance; all of an encoder without scores."""
+    if "predicted" in encoder.scores:
+        return np.asarray(encoder.scores["predicted"], bool)
+    return np.ones(encoder.n_vertices, bool)
+
+
 def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0, image=None, block=1):
     """As ``predicted``, from (T, N) measured and predicted responses.
 
@@ -195,7 +202,7 @@ def by_roi(encoder: Encoder) -> list[dict[str, Any]]:
     """
     if not encoder.scores:
         raise InputError("encoder: expected scores, found none; run score on its run folder first")
-    score, painted = encoder.scores["score"], encoder.scores["predicted"].astype(bool)
+    score = encoder.scores["score"]
     factor = encoder.selectors() if encoder.has_selectors else None
     layer = None if factor is None else 1 + factor.layer_mean * (factor.layer.shape[1] - 1)
     metric = challenge(encoder.scores.get("pearson"), encoder.noise_ceiling)
@@ -206,7 +213,7 @@ def by_roi(encoder: Encoder) -> list[dict[str, Any]]:
         for key, value in (
             ("score", score),
             ("ceiling", encoder.noise_ceiling),
-            ("share", painted.astype(float)),
+            ("share", painted(encoder).astype(float)),
             ("layer", layer),
             ("confidence", None if factor is None else factor.layer_confidence),
             ("scale", None if factor is None else factor.scale),

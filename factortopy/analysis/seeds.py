@@ -10,6 +10,7 @@ import numpy as np
 
 from factortopy.analysis.comparison import same_vertices
 from factortopy.analysis.finite import correlation, mean
+from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
 
 
@@ -48,17 +49,14 @@ def seed_agreement(encoders: dict[Any, Any]) -> SeedAgreement:
     """
     if len(encoders) < 2:
         raise InputError(f"seeds: expected two fits or more, found {len(encoders)}; train another one with a new seed")
-    first = same_vertices({str(name): encoder for name, encoder in encoders.items()})
+    same_vertices({str(name): encoder for name, encoder in encoders.items()})
     factors = [encoder.selectors() for encoder in encoders.values()]
     depths = sorted({factor.layer.shape[1] for factor in factors})
     if len(depths) > 1:
         raise InputError(
             f"seeds: expected fits of one network, found {depths} layers; compare those of the same layers"
         )
-    use = np.ones(first.n_vertices, bool)
-    for encoder in encoders.values():
-        if encoder.scores:
-            use &= np.asarray(encoder.scores["predicted"], bool)
+    use = np.all([painted(encoder) for encoder in encoders.values()], axis=0)
     pairs = list(combinations(factors, 2))
     apart = np.stack([np.abs(a.layer_argmax - b.layer_argmax) for a, b in pairs])
     shares = [np.bincount(f.layer_argmax[use], minlength=depths[0]) / max(1, use.sum()) for f in factors]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from factortopy.analysis.comparison import areas_and_all, same_vertices
-from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import correlation, rank_correlation
+from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
 
 

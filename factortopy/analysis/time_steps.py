@@ -3,8 +3,8 @@
 import numpy as np
 
 from factortopy.analysis.comparison import areas_and_all, scores_of
-from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import mean
+from factortopy.analysis.scores import painted
 from factortopy.backbones.diffusers_adapter import TIMES, parse
 from factortopy.errors import InputError
 

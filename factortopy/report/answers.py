@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from factortopy.analysis.curves import painted
 from factortopy.analysis.finite import correlation
+from factortopy.analysis.scores import painted
 from factortopy.report import figures
 from factortopy.report.document import safe_name
 from factortopy.report.missing import SUBJECT

@@ -3,7 +3,7 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
 from factortopy.report import figures
@@ -85,14 +85,10 @@ def _colours(doc, entry, shown, names, seen):
         for place, colour in places(image)
     ]  # fmt: skip
     shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster."
-    ordered = [name for name in names if name in LEVELS] or names
-    if len(ordered) > 1:
-        a, b = names.index(ordered[0]), names.index(ordered[-1])
-        same = _alike([line[a][..., 0] for line in seen], [line[b][..., 0] for line in seen])
-        shows += f" The first ones of {ordered[0]} and {ordered[-1]} correlate with r = {same:.2f} over the pictures' places."
+    shows += _ends_alike("The first ones", names, [[image[..., 0] for image in line] for line in seen])
     title = f"Test pictures as areas and clusters see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel images)"
-    doc.figure(f"channel-images-{safe_name(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
+    doc.figure(f"channel-images-{safe_name(entry.name)}", title, drawn, rows, shows, paper)
 
 
 def _greys(doc, entry, shown, single, seen):
@@ -113,17 +109,19 @@ def _greys(doc, entry, shown, single, seen):
         for name, (side, vertex), image in zip(names, at, line, strict=True) for place, value in places(image)
     ]  # fmt: skip
     shows = "The vertex of each area that is predicted best (L left, R right, its number): bright where its channels answer most."
-    if len(names) > 1:
-        ordered = [name for name in names if name in LEVELS] or names
-        a, b = names.index(ordered[0]), names.index(ordered[-1])
-        same = _alike([line[a] for line in seen], [line[b] for line in seen])
-        shows += f" Those of {ordered[0]} and {ordered[-1]} correlate with r = {same:.2f} over the pictures' places."
+    shows += _ends_alike("Those", names, seen)
     title = f"Test pictures as single vertices see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel image of one vertex)"
-    doc.figure(f"channel-vertices-{safe_name(entry.name)}", title, drawn, rows, shows.replace("= -", "= −"), paper)
+    doc.figure(f"channel-vertices-{safe_name(entry.name)}", title, drawn, rows, shows, paper)
 
 
-def _alike(ones, others):
-    """Mean correlation over pictures; NaN where nothing varies."""
-    r = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ones, others, strict=True) if a.std() and b.std()]
-    return float(np.mean(r)) if r else float("nan")
+def _ends_alike(whose, names, seen):
+    """A sentence: how much the images of the earliest and of the latest area of the hierarchy correlate, on average over pictures."""
+    ordered = [name for name in names if name in LEVELS] or names
+    if len(ordered) < 2:
+        return ""
+    first, last = ordered[0], ordered[-1]
+    ends = [(line[names.index(first)], line[names.index(last)]) for line in seen]
+    r = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in ends if a.std() and b.std()]
+    mean = f"{np.mean(r) if r else np.nan:.2f}".replace("-", "−")
+    return f" {whose} of {first} and {last} correlate with r = {mean} over the pictures' places."

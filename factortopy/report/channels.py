@@ -3,7 +3,7 @@
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.report import channel_images, figures
 from factortopy.report.document import safe_name, vertex_rows
@@ -125,17 +125,10 @@ def _hemispheres(doc, entries):
             "Symmetry of channels needs areas with three vertices or more in both hemispheres; there are none here."  # in findings too
         )
         return {}
-    series = {}
-    panels = []
-    for name, rows in alike.items():
-        by_roi = {row["roi"]: row for row in rows}
-        series |= {name: [by_roi.get(roi, {}).get("same", np.nan) for roi in names]}
-    panels.append(("cosine, left and right half", series))
-    other = {
-        name: [{r["roi"]: r for r in rows}.get(roi, {}).get("other", np.nan) for roi in names]
-        for name, rows in alike.items()
-    }
-    panels.append(("cosine to other areas", other))
+    panels = [
+        ("cosine, left and right half", _by_roi(alike, names, "same")),
+        ("cosine to other areas", _by_roi(alike, names, "other")),
+    ]
     sentences = [
         f"{name} in {sum(r['same'] > r['other'] for r in rows)} of {len(rows)} areas" for name, rows in alike.items()
     ]
@@ -158,15 +151,13 @@ def _diversity(doc, entries):
     if not names:
         doc.note("Diversity of channels needs areas with three vertices or more; there are none here.")
         return {}
-    values = {
-        n: [{r["roi"]: r for r in rows}.get(roi, {}).get("diversity", np.nan) for roi in names]
-        for n, rows in diversity.items()
-    }
     sentences = [
         f"{name}: {rows[0]['roi']} {rows[0]['diversity']:.2f}, {_last(rows)['roi']} {_last(rows)['diversity']:.2f}"
         for name, rows in diversity.items()
     ]
-    drawn = figures.bars(names, list(diversity), [("1 − mean cosine", values)], doc.simulated)
+    drawn = figures.bars(
+        names, list(diversity), [("1 − mean cosine", _by_roi(diversity, names, "diversity"))], doc.simulated
+    )
     doc.figure(
         "diversity",
         "How differently the vertices of an area read",
@@ -176,6 +167,12 @@ def _diversity(doc, entries):
         "After section 4.5 (diversity of channels)",
     )
     return diversity
+
+
+def _by_roi(tables, rois, key):
+    """{network: a number of each ROI, NaN where its table has none} of {network: rows}."""
+    by_roi = {name: {row["roi"]: row[key] for row in rows} for name, rows in tables.items()}
+    return {name: [values.get(roi, np.nan) for roi in rois] for name, values in by_roi.items()}
 
 
 def _last(rows):

@@ -101,10 +101,8 @@ def lines(panels, simulated, xlabel="", log=False, ticks=None, height=2.6, colum
     panels : list of (ylabel, {name: (x, y)}); ticks : (places, words) along x
     """
     columns = columns or min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = sheet(0.5 + height * rows, simulated)
-    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
-    for k, (one, (ylabel, series)) in enumerate(zip(axes, panels, strict=False)):
+    figure, axes = _panels(len(panels), columns, 0.5, height, simulated)
+    for k, (one, (ylabel, series)) in enumerate(zip(axes, panels, strict=True)):
         for shade, (name, (x, y)) in zip(colours(len(series)), series.items(), strict=True):
             one.plot(x, y, color=shade, marker="o", ms=3.5, lw=1.4, label=name)
         if log:
@@ -112,14 +110,10 @@ def lines(panels, simulated, xlabel="", log=False, ticks=None, height=2.6, colum
         if ticks is not None:
             one.set_xticks(ticks[0], ticks[1])
             one.minorticks_off()
-        low, high = one.get_ylim()
-        if high - low < LEAST_SPAN:  # noise must not fill the panel
-            one.set_ylim((low + high - LEAST_SPAN) / 2, (low + high + LEAST_SPAN) / 2)
+        _spanned(one)
         plain(one, xlabel, ylabel)
         if k == 0 and (len(series) > 1 or any(series)):
             keyed(one, 4 if columns == 1 else 2)
-    for one in axes[len(panels) :]:
-        one.remove()
     return figure
 
 
@@ -129,40 +123,30 @@ def points(panels, simulated, xlabel="", height=2.6):
     panels : list of (ylabel, {name: (x, y)}); what is not finite is left out
     """
     columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = sheet(0.7 + height * rows, simulated, INCHES if columns > 1 else 5.5)
-    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
-    for k, (one, (ylabel, named)) in enumerate(zip(axes, panels, strict=False)):
+    figure, axes = _panels(len(panels), columns, 0.7, height, simulated, INCHES if columns > 1 else 5.5)
+    for k, (one, (ylabel, named)) in enumerate(zip(axes, panels, strict=True)):
         for shade, (name, (x, y)) in zip(colours(len(named)), named.items(), strict=True):
             if np.isfinite(x) and np.isfinite(y):
                 one.plot(x, y, "o", color=shade, ms=6, label=name)
-        low, high = one.get_ylim()
-        if high - low < LEAST_SPAN:
-            one.set_ylim((low + high - LEAST_SPAN) / 2, (low + high + LEAST_SPAN) / 2)
+        _spanned(one)
         one.margins(x=0.15)
         plain(one, xlabel, ylabel)
         if k == 0 and one.lines:
             keyed(one, 1 if columns == 1 else 2)
-    for one in axes[len(panels) :]:
-        one.remove()
     return figure
 
 
 def scatters(panels, simulated, columns=4):
     """Predicted against measured, a square panel each; panels : list of (title, (n,) measured, (n,) predicted)."""
     columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = sheet(0.5 + 2.3 * rows, simulated)
-    axes = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
-    for k, (one, (title, measured, predicted)) in enumerate(zip(axes, panels, strict=False)):
+    figure, axes = _panels(len(panels), columns, 0.5, 2.3, simulated)
+    for k, (one, (title, measured, predicted)) in enumerate(zip(axes, panels, strict=True)):
         one.plot(measured, predicted, ".", ms=3.5, color=NETWORKS[0], alpha=0.6)
         both = np.concatenate([measured, predicted])
         both = both[np.isfinite(both)]
         low, high = (both.min(), both.max()) if len(both) else (0, 1)
         one.plot([low, high], [low, high], ls="--", lw=0.8, color=GREY)
         plain(one, "measured" if k >= len(panels) - columns else "", "predicted" if k % columns == 0 else "", title)
-    for one in axes[len(panels) :]:
-        one.remove()
     return figure
 
 
@@ -207,15 +191,8 @@ def heat(values, rows, columns, label, simulated, low=None, high=None, palette="
             if np.isfinite(value):
                 red, green, blue, _ = picture.cmap(picture.norm(value))
                 dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-                axes.text(
-                    j,
-                    i,
-                    f"{value:.{decimals}f}",
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    color="white" if dark else "black",
-                )
+                shade = "white" if dark else "black"
+                axes.text(j, i, f"{value:.{decimals}f}", ha="center", va="center", fontsize=7, color=shade)
     bar = figure.colorbar(picture, ax=axes, shrink=0.9, pad=0.01)
     bar.set_label(label, fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
@@ -318,6 +295,23 @@ def legend(axes, brain_map):
             axes.add_patch(Rectangle((x, y), 0.12, 0.6 / max(tall, 12), color=palette[k % len(palette)]))
             axes.text(x + 0.16, y, name, fontsize=6, va="bottom", parse_math=False)
         axes.axis("off")
+
+
+def _panels(n, columns, rest, height, simulated, width=INCHES):
+    """A figure of ``n`` panels in a grid, ``height`` inches a row and the ``rest`` for legends, and their axes."""
+    rows = -(-n // columns)
+    figure = sheet(rest + height * rows, simulated, width)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for one in axes[n:]:
+        one.remove()
+    return figure, axes[:n]
+
+
+def _spanned(axes):
+    """Noise must not fill a panel."""
+    low, high = axes.get_ylim()
+    if high - low < LEAST_SPAN:
+        axes.set_ylim((low + high - LEAST_SPAN) / 2, (low + high + LEAST_SPAN) / 2)
 
 
 def _lines(label, most=16):

@@ -4,7 +4,8 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis.comparison import LEADS
-from factortopy.analysis.curves import painted, top_confidence
+from factortopy.analysis.curves import top_confidence
+from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.export.maps import export_maps
 from factortopy.formats.gifti import write_func_gii

@@ -7,7 +7,8 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis import curves, single_layer
-from factortopy.analysis.curves import painted, top_confidence
+from factortopy.analysis.curves import top_confidence
+from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
 from factortopy.report import figures, plan
 from factortopy.report.missing import SUBJECT, Missing

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from factortopy import analysis
-from factortopy.analysis.curves import painted, top_confidence
+from factortopy.analysis.curves import top_confidence
+from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
 from factortopy.report import figures
 from factortopy.report.document import safe_name, vertex_rows

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from pages.parts import address
 
 HEMISPHERE = ("left", "right")

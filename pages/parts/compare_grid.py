@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES
+from factortopy.analysis.scores import painted
 from pages.parts import address
 from pages.parts.brain import choose_vertex, chosen_vertex, context_of
 from pages.parts.words import plain

@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from factortopy import analysis
-from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES, R2
+from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError

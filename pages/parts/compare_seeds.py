@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from factortopy.analysis.seeds import by_area, seed_agreement
 from factortopy.runs.names import families, short_names
 from pages.parts.brain import context_of

@@ -8,8 +8,8 @@ import streamlit as st
 
 from factortopy import analysis
 from factortopy.analysis.comparison import LEADS
-from factortopy.analysis.curves import painted
 from factortopy.analysis.measures import MEASURES, available
+from factortopy.analysis.scores import painted
 from factortopy.backbones.finetuned import label
 from pages.parts import address, compare_save, saving
 from pages.parts.compare_grid import brain

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from pages.parts import address, pictures_save, saving
 from pages.parts.background import tasks
 from pages.parts.brain import choose_place, chosen_vertex, context_of, rows_of, vertex_at

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from pages.parts import saving
 from pages.parts.brain import (
     chosen_vertex,

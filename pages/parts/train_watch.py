@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE

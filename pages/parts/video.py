@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.colors import qualitative
 
-from factortopy.analysis.curves import painted
+from factortopy.analysis.scores import painted
 from pages.parts import saving, task_panel
 from pages.parts.background import tasks
 from pages.parts.brain import chosen_vertex, context_of, draw_brain, maps_at_rest, vertex_at
