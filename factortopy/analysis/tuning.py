@@ -4,6 +4,7 @@ import numpy as np
 
 from factortopy.analysis.comparison import areas_and_all, layer_shift, scores_of
 from factortopy.analysis.finite import correlation, mean, rank_correlation
+from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import hierarchy
 from factortopy.errors import InputError
 
@@ -22,8 +23,7 @@ def before_after(before, after):
         R² fell), and where both have selectors layer before, layer after (mean, 0 first to 1 last), moved (mean of the absolute
         shift, over vertices that both predict).
     """
-    scores = scores_of({"before": before, "after": after})
-    one, two = scores["before"], scores["after"]
+    one, two = scores_of({"before": before, "after": after}).values()
     factorized = before.has_selectors and after.has_selectors
     shift = layer_shift(before, after) if factorized else None
     rows = []
@@ -58,22 +58,13 @@ def lost(pairs):
     """
     rows, networks = [], {}
     for name, (before, after) in pairs.items():
-        scores = scores_of({f"{name} before": before, f"{name} after": after})
-        one, two = scores.values()
-        use = np.asarray(before.scores["predicted"], bool) & np.isfinite(one) & np.isfinite(two)
+        one, two = scores_of({f"{name} before": before, f"{name} after": after}).values()
+        use = painted(before) & np.isfinite(one) & np.isfinite(two)
         a, b = mean(one, use), mean(two, use)
         share = (a - b) / a if a > 0 else float("nan")
-        rows.append(
-            {
-                "network": name,
-                "slope": _slope(before),
-                "before": a,
-                "after": b,
-                "lost": a - b,
-                "share lost": share,
-            }
-        )
-        networks.setdefault(id(before), []).append(rows[-1])
+        row = {"network": name, "slope": _slope(before), "before": a, "after": b, "lost": a - b, "share lost": share}
+        rows.append(row)
+        networks.setdefault(id(before), []).append(row)
     slopes, shares = ([mean([row[key] for row in of]) for of in networks.values()] for key in ("slope", "share lost"))
     return rows, rank_correlation(slopes, shares)
 
@@ -107,11 +98,6 @@ def score_against(accuracy, encoders):
     rows = []
     for roi, mask in areas_and_all(encoders[names[0]]).items():
         y = np.array([mean(scores[name], mask) for name in names])
-        row = {
-            "roi": roi,
-            "r": correlation(x, y),
-            "rank": rank_correlation(x, y),
-            "networks": len(names),
-        }
+        row = {"roi": roi, "r": correlation(x, y), "rank": rank_correlation(x, y), "networks": len(names)}
         rows.append(row | dict(zip(names, y.tolist(), strict=True)))
     return rows

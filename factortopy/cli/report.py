@@ -65,7 +65,7 @@ def compare(args):
     """Print networks side by side."""
     from factortopy.report import scoring
     from factortopy.report.document import as_csv
-    from factortopy.report.entries import entries as read_entries
+    from factortopy.report.entries import read_entries
 
     found = read_entries(_runs(args.runs))
     made, told = scoring.tables(found, check_levels(read_levels(args.levels), found[0].encoder.rois))

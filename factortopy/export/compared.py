@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from factortopy.formats.gifti import SIDES, write_func_gii
+from factortopy.export.exchange import halves, place_columns
+from factortopy.formats.gifti import write_func_gii
 from factortopy.storage.files import write_atomic
-from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view.brainmap import BrainMap
 from factortopy.view.flat_picture import flat_png, flat_svg
 
@@ -71,17 +71,15 @@ def export_compared(out: Path, shown: Sequence[Shown]) -> Iterator[Path]:
         painted, rois = one.map.painted[vertices.rows], vertices.roi_rows(encoder.rois)
         yield flat_png(one.map, out / f"{stem}.png", rois=rois, simulated=simulated)
         yield flat_svg(one.map, out / f"{stem}.svg", rois=rois, simulated=simulated)
-        side = np.array(["L", "R"])[vertices.hemi]
-        members = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
-        place = {"simulated": simulated, "network": one.name, "hemisphere": side, "vertex": vertices.vertex}
-        frame = pd.DataFrame(place | {"rois": members, "painted": painted} | dict(one.numbers))
+        origin = {"simulated": simulated, "network": one.name}
+        frame = pd.DataFrame(origin | place_columns(encoder) | {"painted": painted} | dict(one.numbers))
         write_atomic(out / f"{stem}.csv", frame.to_csv(index=False, float_format="%.6g"))
         yield out / f"{stem}.csv"
         values = np.stack([np.where(painted, values, np.nan) for values in one.numbers.values()], axis=1)
-        mesh, n = vertices.whole(values), N_VERTICES[vertices.density]
-        for k, (letter, structure) in enumerate(SIDES):
+        mesh = vertices.whole(values)
+        for letter, structure, half in halves(vertices.density):
             path = out / f"{stem}_hemi-{letter}.func.gii"
-            yield write_func_gii(path, mesh[k * n : (k + 1) * n], list(one.numbers), simulated, structure)
+            yield write_func_gii(path, mesh[half], list(one.numbers), simulated, structure)
 
 
 def _stems(shown):

@@ -68,11 +68,11 @@ class RunMaps:
         kept["score"] = np.asarray(self.score, dtype=float)
         return {name: self.vertices.whole(kept[name]) for name in FUNCTIONS}
 
-    def halves(self) -> Iterator[tuple[str, str, slice]]:
-        """(letter, structure, rows) of each hemisphere."""
-        n = N_VERTICES[self.vertices.density]
-        for side, (letter, structure) in enumerate(SIDES):
-            yield letter, structure, slice(side * n, (side + 1) * n)
+
+def halves(density: str) -> list[tuple[str, str, slice]]:
+    """(letter, structure, rows of the whole mesh) of each hemisphere."""
+    n = N_VERTICES[density]
+    return [(letter, structure, slice(side * n, (side + 1) * n)) for side, (letter, structure) in enumerate(SIDES)]
 
 
 def plain_name(letter: str, name: str, ending: str) -> str:
@@ -83,7 +83,7 @@ def plain_name(letter: str, name: str, ending: str) -> str:
 def write_gifti(out: Path, of: RunMaps, name: Callable[[str, str, str], str] = plain_name) -> Iterator[Path]:
     """A label file of the best layer and a file a function, for each hemisphere; ``name`` gives the files' names."""
     layer, functions, table = of.layer, of.functions(), of.table
-    for letter, structure, rows in of.halves():
+    for letter, structure, rows in halves(of.vertices.density):
         path = out / name(letter, "layer", "label.gii")
         yield write_label_gii(path, layer[rows], table, of.simulated, structure)
         for kind, values in functions.items():
@@ -102,7 +102,7 @@ def write_freesurfer(out: Path, of: RunMaps) -> Iterator[Path]:
     word = "_simulated" if of.simulated else ""
     layer, functions, table = of.layer, of.functions(), of.table
     names, colours = [name for _, name, _ in table], [rgb for _, _, rgb in table]
-    for letter, _, rows in of.halves():
+    for letter, _, rows in halves(of.vertices.density):
         side = f"{letter.lower()}h"
         yield write_annot(out / f"{side}.layer{word}.annot", layer[rows] - 1, colours, names)  # unpainted: −1
         for kind, values in functions.items():
@@ -176,17 +176,17 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
 # ---------------------------------------------------------------- tidy tables
 
 
-def _place(encoder) -> dict:
-    """The columns that say which vertex a row is about."""
-    return {"hemisphere": np.array(["L", "R"])[encoder.hemi], "vertex": encoder.vertex}
+def place_columns(encoder) -> dict:
+    """The columns that say which vertex a row is about: hemisphere, vertex, rois."""
+    rois = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
+    return {"hemisphere": np.array(["L", "R"])[encoder.hemi], "vertex": encoder.vertex, "rois": rois}
 
 
 def write_vertices(path: Path, encoder, columns: Mapping) -> Path:
     """A table with a row a vertex of the encoder: hemisphere, vertex, rois, then ``columns`` {name: (N,)}, then simulated."""
     import pandas as pd
 
-    members = [";".join(name for name, mask in encoder.rois.items() if mask[i]) for i in range(encoder.n_vertices)]
-    frame = pd.DataFrame({**_place(encoder), "rois": members, **columns, "simulated": bool(encoder.simulated)})
+    frame = pd.DataFrame({**place_columns(encoder), **columns, "simulated": bool(encoder.simulated)})
     write_atomic(path, frame.to_csv(index=False, float_format="%.6g"))
     return path
 
@@ -225,7 +225,8 @@ def write_tables(out: Path, encoder, rows: list | None) -> Iterator[Path]:
     if not encoder.has_selectors:
         return
     n, n_layers = chosen.layer.shape
-    long = {name: np.repeat(values, n_layers) for name, values in _place(encoder).items()}
+    place = place_columns(encoder)
+    long = {name: np.repeat(place[name], n_layers) for name in ("hemisphere", "vertex")}
     long |= {"layer": np.tile(np.arange(1, n_layers + 1), n), "weight": chosen.layer.ravel()}
     yield keep("layer_weights", pd.DataFrame(long))
     try:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from factortopy.export import exchange
-from factortopy.formats.gifti import SIDES, write_func_gii
-from factortopy.surfaces.meshes import N_VERTICES
+from factortopy.formats.gifti import write_func_gii
 from factortopy.view.flat_picture import flat_png, flat_svg
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ def export_result(
 
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    vertices = encoder.vertices
-    n, word = N_VERTICES[vertices.density], "_simulated" if encoder.simulated else ""
+    vertices, word = encoder.vertices, "_simulated" if encoder.simulated else ""
     paths: list[Path] = []
 
     def written(path):
@@ -44,9 +42,9 @@ def export_result(
     written(exchange.write_vertices(out / f"maps{word}.csv", encoder, result.maps))
     for name, values in result.maps.items():
         mesh = vertices.whole(np.asarray(values, dtype=float))
-        for side, (letter, structure) in enumerate(SIDES):
+        for letter, structure, half in exchange.halves(vertices.density):
             path = out / f"hemi-{letter}_{name}.func.gii"
-            written(write_func_gii(path, mesh[side * n : (side + 1) * n], name, encoder.simulated, structure))
+            written(write_func_gii(path, mesh[half], name, encoder.simulated, structure))
     title = f"{encoder.backbone_name} on {encoder.info.get('subject')}"
     outlines, degrees = vertices.roi_rows(encoder.rois), encoder.info.get("image_degrees") or 8.4
     maps = {name: values for name, values in result.maps.items() if np.isfinite(values).any()}

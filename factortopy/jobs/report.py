@@ -23,7 +23,7 @@ class WriteReport(Kind):
         return f"{', '.join(names[:3])}{more}{how}"
 
     def check_settings(self, settings):
-        from factortopy.report.entries import entries
+        from factortopy.report.entries import read_entries
         from factortopy.report.levels import checked_levels
 
         only(settings, "runs", "quick", "steps", "levels")
@@ -36,7 +36,7 @@ class WriteReport(Kind):
             raise InputError(f"quick: expected true or false, found {quick!r}")
         if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
             raise InputError(f"steps: expected a whole number from 1 up, found {steps!r}")
-        read = entries(runs_named(names))  # runs that cannot be compared are said at once
+        read = read_entries(runs_named(names))  # runs that cannot be compared are said at once
         levels = checked_levels(settings.get("levels"), read[0].encoder.rois)
         kept = {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
         return kept | ({} if levels is None else {"levels": levels})

@@ -47,31 +47,22 @@ def _figure(doc, entry):
     if not chosen:
         doc.note(f"{entry.name}: no vertex is predicted above chance.", SUBJECT)
         return
-    measured, predicted = (
-        np.asarray(values[:, list(chosen.values())], float) for values in (gallery.measured, gallery.predicted)
-    )
-    panels = [
-        (f"{roi}: r = {correlation(m, p):.2f}".replace("-", "−"), m, p)
-        for roi, m, p in zip(chosen, measured.T, predicted.T, strict=True)
-    ]
+    at = list(chosen.values())
+    measured, predicted = (np.asarray(values[:, at], float) for values in (gallery.measured, gallery.predicted))
+    r = {roi: correlation(m, p) for roi, m, p in zip(chosen, measured.T, predicted.T, strict=True)}
+    titles = [f"{roi}: r = {value:.2f}".replace("-", "−") for roi, value in r.items()]
+    drawn = figures.scatters(list(zip(titles, measured.T, predicted.T, strict=True)), doc.simulated)
     rows = [
         {"network": entry.name, "roi": roi, "hemisphere": ("left", "right")[int(encoder.hemi[v])], "vertex": int(encoder.vertex[v]),
          "picture": int(i), "measured": float(m), "predicted": float(p)}
         for k, (roi, v) in enumerate(chosen.items()) for i, m, p in zip(gallery.number, measured[:, k], predicted[:, k], strict=True)
     ]  # fmt: skip
-    r = {roi: correlation(m, p) for roi, m, p in zip(chosen, measured.T, predicted.T, strict=True)}
     r = {roi: value for roi, value in r.items() if np.isfinite(value)}
     shows = f"{len(gallery.image)} test pictures"
     if r:
         top, low = max(r, key=r.get), min(r, key=r.get)
         shows += f"; the best vertex of {top} is predicted most closely (r = {r[top]:.2f}), that of {low} least (r = {r[low]:.2f})"
-    subject = (
-        f" Those of {entry.first.info.get('subject')}, the first of {len(entry.encoders)} subjects."
-        if len(entry.encoders) > 1
-        else ""
-    )
-    doc.figure(
-        f"answers-{safe_name(entry.name)}", f"Predicted against measured: {entry.name}", figures.scatters(panels, doc.simulated), rows,
-        f"{shows}.{subject}",
-        "Best vertex of each area; dashed: equal",
-    )  # fmt: skip
+    if len(entry.encoders) > 1:
+        shows += f". Those of {encoder.info.get('subject')}, the first of {len(entry.encoders)} subjects"
+    title, paper = f"Predicted against measured: {entry.name}", "Best vertex of each area; dashed: equal"
+    doc.figure(f"answers-{safe_name(entry.name)}", title, drawn, rows, f"{shows}.", paper)

@@ -44,43 +44,24 @@ def _clusters(doc, entry, flat):
             return None
         labels = analysis.channel_clusters(encoder, min(CLUSTERS, n // 4))
     rows = analysis.cluster_areas(labels, encoder.rois)
-    vertices, same = common(entry)
-    maps = {entry.name: cluster_map(labels, vertices, **(same | {"painted": None}))}
+    maps = {entry.name: cluster_map(labels, **(common(entry) | {"painted": None}))}
     main_area = {row["cluster"]: max(encoder.rois, key=lambda n: row[n]) for row in rows} if encoder.rois else {}
     pure = [row[main_area[row["cluster"]]] for row in rows] if main_area else []
     shows = f"{len(rows)} clusters of {int((labels >= 0).sum()):,} vertices"
     shows += f"; {np.mean(np.array(pure) > 0.5):.0%} of them lie mostly in one area." if pure else "."
-    name = safe_name(entry.name)
-    doc.figure(
-        f"clusters-{name}",
-        f"Places that read the same channels: {entry.name}",
-        figures.brains(flat, maps, doc.simulated, None, encoder.rois),
-        vertex_rows(encoder, {"cluster": np.where(labels >= 0, labels + 1, 0)}),
-        shows,
-        "After Fig. 7 (channel clusters)",
-    )
+    name, title = safe_name(entry.name), f"Places that read the same channels: {entry.name}"
+    drawn = figures.brains(flat, maps, doc.simulated, None, encoder.rois)
+    places = vertex_rows(encoder, {"cluster": np.where(labels >= 0, labels + 1, 0)})
+    doc.figure(f"clusters-{name}", title, drawn, places, shows, "After Fig. 7 (channel clusters)")
     if encoder.rois:
         areas = list(encoder.rois)
-        drawn = figures.heat(
-            [[row[a] for a in areas] for row in rows],
-            [f"{r['cluster']} ({r['vertices']})" for r in rows],
-            areas,
-            "share of the cluster",
-            doc.simulated,
-            0,
-            1,
-        )
+        shares, names = [[row[a] for a in areas] for row in rows], [f"{r['cluster']} ({r['vertices']})" for r in rows]
+        drawn = figures.heat(shares, names, areas, "share of the cluster", doc.simulated, 0, 1)
         most = max(rows, key=lambda row: max(row[a] for a in areas))
         area = max(areas, key=lambda a: most[a])
         shows = f"Cluster {most['cluster']} lies most in one area: {most[area]:.0%} of it in {area}."
-        doc.figure(
-            f"cluster-areas-{name}",
-            f"Which areas each cluster lies in: {entry.name}",
-            drawn,
-            rows,
-            shows,
-            "After Figs. 7 and 8",
-        )
+        title = f"Which areas each cluster lies in: {entry.name}"
+        doc.figure(f"cluster-areas-{name}", title, drawn, rows, shows, "After Figs. 7 and 8")
     return labels
 
 
@@ -103,18 +84,13 @@ def _top_pictures(doc, entry, labels):
     shades = figures.of_clusters(len(grid))
     drawn = figures.pictures(grid, [f"cluster {k + 1}" for k in range(len(grid))], [], doc.simulated, 0.75, shades)
     top = max(rows, key=lambda row: row["response"])
-    strongest = f"{top['response']:.1f} standard deviations over its mean"
-    shows = (
-        f"Of {len(gallery.image)} test pictures; the strongest answer is that of cluster {top['cluster']}, {strongest}."
-    )
-    doc.figure(
-        f"top-pictures-{safe_name(entry.name)}",
+    shows = f"Of {len(gallery.image)} test pictures; the strongest answer is that of cluster {top['cluster']}, "
+    shows += f"{top['response']:.1f} standard deviations over its mean."
+    title, paper = (
         f"Pictures that each cluster answers to most: {entry.name}",
-        drawn,
-        rows,
-        shows,
         "After Figs. 7 and 8 (top images of clusters)",
     )
+    doc.figure(f"top-pictures-{safe_name(entry.name)}", title, drawn, rows, shows, paper)
 
 
 def _hemispheres(doc, entries):
@@ -129,17 +105,13 @@ def _hemispheres(doc, entries):
         ("cosine, left and right half", _by_roi(alike, names, "same")),
         ("cosine to other areas", _by_roi(alike, names, "other")),
     ]
-    sentences = [
-        f"{name} in {sum(r['same'] > r['other'] for r in rows)} of {len(rows)} areas" for name, rows in alike.items()
-    ]
-    doc.figure(
-        "hemispheres",
-        "Do both hemispheres read the same channels?",
-        figures.bars(names, list(alike), panels, doc.simulated),
-        [{"network": n, **row} for n, rows in alike.items() for row in rows],
-        f"An area's halves are more alike than its left half and the other areas' right halves: {'; '.join(sentences)}.",
-        "After section 4.5 (symmetry of channels)",
+    drawn = figures.bars(names, list(alike), panels, doc.simulated)
+    counts = "; ".join(
+        f"{n} in {sum(r['same'] > r['other'] for r in rows)} of {len(rows)} areas" for n, rows in alike.items()
     )
+    shows = f"An area's halves are more alike than its left half and the other areas' right halves: {counts}."
+    title, paper = "Do both hemispheres read the same channels?", "After section 4.5 (symmetry of channels)"
+    doc.figure("hemispheres", title, drawn, _together(alike), shows, paper)
     return alike
 
 
@@ -151,21 +123,16 @@ def _diversity(doc, entries):
     if not names:
         doc.note("Diversity of channels needs areas with three vertices or more; there are none here.")
         return {}
-    sentences = [
+    ends = "; ".join(
         f"{name}: {rows[0]['roi']} {rows[0]['diversity']:.2f}, {_last(rows)['roi']} {_last(rows)['diversity']:.2f}"
         for name, rows in diversity.items()
-    ]
+    )
     drawn = figures.bars(
         names, list(diversity), [("1 − mean cosine", _by_roi(diversity, names, "diversity"))], doc.simulated
     )
-    doc.figure(
-        "diversity",
-        "How differently the vertices of an area read",
-        drawn,
-        [{"network": n, **row} for n, rows in diversity.items() for row in rows],
-        f"0 all alike, 1 unrelated; areas of the hierarchy first, from early to late. {'; '.join(sentences)}.",
-        "After section 4.5 (diversity of channels)",
-    )
+    shows = f"0 all alike, 1 unrelated; areas of the hierarchy first, from early to late. {ends}."
+    title, paper = "How differently the vertices of an area read", "After section 4.5 (diversity of channels)"
+    doc.figure("diversity", title, drawn, _together(diversity), shows, paper)
     return diversity
 
 
@@ -173,6 +140,11 @@ def _by_roi(tables, rois, key):
     """{network: a number of each ROI, NaN where its table has none} of {network: rows}."""
     by_roi = {name: {row["roi"]: row[key] for row in rows} for name, rows in tables.items()}
     return {name: [values.get(roi, np.nan) for roi in rois] for name, values in by_roi.items()}
+
+
+def _together(tables):
+    """Rows of {network: rows} in one table."""
+    return [{"network": name, **row} for name, rows in tables.items() for row in rows]
 
 
 def _last(rows):

@@ -47,20 +47,14 @@ def _scores(doc, part, of):
     early, late = _ends(rows)
     shows = f"Over all vertices T = {whole['best']} predicts best"
     shows += (
-        f"; {early['roi']} is predicted best at T = {early['best']}, {late['roi']} at T = {late['best']}."
+        f"; {early['roi']} is predicted best at T = {early['best']}, {late['roi']} at T = {late['best']}"
         if early
-        else "."
+        else ""
     )
     title = f"Brain score by time step: sd-1.5, {part}"
-    drawn = figures.lines(
-        [("mean R²", series)],
-        doc.simulated,
-        "T (0 noise, 50 the clean picture)",
-        ticks=(steps, [str(t) for t in steps]),
-        height=3.4,
-        columns=1,
-    )
-    doc.figure(f"time-scores-{safe_name(part)}", title, drawn, rows, shows, "After Table 13 and Fig. 5")
+    ticks, xlabel = (steps, [str(t) for t in steps]), "T (0 noise, 50 the clean picture)"
+    drawn = figures.lines([("mean R²", series)], doc.simulated, xlabel, ticks=ticks, height=3.4, columns=1)
+    doc.figure(f"time-scores-{safe_name(part)}", title, drawn, rows, f"{shows}.", "After Table 13 and Fig. 5")
     return {f"{part}: best T": (early["best"], late["best"])} if early else {}
 
 
@@ -74,31 +68,15 @@ def _chosen(doc, entry):
     early, late = _ends(rows)
     shows = f"Mean step over predicted vertices: {rows[-1]['mean step']:.1f}"
     shows += f"; {early['roi']} {early['mean step']:.1f}, {late['roi']} {late['mean step']:.1f}." if early else "."
-    drawn = figures.heat(
-        [[row[s] for s in steps] for row in rows],
-        [row["roi"] for row in rows],
-        steps,
-        "mean weight",
-        doc.simulated,
-        0,
-        palette="inferno",
-    )
-    doc.figure(
-        f"time-steps-{safe_name(entry.name)}",
-        f"Time steps chosen like layers: {entry.name}",
-        drawn,
-        rows,
-        shows,
-        "After Fig. 5; its layer map stands among the maps",
-    )
+    weights, names = [[row[s] for s in steps] for row in rows], [row["roi"] for row in rows]
+    drawn = figures.heat(weights, names, steps, "mean weight", doc.simulated, 0, palette="inferno")
+    title, paper = f"Time steps chosen like layers: {entry.name}", "After Fig. 5; its layer map stands among the maps"
+    doc.figure(f"time-steps-{safe_name(entry.name)}", title, drawn, rows, shows, paper)
     return {f"{entry.name}: mean T": (early["mean step"], late["mean step"])} if early else {}
 
 
 def _ends(rows):
     """The rows of the lowest and the highest area of the hierarchy; (None, None) where fewer than two are here."""
     ordered = sorted((row for row in rows if row["roi"] in LEVELS), key=lambda row: LEVELS[row["roi"]])
-    return (
-        (ordered[0], ordered[-1])
-        if len(ordered) > 1 and LEVELS[ordered[0]["roi"]] < LEVELS[ordered[-1]["roi"]]
-        else (None, None)
-    )
+    differ = len(ordered) > 1 and LEVELS[ordered[0]["roi"]] < LEVELS[ordered[-1]["roi"]]
+    return (ordered[0], ordered[-1]) if differ else (None, None)

@@ -88,7 +88,7 @@ class Entry:
         return normalised(self.encoder.scores["score"], self.encoder.noise_ceiling)
 
 
-def entries(runs):
+def read_entries(runs):
     """``Entry`` of each network, in the order given.
 
     Parameters
@@ -158,14 +158,10 @@ def pairs(entries):
         tuned = after.info.get("finetuned")
         if not tuned:
             continue
-        wanted = {
-            **network_of(after.info),
-            "backbone": str(tuned.get("began_as") or tuned.get("base")),
-            "weights": None,
-        }
-        before = next(
-            (e for e in entries if e is not after and {**network_of(e.info), "weights": None} == wanted), None
-        )
+        base = {"backbone": str(tuned.get("began_as") or tuned.get("base")), "weights": None}
+        wanted = network_of(after.info) | base
+        others = (e for e in entries if e is not after)
+        before = next((e for e in others if network_of(e.info) | {"weights": None} == wanted), None)
         if before is not None:
             out[after.name] = before, after
     return out

@@ -1,5 +1,7 @@
 """Maps of every network side by side: layer, each layer's weight, space, scale, scores (paper, Figs. 3, 4, 12, 14–16)."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from factortopy import analysis
@@ -7,12 +9,12 @@ from factortopy.analysis.comparison import LEADS
 from factortopy.analysis.curves import top_confidence
 from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import LEVELS
+from factortopy.export.exchange import halves
 from factortopy.export.maps import export_maps
 from factortopy.formats.gifti import write_func_gii
 from factortopy.report import figures
 from factortopy.report.document import safe_name, vertex_rows
 from factortopy.report.missing import SUBJECT
-from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
 from factortopy.view.flat_picture import flat_svg
 
@@ -38,8 +40,8 @@ def section(doc, entries, flat, quick, levels=None):
 
 
 def common(entry):
-    """(Vertices, options) that all maps of a network's encoder share."""
-    return entry.encoder.vertices, {"painted": painted(entry.encoder), "context": entry.name}
+    """Arguments that all maps of a network's encoder share."""
+    return {"vertices": entry.encoder.vertices, "painted": painted(entry.encoder), "context": entry.name}
 
 
 def degrees(entry):
@@ -71,187 +73,105 @@ def _score_maps(doc, entries, flat):
     values = {e.name: np.asarray(e.encoder.scores["score"], float) for e in entries}
     finite = np.concatenate([v[np.isfinite(v)] for v in values.values()])
     top = max(0.05, float(np.percentile(finite, 99))) if len(finite) else 1.0
-    maps = {}
-    for e in entries:
-        vertices, same = common(e)
-        maps[e.name] = value_map(
-            values[e.name], vertices, name="Brain score", label="brain score R²", low=0.0, high=top, **same
-        )
-    sentences = [f"{e.name} predicts {painted(e.encoder).mean():.0%} of the vertices above chance" for e in entries]
-    _show(
-        doc,
-        "score-maps",
-        "Brain score",
-        maps,
-        flat,
-        entries,
-        values,
-        f"{'; '.join(sentences)}.",
-        "After Figs. 3 and 12 (R² maps)",
+    scale = {"name": "Brain score", "label": "brain score R²", "low": 0.0, "high": top}
+    maps = {e.name: value_map(values[e.name], **common(e), **scale) for e in entries}
+    shows = "; ".join(
+        f"{e.name} predicts {painted(e.encoder).mean():.0%} of the vertices above chance" for e in entries
     )
+    paper = "After Figs. 3 and 12 (R² maps)"
+    _show(doc, "score-maps", "Brain score", maps, flat, entries, values, f"{shows}.", paper)
     if len(entries) > 1:
-        best = analysis.best_network({e.name: e.encoder for e in entries})
-        clear = np.nan_to_num(analysis.lead({e.name: e.encoder for e in entries})) >= LEADS
+        encoders = {e.name: e.encoder for e in entries}
+        best, clear = analysis.best_network(encoders), np.nan_to_num(analysis.lead(encoders)) >= LEADS
         clear, best = clear[best >= 0], best[best >= 0]
-        sentences = [
-            f"{e.name} at {np.mean(best == k):.0%} (by {LEADS} R² or more at {np.mean((best == k) & clear):.0%})"
-            for k, e in enumerate(entries)
-        ]
-        doc.sentences(f"Of the vertices that any network predicts, the best one is {', '.join(sentences)}.")
+        shares = ", ".join(
+            f"{name} at {np.mean(best == k):.0%} (by {LEADS} R² or more at {np.mean((best == k) & clear):.0%})"
+            for k, name in enumerate(encoders)
+        )
+        doc.sentences(f"Of the vertices that any network predicts, the best one is {shares}.")
 
 
 def _layers(doc, entries, flat):
     top = top_confidence([e.encoder for e in entries])
-    maps, sure = {}, {}
+    strip = {"name": "Confidence", "label": "layer confidence", "palette": "inferno", "low": 0.0, "high": top}
+    maps, sure, values, confidence = {}, {}, {}, {}
     for e in entries:
-        vertices, same = common(e)
-        maps[e.name] = layer_map(e.encoder.selectors(), vertices, confidence_top=top, **same)
-        sure[e.name] = value_map(
-            e.encoder.selectors().layer_confidence,
-            vertices,
-            name="Confidence",
-            label="layer confidence",
-            palette="inferno",
-            low=0.0,
-            high=top,
-            **same,
-        )
-    values = {
-        f"{e.name}: {word}": column
-        for e in entries
-        for word, column in (
-            ("layer", e.encoder.selectors().layer_argmax + 1),
-            ("mean layer (0 to 1)", e.encoder.selectors().layer_mean),
-        )
-    }
-    means = [f"{e.name} {_mean(e.encoder.selectors().layer_mean, e):.2f}" for e in entries]
-    _show(
-        doc,
-        "layer-maps",
-        "Layer that predicts each vertex",
-        maps,
-        flat,
-        entries,
-        values,
-        f"Mean layer over predicted vertices (0 first, 1 last): {', '.join(means)}; brightness is the confidence.",
-        "After Fig. 4 and Figs. 17–22 (layer selector)",
-    )
-    values = {e.name: e.encoder.selectors().layer_confidence for e in entries}
-    means = [f"{e.name} {_mean(values[e.name], e):.2f}" for e in entries]
+        factor = e.encoder.selectors()
+        confidence[e.name] = factor.layer_confidence
+        maps[e.name] = layer_map(factor, confidence_top=top, **common(e))
+        sure[e.name] = value_map(factor.layer_confidence, **common(e), **strip)
+        values[f"{e.name}: layer"] = factor.layer_argmax + 1
+        values[f"{e.name}: mean layer (0 to 1)"] = factor.layer_mean
+    means = ", ".join(f"{e.name} {_mean(e.encoder.selectors().layer_mean, e):.2f}" for e in entries)
+    shows = f"Mean layer over predicted vertices (0 first, 1 last): {means}; brightness is the confidence."
+    title, paper = "Layer that predicts each vertex", "After Fig. 4 and Figs. 17–22 (layer selector)"
+    _show(doc, "layer-maps", title, maps, flat, entries, values, shows, paper)
+    means = ", ".join(f"{e.name} {_mean(confidence[e.name], e):.2f}" for e in entries)
     kinds = {e.info.get("recipe") for e in entries}
     more = " Confidences of different recipes do not compare." if len(kinds) > 1 else ""
-    _show(
-        doc,
-        "confidence-maps",
-        "Layer confidence",
-        sure,
-        flat,
-        entries,
-        values,
-        f"Mean confidence (0 uniform, 1 one layer): {', '.join(means)}.{more}",
-    )
+    shows = f"Mean confidence (0 uniform, 1 one layer): {means}.{more}"
+    _show(doc, "confidence-maps", "Layer confidence", sure, flat, entries, confidence, shows)
 
 
 def _weights(doc, entry, flat):
     """Every layer's weight at every vertex."""
-    factor, (vertices, same) = entry.encoder.selectors(), common(entry)
+    factor, names = entry.encoder.selectors(), entry.encoder.layer_names
     n = factor.layer.shape[1]
-    maps = {entry.encoder.layer_names[k]: layer_weight_map(factor, k, vertices, **same) for k in range(n)}
+    maps = {names[k]: layer_weight_map(factor, k, **common(entry)) for k in range(n)}
     strip = next(iter(maps.values())).legend | {"label": "weight of the layer"}
-    maps = {name: _with_legend(m, strip) for name, m in maps.items()}
+    maps = {name: replace(one, legend=strip) for name, one in maps.items()}
     values = {name: factor.layer[:, k] for k, name in enumerate(maps)}
-    most = int(np.argmax([_mean(factor.layer[:, k], entry) for k in range(n)]))
-    _show(
-        doc,
-        f"weights-{safe_name(entry.name)}",
-        f"Weight of every layer: {entry.name}",
-        maps,
-        flat,
-        [entry],
-        values,
-        f"On average layer {most + 1} of {n} has the largest weight, {_mean(factor.layer[:, most], entry):.2f}.",
-        "After Figs. 14–16 (raw layer weights)",
-        columns=min(n, 4),
-    )
+    means = [_mean(factor.layer[:, k], entry) for k in range(n)]
+    most = int(np.argmax(means))
+    shows = f"On average layer {most + 1} of {n} has the largest weight, {means[most]:.2f}."
+    name, title = f"weights-{safe_name(entry.name)}", f"Weight of every layer: {entry.name}"
+    _show(doc, name, title, maps, flat, [entry], values, shows, "After Figs. 14–16 (raw layer weights)", min(n, 4))
 
 
 def _space(doc, entries, flat):
-    maps, far, turn, values, opposite = {}, {}, {}, {}, {}
+    maps, far, turn, places, polar, opposite = {}, {}, {}, {}, {}, {}
     unit = all(degrees(e) for e in entries)
+    sizes = {e.name: degrees(e) if unit else 1.0 for e in entries}
+    strip = {"unit": "°" if unit else "share of half a width", "low": 0.0, "high": max(sizes.values())}
     for e in entries:
-        vertices, same = common(e)
-        factor, size = e.encoder.selectors(), degrees(e) if unit else 1.0
-        maps[e.name] = space_map(factor, vertices, image_degrees=e.info.get("image_degrees"), **same)
+        factor = e.encoder.selectors()
+        maps[e.name] = space_map(factor, image_degrees=e.info.get("image_degrees"), **common(e))
         x, y = factor.space[:, 0], -factor.space[:, 1]
         local = factor.scale < LOCAL
-        r = np.where(local, np.hypot(x, y) * size, np.nan)
+        r = np.where(local, np.hypot(x, y) * sizes[e.name], np.nan)
         angle = np.where(local, np.degrees(np.arctan2(y, x)) % 360, np.nan)
-        high = max((degrees(n) if unit else 1.0) for n in entries)
-        far[e.name] = value_map(
-            r,
-            vertices,
-            name="Eccentricity",
-            label="eccentricity",
-            unit="°" if unit else "share of half a width",
-            low=0.0,
-            high=high,
-            **same,
-        )
-        turn[e.name] = angle_map(angle, vertices, **same)
-        values |= {f"{e.name}: {w}": v for w, v in (("x", x), ("y up", y), ("eccentricity", r), ("polar angle", angle))}
+        far[e.name] = value_map(r, name="Eccentricity", label="eccentricity", **common(e), **strip)
+        turn[e.name] = angle_map(angle, **common(e))
+        own = {f"{e.name}: eccentricity": r, f"{e.name}: polar angle": angle}
+        polar |= own
+        places |= {f"{e.name}: x": x, f"{e.name}: y up": y} | own
         opposite[e.name] = contralateral(e.encoder)
-    shares = [f"{name} {share:.0%}" for name, share in opposite.items() if np.isfinite(share)]
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in opposite.items() if np.isfinite(share))
     shows = (
-        "Share of the local vertices that look at the other side of the picture than their hemisphere's own: "
-        + ", ".join(shares)
+        f"Share of the local vertices that look at the other side of the picture than their hemisphere's own: {shares}."
     )
-    shows = (
-        f"{shows}."
-        if shares
-        else "No vertex reads local tokens mostly, or one hemisphere alone is here: where they look says little."
-    )
-    _show(
-        doc,
-        "space-maps",
-        "Where in the picture each vertex looks",
-        maps,
-        flat,
-        entries,
-        values,
-        shows,
-        "After Fig. 4 (space selector)",
-    )
-    sub = {k: v for k, v in values.items() if k.endswith(("eccentricity", "polar angle"))}
+    if not shares:
+        shows = "No vertex reads local tokens mostly, or one hemisphere alone is here: where they look says little."
+    title, paper = "Where in the picture each vertex looks", "After Fig. 4 (space selector)"
+    _show(doc, "space-maps", title, maps, flat, entries, places, shows, paper)
     note = f"Vertices with a scale below {LOCAL} only; above it the place in the picture says little."
-    _show(doc, "eccentricity", "Eccentricity", far, flat, entries, sub, note, "Space selector in polar coordinates")
-    _show(doc, "polar-angle", "Polar angle", turn, flat, entries, sub, note, "Space selector in polar coordinates")
+    _show(doc, "eccentricity", "Eccentricity", far, flat, entries, polar, note, "Space selector in polar coordinates")
+    _show(doc, "polar-angle", "Polar angle", turn, flat, entries, polar, note, "Space selector in polar coordinates")
     return opposite
 
 
 def _scale(doc, entries, flat, levels=None):
-    maps, ends = {}, {}
-    for e in entries:
-        vertices, same = common(e)
-        maps[e.name] = scale_map(e.encoder.selectors(), vertices, **same)
-        ends[e.name] = early_and_late(e.encoder, e.encoder.selectors().scale, levels)
     values = {e.name: e.encoder.selectors().scale for e in entries}
-    means = [f"{n} {a:.2f} and {b:.2f}" for n, (a, b) in ends.items() if np.isfinite(a + b)]
+    maps = {e.name: scale_map(e.encoder.selectors(), **common(e)) for e in entries}
+    ends = {e.name: early_and_late(e.encoder, values[e.name], levels) for e in entries}
+    means = ", ".join(f"{n} {a:.2f} and {b:.2f}" for n, (a, b) in ends.items() if np.isfinite(a + b))
     shows = (
-        f"Mean scale (0 local, 1 global) of early and of late areas: {', '.join(means)}."
+        f"Mean scale (0 local, 1 global) of early and of late areas: {means}."
         if means
         else "Scale, 0 local to 1 global."
     )
-    _show(
-        doc,
-        "scale-maps",
-        "Detail or the whole picture",
-        maps,
-        flat,
-        entries,
-        values,
-        shows,
-        "After Fig. 4 (scale selector)",
-    )
+    title, paper = "Detail or the whole picture", "After Fig. 4 (scale selector)"
+    _show(doc, "scale-maps", title, maps, flat, entries, values, shows, paper)
     return ends
 
 
@@ -294,12 +214,6 @@ def _show(doc, name, title, maps, flat, entries, values, shows, paper="", column
     doc.figure(name, title, drawn, vertex_rows(encoder, values), shows, paper)
 
 
-def _with_legend(brain_map, legend):
-    from dataclasses import replace
-
-    return replace(brain_map, legend=legend)
-
-
 def _files(doc, entry, quick):
     """The network's maps as files for other programs."""
     e, out = entry.encoder, doc.out / "maps" / safe_name(entry.name)
@@ -322,21 +236,16 @@ def _files(doc, entry, quick):
         for key, (value, name) in more.items():
             keep[key] = np.where(use.reshape(-1, *[1] * (np.ndim(value) - 1)), value, np.nan)
             names[key] = name
-    n = N_VERTICES[e.density]
     for key, value in keep.items():
         mesh = e.vertices.whole(value)
-        for side, (letter, structure) in enumerate((("L", "CortexLeft"), ("R", "CortexRight"))):
+        for side, (letter, structure, half) in enumerate(halves(e.density)):
             if (e.hemi == side).any() and np.isfinite(value).any():
-                path = out / f"hemi-{letter}_{key}.func.gii"
-                write_func_gii(path, mesh[side * n : (side + 1) * n], names[key], e.simulated, structure)
+                write_func_gii(out / f"hemi-{letter}_{key}.func.gii", mesh[half], names[key], e.simulated, structure)
     if quick or not e.has_selectors:
         return
     title = f"{entry.name} on {entry.info.get('subject')}" + (" (simulated)" if e.simulated else "")
     export_maps(out, e.selectors(), e.scores["score"], use, e.vertices, e.simulated, title, e.rois)
-    outlines, (vertices, same) = e.vertices.roi_rows(e.rois), common(entry)
-    word = "_simulated" if e.simulated else ""
-    for key, brain_map in (
-        ("layer", layer_map(e.selectors(), vertices, **same)),
-        ("space", space_map(e.selectors(), vertices, **same)),
-    ):
+    outlines, word = e.vertices.roi_rows(e.rois), "_simulated" if e.simulated else ""
+    for key, draw in (("layer", layer_map), ("space", space_map)):
+        brain_map = draw(e.selectors(), **common(entry))
         flat_svg(brain_map, out / f"flat_{key}{word}.svg", rois=outlines, simulated=e.simulated)

@@ -64,7 +64,7 @@ class Refits:
         Parameters
         ----------
         settings : dict
-            Changes of ``records.check_settings``'s keys; {} is the run itself.
+            Changes of settings of a training (``runs.settings``); {} is the run itself.
 
         Raises
         ------

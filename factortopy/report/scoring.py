@@ -3,6 +3,7 @@
 import numpy as np
 
 from factortopy import analysis
+from factortopy.analysis.comparison import areas_and_all
 from factortopy.analysis.scores import LEAST_CEILING, challenge
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.errors import InputError
@@ -25,11 +26,8 @@ def tables(entries, levels=None):
     metric = {e.name: challenge(e.pearson[0], e.encoder.noise_ceiling) for e in entries}
     out["challenge"] = (f"{words}; mean over vertices", _by_roi(entries, metric), "max")
     out["challenge-median"] = (f"{words}; median over vertices", _by_roi(entries, metric, np.median), "max")
-    out["distance"] = (
-        "Difference to the best network (root mean square over the area's vertices)",
-        analysis.distance_to_best(encoders),
-        "min",
-    )
+    words = "Difference to the best network (root mean square over the area's vertices)"
+    out["distance"] = (words, analysis.distance_to_best(encoders), "min")
     slopes, without_slope = hierarchy_rows(entries, levels)
     out["hierarchy"] = ("Hierarchy slope", slopes, None)
     return {
@@ -74,9 +72,8 @@ def area_layers(entries, levels=None):
 
 
 def _by_roi(entries, values, how=np.mean):
-    encoder = entries[0].encoder
     rows = []
-    for roi, mask in {**encoder.rois, "all": np.ones(encoder.n_vertices, bool)}.items():
+    for roi, mask in areas_and_all(entries[0].encoder).items():
         row = {"roi": roi, "vertices": int(mask.sum())}
         rows.append(row | {name: _mean(np.asarray(value, float)[mask], how) for name, value in values.items()})
     return rows
@@ -101,10 +98,8 @@ def section(doc, entries, levels=None):
     doc.section("Brain scores and hierarchy")
     _scores(doc, entries, results, names)
     rows = results["distance"][1]
-    last = rows[-1]
-    shows = _least(
-        last, names, "over all vertices {} is nearest to the best of all networks at every vertex ({:.3f} R² away)."
-    )
+    nearest = min(names, key=lambda n: np.nan_to_num(rows[-1][n], nan=np.inf))
+    shows = f"Over all vertices {nearest} is nearest to the best of all networks at every vertex ({rows[-1][nearest]:.3f} R² away)."
     paper = "After the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
     doc.table("distance", "Difference to the best network by ROI", by_network(rows, names), shows, paper)
     slopes = results.get("hierarchy", (None, []))[1]
@@ -119,14 +114,8 @@ def section(doc, entries, levels=None):
         )
         with_slope = {row["network"] for row in slopes}
         areas = [row for row in area_layers(entries, levels) if row["network"] in with_slope]
-        doc.figure(
-            "hierarchy",
-            "Do later areas read later layers?",
-            figures.slopes(slopes, doc.simulated, areas),
-            [("", slopes), ("areas", areas)],
-            shows,
-            paper,
-        )
+        drawn, behind = figures.slopes(slopes, doc.simulated, areas), [("", slopes), ("areas", areas)]
+        doc.figure("hierarchy", "Do later areas read later layers?", drawn, behind, shows, paper)
         words = f"{shows} Slope: b1 − b0, the line's ends at level 1 and 0. From and to: 95 % of {BOOTSTRAP:,} bootstrap samples."
         doc.table("hierarchy-table", "Hierarchy slope by network", slopes, words, "Table 2")
     for line, why in without_slope:
@@ -134,12 +123,10 @@ def section(doc, entries, levels=None):
     _areas(doc, entries)
     _shares(doc, entries)
     if "normalised" not in results:
-        words = "R² / noise ceiling and the Algonauts 2023 metric: no noise ceiling is known"
-        doc.missing.append((SUBJECT, words))
+        doc.missing.append((SUBJECT, "R² / noise ceiling and the Algonauts 2023 metric: no noise ceiling is known"))
     if all(len(e.encoders) == 1 for e in entries):
-        doc.missing.append(
-            (RUNS, "averages over subjects: needs runs of a network on several subjects with the same vertices")
-        )
+        words = "averages over subjects: needs runs of a network on several subjects with the same vertices"
+        doc.missing.append((RUNS, words))
 
 
 def _scores(doc, entries, results, names):
@@ -161,9 +148,8 @@ def _scores(doc, entries, results, names):
     )
     paper = "After the paper's Table 13 (R²; Pearson r and R² divided by the noise ceiling are added)"
     doc.figure("scores", "Brain score by ROI", drawn, behind, shows, paper)
-    doc.table(
-        "scores-table", "Mean R² by ROI", rows, shows, "Table 13; not divided by the ceiling", best=("max", names)
-    )
+    paper = "Table 13; not divided by the ceiling"
+    doc.table("scores-table", "Mean R² by ROI", rows, shows, paper, best=("max", names))
     further = {
         "pearson": "Mean Pearson r by ROI",
         "normalised": "Share of the noise ceiling that is reached, by ROI",
@@ -209,9 +195,3 @@ def _shares(doc, entries):
     ]
     doc.figure("layer-shares", "Which layers are used", drawn, rows, f"Of the predicted vertices, {'; '.join(sentences)}.",
                "Share of vertices by the layer with the largest weight")  # fmt: skip
-
-
-def _least(row, names, words):
-    best = min(names, key=lambda n: np.nan_to_num(row[n], nan=np.inf))
-    sentence = words.format(best, row[best])
-    return sentence[0].upper() + sentence[1:]

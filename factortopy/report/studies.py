@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 
@@ -61,23 +62,16 @@ def _agreement(doc, name, encoders, flat):
     rows = [
         {"seed": a, "other seed": b}
         | {AGREE[key]: v for key, v in asdict(analysis.agreement(encoders[a], encoders[b])).items()}
-        for i, a in enumerate(seeds)
-        for b in seeds[i + 1 :]
+        for a, b in combinations(seeds, 2)
     ]
     r, near = (np.mean([row[AGREE[key]] for row in rows]) for key in ("layer_r", "layer_near"))
     shows = f"Over pairs of seeds a vertex's mean layer correlates with r = {r:.2f}; {near:.0%} have the same best layer or the next one."
     maps = _layer_maps({f"seed {s}": encoders[s] for s in seeds})
     drawn = figures.brains(flat, maps, doc.simulated, outlines=encoders[seeds[0]].rois)
-    doc.figure(
-        "seeds", f"Do seeds agree? {name}", drawn, rows, shows, "After Fig. 13 (layer selection with other seeds)"
-    )
-    doc.table(
-        "seeds-table",
-        "Agreement of seeds",
-        rows,
-        "Space: median distance of where they look, in shares of the picture's width.",
-        "Fig. 13",
-    )
+    paper = "After Fig. 13 (layer selection with other seeds)"
+    doc.figure("seeds", f"Do seeds agree? {name}", drawn, rows, shows, paper)
+    words = "Space: median distance of where they look, in shares of the picture's width."
+    doc.table("seeds-table", "Agreement of seeds", rows, words, "Fig. 13")
     return {"layer_r": float(r), "layer_near": float(near)}
 
 
@@ -105,24 +99,15 @@ def _ablation(doc, entry, refits, flat):
             doc.note(f"{name}: {error}")
     rows = curves.ablation(encoders, "full model")
     columns = [key for key in rows[0] if key not in ("model", "difference", "better")]
-    drawn = figures.heat(
-        [[row[c] for c in columns] for row in rows], list(encoders), columns, "mean R²", doc.simulated, 0, decimals=3
-    )
+    values = [[row[c] for c in columns] for row in rows]
+    drawn = figures.heat(values, list(encoders), columns, "mean R²", doc.simulated, 0, decimals=3)
     parts = [row for row in rows if row["model"].startswith("without")]
-    shows = (
-        "Change of mean R² over all vertices: "
-        + ", ".join(f"{row['model']} {row['difference']:+.3f}" for row in parts)
-        + "."
-    )
-    shows = shows.replace("-0.", "−0.")
-    doc.figure(
-        "ablation",
-        "What each part is worth",
-        drawn,
-        rows,
-        shows,
+    changes = ", ".join(f"{row['model']} {row['difference']:+.3f}" for row in parts).replace("-0.", "−0.")
+    shows, paper = (
+        f"Change of mean R² over all vertices: {changes}.",
         "After Table 3 (ablation; our reading of its baselines)",
     )
+    doc.figure("ablation", "What each part is worth", drawn, rows, shows, paper)
     return rows
 
 
@@ -138,22 +123,10 @@ def _decay(doc, entry, refits, flat, levels):
     shares = ", ".join(f"{row['one_layer']:.0%} at {row['decay step']}" for row in rows)
     shows = f"Largest share of vertices on one layer: {shares}. "
     shows += f"Collapsed ({curves.COLLAPSED:.0%} or more on one layer): {', '.join(fallen) or 'none'}."
-    panels = [
-        (word, {entry.name: (steps, [row[key] for row in rows])})
-        for key, word in (
-            ("score", "mean R²"),
-            ("one_layer", "largest share on one layer"),
-            ("slope", "hierarchy slope"),
-        )
-    ]
-    doc.figure(
-        "decay",
-        "When the regulariser goes",
-        figures.lines(panels, doc.simulated, "decay step", columns=3),
-        rows,
-        shows,
-        "After Table 15 and Fig. 26 (decay step and collapse; the paper's recipe begins with a stronger regulariser than fast)",
-    )
+    titles = {"score": "mean R²", "one_layer": "largest share on one layer", "slope": "hierarchy slope"}
+    drawn = figures.lines(_panels(entry, rows, "decay step", titles), doc.simulated, "decay step", columns=3)
+    paper = "After Table 15 and Fig. 26 (decay step and collapse; the paper's recipe begins with a stronger regulariser than fast)"
+    doc.figure("decay", "When the regulariser goes", drawn, rows, shows, paper)
     drawn = figures.brains(flat, _layer_maps({f"decay step {k}": e for k, e in encoders.items()}), doc.simulated)
     doc.figure("decay-maps", "Layers by decay step", drawn, rows, shows, "After Fig. 26")
     return rows
@@ -171,19 +144,11 @@ def _data(doc, entry, refits, flat, levels):
     for row, encoder in zip(rows, encoders.values(), strict=True):
         row["layer_r"] = analysis.agreement(full, encoder).layer_r if encoder is not full else 1.0
     x = list(encoders)
-    panels = [
-        (word, {entry.name: (x, [row[key] for row in rows])})
-        for key, word in (
-            ("score", "mean R²"),
-            ("slope", "hierarchy slope"),
-            ("layer_r", "mean layer, r with all data"),
-        )
-    ]
-    shows = (
-        "Mean R² "
-        + ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in rows)
-        + " pictures (training and validation parts in proportion; all scored on the same test pictures)."
-    )
+    titles = {"score": "mean R²", "slope": "hierarchy slope", "layer_r": "mean layer, r with all data"}
+    panels = _panels(entry, rows, "pictures", titles)
+    scores = ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in rows)
+    shows = f"Mean R² {scores} pictures "
+    shows += "(training and validation parts in proportion; all scored on the same test pictures)."
     drawn = figures.lines(panels, doc.simulated, "pictures", log=True, ticks=(x, [f"{n:,}" for n in x]), columns=3)
     doc.figure("data", "How much data is enough", drawn, rows, shows, "After Fig. 10 (amount of data)")
     drawn = figures.brains(flat, _layer_maps({f"{n:,} pictures": e for n, e in encoders.items()}), doc.simulated)
@@ -211,24 +176,19 @@ def _single_layers(doc, entry, refits, flat):
         f"Single layers were fitted with {steps:,} steps, {len(layers)} of {depth} layers."
     )
     paper = "After Fig. 9 (grid search over single layers against the learnt selector)"
-    doc.figure(
-        "single-layers",
-        "Grid search: R² of single layers as a share of the best one",
-        figures.heat(searched, names, words, "share of the best layer's R²", doc.simulated, 0.5, 1),
-        rows,
-        shows,
-        paper,
-    )
+    drawn = figures.heat(searched, names, words, "share of the best layer's R²", doc.simulated, 0.5, 1)
+    title = "Grid search: R² of single layers as a share of the best one"
+    doc.figure("single-layers", title, drawn, rows, shows, paper)
     learnt = [[row[f"weight {k + 1}"] for k in layers] for row in rows]
-    doc.figure(
-        "learnt-layers",
-        "Learnt layer weights by area",
-        figures.heat(learnt, names, words, "mean weight", doc.simulated, 0, palette="inferno"),
-        rows,
-        shows,
-        paper,
-    )
+    drawn = figures.heat(learnt, names, words, "mean weight", doc.simulated, 0, palette="inferno")
+    doc.figure("learnt-layers", "Learnt layer weights by area", drawn, rows, shows, paper)
     return agreement
+
+
+def _panels(entry, rows, along, titles):
+    """Panels of ``figures.lines``: columns {key: title} of the rows, along another one."""
+    x = [row[along] for row in rows]
+    return [(title, {entry.name: (x, [row[key] for row in rows])}) for key, title in titles.items()]
 
 
 def _layer_maps(encoders):

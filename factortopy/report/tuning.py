@@ -119,27 +119,16 @@ def _before_after(doc, name, before, after, flat):
     if right:
         shows += f". Accuracy on {tuned['data']} {right['before']['all']:.0%} (linear probe) before, {right['after']['all']:.0%} after"
     paper = "After the short paper's Table 1 and Fig. 6"
-    drawn = figures.bars(
-        [row["roi"] for row in rows],
-        ["before", "after"],
-        [("mean R²", {w: [row[w] for row in rows] for w in ("before", "after")})],
-        doc.simulated,
-    )
+    scores = {word: [row[word] for row in rows] for word in ("before", "after")}
+    drawn = figures.bars([row["roi"] for row in rows], list(scores), [("mean R²", scores)], doc.simulated)
     doc.figure(f"tuning-{key}", f"Score before and after: {name}", drawn, rows, f"{shows}.", paper)
-    doc.table(
-        f"tuning-table-{key}",
-        f"Before and after by ROI: {name}",
-        rows,
-        f"{shows}. Layers run from 0, the first, to 1.",
-        paper,
-    )
+    shows += ". Layers run from 0, the first, to 1."
+    doc.table(f"tuning-table-{key}", f"Before and after by ROI: {name}", rows, shows, paper)
     if not (a.has_selectors and b.has_selectors):
         return
-    vertices, same = common(before)
-    both = painted(a) & painted(b)
-    top = top_confidence((a, b))
+    both, top = painted(a) & painted(b), top_confidence((a, b))
     maps = {
-        word: layer_map(e.encoder.selectors(), e.encoder.vertices, confidence_top=top, **common(e)[1])
+        word: layer_map(e.encoder.selectors(), confidence_top=top, **common(e))
         for word, e in (("before", before), ("after", after))
     }
     shift = analysis.layer_shift(a, b)
@@ -151,32 +140,14 @@ def _before_after(doc, name, before, after, flat):
         far = max(finite, key=lambda row: row["moved"])
         shows += f", most in {far['roi']} ({far['moved']:.1%})"
     shows = f"{shows}." if both.any() else "No vertex is predicted both before and after."
-    doc.figure(
-        f"tuning-maps-{key}",
-        f"Layers before and after: {name}",
-        figures.brains(flat, maps, doc.simulated, None, a.rois),
-        vertex_rows(a, values),
-        shows,
-        "After Fig. 6",
-    )
-    one = value_map(
-        shift,
-        vertices,
-        name="Layer shift",
-        label="shift of the mean layer, share of the depth",
-        palette="blue-red",
-        symmetric=True,
-        **(same | {"painted": both}),
-    )
+    drawn, rows = figures.brains(flat, maps, doc.simulated, None, a.rois), vertex_rows(a, values)
+    doc.figure(f"tuning-maps-{key}", f"Layers before and after: {name}", drawn, rows, shows, "After Fig. 6")
+    label = "shift of the mean layer, share of the depth"
+    shown = common(before) | {"painted": both}
+    one = value_map(shift, name="Layer shift", label=label, palette="blue-red", symmetric=True, **shown)
     drawn = figures.brains(flat, {"later (red) or earlier (blue) layers after": one}, doc.simulated, None, a.rois)
-    doc.figure(
-        f"tuning-shift-{key}",
-        f"Which layers moved, and where: {name}",
-        drawn,
-        vertex_rows(a, {"shift": shift}),
-        shows,
-        "After Fig. 6",
-    )
+    rows = vertex_rows(a, {"shift": shift})
+    doc.figure(f"tuning-shift-{key}", f"Which layers moved, and where: {name}", drawn, rows, shows, "After Fig. 6")
 
 
 def _lost(doc, both):
@@ -194,14 +165,8 @@ def _lost(doc, both):
     shows = f"Rank correlation of slope and loss over {n} networks: {r:.2f}.".replace("-", "−")
     shows = shows if np.isfinite(r) else f"{n} network{'s' * (n > 1)}: a correlation needs three."
     drawn = figures.points([("share of the score that was lost", points)], doc.simulated, "hierarchy slope before")
-    doc.figure(
-        "slope-lost",
-        "Do networks ordered as the brain is forget less?",
-        drawn,
-        rows,
-        shows,
-        "After the short paper (slope against the score lost by fine-tuning)",
-    )
+    paper = "After the short paper (slope against the score lost by fine-tuning)"
+    doc.figure("slope-lost", "Do networks ordered as the brain is forget less?", drawn, rows, shows, paper)
     return [row for row in rows if row["network"] in counted], r
 
 
@@ -240,17 +205,12 @@ def _head_layers(doc, entries):
             continue
         layers = sorted(by_layer)
         rows = [
-            {
-                "layer": k,
-                "accuracy": by_layer[k].info["finetuned"]["accuracy"]["after"]["all"],
-                "mean R²": float(np.nanmean(by_layer[k].encoder.scores["score"])),
-            }
+            {"layer": k, "accuracy": by_layer[k].info["finetuned"]["accuracy"]["after"]["all"],
+             "mean R²": float(np.nanmean(by_layer[k].encoder.scores["score"]))}
             for k in layers
-        ]
-        panels = [
-            (w, {base: (layers, [row[c] for row in rows])})
-            for w, c in ((f"accuracy on {data}", "accuracy"), ("mean R²", "mean R²"))
-        ]
+        ]  # fmt: skip
+        titles = {"accuracy": f"accuracy on {data}", "mean R²": "mean R²"}
+        panels = [(title, {base: (layers, [row[key] for row in rows])}) for key, title in titles.items()]
         best = max(rows, key=lambda row: row["accuracy"])
         shows = f"A head on layer {best['layer']} names most held-out pictures, {best['accuracy']:.1%}."
         doc.figure(

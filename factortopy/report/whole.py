@@ -6,7 +6,7 @@ from pathlib import Path
 from factortopy.errors import Stopped
 from factortopy.report import findings, plan
 from factortopy.report.document import Document, begin, text
-from factortopy.report.entries import entries as read_entries
+from factortopy.report.entries import read_entries
 from factortopy.report.levels import check_levels
 from factortopy.report.missing import NOT_ASKED, RUNS, Missing
 

@@ -104,11 +104,11 @@ def fits(versions, small):
     from pathlib import Path
 
     from factortopy.report import plan
-    from factortopy.report.entries import entries
+    from factortopy.report.entries import read_entries
     from factortopy.report.refits import Refits
     from factortopy.runs.run import Run
 
-    read = entries([Run(Path(path)) for path, _ in versions])
+    read = read_entries([Run(Path(path)) for path, _ in versions])
     entry = plan.refitted(read)
     steps = max(1, Refits.steps_of(entry.settings) // 3) if small and entry else None
     told = plan.cost(read, steps)

@@ -18,7 +18,7 @@ from factortopy.cli.main import main
 from factortopy.errors import InputError
 from factortopy.report import channels, mapping, plan, scoring
 from factortopy.report.document import Document, as_csv
-from factortopy.report.entries import Entry, entries
+from factortopy.report.entries import Entry, read_entries
 from factortopy.report.flatmap import Flat
 from factortopy.report.refits import Refits
 from factortopy.runs.run import Run
@@ -105,7 +105,7 @@ def test_a_single_vertex_has_its_grey_picture(quick):
     rows = rows_of(out / "figures" / "channel-vertices-demo-vit-simulated.csv")
     areas = list(dict.fromkeys(row["area"] for row in rows))
     assert areas[:5] == ["V1", "V2", "V3", "OPA", "EBA"] and len({row["picture"] for row in rows}) == 3
-    found = entries([Run(DEMO[0])])[0]
+    found = read_entries([Run(DEMO[0])])[0]
     encoder, gallery = found.encoder, found.gallery
     last = [row for row in rows if row["area"] == "EBA" and row["picture"] == rows[-1]["picture"]]
     side = int(last[0]["hemisphere"] == "right")
@@ -287,11 +287,11 @@ def test_subjects_average_seeds_and_recipes_do_not(tmp_path):
     two = copy_of(DEMO[0], tmp_path / "a", subject="demo-2")
     seed = copy_of(DEMO[0], tmp_path / "b", seed=5)
     paper = copy_of(DEMO[0], tmp_path / "c", recipe="paper")
-    found = entries([first, two, seed, paper])
+    found = read_entries([first, two, seed, paper])
     assert [e.name for e in found] == ["demo-vit (fast recipe)", "demo-vit (paper recipe)"]
     assert len(found[0].encoders) == 2 and list(found[0].others) == [5] and found[0].info["subject"] == "demo-1, demo-2"
     np.testing.assert_allclose(found[0].encoder.scores["score"], found[1].encoder.scores["score"], rtol=1e-6)
-    assert [e.name for e in entries([Run(p) for p in DEMO])] == ["demo-vit", "demo-mae", "demo-vit untrained"]
+    assert [e.name for e in read_entries([Run(p) for p in DEMO])] == ["demo-vit", "demo-mae", "demo-vit untrained"]
 
 
 @pytest.mark.parametrize("verb", ["compare", "report"])

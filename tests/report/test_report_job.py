@@ -11,7 +11,7 @@ from factortopy.errors import InputError
 from factortopy.jobs import job, queue, report
 from factortopy.report import channel_images, checklist, findings, missing, plan, scoring
 from factortopy.report.document import begin
-from factortopy.report.entries import entries
+from factortopy.report.entries import read_entries
 from factortopy.report.evidence import Evidence, FittedNetwork
 from factortopy.report.levels import read_levels
 from factortopy.report.refits import Refits
@@ -84,7 +84,7 @@ def test_plan_has_every_fit_once_and_never_the_run_itself(tmp_path):
 
 
 def test_cost_counts_what_is_kept_and_follows_this_machines_pace(monkeypatch):
-    found = entries([Run(DEMO[2]), Run(DEMO[0])])
+    found = read_entries([Run(DEMO[2]), Run(DEMO[0])])
     assert plan.refitted(found).name == "demo-vit"  # the untrained one is not fitted again
     before = plan.cost(found)
     assert (before.name, before.fits, before.kept, before.measured) == ("demo-vit", 30, 0, False)
@@ -96,7 +96,7 @@ def test_cost_counts_what_is_kept_and_follows_this_machines_pace(monkeypatch):
     after = plan.cost(found)
     assert (after.fits, after.kept, after.measured) == (30, 1, True)
     assert after.seconds == pytest.approx(3 * (before.seconds - guess), rel=0.02)
-    assert plan.cost(entries([Run(DEMO[2])])) is None
+    assert plan.cost(read_entries([Run(DEMO[2])])) is None
 
 
 def test_fits_are_stopped_kept_and_gone_on_with(tiny, tmp_path):  # noqa: F811
@@ -237,11 +237,11 @@ def test_levels_change_the_slope(capsys, tmp_path):
     words = "V1=0,hV4=0.5,FFA=1"
     assert main(["compare", str(DEMO[0]), "--levels", words, "--csv", str(tmp_path / "t.csv")]) == 0
     (row,) = [row for row in rows_of(tmp_path / "t.csv") if row["table"] == "hierarchy"]
-    encoder = entries([Run(DEMO[0])])[0].encoder
+    encoder = read_entries([Run(DEMO[0])])[0].encoder
     expected = analysis.hierarchy(encoder.selectors(), encoder.rois, {"V1": 0, "hV4": 0.5, "FFA": 1})
     assert float(row["slope"]) == pytest.approx(expected.slope, rel=1e-5)
     assert float(row["slope from"]) < expected.slope < float(row["slope to"])
-    points = scoring.area_layers(entries([Run(DEMO[0])]), read_levels(words))
+    points = scoring.area_layers(read_entries([Run(DEMO[0])]), read_levels(words))
     assert [(p["roi"], p["level"]) for p in points] == [("V1", 0), ("hV4", 0.5), ("FFA", 1)]
     mean = encoder.selectors().layer_mean[encoder.rois["FFA"]].mean()
     assert points[-1]["mean layer"] == pytest.approx(mean)
