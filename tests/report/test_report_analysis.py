@@ -120,7 +120,7 @@ def test_neighbours_are_edges_of_the_mesh():
     pairs = curves.neighbours(encoder)
     assert (encoder.hemi[pairs[:, 0]] == encoder.hemi[pairs[:, 1]]).all() and (pairs[:, 0] < pairs[:, 1]).all()
     mesh = load_mesh(encoder.density)
-    vertex = encoder.vertex[pairs] + mesh.n * encoder.hemi[pairs]
+    vertex = encoder.vertex[pairs] + mesh.n * encoder.hemi[pairs].astype(int)
     faces = {frozenset(face) for face in mesh.faces.tolist()}
     assert all(any(set(pair) <= face for face in faces) for pair in vertex[:20].tolist())
 
