@@ -15,12 +15,12 @@ from factortopy.view.brainmap import UNPAINTED, BrainMap, value_bytes
 from factortopy.view.maps import (
     GREY,
     Shown,
-    _build,
-    _keep,
-    _nice,
-    _number,
     angle_map,
     cluster_map,
+    coded_map,
+    number_text,
+    painted_only,
+    rounded_up,
     score_map,
     value_map,
 )
@@ -50,10 +50,10 @@ def layer_map(
     a map without any confidence stays dark. Give maps that are compared the same one. ``safe``: see ``colour.layers``.
     """
     n_layers = selectors.layer.shape[1]
-    best = _keep(selectors.layer_argmax, shown.get("painted"))
+    best = painted_only(selectors.layer_argmax, shown.get("painted"))
     confidence = np.asarray(selectors.layer_confidence, dtype=float)
     used = confidence[np.isfinite(best) & np.isfinite(confidence)]
-    top = confidence_top or (min(1.0, _nice(np.percentile(used, 98), 0.2)) if len(used) else 1.0)
+    top = confidence_top or (min(1.0, rounded_up(np.percentile(used, 98), 0.2)) if len(used) else 1.0)
     code = np.where(np.isfinite(best), best, UNPAINTED).astype(np.uint8)
     alpha = np.round(np.clip(np.nan_to_num(confidence) / top, 0, 1) * 255).astype(np.uint8)
     decimals = 2
@@ -63,7 +63,7 @@ def layer_map(
         "ticks": [[0.0, "1"], [1.0, str(n_layers)]] if n_layers > 1 else [[0.5, "1"]],
         "low": "first",
         "high": "last",
-        "side": {"label": "confidence", "low": "0", "high": _number(top, decimals) + ("" if top == 1 else "+")},
+        "side": {"label": "confidence", "low": "0", "high": number_text(top, decimals) + ("" if top == 1 else "+")},
         "note": GREY,
     }
     words = {
@@ -71,7 +71,7 @@ def layer_map(
         "names": [f"layer {k + 1} of {n_layers}" for k in range(n_layers)],
         "alpha": {"label": "confidence", "low": 0.0, "high": top, "decimals": decimals, "open": top < 1},
     }
-    return _build(
+    return coded_map(
         "Layer", "Layer that predicts each place best", "category", code, vertices, alpha=alpha,
         palette=colour.layers(n_layers, safe), legend=legend, words=words, group="Layer", **shown,
     )  # fmt: skip
@@ -85,9 +85,9 @@ def confidence_map(
     ``high`` is what the brightest colour stands for; None as in ``layer_map``.
     """
     confidence = np.asarray(selectors.layer_confidence, dtype=float)
-    used = _keep(confidence, shown.get("painted"))
+    used = painted_only(confidence, shown.get("painted"))
     used = used[np.isfinite(used)]
-    top = high or (min(1.0, _nice(np.percentile(used, 98), 0.2)) if len(used) else 1.0)
+    top = high or (min(1.0, rounded_up(np.percentile(used, 98), 0.2)) if len(used) else 1.0)
     return value_map(
         confidence, vertices, name="Confidence", label="confidence of the layer", what="How far one layer alone is used",
         palette="viridis", low=0.0, high=top, ends=("all layers alike", "one layer"), **shown,
@@ -105,7 +105,7 @@ def layer_weight_map(
     """Weight of one layer (0-based) at every vertex, from 0 to ``high`` (None: the largest weight of any layer)."""
     weight, painted = np.asarray(selectors.layer), shown.get("painted")
     used = weight if painted is None else weight[np.asarray(painted, dtype=bool)]
-    top = high or min(1.0, _nice(float(np.nanmax(used)) if used.size else 1.0))
+    top = high or min(1.0, rounded_up(float(np.nanmax(used)) if used.size else 1.0))
     n_layers = weight.shape[1]
     return value_map(
         weight[:, layer], vertices, name=f"Layer {layer + 1}", label=f"weight of layer {layer + 1}",
@@ -140,7 +140,7 @@ def space_map(
         "label": "looks at", "unit": "°" if image_degrees else "", "low": -half, "high": half, "decimals": 1,
         "alpha": {"label": "local", "low": 0.0, "high": 1.0, "decimals": 2},
     }  # fmt: skip
-    return _build(
+    return coded_map(
         "Space", "Where in the picture each place looks", "plane", value_bytes(xy, -1, 1), vertices,
         alpha=np.round(local * 255).astype(np.uint8), palette=colour.square(), legend=legend, words=words, group="Space",
         fade="ground", **shown,

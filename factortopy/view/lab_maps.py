@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from factortopy.view.brainmap import UNPAINTED
-from factortopy.view.maps import _build, _nice, angle_map, response_map, value_map
+from factortopy.view.maps import angle_map, coded_map, response_map, rounded_up, value_map
 
 NO_FIT = "grey: no fit, or not predicted above chance"
 VERB = "with a value"
@@ -21,7 +21,7 @@ def field_sign_map(sign, vertices, *, painted=None, context="", name="Field sign
         values[~np.asarray(painted, dtype=bool)] = np.nan
     code = np.where(np.isfinite(values) & (values != 0), values > 0, UNPAINTED).astype(np.uint8)
     names = ["mirror image, as V1", "not mirrored, as V2"]
-    return _build(
+    return coded_map(
         name, "Visual field sign: it turns over at the borders of areas", "category", code, vertices, painted, context,
         verb=VERB, palette=np.array([MIRROR, NON_MIRROR], np.uint8),
         legend={"shape": "swatches", "label": "visual field sign", "names": names, "note": NO_FIT},
@@ -39,7 +39,7 @@ def result_maps(maps, vertices, *, painted=None, context="", image_degrees=8.4):
     maps = {name: np.asarray(values, dtype=float) for name, values in maps.items() if np.isfinite(values).any()}
     # d′ before and after, and of all categories, can be compared by eye only on one scale.
     sizes = [np.nanpercentile(np.abs(values), 99) for name, values in maps.items() if name.startswith("dprime")]
-    limit = _nice(max(sizes)) if sizes else None
+    limit = rounded_up(max(sizes)) if sizes else None
     return [_map(name, values, vertices, common, image_degrees, limit) for name, values in maps.items()]
 
 

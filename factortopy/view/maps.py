@@ -54,7 +54,7 @@ def sentence(
     return " · ".join(part for part in (what, context, count) if part)
 
 
-def _keep(values, painted):
+def painted_only(values, painted):
     """Values as floats with NaN where not painted."""
     values = np.array(values, dtype=float)
     if painted is not None:
@@ -62,7 +62,7 @@ def _keep(values, painted):
     return values
 
 
-def _nice(top, least=0.05):
+def rounded_up(top, least=0.05):
     """``top`` rounded up to 1, 1.5, 2, 3, 5, 7 or 10 times a power of ten."""
     if not np.isfinite(top) or top <= least:
         return least
@@ -75,14 +75,14 @@ def _decimals(span):
     return int(np.clip(2 - np.ceil(np.log10(span or 1)), 0, 4))
 
 
-def _number(value, decimals):
+def number_text(value, decimals):
     """``value`` for a legend: no more digits than needed, a real minus."""
     text = f"{value:.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text.replace("-", "−")
 
 
-def _build(name, what, kind, code, vertices, painted=None, context="", *, alpha=None, verb="predicted", **rest):
+def coded_map(name, what, kind, code, vertices, painted=None, context="", *, alpha=None, verb="predicted", **rest):
     """A BrainMap from codes of the subject's vertices, where alpha None is opaque."""
     title = sentence(what, context, painted, len(code), verb)
     alpha = np.full(len(code), 255, np.uint8) if alpha is None else alpha
@@ -127,10 +127,10 @@ def value_map(
     alpha : (N,) float, optional
         Opacity over the grey ground, 0 … 1; None is opaque.
     """
-    values = _keep(values, shown.get("painted"))
+    values = painted_only(values, shown.get("painted"))
     finite = values[np.isfinite(values)]
     if symmetric:
-        top = high if high is not None else _nice(np.percentile(np.abs(finite), 99) if len(finite) else 1.0, 1e-6)
+        top = high if high is not None else rounded_up(np.percentile(np.abs(finite), 99) if len(finite) else 1.0, 1e-6)
         low, high = -top, top
     low = (float(np.percentile(finite, 1)) if len(finite) else 0.0) if low is None else low
     high = (float(np.percentile(finite, 99)) if len(finite) else 1.0) if high is None else high
@@ -140,18 +140,18 @@ def value_map(
     if isinstance(palette, str):
         two_sided = palette in ("blue-red", "brown-purple")
         palette = colour.diverging(palette) if two_sided else colour.sequential(palette)
-    middle = [[0.5, _number((low + high) / 2, decimals)]] if symmetric else []
+    middle = [[0.5, number_text((low + high) / 2, decimals)]] if symmetric else []
     legend = {
         "shape": "strip",
         "label": f"{label or name}{f' ({unit})' if unit else ''}",
-        "ticks": [[0.0, _number(low, decimals)], *middle, [1.0, _number(high, decimals)]],
+        "ticks": [[0.0, number_text(low, decimals)], *middle, [1.0, number_text(high, decimals)]],
         "low": ends[0],
         "high": ends[1],
         "note": note or GREY,
     }
     words = {"label": label or name, "unit": unit, "low": low, "high": high, "decimals": decimals}
     faded = {} if alpha is None else {"alpha": np.round(np.asarray(alpha) * 255).astype(np.uint8), "fade": "ground"}
-    return _build(
+    return coded_map(
         name, what or name, "value", value_bytes(values, low, high), vertices, palette=palette, legend=legend,
         words=words, group=group or name, verb=verb, **faded, **shown,
     )  # fmt: skip
@@ -171,7 +171,7 @@ def score_map(
     """Brain score on test pictures, R² or what ``label`` says, from 0 up to ``high`` (None: that of the best vertices)."""
     score = np.asarray(score, dtype=float)
     finite = score[np.isfinite(score)]
-    top = min(1.0, _nice(np.percentile(finite, 99) if len(finite) else 1.0)) if high is None else high
+    top = min(1.0, rounded_up(np.percentile(finite, 99) if len(finite) else 1.0)) if high is None else high
     return value_map(
         score, vertices, name="Brain score", label=label, what="How well each place is predicted", palette="viridis",
         low=0.0, high=top, ends=("chance", ""), **shown,
@@ -184,7 +184,7 @@ def cluster_map(labels: ArrayLike, vertices: Vertices, **shown: Unpack[Shown]) -
     n = int(labels.max()) + 1 if len(labels) else 0
     if n > TOP:
         raise InputError(f"clusters: expected at most {TOP}, found {n}; ask for fewer")
-    code = np.where(np.isfinite(_keep(labels, shown.get("painted"))) & (labels >= 0), labels, UNPAINTED).astype(
+    code = np.where(np.isfinite(painted_only(labels, shown.get("painted"))) & (labels >= 0), labels, UNPAINTED).astype(
         np.uint8
     )
     names = [f"cluster {k + 1}" for k in range(n)]
@@ -192,7 +192,7 @@ def cluster_map(labels: ArrayLike, vertices: Vertices, **shown: Unpack[Shown]) -
         "shape": "swatches", "label": f"{n} clusters", "names": [str(k + 1) for k in range(n)],
         "note": "places with like colours read like channels; " + GREY,
     }  # fmt: skip
-    return _build(
+    return coded_map(
         "Clusters", "Places that read the same channels", "category", code, vertices, palette=colour.categories(max(1, n)),
         legend=legend, words={"label": "cluster", "names": names}, group="Clusters", **shown,
     )  # fmt: skip
@@ -207,7 +207,7 @@ def roi_map(rois: Mapping[str, np.ndarray], vertices: Vertices, *, context: str 
     for k in sorted(range(len(names)), key=lambda k: -np.sum(rois[names[k]])):
         code[np.asarray(rois[names[k]], dtype=bool)] = k
     legend = {"shape": "swatches", "label": "regions", "names": names, "note": "grey: outside all of them"}
-    return _build(
+    return coded_map(
         "Regions", "Regions of interest", "category", code, vertices, code != UNPAINTED, context,
         palette=colour.categories(max(1, len(names))), legend=legend, words={"label": "region", "names": names},
         group="Regions", verb="inside",

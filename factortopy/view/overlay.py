@@ -19,7 +19,7 @@ from factortopy.formats.problems import foreign_content
 from factortopy.surfaces.coordinates import Vertices
 from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 from factortopy.view.brainmap import TOP, UNPAINTED
-from factortopy.view.maps import _build, value_map
+from factortopy.view.maps import coded_map, value_map
 from factortopy.wording import safe_label
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Overlay:
         palette = np.round(np.array([self.labels[key][1][:3] for key in shown] or [(0.5, 0.5, 0.5)]) * 255).astype(
             np.uint8
         )
-        return _build(
+        return coded_map(
             title[:60], f"Your own labels {title}", "category", code, self.vertices, code != UNPAINTED, "",
             palette=palette, legend={"shape": "swatches", "label": "labels", "names": names, "note": NOTE},
             words={"label": "label", "names": names}, group=self.name[:40], verb="with a label",
