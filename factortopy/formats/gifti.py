@@ -97,8 +97,8 @@ def write_func_gii(
 def _image(simulated, structure, name):
     import nibabel.gifti as gifti
 
-    facts = {"AnatomicalStructurePrimary": structure, "Program": PROGRAM, "Name": name}
-    return gifti.GiftiImage(meta=gifti.GiftiMetaData({**facts, "Data": "simulated" if simulated else "measured"}))
+    meta = {"AnatomicalStructurePrimary": structure, "Program": PROGRAM, "Name": name}
+    return gifti.GiftiImage(meta=gifti.GiftiMetaData({**meta, "Data": "simulated" if simulated else "measured"}))
 
 
 def _add(image, values, intent, datatype, name):
