@@ -5,9 +5,10 @@
     python -m benchmarks.scale --gpus 16 --extraction-speed 150 --fit-speed 20 --price 2.5
     python -m benchmarks.scale --check               how far the formulas are from the runs that they were fitted to
 
-Nothing is trained here. Costs are factortopy/runs/costs.py's formulas, whose constants were measured on two cores without a GPU; a GPU
-is those seconds divided by a speed that you state (the defaults are assumptions, not measurements), and never quicker than the
-disk. Price per hour: yours.
+Nothing is trained here. Costs are factortopy/runs/costs.py's formulas, whose numbers were measured on two cores without a GPU
+(factortopy/runs/costs.json says when, of what and by which benchmark: a number measured anew goes there); a GPU is those seconds
+divided by a speed that you state (the defaults are assumptions, not measurements), and never quicker than the disk. Price per
+hour: yours.
 """
 
 import argparse

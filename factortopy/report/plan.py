@@ -133,16 +133,20 @@ def cost(entries, steps=None):
         n = min(full["pictures"] or pictures, pictures)
         channels = (net.channels if net else 768 * depth) * share
         fit = sum(costs.fit_seconds(channels, n, encoder.n_vertices, refits.steps_of(full)))
-        return LOAD + costs.MODELS[full["model"]] * fit
+        return LOAD + costs.model_share(full["model"]) * fit
 
     same = {key: base[key] for key in ("subject", "subject_id", "backbone", "weights", "recipe")}
-    past = [
-        run.info["seconds"] / guess(run.settings)
-        for run in [*_kept_runs(), *list_runs(shipped=False)]
-        if run.status == "finished" and run.info.get("seconds") and _of(run, same)
-    ]
-    can_tell = past or (size and net and base["recipe"] == "fast")  # the formulas are the fast recipe's
-    seconds = (float(np.median(past)) if past else 1.0) * sum(map(guess, missing), 0.0) if can_tell else None
+    try:
+        past = [
+            run.info["seconds"] / guess(run.settings)
+            for run in [*_kept_runs(), *list_runs(shipped=False)]
+            if run.status == "finished" and run.info.get("seconds") and _of(run, same)
+        ]
+        seconds = (float(np.median(past)) if past else 1.0) * sum(map(guess, missing), 0.0)
+    except costs.NotMeasured:
+        past, seconds = [], None
+    if not past and not (size and net and base["recipe"] == "fast"):  # the formulas are the fast recipe's
+        seconds = None
     return Cost(entry.name, len(planned), len(planned) - len(missing), seconds, bool(past))
 
 

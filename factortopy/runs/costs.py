@@ -1,15 +1,15 @@
-"""What trainings cost, before they start: formulas whose constants were measured on two cores without a GPU.
+"""What trainings cost, before they start: formulas whose numbers were measured, as costs.json says (machine, date, of what, by what).
 
-Sources: benchmarks/results/encoder.json ("full": 3,000 pictures, 12 layers of 768 channels, 37,984 vertices, 180 steps; "linear")
-and extraction.json; how well they hold elsewhere is told in docs/cluster.md. A network that was extracted on this machine takes
-its own pace (pace.py) in place of the formula's. START: a run of 20 steps took 19 s, 19 s of processor time, its formula says 5 (demo-1
-and demo-vit, features on disk); MAKE: 3,000 pictures in 25 and 25 s, 600 in 7 and 7 s.
+How well they hold elsewhere is told in docs/cluster.md. A network that was extracted on this machine takes its own speed
+(``features.speed``) in place of the formula's. A cost whose number is not in the table is not known yet, and said to be so.
 """
 
 import contextlib
+import json
 import shutil
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 from factortopy.errors import InputError
 from factortopy.features import speed
@@ -21,27 +21,30 @@ from factortopy.wording import duration, rate_text, size_text
 
 GRID_TOKENS = 8 * 8 + 1  # local tokens kept a layer, and the global one
 BYTES = 2  # float16
-PACE = 72e9  # operations a second of a network's pass, all layers read and written: ViT-S, 7.8 pictures a second
 # Networks that are no plain transformer: operations of one picture as published, doubled from multiply-adds.
 OPERATIONS = {"inception-v3": 11.4e9, "convnext-b": 30.8e9, "resnet50": 8.2e9, "sd-1.5": 803e9}
 # Channels of all layers together, where they differ from layer to layer (Stable Diffusion's: about).
 CHANNELS = {"convnext-b": 18_048, "resnet50": 15_104, "inception-v3": 10_704, "sd-1.5": 16_000}
-PREPARE = 54.3 / (3000 * 9216)  # seconds a picture and channel: checks, principal components, start
-STEP = (0.09, 6.5e-5)  # seconds, and seconds a channel
-SOLVE = 41.2 / (3000 * 37984)  # seconds a picture and vertex, the last solve
-STEPS = 180
-START = 14  # seconds a run beside its fit: start-up, loading subject and network, scoring, saving
-MAKE = (0.01, 0.01)  # seconds a picture of a demo subject that is not on disk: rendering, simulating the responses
+STEPS = 180  # of the fast recipe
 TEST = 0.1  # of a subject's pictures, which a run with fewer pictures is scored on all the same
-RUN = (1.7e6, 560)  # bytes of a run's folder, and bytes a vertex
-# Of the time of a fast fit of the factorized encoder: docs/ablations.md.
-MODELS = {"factorized": 1.0, "classtoken": 0.2, "patchtoken": 0.4, "gnetvit": 1.25, "ridge": 0.4}
-PAPER_STEP, PAPER_STEPS = (
-    0.091,
-    60_000,
-)  # seconds a step, on a demo subject with a demo network alone: docs/ablations.md
-PAPER_CHANNELS = 1536
-TWO_CORES = "two cores, no GPU"
+
+
+class NotMeasured(LookupError):
+    """A cost is not known yet: its number is not in costs.json."""
+
+
+@cache
+def table():
+    """What costs.json holds."""
+    return json.loads(Path(__file__).with_name("costs.json").read_text(encoding="utf-8"))
+
+
+def number(row, name):
+    """A number of the table; NotMeasured where it is not there."""
+    try:
+        return table()["measured"][row][name]
+    except KeyError:
+        raise NotMeasured(f"{row}, {name}") from None
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,26 @@ def network(entry):
 
 def extraction_seconds(net, pictures):
     """Seconds to show pictures to a network and write what its layers say."""
-    return pictures * net.operations / PACE
+    return pictures * net.operations / number("network pass", "operations_a_second")
 
 
 def fit_seconds(channels, pictures, vertices, steps=STEPS):
     """(prepare, steps, last solve) in seconds of the fast recipe."""
-    return PREPARE * pictures * channels, steps * (STEP[0] + STEP[1] * channels), SOLVE * pictures * vertices
+    prepare = number("prepare", "seconds") / (number("prepare", "pictures") * number("prepare", "channels"))
+    step = number("step", "seconds") + number("step", "seconds_a_channel") * channels
+    solve = number("solve", "seconds") / (number("solve", "pictures") * number("solve", "vertices"))
+    return prepare * pictures * channels, steps * step, solve * pictures * vertices
+
+
+def model_share(model):
+    """Of the time of a fast fit of the factorized encoder, what another model takes."""
+    return number("model", model)
 
 
 def run_bytes(vertices, channels):
     """Bytes that a finished run's folder takes: 128 weights a vertex, selectors, scores; alignment maps."""
-    return RUN[0] + RUN[1] * vertices + 4 * 2 * 64 * channels
+    own = number("run folder", "bytes") + number("run folder", "bytes_a_vertex") * vertices
+    return own + 4 * 2 * 64 * channels
 
 
 def sizes_of(subject, subject_id=None, trials=None):
@@ -167,15 +179,15 @@ def extraction_told(name, pictures):
 
 
 def _fit(one, net, pictures, size):
-    """Seconds of a run's fit, None where that was never measured."""
+    """Seconds of a run's fit; NotMeasured where that was not."""
     trials = round(size.trials * pictures / size.pictures)
     vertices = min(size.vertices, 2 * N_VERTICES[one["density"] or "164k"])
     steps = one["steps"]
     if one["recipe"] == "fast" or one["model"] == "ridge":
-        return MODELS[one["model"]] * sum(fit_seconds(net.channels, trials, vertices, steps or STEPS))
-    if net.channels != PAPER_CHANNELS or size != Sizes(**DEMO):
-        return None
-    return MODELS[one["model"]] * PAPER_STEP * (steps or PAPER_STEPS)
+        return model_share(one["model"]) * sum(fit_seconds(net.channels, trials, vertices, steps or STEPS))
+    if net.channels != number("paper step", "channels") or size != Sizes(**DEMO):
+        raise NotMeasured("the paper's recipe on anything but a demo subject with a demo network")
+    return model_share(one["model"]) * number("paper step", "seconds") * (steps or number("paper step", "steps"))
 
 
 def extraction_key(settings):
@@ -199,11 +211,14 @@ def extractions(settings):
 
 
 def making(subjects):
-    """Seconds to render and simulate those of the demo subjects that are not on disk."""
+    """Seconds to render and simulate those of the demo subjects that are not on disk; None where that was not measured."""
     numbers = {demo_of(subject) for subject in subjects} - {None}
     there = [on_disk(number) for number in numbers]
     parts = (not all(pictures for pictures, _ in there), sum(not responses for _, responses in there))
-    return DEMO["pictures"] * sum(one * count for one, count in zip(MAKE, parts, strict=True))
+    with contextlib.suppress(NotMeasured):
+        each = (number("demo subject", f"seconds_a_picture_{part}") for part in ("rendered", "simulated"))
+        return DEMO["pictures"] * sum(seconds * count for seconds, count in zip(each, parts, strict=True))
+    return None
 
 
 def estimate(settings, extracted=frozenset(), sizes=sizes_of):
@@ -211,16 +226,17 @@ def estimate(settings, extracted=frozenset(), sizes=sizes_of):
 
     Parameters
     ----------
-    settings : list of dict, as ``sweepfolder.settings_of`` makes them
-    extracted : set of str, keys of the features that are on disk (``jobs.job.extracted``)
+    settings : list of dict, as ``sweeps.settings_of`` makes them
+    extracted : set of tuple, keys of the features that are on disk (``jobs.job.extracted``)
     sizes : callable(subject, subject_id, trials) -> Sizes or None
 
     Returns
     -------
     dict
         runs; extractions (different features), kept (those on disk); making (seconds of a demo subject's first use); seconds and bytes
-        in all, None where a subject's size, a network or the recipe's pace is
-        not known; here: True when the networks' pace was measured on this machine; like: True when a network that is not known by
+        in all, None where a subject's size is
+        not known or a cost was not measured;
+        here: True when the networks' pace was measured on this machine; like: True when a network that is not known by
         name is taken to be of the size of ViT-B.
     """
     known, looked_up = networks(), lru_cache(None)(sizes)
@@ -234,18 +250,22 @@ def estimate(settings, extracted=frozenset(), sizes=sizes_of):
         like, net = like or net is None, net or VIT_B
         if subject is None:
             seconds = size = None
-        if size is None:
             continue
         pictures = min(one["pictures"] or subject.pictures, subject.pictures)
         shown = pictures + TEST * (subject.pictures - pictures)
         rate, _ = measured(one["backbone"], known)
         here = here and rate is not None
-        size += new * shown * net.bytes(one["pca"]) + run_bytes(subject.vertices, net.channels)
-        fit = _fit(one, net, pictures, subject)
-        if seconds is None or fit is None:
+        try:
+            own = new * shown * net.bytes(one["pca"]) + run_bytes(subject.vertices, net.channels)
+            size = None if size is None else size + own
+        except NotMeasured:
+            size = None
+        try:
+            own = new * (shown / rate if rate else extraction_seconds(net, shown))
+            own += number("start", "seconds") + _fit(one, net, pictures, subject)
+            seconds = None if seconds is None else seconds + own
+        except NotMeasured:
             seconds = None
-            continue
-        seconds += new * (shown / rate if rate else extraction_seconds(net, shown)) + START + fit
     return {
         "runs": len(settings),
         "extractions": len(seen),
@@ -266,8 +286,9 @@ def told(found):
     like = ", taking networks not in the table for one like ViT-B" if found["like"] else ""
     disk = f"{size_text(found['bytes'])} of disk at most{like}; {free}"
     if found["seconds"] is None:
-        return f"{disk}. How long the fit takes was not measured for this recipe and size; it is told while it runs."
-    source = f"pictures at this machine's pace, the fit as on {TWO_CORES}" if found["here"] else f"on {TWO_CORES}"
+        return f"{disk}. How long the fit takes is not known yet: it was not measured for this recipe and size; it is told while it runs."
+    machine = table()["machine"]
+    source = f"pictures at this machine's pace, the fit as on {machine}" if found["here"] else f"on {machine}"
     kept = "Features" if found["kept"] == found["extractions"] else "Less where features"
     made = f" The demo subject is made first, once: about {duration(found['making'])} of it." if found["making"] else ""
     return f"About {duration(found['seconds'])} ({source}) and {disk}. {kept} are on disk already.{made}"

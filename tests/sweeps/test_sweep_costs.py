@@ -98,9 +98,25 @@ def test_what_is_on_disk_already_is_not_counted_again():
 def test_a_small_run_is_not_free():
     """Runs of 20 steps with 200 pictures took 17 to 30 s each; all 300 test pictures are shown as well."""
     few = price(pictures=[200], steps=[20], seed=[0, 1])
-    fits = 2 * (costs.START + sum(costs.fit_seconds(1536, 200, 2154, 20)))
+    fits = 2 * (costs.number("start", "seconds") + sum(costs.fit_seconds(1536, 200, 2154, 20)))
     shown = costs.extraction_seconds(costs.network_of("demo-vit"), 480)
     assert few["seconds"] == pytest.approx(60 + fits + shown) and 17 < (fits + shown) / 2 < 30
+
+
+def test_the_table_says_what_was_measured_and_what_is_missing_is_not_known_yet(monkeypatch):
+    table = costs.table()
+    assert table["machine"] == "two cores, no GPU"
+    for row in table["measured"].values():
+        assert set(row) > {"date", "of", "by"} and all(isinstance(row[key], str) for key in ("date", "of", "by"))
+    for row in table["measured"]:
+        less = table | {"measured": {name: value for name, value in table["measured"].items() if name != row}}
+        monkeypatch.setattr(costs, "table", lambda less=less: less)
+        found = price() if row != "paper step" else price(recipe=["paper"])
+        words = costs.told(found)
+        if row == "run folder":
+            assert found["bytes"] is None and "not known" in words
+        else:
+            assert found["seconds"] is None and found["bytes"] > 0 and "not known yet" in words
 
 
 class Shown:
