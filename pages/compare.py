@@ -30,9 +30,9 @@ def page():
         return
     linked(runs)
     infos = {name: run.info for name, run in runs.items()}
-    said = short_names(infos)
+    labels = short_names(infos)
     names = st.multiselect(
-        "Networks", list(runs), format_func=said.get, key="compared", placeholder="Choose fitted networks",
+        "Networks", list(runs), format_func=labels.get, key="compared", placeholder="Choose fitted networks",
         help="Fitted encoders, as many as you like. Names say what tells runs apart; type to search.",
     )  # fmt: skip
     st.session_state["compared kept"] = names
@@ -160,14 +160,14 @@ def choose_average(infos):
 
 def averages(encoders, infos):
     """({name: Encoder}, {name: info}) with each family of subjects as one, under the name of its first run."""
-    kept, made = dict(infos), dict(encoders)
+    kept, averaged = dict(infos), dict(encoders)
     for members in families(infos, "subject"):
         first, *rest = members
-        made[first] = average([encoders[name] for name in members])
+        averaged[first] = average([encoders[name] for name in members])
         kept[first] = infos[first] | {"subject": f"mean of {len(members)} subjects"}
         for name in rest:
-            del made[name], kept[name]
-    return made, kept
+            del averaged[name], kept[name]
+    return averaged, kept
 
 
 guard(page)

@@ -26,14 +26,14 @@ def page():
     st.session_state["data looked at"] = key
     task = subjects.look(key, path, subject_id, pictures=True, thorough=st.session_state.get(f"all {key}", False))
     active = task.active  # asked once, before what it has found
-    found = task.result or task.partial
-    if path == "demo-1" and (active or found is not None):  # a run that ships holds enough of it to be shown at once
-        found = data_start.as_shown(found)
-    if active and found is None:
+    preview = task.result or task.partial
+    if path == "demo-1" and (active or preview is not None):  # a run that ships holds enough of it to be shown at once
+        preview = data_start.as_shown(preview)
+    if active and preview is None:
         with left:
             subjects.waiting(key)
         return
-    if found is None:
+    if preview is None:
         with left:
             if task.state == "failed":
                 st.error(plain(task.error))
@@ -41,40 +41,40 @@ def page():
                 st.info("Stopped. Nothing was changed.", icon=":material/stop_circle:")
             again(key)
         return
-    nothing = next((problem for problem in found.findings.problems if problem.choices), None)
+    nothing = next((problem for problem in preview.findings.problems if problem.choices), None)
     if nothing is not None:
         with beside:
             subjects.say(nothing)
             again(key)
         data_start.invitation(left, beside, listed=False)
         return
-    if found.responses is None:
+    if preview.responses is None:
         with left:
             st.subheader("This data set cannot be trained on yet")
             st.caption("What has to be mended, and what could be read:")
-            subjects.render(found.findings)
+            subjects.render(preview.findings)
             again(key)
         return
     with beside:
-        rois = choose_outlines(found)
+        rois = choose_outlines(preview)
     with left:
-        chosen = brain(found, f"data-{abs(hash(key))}", rois, HEIGHT)
+        chosen = brain(preview, f"data-{abs(hash(key))}", rois, HEIGHT)
     with beside:
         if active:
             subjects.waiting(key)
         elif task.state != "finished":
             st.caption(f"The order of the pictures was not tested: {plain(task.error or 'stopped')}.")
-        one_picture(found, chosen)
-    if not found.findings.facts:
+        one_picture(preview, chosen)
+    if not preview.findings.facts:
         return
     st.subheader("What was found")
-    subjects.render(found.findings)
+    subjects.render(preview.findings)
     with st.container(horizontal=True):
         address.link(
             "train", "Train an encoder on it", ":material/model_training:", subject=path, subject_id=subject_id
         )
         if not active:
-            again(key, found.findings.sampled)
+            again(key, preview.findings.sampled)
 
 
 def again(key, sampled=False):

@@ -70,7 +70,7 @@ def page():
         )
     rois = choose_areas(encoder)
     maps = maps_of(*version(run), safe)
-    clusters = explore_clusters.found(run, encoder) if encoder.has_selectors else None
+    clusters = explore_clusters.clusters_of(run, encoder) if encoder.has_selectors else None
     if clusters is not None:
         maps = [*maps, explore_clusters.brain_map(encoder, clusters)]
     own = take_away.titled(take_away.overlays(encoder.density)[0], encoder.simulated)
@@ -185,27 +185,27 @@ def metrics(score, ceiling, scale):
     """R², noise ceiling and scale of a place or an area; None where there is none."""
     with st.container(horizontal=True):  # wraps where the page is narrow
         st.metric("R²", "–" if score is None else figure(score), help=TERMS["R²"], width="content")
-        known = ceiling is not None and np.isfinite(ceiling)
-        st.metric("Ceiling", f"{ceiling:.2f}" if known else "–", help=TERMS["noise ceiling"], width="content")
+        has_ceiling = ceiling is not None and np.isfinite(ceiling)
+        st.metric("Ceiling", f"{ceiling:.2f}" if has_ceiling else "–", help=TERMS["noise ceiling"], width="content")
         if scale is not None:
             st.metric("Scale", f"{scale:.2f}", help=TERMS["scale"], width="content")
 
 
 def further(encoder, rows):
     """What the metrics leave out, in one line: the other scores, and where a single place looks."""
-    told = []
+    parts = []
     for name, values in other_scores(encoder).items():
         here = values[rows][np.isfinite(values[rows])]
-        told.append(f"{SHORT[name]} {here.mean():.2f}" if len(here) else f"{SHORT[name]} –")
+        parts.append(f"{SHORT[name]} {here.mean():.2f}" if len(here) else f"{SHORT[name]} –")
     if encoder.has_selectors and len(rows) == 1:
         x, y = encoder.selectors().space[rows[0]].astype(float)
         degrees = encoder.info.get("image_degrees")
         far = np.hypot(x, y) * (degrees / 2 if degrees else 1)
-        told.append(f"ecc. {far:.1f}°" if degrees else f"ecc. {far:.2f}")
+        parts.append(f"ecc. {far:.1f}°" if degrees else f"ecc. {far:.2f}")
         if np.hypot(x, y) > CENTRAL:
-            told.append(f"angle {np.degrees(np.arctan2(-y, x)) % 360:.0f}°")
-    if told:
-        st.caption(" · ".join(told), help=FURTHER)
+            parts.append(f"angle {np.degrees(np.arctan2(-y, x)) % 360:.0f}°")
+    if parts:
+        st.caption(" · ".join(parts), help=FURTHER)
 
 
 def looking(gallery, factor, index, image_degrees):

@@ -24,18 +24,18 @@ def page():
     queue.wake()
     with st.sidebar:
         settings = form()
-    found = [job for job in list_jobs() if job.kind == "finetune"]
-    if not found:
+    jobs = [job for job in list_jobs() if job.kind == "finetune"]
+    if not jobs:
         welcome(settings)
         return
     pictures(settings)
-    names = [job.name for job in found]
+    names = [job.name for job in jobs]
     if name := address.asked("tuned"):
         st.session_state["tuned"] = name
     wanted = st.session_state.get("tuned")
     name = st.selectbox(
         "Fine-tuning", names, index=names.index(wanted) if wanted in names else 0, key=f"tuning {wanted}",
-        format_func=lambda n: title_of(found[names.index(n)]),
+        format_func=lambda n: title_of(jobs[names.index(n)]),
         label_visibility="collapsed" if len(names) == 1 else "visible", help="All that were fine-tuned here, the newest first.",
     )  # fmt: skip
     panel(name)
@@ -157,8 +157,8 @@ def looked(path):
     """(counts, problems, form, name) of a folder of labelled pictures."""
     from factortopy.finetune.folder import read_folder
 
-    found = read_folder(path)
-    return found.counts(), found.problems, found.form, found.name, found.simulated
+    folder = read_folder(path)
+    return folder.counts(), folder.problems, folder.form, folder.name, folder.simulated
 
 
 def there(images):
@@ -246,12 +246,12 @@ def headline(job, status, reason):
     """What it is doing, how far, how long still; how it ended."""
     job_panel.headline(job, status, reason)
     if status == "finished":
-        told = job.info.get("result") or {}
-        drawn = " Rendered drawings, not photographs." if told.get("simulated") else ""
+        outcome = job.info.get("result") or {}
+        drawn = " Rendered drawings, not photographs." if outcome.get("simulated") else ""
         right = (
-            f": {told['accuracy']:.0%} of the held-out pictures are named rightly, {told['before']:.0%} before it, "
-            f"{told['chance']:.0%} by chance"
-            if "accuracy" in told
+            f": {outcome['accuracy']:.0%} of the held-out pictures are named rightly, {outcome['before']:.0%} before it, "
+            f"{outcome['chance']:.0%} by chance"
+            if "accuracy" in outcome
             else ""
         )
         st.success(f"Finished{right}.{drawn}")
@@ -301,14 +301,18 @@ def before_and_after(job):
     """Names of a finished run of the network as it was and one of the new network, of one subject; () without."""
     from factortopy.backbones.finetuned import described
 
-    told = described(job.path / WEIGHTS) or {}
+    description = described(job.path / WEIGHTS) or {}
     runs = finished_runs()
     after = {
         run.info.get("subject"): name for name, run in runs.items() if run.info.get("backbone") == PREFIX + job.name
     }
     for name, run in runs.items():
         info = run.info
-        if info.get("backbone") == told.get("began_as") and not info.get("weights") and info.get("subject") in after:
+        if (
+            info.get("backbone") == description.get("began_as")
+            and not info.get("weights")
+            and info.get("subject") in after
+        ):
             return name, after[info["subject"]]
     return ()
 
@@ -351,25 +355,27 @@ def result(job, status):
 
     if status != "finished" or not (job.path / DESCRIPTION).is_file():
         if (job.path / "before.json").is_file():
-            found = read_json(job.path / "before.json", "fine-tuning")
+            frozen = read_json(job.path / "before.json", "fine-tuning")
             st.markdown(
-                f"**Before** a linear classifier on the frozen network names {found['all']:.0%} of the held-out pictures rightly."
+                f"**Before** a linear classifier on the frozen network names {frozen['all']:.0%} of the held-out pictures rightly."
             )
         return
-    told = read_json(job.path / DESCRIPTION, "fine-tuning")
-    before, after = told["accuracy"]["before"], told["accuracy"]["after"]
+    description = read_json(job.path / DESCRIPTION, "fine-tuning")
+    before, after = description["accuracy"]["before"], description["accuracy"]["after"]
     st.markdown(
-        f"**{before['all']:.1%} → {after['all']:.1%}** of {told['held_out_pictures']:,} held-out pictures",
+        f"**{before['all']:.1%} → {after['all']:.1%}** of {description['held_out_pictures']:,} held-out pictures",
         help="Before: a linear classifier on the frozen network. After: the network with its own head.",
     )
     rows = [{"class": "all", "before": before["all"], "after": after["all"]}]
     rows += [
         {"class": name, "before": before["classes"][name], "after": share} for name, share in after["classes"].items()
     ]
-    saving.table(rows, f"classes {job.name}", bool(told.get("simulated")), percents=("before", "after"), height=250)
+    saving.table(
+        rows, f"classes {job.name}", bool(description.get("simulated")), percents=("before", "after"), height=250
+    )
     st.caption(
-        f"{plain(told['base'])} on {plain(told['data'])}, head on layer {told['layer']} of {told['layers']}. Everywhere by "
-        f"name: `{PREFIX}{job.name}`"
+        f"{plain(description['base'])} on {plain(description['data'])}, head on layer {description['layer']} of "
+        f"{description['layers']}. Everywhere by name: `{PREFIX}{job.name}`"
     )
     with open(job.path / WEIGHTS, "rb") as file:
         st.download_button("Save the weights", file, f"{job.name}.safetensors", key=f"save {job.name}", icon=":material/download:",

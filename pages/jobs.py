@@ -45,23 +45,23 @@ def everything():
 
 def lists():
     """What runs, what waits in its order, what has ended."""
-    known = {job.key: (job, *job.state()) for job in work.list_all()}
+    jobs = {job.key: (job, *job.state()) for job in work.list_all()}
     order = {key: place for place, key in enumerate(queue.queued_names())}
-    active = [key for key, (_, status, _) in known.items() if status in ACTIVE]
+    active = [key for key, (_, status, _) in jobs.items() if status in ACTIVE]
     # What runs stands first, then the queue in its order.
-    active.sort(key=lambda key: (known[key][1] == "queued", order.get(key, len(order))))
-    ended = sorted((key for key in known if key not in active), key=lambda key: -ended_at(known[key][0]))
-    if not known:
+    active.sort(key=lambda key: (jobs[key][1] == "queued", order.get(key, len(order))))
+    ended = sorted((key for key in jobs if key not in active), key=lambda key: -ended_at(jobs[key][0]))
+    if not jobs:
         nothing()
         return
     if not active:
         st.caption("Nothing waits or runs.")
     for key in active:
-        row(*known[key])
+        row(*jobs[key])
     if ended:
         st.markdown("**Ended lately**")
     for key in ended[:LATELY]:
-        row(*known[key])
+        row(*jobs[key])
     if len(ended) > LATELY:
         st.caption(f"and {len(ended) - LATELY} earlier ones; trainings are all listed on the page Train.")
 

@@ -56,7 +56,7 @@ def page():
     with left:
         lab_results.brains(result, encoder, experiment, HEIGHT, beside, running)
     if result is not None:
-        lab_results.numbers(result, encoder, load_gallery(run))
+        lab_results.draw_numbers(result, encoder, load_gallery(run))
         save(run, result, encoder)
     elif protocol is not None and experiment != "maximize":
         shown = protocol["settings"]
@@ -214,10 +214,10 @@ def of_run(run):
 
 def kept(run, protocol):
     """The kept result of a protocol, read once."""
-    told = protocols.result_folder(run, protocol) / "result.json"
-    if not told.exists():
+    file = protocols.result_folder(run, protocol) / "result.json"
+    if not file.exists():
         return None
-    return _kept(str(run.path), run.shipped, json.dumps(protocol), told.stat().st_mtime_ns, version(run))
+    return _kept(str(run.path), run.shipped, json.dumps(protocol), file.stat().st_mtime_ns, version(run))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -233,9 +233,9 @@ def save(run, result, encoder):
         result.save(folder)
         export_result(folder / "maps", result, encoder, say)
 
-    told = json.dumps(plain_values([result.experiment, result.settings, result.info, result.numbers]))
-    take_away.made(
-        "result", f"result of {run.name} {hashlib.blake2b(told.encode(), digest_size=12).hexdigest()}",
+    contents = json.dumps(plain_values([result.experiment, result.settings, result.info, result.numbers]))
+    take_away.offer_zip(
+        "result", f"result of {run.name} {hashlib.blake2b(contents.encode(), digest_size=12).hexdigest()}",
         "Save the result (zip: protocol, numbers, maps, pictures)", "Result of the Lab",
         lambda task: take_away.drawn(write, 2 * len(result.maps), task),
         f"{saving.file_name(result.experiment, result.info.get('simulated'))}.zip",

@@ -122,12 +122,12 @@ def kind_of(entry):
 def facts(entry):
     """One network: what it is, its weights; (name, weights) as ``load_backbone`` takes them, None where a file cannot be read."""
     st.subheader(plain(entry.name))
-    said = (
+    training = (
         f"**Trained for** {plain(entry.objective)}  \n**On** {plain(entry.training_data)}  \n"
         if entry.training_data != UNSTATED else f"**Trained for** {entry.library} does not say; see the page of its weights  \n"
     )  # fmt: skip
     st.markdown(
-        f"{said}"
+        f"{training}"
         f"**Layers** {entry.layers}, up to {entry.width:,} channels  \n"
         f"**Pictures** {entry.input_size} × {entry.input_size} pixels, patches of {entry.patch}  \n"
         f"**Parameters** {entry.parameters / 1e6:,.1f} million  \n**Licence** {plain(entry.licence)}  \n"

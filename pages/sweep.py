@@ -23,7 +23,7 @@ from pages.parts.words import STATUS_WORDS, TERMS, plain
 
 DEMO = ("demo-1", "demo-2", "demo-3")
 MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")
-SAID = STATUS_WORDS | {"planned": "not started"}
+STATUSES = STATUS_WORDS | {"planned": "not started"}
 MOST_COMPARED = 6
 EMPTY = (
     "A sweep trains every combination of what you choose on the left: several subjects, networks, seeds, numbers of pictures "
@@ -134,7 +134,7 @@ def which_networks():
 
 def more():
     """Settings, each as a part of the axes; several values are one more axis. None for a part that is wrong."""
-    found = []
+    parts = []
 
     def numbers(name, help):
         words = st.text_input(name, help=help).replace(" ", "")
@@ -144,13 +144,13 @@ def more():
         ("Steps", "Steps of the optimiser; empty takes the recipe's own number. Several with commas: 90,180"),
         ("Pictures", "How many pictures are learnt from; empty takes all. Test pictures stay. Several: 300,1000,3000"),
     ):
-        found.append(checked(numbers, name, help))
+        parts.append(checked(numbers, name, help))
     recipe = st.multiselect("Recipes", RECIPES, ["fast"], help="fast, or the published one: up to 60,000 steps.")
     model = st.multiselect("Models", MODELS, ["factorized"], help="The factorized encoder, and the papers' baselines.")
     alike = st.multiselect(
         "Neighbours choose alike", ["yes", "no"], ["yes"], help="No: every point of the cortex learns by itself."
     )
-    return [*found, {"recipe": recipe, "model": model, "topology": [word == "yes" for word in alike]}]
+    return [*parts, {"recipe": recipe, "model": model, "topology": [word == "yes" for word in alike]}]
 
 
 def where():
@@ -188,19 +188,19 @@ def price(planned, axes):
 
 def watch():
     """The list of sweeps and the one that is watched."""
-    found = {sweep.name: sweep for sweep in sweeps.list_sweeps()}
-    if not found:
+    listed = {sweep.name: sweep for sweep in sweeps.list_sweeps()}
+    if not listed:
         st.subheader("No sweep yet")
         st.markdown(EMPTY)
         st.page_link("pages/train.py", label="Train a single encoder", icon=":material/model_training:")
         return
-    names = list(found)
+    names = list(listed)
     wanted = st.session_state.get("sweep")
     name = st.selectbox(
-        "Sweep", names, index=names.index(wanted) if wanted in found else 0, label_visibility="collapsed",
+        "Sweep", names, index=names.index(wanted) if wanted in listed else 0, label_visibility="collapsed",
         key=f"watched sweep {wanted}",
     )  # fmt: skip
-    active = any(status in ACTIVE for status, _ in sweeps.states(found[name]).values())
+    active = any(status in ACTIVE for status, _ in sweeps.states(listed[name]).values())
     st.fragment(lambda: guard_part(lambda: one_sweep(name, active)), run_every=2.0 if active else None)()
 
 
@@ -214,9 +214,9 @@ def one_sweep(name, was_active):
     if bool(active) != was_active:
         st.rerun()
     counts = sweeps.counts(table)
-    st.progress(counts.get("finished", 0) / len(table), text=plain(summary(table, SAID)))
+    st.progress(counts.get("finished", 0) / len(table), text=plain(summary(table, STATUSES)))
     buttons(sweep, table, active)
-    frame = pd.DataFrame([told(row, sweep.varied) for row in table])
+    frame = pd.DataFrame([line_of(row, sweep.varied) for row in table])
     st.dataframe(
         frame, hide_index=True, width="stretch", height=min(600, 38 + 35 * len(frame)), placeholder="",
         column_config={
@@ -233,7 +233,7 @@ def one_sweep(name, was_active):
     go_to(table)
 
 
-def told(row, varied):
+def line_of(row, varied):
     """One line of the table, for people."""
     step, total = row["step"], row["total"]
     share = 1.0 if row["status"] == "finished" else step / total if step and total else 0.0
@@ -241,7 +241,7 @@ def told(row, varied):
     stage = STAGES.get(row["stage"], row["stage"]) if row["status"] in ("running", "stopping") else None
     left = None if row["remaining"] is None else duration(row["remaining"])
     return {
-        "status": SAID.get(row["status"], row["status"]), "subject": subject,
+        "status": STATUSES.get(row["status"], row["status"]), "subject": subject,
         "network": row["backbone"], "seed": row["seed"], **{name: row[name] for name in varied}, "stage": stage,
         "progress": share, "left": left, "mean R²": row["mean_r2"],
         "minutes": None if row["seconds"] is None else round(row["seconds"] / 60, 1), "run": row["run"],

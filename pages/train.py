@@ -136,12 +136,12 @@ def choose_network():
         state[NETWORK] = state["network given"]
     options = [*(entry.name for entry in entries if entry.available), f"demo-vit{UNTRAINED}", OTHER, *fetched]
     options = options if state["network given"] in options else [state["network given"], *options]
-    said = fetched | {
+    labels = fetched | {
         "demo-vit": "demo-vit: small transformer, learnt categories", "demo-mae": "demo-mae: the same, learnt to fill in",
         f"demo-vit{UNTRAINED}": "demo-vit with random weights", OTHER: "any of timm or OpenCLIP, by name",
     }  # fmt: skip
     choice = name = st.selectbox(
-        "Network", options, format_func=lambda k: said.get(k, k), key=NETWORK, on_change=lambda: state.update({FILE: ""}),
+        "Network", options, format_func=lambda k: labels.get(k, k), key=NETWORK, on_change=lambda: state.update({FILE: ""}),
         help="Whose layers are painted. The demo networks have seen rendered drawings only.",
     )  # fmt: skip
     if choice == OTHER:

@@ -285,19 +285,19 @@ def ranking(encoder, gallery, mine):
     sets = (["my pictures", "both"] if mine else []) + ([f"{TEST}s"] if gallery else [])
     which = among.selectbox("Among", sets, key="ranked set", help="Whose pictures are put in order.")
     use = np.array([index]) if place == "the clicked place" else np.flatnonzero(areas[place])
-    found = []
+    ranked = []
     if which != f"{TEST}s":
-        made = predicted(encoder, gallery, mine)
-        if made is None:
+        responses = predicted(encoder, gallery, mine)
+        if responses is None:
             return
-        found += [(float(made[name][use].mean()), name, pixels) for name, pixels in mine.items()]
+        ranked += [(float(responses[name][use].mean()), name, pixels) for name, pixels in mine.items()]
     if which != "my pictures" and gallery is not None:
         values = gallery.predicted[:, use].astype(np.float32).mean(1)
-        found += [
+        ranked += [
             (float(v), f"{TEST} {int(i)}", p) for v, i, p in zip(values, gallery.number, gallery.pictures, strict=True)
         ]
-    found.sort(key=lambda row: -row[0])
-    for column, (value, name, pixels) in zip(st.columns(8), found, strict=False):
+    ranked.sort(key=lambda row: -row[0])
+    for column, (value, name, pixels) in zip(st.columns(8), ranked, strict=False):
         column.image(pictures_channels.square(pixels), width="stretch")
         column.caption(f"**{value:+.2f}** {plain(name)}")
 

@@ -27,8 +27,8 @@ def rows_of(encoder):
 
 def vertex_at(encoder, row):
     """Index among the encoder's vertices of a row of the whole mesh; None outside."""
-    found = np.flatnonzero(rows_of(encoder) == row) if row is not None else []
-    return int(found[0]) if len(found) else None
+    matches = np.flatnonzero(rows_of(encoder) == row) if row is not None else []
+    return int(matches[0]) if len(matches) else None
 
 
 def choose_areas(encoder):
@@ -133,7 +133,7 @@ def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "
         on_change=clicked,
         **options,
     )
-    told = {"vertex": chosen_vertex(), "roi": chosen_roi()} | ({} if map_name else {"map": seen.map or shown})
+    values = {"vertex": chosen_vertex(), "roi": chosen_roi()} | ({} if map_name else {"map": seen.map or shown})
     if "camera" in report:
-        told["camera"] = seen.camera
-    address.write(**told)
+        values["camera"] = seen.camera
+    address.write(**values)

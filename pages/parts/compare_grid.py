@@ -80,7 +80,7 @@ class Scale:
             top = max((np.nanpercentile(values, 99) for values in seen), default=1.0)
         return cls(kind, layer, measure, float(np.clip(top, 0.05 if kind == "Brain score" else 0.2, 1)))
 
-    def made(self, encoder):
+    def map_of(self, encoder):
         """The BrainMap of an encoder; None where it has none of this kind."""
         from factortopy.view import (
             confidence_map,
@@ -118,9 +118,9 @@ class Scale:
 
     def drawn(self, name, encoder):
         """(BrainMap whose title begins with the network's name, encoder, numbers behind it), to take away."""
-        made = self.made(encoder)
-        title = f"{name.replace(' · ', ', ')}: {made.title}"  # dots separate the parts of a title
-        return replace(made, title=title), encoder, self.numbers(encoder)
+        brain_map = self.map_of(encoder)
+        title = f"{name.replace(' · ', ', ')}: {brain_map.title}"  # dots separate the parts of a title
+        return replace(brain_map, title=title), encoder, self.numbers(encoder)
 
     def numbers(self, encoder):
         """{column: (N,)} behind the map; None where the encoder has no such map."""
@@ -136,9 +136,9 @@ class Scale:
 
 def grid(encoders, scale, columns, hover):
     """One linked view a network, at most ``PER_PAGE`` at a time; ``hover`` {name: its full name}. Returns those shown."""
-    made = {name: scale.made(e) for name, e in encoders.items()}
-    shown = [name for name, one in made.items() if one is not None]
-    for words in left_out(encoders, made, scale):
+    maps = {name: scale.map_of(e) for name, e in encoders.items()}
+    shown = [name for name, one in maps.items() if one is not None]
+    for words in left_out(encoders, maps, scale):
         st.caption(words)
     if len(shown) > PER_PAGE:
         total = len(shown)
@@ -155,19 +155,19 @@ def grid(encoders, scale, columns, hover):
         for slot, (column, name) in enumerate(
             zip(st.columns(wide, gap="small"), shown[begin : begin + wide], strict=False)
         ):
-            one = replace(made[name], title=f"{hover.get(name, name)} · {made[name].title}")
+            one = replace(maps[name], title=f"{hover.get(name, name)} · {maps[name].title}")
             with column:
                 brain([one], encoders[name], key=f"compare-{begin + slot}", height=HEIGHTS[wide], heading=name,
                       layout="flat", controls="compact")  # fmt: skip
     return {name: encoders[name] for name in shown}
 
 
-def left_out(encoders, made, scale):
+def left_out(encoders, maps, scale):
     """Sentences about networks without this map, and about what cannot be compared."""
     for name, encoder in encoders.items():
-        if made[name] is None and not encoder.has_selectors:
+        if maps[name] is None and not encoder.has_selectors:
             yield f"{plain(name)} is a baseline: it has a brain score and no other map."
-        elif made[name] is None:
+        elif maps[name] is None:
             yield f"{plain(name)} has {encoder.selectors().layer.shape[1]} layers, so no layer {scale.layer + 1}."
     if scale.kind == "Brain score":
         unknown = [n for n, e in encoders.items() if not np.isfinite(MEASURES[scale.measure].of(e)).any()]

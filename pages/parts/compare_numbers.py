@@ -87,11 +87,11 @@ def hierarchy(encoders):
     """Do later areas read later layers? The order of areas can be edited; returns {area: level} where it was, else None."""
     st.subheader("Hierarchy slope")
     rois = next(iter(encoders.values())).rois
-    known = {name: level for name, level in LEVELS.items() if name in rois}
+    usual = {name: level for name, level in LEVELS.items() if name in rois}
     left, right = st.columns([1, 2], gap="medium")
     with left:
         st.caption("Level of each area, from 0 (early) to 1 (late); empty: left out.")
-        frame = pd.DataFrame({"area": list(rois), "level": [known.get(name) for name in rois]})
+        frame = pd.DataFrame({"area": list(rois), "level": [usual.get(name) for name in rois]})
         column = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, format="%.2f")
         edited = st.data_editor(
             frame, hide_index=True, disabled=["area"], key="levels", height="content", column_config={"level": column}, placeholder=""
@@ -100,15 +100,15 @@ def hierarchy(encoders):
     rows, figure = [], go.Figure()
     for name, encoder in encoders.items():
         try:
-            found = slope(
+            fit = slope(
                 encoder.selectors(), {name: encoder.rois[name] for name in levels if name in encoder.rois}, levels
             )
         except InputError as error:
             right.caption(plain(error))
             continue
-        low, high = found.intervals["slope"]
-        rows.append({"network": name, "b0": found.b0, "b1": found.b1, "slope": found.slope, "from": low, "to": high})
-        figure.add_scatter(x=[0, 1], y=[found.b0, found.b1], mode="lines", name=name)
+        low, high = fit.intervals["slope"]
+        rows.append({"network": name, "b0": fit.b0, "b1": fit.b1, "slope": fit.slope, "from": low, "to": high})
+        figure.add_scatter(x=[0, 1], y=[fit.b0, fit.b1], mode="lines", name=name)
     with right:
         if rows:
             across = {"title": "level of the area", "range": [-0.02, 1.02], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
@@ -119,7 +119,7 @@ def hierarchy(encoders):
                 f"From and to: 95 % of {BOOTSTRAP:,} bootstrap samples of vertices within areas. Neighbours are alike: subjects would "
                 "vary more."
             )
-    return None if levels == known else levels
+    return None if levels == usual else levels
 
 
 def layers(encoders):
@@ -139,11 +139,13 @@ def time_steps(encoders):
     """A diffusion network's runs at several time steps: brain score by area and step; one layer over time: which steps are read."""
     from factortopy.analysis.time_steps import by_step, chosen_steps, step_of
 
-    known = {name: seen for name, e in encoders.items() if e.scores and (seen := step_of(e.backbone_name)) is not None}
+    diffusion = {
+        name: seen for name, e in encoders.items() if e.scores and (seen := step_of(e.backbone_name)) is not None
+    }
     parts = {}
-    for name, (part, step) in known.items():
+    for name, (part, step) in diffusion.items():
         parts.setdefault(part, {})[step] = encoders[name]
-    over_time = [name for name, (_, step) in known.items() if step is None and encoders[name].has_selectors]
+    over_time = [name for name, (_, step) in diffusion.items() if step is None and encoders[name].has_selectors]
     parts = {part: {s: e for s, e in of.items() if s is not None} for part, of in parts.items()}
     if not over_time and not any(len(of) > 1 for of in parts.values()):
         return

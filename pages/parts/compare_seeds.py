@@ -15,8 +15,10 @@ HEIGHT = 420
 def of_names(encoders, infos):
     """{what the fits have in common: {seed: Encoder}} of the chosen runs that differ in their seed alone."""
     groups = [members for members in families(infos, "seed") if all(encoders[name].has_selectors for name in members)]
-    said = short_names({members[0]: infos[members[0]] | {"seed": 0} for members in groups})
-    return {said[members[0]]: {infos[name].get("seed") or 0: encoders[name] for name in members} for members in groups}
+    labels = short_names({members[0]: infos[members[0]] | {"seed": 0} for members in groups})
+    return {
+        labels[members[0]]: {infos[name].get("seed") or 0: encoders[name] for name in members} for members in groups
+    }
 
 
 def section(seeds):
@@ -34,27 +36,28 @@ def section(seeds):
     if len(seeds) > 1:
         name = st.selectbox("Fits of", list(seeds), key="seeds of", help="Chosen runs that differ in their seed alone.")
     fits = seeds[name]
-    found, first = seed_agreement(fits), next(iter(fits.values()))
+    agreement, first = seed_agreement(fits), next(iter(fits.values()))
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        brain(maps(found, first, len(fits)), first, key=f"seeds-{name}", height=HEIGHT, layout="flat")
+        brain(maps(agreement, first, len(fits)), first, key=f"seeds-{name}", height=HEIGHT, layout="flat")
     with right:
-        st.metric("Same best layer", f"{found.layer_equal:.0%}", help="Mean over places of the share of pairs of fits whose best layer is "
-                  f"the same. If each fit's layers were dealt to places at random it would be {found.by_chance:.0%}.")  # fmt: skip
+        st.metric("Same best layer", f"{agreement.layer_equal:.0%}", help="Mean over places of the share of pairs of fits whose best layer "
+                  f"is the same. If each fit's layers were dealt to places at random it would be {agreement.by_chance:.0%}.")  # fmt: skip
         st.markdown(
-            f"by chance: **{found.by_chance:.0%}**  \nsame or next layer: **{found.layer_near:.0%}**  \nmean layer, r: "
-            f"**{found.layer_r:.2f}**  \nseeds: **{', '.join(map(str, sorted(fits)))}**  \nplaces that all predict: **{found.vertices:,}**"
+            f"by chance: **{agreement.by_chance:.0%}**  \nsame or next layer: **{agreement.layer_near:.0%}**  \nmean layer, r: "
+            f"**{agreement.layer_r:.2f}**  \nseeds: **{', '.join(map(str, sorted(fits)))}**  \nplaces that all predict: "
+            f"**{agreement.vertices:,}**"
         )
-        table(by_area(found, first.rois), "seeds", fits)
+        table(by_area(agreement, first.rois), "seeds", fits)
 
 
-def maps(found, encoder, fits):
+def maps(agreement, encoder, fits):
     """BrainMaps of the agreement."""
     from factortopy.view import value_map
 
     shown = {"painted": painted(encoder), "context": f"{fits} seeds, {context_of(encoder)}"}
-    equal = value_map(found.equal, encoder.vertices, name="Same layer", label="pairs of seeds with the same best layer", low=0.0, high=1.0,
-                      what="How often seeds choose the same layer", ends=("never", "always"), **shown)  # fmt: skip
-    spread = value_map(found.spread, encoder.vertices, name="Spread", label="spread of the mean layer, share of the depth", low=0.0,
+    equal = value_map(agreement.equal, encoder.vertices, name="Same layer", label="pairs of seeds with the same best layer", low=0.0,
+                      high=1.0, what="How often seeds choose the same layer", ends=("never", "always"), **shown)  # fmt: skip
+    spread = value_map(agreement.spread, encoder.vertices, name="Spread", label="spread of the mean layer, share of the depth", low=0.0,
                        what="How far the seeds' mean layers lie apart", palette="inferno", **shown)  # fmt: skip
     return [equal, spread]

@@ -63,11 +63,11 @@ def two(encoders, scale, begin, runs):
         if view == "Swipe":
             swipe(one, other, (first, second), scale)
         else:
-            made = changes(one, other, (first, second), scale.measure)
+            maps = changes(one, other, (first, second), scale.measure)
             key = f"difference-{first}-{second}"
-            brain([m for m, _ in made], one, key=key, height=HEIGHT, comparing=False)
+            brain([m for m, _ in maps], one, key=key, height=HEIGHT, comparing=False)
             pair = f"{second} minus {first}"
-            compare_save.control([(pair, m, one, numbers) for m, numbers in made], "difference")
+            compare_save.control([(pair, m, one, numbers) for m, numbers in maps], "difference")
         st.markdown(plain(analysis.moved_in_words(one, other, names=(first, second))))
     with right:
         alike(one, other)
@@ -84,7 +84,7 @@ def changes(one, other, names, measure):
     layer = value_map(moved, one.vertices, name="Layer shift", label="shift of mean layer, of the depth",
                       what=f"Where {second} uses later (red) or earlier layers (blue) than {first}", palette="blue-red", symmetric=True,
                       painted=both, ends=("earlier", "later"), **shown)  # fmt: skip
-    made = [(layer, {"shift of the mean layer": moved})]
+    maps = [(layer, {"shift of the mean layer": moved})]
     minus = {"painted": both, "names": (second, first), **shown}
     f, g = one.selectors(), other.selectors()
     pairs = [("Scale", "scale", g.scale, f.scale), ("Confidence", "confidence", g.layer_confidence, f.layer_confidence)]
@@ -93,48 +93,48 @@ def changes(one, other, names, measure):
         pairs.insert(0, ("Brain score", measure, MEASURES[measure].of(other), MEASURES[measure].of(one)))
     for name, what, after, before in pairs:
         drawn = difference_map(after, before, one.vertices, label=f"difference of {what}", name=name, **minus)
-        made.append((drawn, {f"difference of {what}": np.asarray(after, float) - np.asarray(before, float)}))
+        maps.append((drawn, {f"difference of {what}": np.asarray(after, float) - np.asarray(before, float)}))
     if scored:
         best = analysis.best_network({first: one, second: other}, measure)
         numbers = {f"1: {names[0]}; 2: {names[1]}; 0: neither": np.asarray(best, float) + 1}
         ahead = analysis.lead({first: one, second: other}, measure)
-        made.append((_winner(best, ahead, names, one.vertices, **shown), numbers | {"lead": ahead}))
-    return made
+        maps.append((_winner(best, ahead, names, one.vertices, **shown), numbers | {"lead": ahead}))
+    return maps
 
 
 def swipe(one, other, names, scale):
     """The chosen map of both, left and right of a line."""
-    maps = [(name, scale.made(encoder)) for name, encoder in zip(names, (one, other), strict=True)]
-    missing = [name for name, made in maps if made is None]
+    maps = [(name, scale.map_of(encoder)) for name, encoder in zip(names, (one, other), strict=True)]
+    missing = [name for name, brain_map in maps if brain_map is None]
     if missing:
         st.info(
             f"{plain(' and '.join(missing))}: there is no map {scale.kind} of this layer. Choose another one above."
         )
         return
-    maps = [replace(made, name=name, group=name, title=_side(name, scale, made)) for name, made in maps]
+    maps = [replace(brain_map, name=name, group=name, title=_side(name, scale, brain_map)) for name, brain_map in maps]
     key = f"swipe-{scale.kind}-{scale.layer}-{'-'.join(names)}"
     brain(maps, one, key=key, height=HEIGHT, map=names[0], swipe=names[1], layout="flat", comparing=False)
 
 
-def _side(name, scale, made):
+def _side(name, scale, brain_map):
     """A title that stands beside another one: whose map, which, how many vertices."""
     what = f"weight of layer {scale.layer + 1}" if scale.kind == "Layer weight" else scale.kind
-    return f"{name.replace(' · ', ', ')}: {what} · {made.title.split(' · ')[-1]}"
+    return f"{name.replace(' · ', ', ')}: {what} · {brain_map.title.split(' · ')[-1]}"
 
 
 def alike(one, other):
     """How alike the two are, in numbers."""
-    told = asdict(analysis.agreement(one, other))
+    agreement = asdict(analysis.agreement(one, other))
     st.markdown("**How alike they are**")
-    if told["layer_equal"] is not None:
+    if agreement["layer_equal"] is not None:
         chance = analysis.seed_agreement({0: one, 1: other}).by_chance
-    for key, value in told.items():
+    for key, value in agreement.items():
         if value is not None and np.isfinite(value):
             words, why = WORDS[key]
             number = f"{value:,}" if key == "vertices" else f"{value:.2f}"
             more = f" (by chance {chance:.2f})" if key == "layer_equal" and np.isfinite(chance) else ""
             st.markdown(f"{words}: **{number}**{more}", help=why)
-    if told["layer_equal"] is None:
+    if agreement["layer_equal"] is None:
         st.caption("The networks have different numbers of layers, so only the mean layer is compared.")
 
 
@@ -142,14 +142,14 @@ def _winner(best, ahead, names, vertices, *, context):
     """Which network is ahead, the fainter the smaller its lead."""
     from factortopy.view import cluster_map
 
-    made = cluster_map(best, vertices, context=context)
+    base = cluster_map(best, vertices, context=context)
     title = f"Which predicts each place better, {' or '.join(names).replace(' · ', ', ')} · {context}"
-    legend = made.legend | {"label": "better predicted by", "names": list(names),
+    legend = base.legend | {"label": "better predicted by", "names": list(names),
                             "note": f"the smaller the lead the fainter, full colour from {LEADS}; grey: predicted by neither"}  # fmt: skip
     alpha = np.round(255 * np.clip(np.nan_to_num(ahead, nan=LEADS) / LEADS, 0, 1)).astype(np.uint8)
     words = {"label": "better predicted by", "names": list(names),
              "alpha": {"label": "by", "low": 0.0, "high": LEADS, "decimals": 3, "open": True}}  # fmt: skip
-    return replace(made, name="Better network", group="Better network", title=title,
+    return replace(base, name="Better network", group="Better network", title=title,
                    alpha=vertices.whole(alpha, fill=0).astype(np.uint8), fade="ground", legend=legend, words=words)  # fmt: skip
 
 
@@ -157,10 +157,10 @@ def tuned_pairs(encoders):
     """{name after: name before} of networks that were fine-tuned, where the network as it was is chosen too, on the same subject."""
     out = {}
     for name, encoder in encoders.items():
-        told = encoder.info.get("finetuned")
+        description = encoder.info.get("finetuned")
         same = [
             other for other, e in encoders.items()
-            if told and other != name and label(e.info) == (told.get("began_as") or told.get("base"))
+            if description and other != name and label(e.info) == (description.get("began_as") or description.get("base"))
             and e.info.get("subject") == encoder.info.get("subject") and e.scores and encoder.scores
         ]  # fmt: skip
         if same:
@@ -175,7 +175,7 @@ def tuning(encoders, pairs):
     if len(pairs) > 1:
         name = st.selectbox("Network", list(pairs), key="tuned", help="Those whose network as it was is chosen too.")
     before, after = encoders[pairs[name]], encoders[name]
-    rows, told = analysis.before_after(before, after), after.info["finetuned"]
+    rows, description = analysis.before_after(before, after), after.info["finetuned"]
     left, right = st.columns([2, 1], gap="medium")
     with left:
         areas = [r["roi"] for r in rows]
@@ -188,12 +188,12 @@ def tuning(encoders, pairs):
         )
         saving.chart(figure, "before and after", next(iter(encoders.values())).simulated)
     with right:
-        right_ = told.get("accuracy") or {}
-        if right_:
+        if accuracy := description.get("accuracy"):
+            first, last = accuracy["before"]["all"], accuracy["after"]["all"]
             st.metric(
-                f"Accuracy on {told['data']}", f"{right_['after']['all']:.1%}", f"{right_['after']['all'] - right_['before']['all']:+.1%}",
+                f"Accuracy on {description['data']}", f"{last:.1%}", f"{last - first:+.1%}",
                 help=f"Held-out pictures; the difference is to a linear classifier on the network as it was. By chance "
-                f"{told['chance']:.0%}.",
+                f"{description['chance']:.0%}.",
             )  # fmt: skip
         st.metric("Brain score, mean R²", f"{rows[-1]['after']:.3f}", f"{rows[-1]['change']:+.3f}", help=TERMS["R²"])
         if "moved" in rows[-1]:

@@ -36,12 +36,12 @@ def of_extraction(asked, layers, width):
     """Time and disk of an extraction, in a sentence that can be shown; ``asked`` as ``factortopy.jobs.extract`` takes its settings."""
     if costs.extraction_key(asked) in extracted():
         return "Its tokens of these pictures are on disk already; making sure takes seconds."
-    found, pca = sizes(asked["subject"], asked["subject_id"]), asked["pca"]
-    n = found.pictures if found else FOLDER_UNKNOWN
+    size, pca = sizes(asked["subject"], asked["subject_id"]), asked["pca"]
+    n = size.pictures if size else FOLDER_UNKNOWN
     time = costs.extraction_told(asked["backbone"], n + (min(n, SAMPLE) if pca else 0))
     disk = size_text(disk_size(layers, width, n, pca))
     first = costs.making([asked["subject"]])
-    made = f" Before that the demo subject is made, once: about {duration(first)}." if first else ""
+    rendering = f" Before that the demo subject is made, once: about {duration(first)}." if first else ""
     return plain(
-        f"For {n:,} pictures: {time}; {disk} of disk at most, {size_text(shutil.disk_usage(home()).free)} are free.{made}"
+        f"For {n:,} pictures: {time}; {disk} of disk at most, {size_text(shutil.disk_usage(home()).free)} are free.{rendering}"
     )

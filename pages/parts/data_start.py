@@ -50,18 +50,18 @@ def invitation(left, right, listed=True):
             help="Simulated; needs no files. All of it is shown: what was found, areas, ceilings.",
         )  # fmt: skip
     with left:
-        found = example()
-        if found is None:
+        preview = example()
+        if preview is None:
             return
-        names = next(iter(area_sets(found.rois).values()))
-        chosen = brain(found, "data-example", {name: found.rois[name] for name in names}, HEIGHT)
+        names = next(iter(area_sets(preview.rois).values()))
+        chosen = brain(preview, "data-example", {name: preview.rois[name] for name in names}, HEIGHT)
     with right:
         st.caption("**An example on the brain**: demo subject 1, simulated. No person was measured.")
         picture, words = st.columns([2, 3])
-        picture.image(found.pictures[chosen], width="stretch")
+        picture.image(preview.pictures[chosen], width="stretch")
         words.caption(
-            f"**{plain(found.names[chosen])}**, and on the brain the mean response to it. The slider there goes through "
-            f"{len(found.names)}."
+            f"**{plain(preview.names[chosen])}**, and on the brain the mean response to it. The slider there goes through "
+            f"{len(preview.names)}."
         )
 
 
@@ -84,15 +84,15 @@ def example():
     )  # fmt: skip
 
 
-def as_shown(found):
+def as_shown(preview):
     """What was found in demo subject 1 with the pictures of ``example``, which were shown until it was found."""
     shown = example()
-    if found is None or shown is None:
-        return found or shown
-    if found.responses is None or found.vertices != shown.vertices:
-        return found
+    if preview is None or shown is None:
+        return preview or shown
+    if preview.responses is None or preview.vertices != shown.vertices:
+        return preview
     return replace(
-        found, pictures=shown.pictures, names=shown.names, repeats=shown.repeats, responses=shown.responses
+        preview, pictures=shown.pictures, names=shown.names, repeats=shown.repeats, responses=shown.responses
     )  # fmt: skip
 
 

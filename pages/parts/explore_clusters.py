@@ -40,7 +40,7 @@ class Clusters:
         return None if index is None or self.labels[index] < 0 else int(self.labels[index])
 
 
-def known(encoder):
+def scored_labels(encoder):
     """(N,) the clusters that the run was scored with; None where it has none."""
     labels = (encoder.scores or {}).get("clusters")
     return labels.astype(int) if labels is not None and (labels >= 0).any() else None
@@ -48,19 +48,19 @@ def known(encoder):
 
 def most(encoder):
     """Largest number that can be asked for."""
-    return min(MOST, int((known(encoder) >= 0).sum()) // 4)
+    return min(MOST, int((scored_labels(encoder) >= 0).sum()) // 4)
 
 
 def wanted(encoder):
     """The number that was asked for here or by the address, else that of the run."""
-    usual = int(known(encoder).max()) + 1
+    usual = int(scored_labels(encoder).max()) + 1
     asked = address.initial("clusters", address.number)
     return usual if asked is None else max(FEWEST, min(asked, max(usual, most(encoder))))
 
 
-def found(run, encoder):
+def clusters_of(run, encoder):
     """The Clusters to show: as many as are wanted, or those of the run while these are being made; None without any."""
-    labels = known(encoder)
+    labels = scored_labels(encoder)
     if labels is None:
         return None
     usual = Clusters(labels, np.arange(int(labels.max()) + 1))
@@ -111,7 +111,7 @@ def panel(run, encoder, rois, gallery, clusters):
 def choose(run, encoder, clusters, here):
     """How many, and which one."""
     left, right = st.columns(2, gap="small")
-    top = max(most(encoder), int(known(encoder).max()) + 1)
+    top = max(most(encoder), int(scored_labels(encoder).max()) + 1)
     st.session_state["clusters box"] = wanted(encoder)
     if st.session_state["clusters"] is not None:  # the address says it
         address.write(clusters=wanted(encoder))

@@ -21,7 +21,7 @@ HUNG = "No sign of life for ten minutes. Stop it and resume it."
 EVERY = 1.0  # seconds between looks
 
 
-def told(job, status):
+def progress_of(job, status):
     """(share done from 0 to 1, a sentence) of work that waits or runs."""
     if status == "queued":
         place = queue.queue_position(job)
@@ -58,7 +58,7 @@ def far(job):
 def headline(job, status, reason, more=""):
     """How far it is and how long still, or how it ended where that is no success; ``more`` is said of running work."""
     if status in ACTIVE:
-        share, text = told(job, status)
+        share, text = progress_of(job, status)
         st.progress(share, text=text[:1].upper() + text[1:] + (more if status == "running" else ""))
         if status == "running" and job.hung:
             st.warning(HUNG, icon=":material/heart_broken:")
@@ -90,7 +90,7 @@ def watch(key, label):
     status = job.status
     if status not in ACTIVE:
         st.rerun()
-    share, text = told(job, status)
+    share, text = progress_of(job, status)
     st.progress(share, text=f"{plain(label)}: {text}")
     if status == "running" and job.hung:
         st.warning(HUNG, icon=":material/heart_broken:")

@@ -218,11 +218,11 @@ def show(protocol, encoder):
     """Set the controls as a protocol says, as far as they can; where they cannot, the form gives other settings."""
     experiment, settings = protocol["experiment"], protocol["settings"]
     try:
-        told = SHOWN[experiment](settings, encoder)
+        values = SHOWN[experiment](settings, encoder)
     except (InputError, AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):  # what no control can hold
         return
-    told = {name: settings[name] for name in SAME[experiment]} | told
-    for name, value in told.items():
+    values = {name: settings[name] for name in SAME[experiment]} | values
+    for name, value in values.items():
         st.session_state[key(experiment, name)] = value
 
 

@@ -58,11 +58,11 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
         draw_brain(maps, encoder, key=f"lab-{experiment}", height=height, group="lab")
         return
     left, right = st.columns(2, gap="small")
-    name, known = beside
+    name, reference = beside
     with right:
         st.markdown(f"**{reference_name(name, encoder).capitalize()}**")
         other = result_maps(
-            known, encoder.vertices, image_degrees=degrees, **common | {"context": reference_name(name, encoder)}
+            reference, encoder.vertices, image_degrees=degrees, **common | {"context": reference_name(name, encoder)}
         )
         shown = getattr(st.session_state.get(f"lab-{experiment}-beside"), "map", None)
         names = [m.name for m in other]
@@ -86,16 +86,16 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
 def choose_reference(result, encoder):
     """What stands beside the simulated maps: (name, {map: (N,)}), or None."""
     if result.experiment == "localizer":
-        known = {row["map"]: encoder.maps[row["map"]] for row in result.numbers.get("measured", {}).values()}
-        return ("measured", known) if known else None
-    known = references(encoder) if result.experiment == "retinotopy" else {}
-    if not known:
+        offered = {row["map"]: encoder.maps[row["map"]] for row in result.numbers.get("measured", {}).values()}
+        return ("measured", offered) if offered else None
+    offered = references(encoder) if result.experiment == "retinotopy" else {}
+    if not offered:
         return None
     name = st.selectbox(
-        "Beside it", list(known), format_func=lambda name: reference_name(name, encoder), key="reference",
+        "Beside it", list(offered), format_func=lambda name: reference_name(name, encoder), key="reference",
         help="What the simulated maps are compared with.",
     )  # fmt: skip
-    return name, known[name]
+    return name, offered[name]
 
 
 def reference_name(name, encoder):
@@ -111,8 +111,8 @@ def references(encoder):
     from factortopy.surfaces.atlases import atlas_retinotopy
 
     degrees = float(encoder.info.get("image_degrees") or 8.4)
-    found = truths(encoder, atlas_retinotopy(encoder.density), rows_of(encoder), degrees)
-    return {name: maps for name, (maps, _, _) in found.items()}
+    compared = truths(encoder, atlas_retinotopy(encoder.density), rows_of(encoder), degrees)
+    return {name: maps for name, (maps, _, _) in compared.items()}
 
 
 def before(encoder, experiment, degrees, common):
@@ -120,11 +120,11 @@ def before(encoder, experiment, degrees, common):
     from factortopy.view.lab_maps import result_maps
 
     if experiment == "retinotopy":
-        known = references(encoder)
-        name = "measured" if "measured" in known else next(iter(known), None)
+        offered = references(encoder)
+        name = "measured" if "measured" in offered else next(iter(offered), None)
         if name is not None:
             return result_maps(
-                known[name],
+                offered[name],
                 encoder.vertices,
                 image_degrees=degrees,
                 **common | {"context": reference_name(name, encoder)},
@@ -135,7 +135,7 @@ def before(encoder, experiment, degrees, common):
 # ---------------------------------------------------------------- the numbers
 
 
-def numbers(result, encoder, gallery=None):
+def draw_numbers(result, encoder, gallery=None):
     """Tables, curves and pictures of a result, and what must be said beside them."""
     KINDS[result.experiment](result, encoder)
     if result.experiment == "maximize" and gallery is not None:
@@ -152,10 +152,10 @@ def numbers(result, encoder, gallery=None):
 
 def retinotopy(result, encoder):
     """Agreement, areas, borders, one place's course."""
-    told = result.numbers
+    numbers = result.numbers
     st.markdown(
-        f"**{told['mapped']:,} of {told['vertices']:,} places have a fit**: their R² is above {told['floor']:.2f}, which 5 % of "
-        f"places reach when the frames are shuffled. {told['frames']} frames, {told['seconds']:.0f} s."
+        f"**{numbers['mapped']:,} of {numbers['vertices']:,} places have a fit**: their R² is above {numbers['floor']:.2f}, which 5 % of "
+        f"places reach when the frames are shuffled. {numbers['frames']} frames, {numbers['seconds']:.0f} s."
     )
     st.markdown(
         "**Agreement**", help="Each hemisphere by itself, then the mean. By chance: what an encoder whose places are swapped at random "
@@ -164,22 +164,22 @@ def retinotopy(result, encoder):
     )  # fmt: skip
     rows = []
     for key, words in SCORES.items():
-        scores = {name: found[key] for name, found in told["agreement"].items() if key in found}
+        scores = {name: score[key] for name, score in numbers["agreement"].items() if key in score}
         if scores:
-            row = {"": words} | {reference_name(name, encoder): found["mean"] for name, found in scores.items()}
-            floors = [found["floor"] for found in scores.values() if found["floor"] is not None]
+            row = {"": words} | {reference_name(name, encoder): score["mean"] for name, score in scores.items()}
+            floors = [score["floor"] for score in scores.values() if score["floor"] is not None]
             worst = min if key == "angle_error" else max
             rows.append(row | {"by chance": worst(floors) if floors else None})
     table(rows, "retinotopy agreement", result)
     st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
                 "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the next column.")  # fmt: skip
-    signs = told.get("signs") or {}
+    signs = numbers.get("signs") or {}
     table([
         {"area": row["roi"], "with a fit": row["mapped"], "R²": row["r2"], "ecc. °": row["eccentricity"], "size °": row["size"],
          "right sign": row["right_sign"], "atlas": (signs.get(row["roi"]) or {}).get("template")}
-        for row in told["areas"]
+        for row in numbers["areas"]
     ], "retinotopy areas", result)  # fmt: skip
-    for name, d in (told.get("borders") or {}).items():
+    for name, d in (numbers.get("borders") or {}).items():
         if d.get("found_to_atlas") is not None:
             st.markdown(f"Border {name}: reversals of the sign lie {d['found_to_atlas']:.1f} mm from the atlas' border on average "
                         f"(by chance {d['chance']:.1f} mm).")  # fmt: skip
@@ -208,14 +208,14 @@ def course(result, encoder):
 
 def localizer(result, encoder):
     """Response profile by area, agreement with areas, examples."""
-    told = result.numbers
-    one = told["contrast"]
+    numbers = result.numbers
+    one = numbers["contrast"]
     compared = plain(f"{one['category']} against {', '.join(one['against'])}")
     st.markdown(f"**{compared}**: {one['more']:,} of {one['vertices']:,} places answer "
                 f"more, {one['less']:,} less (q ≤ {one['q']}).")  # fmt: skip
     a, b = st.columns(2, gap="medium")
     with a:
-        saving.chart(profile(told["profile"]), "profile", simulated(result))
+        saving.chart(profile(numbers["profile"]), "profile", simulated(result))
     with b:
         st.markdown(
             "**Are the areas found?**", help="AUC: chance that a place of the area has a larger d′ than one outside; 0.5 is chance. "
@@ -224,8 +224,8 @@ def localizer(result, encoder):
         )  # fmt: skip
         table([{"area": name, "by": row["category"], "AUC": row["auc"], "Dice": row["dice"],
                 "found": row["found"], "vertices": row["vertices"]}
-               for name, row in told["agreement"].items()], "localizer areas", result)  # fmt: skip
-        for category, row in told.get("measured", {}).items():
+               for name, row in numbers["agreement"].items()], "localizer areas", result)  # fmt: skip
+        for category, row in numbers.get("measured", {}).items():
             named = f"the measured map {plain(row['map'])} ({row['vertices']:,} vertices)"
             st.markdown(f"{plain(category)}: r = {row['r']:.2f} with {named}.")
     pictures(result, 6)
@@ -245,16 +245,16 @@ def profile(by_roi):
 
 def lesion(result, encoder):
     """What was lost by area, beside random channels; dose and response."""
-    told = result.numbers
-    parts = told["lesioned"]["layers"]
+    numbers = result.numbers
+    parts = numbers["lesioned"]["layers"]
     st.markdown(
-        f"**{sum(parts.values()):,} {told['lesioned']['of']} in {len(parts)} layers**; what is left of them: "
+        f"**{sum(parts.values()):,} {numbers['lesioned']['of']} in {len(parts)} layers**; what is left of them: "
         f"{result.settings['gain']:.0%}."
     )
     rows = []
-    for name, row in told["rois"].items():
+    for name, row in numbers["rois"].items():
         line = {"area": name, "change, SD": row["response change"],
-                f"d′ {told['contrast']['category']} before": row["dprime before"],
+                f"d′ {numbers['contrast']['category']} before": row["dprime before"],
                 "d′ after": row["dprime after"], "similarity": row["similarity"]}  # fmt: skip
         if "similarity, random" in row:
             line |= {"d′ after, random": row["dprime after, random"], "similarity, random": row["similarity, random"]}
@@ -262,7 +262,7 @@ def lesion(result, encoder):
     st.markdown("**What is lost**", help="Change: of the mean response. Similarity: correlation over pictures of the responses after "
                 f"with those before; 1 nothing lost. Random: equally many random channels. {SD}")  # fmt: skip
     table(rows, "lesion areas", result)
-    doses = told["doses"]
+    doses = numbers["doses"]
     if not doses["gain"]:
         return
     names = [
@@ -292,22 +292,22 @@ def lesioned_area(result):
 
 def maximize(result, encoder):
     """The pictures, how they grew, and how they compare."""
-    told = result.numbers
-    best = told["objective"]["seeds"].index(told["objective"]["best_seed"])
+    numbers = result.numbers
+    best = numbers["objective"]["seeds"].index(numbers["objective"]["best_seed"])
     columns = st.columns(max(3, len(result.pictures["maximized"])))
     for k, (column, pixels) in enumerate(zip(columns, result.pictures["maximized"], strict=False)):
-        column.image(pixels, width="stretch", caption=f"drives the target by {told['objective']['by_seed'][k]:.2f}"
+        column.image(pixels, width="stretch", caption=f"drives the target by {numbers['objective']['by_seed'][k]:.2f}"
                      + (" (the one on the brain)" if k == best else ""))  # fmt: skip
-    base = told["baselines"]
+    base = numbers["baselines"]
     st.markdown(
-        f"Target's response: **{told['objective']['best']:.2f}**. Best of {result.settings['rendered'] * 5} rendered pictures "
+        f"Target's response: **{numbers['objective']['best']:.2f}**. Best of {result.settings['rendered'] * 5} rendered pictures "
         f"({base['rendered']['category']}) {base['rendered']['best']:.2f}; best noise of the same spectrum {base['noise']['best']:.2f}; "
         f"grey {base['grey']:.2f}."
     )
     a, b = st.columns(2, gap="medium")
     with a:
         st.markdown("**How it grew**")
-        st.image(list(result.pictures["growth"]), width=96, caption=[f"step {s}" for s in told["growth_steps"]])
+        st.image(list(result.pictures["growth"]), width=96, caption=[f"step {s}" for s in numbers["growth_steps"]])
         figure = go.Figure(
             [go.Scatter(y=row, name=f"picture {k + 1}") for k, row in enumerate(result.arrays["history"])]
         )
@@ -318,7 +318,7 @@ def maximize(result, encoder):
     with b:
         st.markdown("**What else it drives**", help="z: in standard deviations over rendered pictures. A selective picture drives its "
                     f"target far more than any other area. {SD}")  # fmt: skip
-        rows = sorted(told["rois"].items(), key=lambda item: -(item[1]["z"] or -np.inf))
+        rows = sorted(numbers["rois"].items(), key=lambda item: -(item[1]["z"] or -np.inf))
         table(
             [
                 {"area": n + (" (target)" if row["in_target"] else ""), "response, SD": row["response"], "z": row["z"]}
@@ -331,15 +331,18 @@ def maximize(result, encoder):
 
 def motion(result, encoder):
     """Responses by stimulus, and what order means."""
-    told = result.numbers
-    same = "makes no difference" if told["identical"] else "makes a difference"
+    numbers = result.numbers
+    same = "makes no difference" if numbers["identical"] else "makes a difference"
     st.markdown(
-        f"**The order of the frames {same}** (largest change {told['shuffled frames']:.1e} of a response's spread)."
+        f"**The order of the frames {same}** (largest change {numbers['shuffled frames']:.1e} of a response's spread)."
     )
-    saving.chart(profile(told["profile"]), "motion profile", simulated(result))
-    if "coherent" in told:
+    saving.chart(profile(numbers["profile"]), "motion profile", simulated(result))
+    if "coherent" in numbers:
         table(
-            [{"area": name, "d′ coherent against random": value} for name, value in told["coherent"]["dprime"].items()],
+            [
+                {"area": name, "d′ coherent against random": value}
+                for name, value in numbers["coherent"]["dprime"].items()
+            ],
             "motion areas",
             result,
         )

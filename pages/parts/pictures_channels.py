@@ -16,7 +16,7 @@ CLICKED, ITS_CLUSTER = "the clicked place", "its cluster"
 def panel(run, encoder, pixels, name):
     """Choose areas and clusters; their pictures side by side."""
     st.subheader("This picture through the channels of")
-    places = offered(encoder, explore_clusters.found(run, encoder))
+    places = offered(encoder, explore_clusters.clusters_of(run, encoder))
     usual = [place for place in (chosen_roi(), CLICKED, ITS_CLUSTER) if place in places]
     usual += [place for place in places if place not in usual][: 4 - len(usual)]
     chosen = st.multiselect(
@@ -31,35 +31,35 @@ def panel(run, encoder, pixels, name):
     )  # fmt: skip
     columns = st.columns(COLUMNS)
     columns[0].image(square(pixels), caption=plain(name), width="stretch")
-    made = {}
+    images = {}
     for column, place in zip(columns[1:], chosen, strict=False):
         try:
-            made[place] = seen(encoder, pixels, places[place])
-            column.image(enlarged(made[place]), caption=plain(place), width="stretch")
+            images[place] = seen(encoder, pixels, places[place])
+            column.image(enlarged(images[place]), caption=plain(place), width="stretch")
         except InputError as error:
             column.error(plain(error))
-    if made:
-        pictures_save.button("channel images", encoder.simulated, lambda: saved(encoder, pixels, name, made, places))
+    if images:
+        pictures_save.button("channel images", encoder.simulated, lambda: saved(encoder, pixels, name, images, places))
 
 
-def saved(encoder, pixels, name, made, places):
+def saved(encoder, pixels, name, images, places):
     """Pictures, titles and numbers of the row; {place: channel image}, {place: rows of vertices}."""
     from factortopy.report import picture_row
 
     index = vertex_at(encoder, chosen_vertex())
     where = "" if index is None else describe_vertex(encoder, index)
     rows = []
-    for place, image in made.items():
-        told = {"picture": name, "of": f"{place}: {where}" if place in (CLICKED, ITS_CLUSTER) else place}
-        told["vertices"] = len(places[place])
+    for place, image in images.items():
+        row = {"picture": name, "of": f"{place}: {where}" if place in (CLICKED, ITS_CLUSTER) else place}
+        row["vertices"] = len(places[place])
         for at, value in picture_row.places(image):
             shades = (
                 dict(zip(("red", "green", "blue"), map(float, value), strict=True))
                 if image.ndim == 3
                 else {"grey": float(value)}
             )
-            rows.append(told | at | shades)
-    return [square(pixels), *made.values()], [name, *made], rows
+            rows.append(row | at | shades)
+    return [square(pixels), *images.values()], [name, *images], rows
 
 
 def offered(encoder, clusters):

@@ -42,11 +42,11 @@ def show(chosen_run_names, levels=None):
     )
     runs = finished_runs()
     asked = [name for name in chosen_run_names if name in runs]
-    said = short_names({name: run.info for name, run in runs.items()})  # as the page above calls them
+    labels = short_names({name: run.info for name, run in runs.items()})  # as the page above calls them
     left, right = st.columns([3, 2], gap="medium")
     with left:
         names = st.multiselect(
-            "Networks in the report", list(runs), asked, format_func=said.get,
+            "Networks in the report", list(runs), asked, format_func=labels.get,
             key=f"reported {','.join(asked)}", help="Fitted encoders with the same vertices. The first trained one is fitted again.",
         )  # fmt: skip
     with right:
@@ -62,7 +62,7 @@ def show(chosen_run_names, levels=None):
             "Make the report", type="primary", disabled=settings is None, icon=":material/summarize:", key="make report"
         ):
             start(settings)
-    made(names)
+    latest(names)
 
 
 def cost(names, amount):
@@ -73,14 +73,14 @@ def cost(names, amount):
         return settings
     try:
         with st.spinner("Counting the new fits"):
-            told = fits(tuple(version(run) for run in runs_named(names)), amount == SMALL)
+            estimate = fits(tuple(version(run) for run in runs_named(names)), amount == SMALL)
     except InputError as error:
         st.error(plain(error))
         return None
-    if told is None:
+    if estimate is None:
         st.caption("No trained factorized network is among these: nothing can be fitted again. Choose quick.")
         return None
-    one, steps = told
+    one, steps = estimate
     todo = one.fits - one.kept
     kept = f" ({one.kept} of {one.fits} are kept from before)" if one.kept else ""
     if not todo:
@@ -111,8 +111,8 @@ def fits(versions, small):
     read = read_entries([Run(Path(path)) for path, _ in versions])
     entry = plan.refitted(read)
     steps = max(1, Refits.steps_of(entry.settings) // 3) if small and entry else None
-    told = plan.cost(read, steps)
-    return None if told is None else (told, steps)
+    price = plan.cost(read, steps)
+    return None if price is None else (price, steps)
 
 
 def start(settings):
@@ -129,11 +129,13 @@ def start(settings):
 # ---------------------------------------------------------------- what was made
 
 
-def made(names):
+def latest(names):
     """The report that was asked for last, or that of these runs: progress, or the page itself."""
-    known = {job.name: job for job in work.list_jobs() if job.kind == "report"}
+    reports = {job.name: job for job in work.list_jobs() if job.kind == "report"}
     wanted = st.session_state.get("watched report")
-    job = known.get(wanted) or next((j for j in known.values() if set(j.settings.get("runs", ())) == set(names)), None)
+    job = reports.get(wanted) or next(
+        (j for j in reports.values() if set(j.settings.get("runs", ())) == set(names)), None
+    )
     if job is None:
         return
     title = job.info.get("title") or job.name

@@ -20,8 +20,8 @@ def samples():
 
     from factortopy.stimuli.scenes import render_scene
 
-    made = {f"drawn: {name}": render_scene(30_000_000 + seed, kind, 224)[0] for name, kind, seed in SCENES}
+    pictures = {f"drawn: {name}": render_scene(30_000_000 + seed, kind, 224)[0] for name, kind, seed in SCENES}
     for name, pixels in zip(("photo: house", "photo: flower"), load_sample_images().images, strict=True):
         step = max(1, pixels.shape[0] // SIDE)
-        made[name] = np.ascontiguousarray(pixels[::step, ::step])
-    return made
+        pictures[name] = np.ascontiguousarray(pixels[::step, ::step])
+    return pictures

@@ -37,23 +37,23 @@ def head(figure, simulated):
     The line belongs to the title or to the legend above the chart, whichever there is: plotly keeps room for these alone.
     """
     layout = figure.layout
-    told = f'<span style="font-size:10px;font-weight:400;color:#a07000">{"simulated" if simulated else " "}</span>'
+    badge = f'<span style="font-size:10px;font-weight:400;color:#a07000">{"simulated" if simulated else " "}</span>'
     named = sum(trace.showlegend is not False for trace in figure.data) > 1  # plotly draws no legend of a single name
     legend = named if layout.showlegend is None else layout.showlegend
     above = legend and layout.legend.orientation == "h" and (layout.legend.y or 0) >= 1
     top = max(HEAD, layout.margin.t or 0) + (MORE if layout.title.text or above else 0)
     figure.update_layout(margin={"t": top, "l": max(8, layout.margin.l or 0)}, modebar=UNSEEN)
     if above:
-        title = {"text": told, "side": "top left"}
+        title = {"text": badge, "side": "top left"}
         figure.update_layout(
             legend={"title": title, "y": 1.02, "yanchor": "bottom"}
         )  # grows upwards, away from the chart
     elif layout.title.text:
         place = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 12}}
-        figure.update_layout(title={"text": f"{told}<br>{layout.title.text}", **place})
+        figure.update_layout(title={"text": f"{badge}<br>{layout.title.text}", **place})
     elif simulated:
         figure.add_annotation(
-            text=told, xref="paper", yref="paper", x=0, y=1, xanchor="left", yanchor="bottom", showarrow=False
+            text=badge, xref="paper", yref="paper", x=0, y=1, xanchor="left", yanchor="bottom", showarrow=False
         )
 
 
@@ -69,8 +69,8 @@ def table(rows, name, simulated, column_config=None, decimals=None, percents=(),
     frame = pd.DataFrame(rows)
     floats = frame.select_dtypes("float") if decimals is not None else ()
     columns = {name: st.column_config.NumberColumn(format=f"%.{decimals}f") for name in floats} | (column_config or {})
-    told = frame.assign(simulated=bool(simulated))
-    told = told[["simulated", *(column for column in frame if column != "simulated")]]
+    saved = frame.assign(simulated=bool(simulated))
+    saved = saved[["simulated", *(column for column in frame if column != "simulated")]]
     for column in percents:
         frame[column] = frame[column].round(2)
         columns[column] = dict(columns.get(column) or {}) | st.column_config.NumberColumn(format="percent")
@@ -82,7 +82,7 @@ def table(rows, name, simulated, column_config=None, decimals=None, percents=(),
         frame = frame.rename(columns={frame.columns[0]: f"{first} (simulated)"})
     st.dataframe(frame, hide_index=True, width="stretch", column_config=columns, **{"placeholder": ""} | options)
     st.download_button(
-        "Save the table (CSV)", told.to_csv(index=False, lineterminator="\n"), f"{file_name(name, simulated)}.csv", "text/csv",
+        "Save the table (CSV)", saved.to_csv(index=False, lineterminator="\n"), f"{file_name(name, simulated)}.csv", "text/csv",
         key=f"csv {name}", on_click="ignore",
     )  # fmt: skip
 

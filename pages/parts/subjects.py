@@ -18,7 +18,28 @@ FRESH = {
     False: 600,
 }  # seconds that findings are taken for true: those that stop a training may be mended any moment
 MOST = 16  # data sets whose findings are remembered
-_known = {}  # {(path, which subject): (when, Findings)}
+
+
+class Recent:
+    """``Findings`` of the data sets that were looked through lately, so that no page looks through a folder again."""
+
+    def __init__(self):
+        self._kept = {}  # {(path, which subject): (when, Findings)}
+
+    def get(self, path, subject_id):
+        """Those of a folder; None where they are too old, or there are none."""
+        when, findings = self._kept.get((path, subject_id), (0, None))
+        return findings if findings is not None and time.monotonic() - when < FRESH[findings.stops] else None
+
+    def keep(self, path, subject_id, findings):
+        """The last ``MOST`` are remembered."""
+        self._kept.pop((path, subject_id), None)
+        self._kept[path, subject_id] = time.monotonic(), findings
+        while len(self._kept) > MOST:
+            del self._kept[next(iter(self._kept))]
+
+
+recent = Recent()
 
 
 def choose(check=True):
@@ -37,7 +58,7 @@ def choose(check=True):
     st.session_state.setdefault(keys[0], "demo-1" if check else "")
     subject, subject_id = _chosen(keys, check, page)
     address.write(subject=subject or st.session_state.get(keys[1]) or None, subject_id=subject_id)
-    return findings(subject, subject_id) if check and subject and subject not in DEMO else (subject, subject_id)
+    return offer_folder(subject, subject_id) if check and subject and subject not in DEMO else (subject, subject_id)
 
 
 def take(page, subject):
@@ -77,35 +98,35 @@ def _chosen(keys, check, page):
     return path, st.selectbox("Which subject", several, index=start, help="The folder holds several.")
 
 
-def findings(path, subject_id):
+def offer_folder(path, subject_id):
     """What is in the folder, in a sentence with the details folded; (path, subject id) when it can be trained on."""
-    found = checked(path, subject_id)
-    if found is None:
+    findings = checked(path, subject_id)
+    if findings is None:
         return None, None
-    if found.sentence():
-        st.caption(plain(found.sentence()))
-    for problem in found.problems:
+    if findings.sentence():
+        st.caption(plain(findings.sentence()))
+    for problem in findings.problems:
         if problem.severity == "stops":
             say(problem)
-    warnings = sum(problem.severity != "stops" for problem in found.problems)
-    if found.facts or warnings:
+    warnings = sum(problem.severity != "stops" for problem in findings.problems)
+    if findings.facts or warnings:
         with st.expander("What was found" + (f", {count(warnings, 'warning')}" if warnings else "")):
-            render(found, stops=False)
-    return (None, None) if found.stops else (path, subject_id)
+            render(findings, stops=False)
+    return (None, None) if findings.stops else (path, subject_id)
 
 
-def render(found, stops=True):
+def render(findings, stops=True):
     """What was found in a data set: problems (those that stop a training first), facts, and a table of its areas."""
-    for problem in sorted(found.problems, key=lambda p: p.severity != "stops"):
+    for problem in sorted(findings.problems, key=lambda p: p.severity != "stops"):
         if stops or problem.severity != "stops":
             say(problem)
-    told = {name: str(text) for name, text in found.facts.items() if not (found.areas and name == "ROIs")}
-    if found.areas and "noise ceiling" in told:
-        told["noise ceiling"] = told["noise ceiling"].split(" (")[0]
-    if told:
-        st.table({"": list(told), "found": [plain(text) for text in told.values()]}, hide_index=True)
-    if found.areas:
-        _areas(found.areas, found.simulated)
+    facts = {name: str(text) for name, text in findings.facts.items() if not (findings.areas and name == "ROIs")}
+    if findings.areas and "noise ceiling" in facts:
+        facts["noise ceiling"] = facts["noise ceiling"].split(" (")[0]
+    if facts:
+        st.table({"": list(facts), "found": [plain(text) for text in facts.values()]}, hide_index=True)
+    if findings.areas:
+        _areas(findings.areas, findings.simulated)
 
 
 def say(problem):
@@ -123,10 +144,10 @@ def say(problem):
 def _areas(areas, simulated):
     import pandas as pd
 
-    def table(some, folded=False):
+    def table(shown, folded=False):
         rows = [
             {"area": a.name, **({"part of": a.part_of} if folded else {}), "vertices": a.vertices, "ceiling": a.ceiling}
-            for a in some
+            for a in shown
         ]
         saving.table(
             pd.DataFrame(rows).dropna(axis=1, how="all"), "parts of areas" if folded else "areas", simulated,
@@ -152,9 +173,9 @@ def kinds_of_trials(path, subject_id):
 
 def checked(path, subject_id):
     """``Findings`` of a folder, those of the Data page where it has looked lately; None while it is looked through."""
-    when, found = _known.get((path, subject_id), (0, None))
-    if found is not None and time.monotonic() - when < FRESH[found.stops]:
-        return found
+    findings = recent.get(path, subject_id)
+    if findings is not None:
+        return findings
     key = f"check {path} {subject_id}"
     task = tasks.find(key)
     if task is not None and not task.active:
@@ -185,31 +206,23 @@ def look(key, path, subject_id, pictures=False, thorough=False):
         from factortopy.subjects.preview import preview
         from factortopy.subjects.progress import listening
 
-        def told(step):
+        def on_step(step):
             task.step = step
             return task.report(step.done, step.total)
 
-        def shown(found):
-            remember(path, subject_id, found.findings)
-            task.show(found)
+        def shown(so_far):
+            recent.keep(path, subject_id, so_far.findings)
+            task.show(so_far)
 
-        with listening(told):
-            wanted = preview(path, subject_id, show=shown, thorough=thorough) if pictures else check(path, subject_id)
-        remember(path, subject_id, wanted.findings if pictures else wanted)
-        return wanted
+        with listening(on_step):
+            result = preview(path, subject_id, show=shown, thorough=thorough) if pictures else check(path, subject_id)
+        recent.keep(path, subject_id, result.findings if pictures else result)
+        return result
 
     task, end = tasks.start(key, work), time.monotonic() + AT_ONCE
     while task.active and time.monotonic() < end:
         time.sleep(0.03)
     return task
-
-
-def remember(path, subject_id, findings):
-    """Keep what was found, so that no page looks through the folder again."""
-    _known.pop((path, subject_id), None)
-    _known[path, subject_id] = time.monotonic(), findings
-    while len(_known) > MOST:
-        del _known[next(iter(_known))]
 
 
 @st.fragment(run_every=0.7)

@@ -41,7 +41,7 @@ def out(run):
         help="All of them in one zip file. For print: flat maps, and the surface in six views.",
     )
     word = "simulated_" if run.info.get("simulated") else ""
-    made("files", f"export {run.name} {sorted(chosen)}", "Make the files", "Export", lambda task: packed(run, chosen, task),
+    offer_zip("files", f"export {run.name} {sorted(chosen)}", "Make the files", "Export", lambda task: packed(run, chosen, task),
          f"{word}{run.name}.zip", disabled=not chosen, width="stretch")  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def effort(name):
     return next((much for kind, much in kinds.items() if name.startswith(kind)), 0.3)
 
 
-def made(key, task_key, label, title, pack, file, help=None, disabled=False, width="content"):
+def offer_zip(key, task_key, label, title, pack, file, help=None, disabled=False, width="content"):
     """A button that makes a zip in the background, then how far it is, then a button that saves it.
 
     key : of the buttons; task_key : says what is in the zip; pack : given the task, returns the bytes; file : the zip's name
@@ -128,8 +128,8 @@ def overlays(density):
 
     files = st.session_state.get("overlay") or []
     key = density, *(file.file_id for file in files)
-    known = st.session_state.get("overlay maps")
-    if known is None or known[0] != key:
+    kept = st.session_state.get("overlay maps")
+    if kept is None or kept[0] != key:
         maps, notices, error = [], [], None
         try:
             for part in read_overlays([(f.name, f.getvalue()) for f in files]) if files else []:
@@ -138,8 +138,8 @@ def overlays(density):
                 notices += part.notices
         except InputError as wrong:
             maps, notices, error = [], [], str(wrong)
-        known = st.session_state["overlay maps"] = key, (maps, list(dict.fromkeys(notices)), error)
-    return known[1]
+        kept = st.session_state["overlay maps"] = key, (maps, list(dict.fromkeys(notices)), error)
+    return kept[1]
 
 
 def titled(maps, simulated):

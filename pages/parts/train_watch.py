@@ -117,13 +117,13 @@ def kept(info):
     pictures = info.get("pictures") or {}
     few, many = (f"{pictures[part]:,} " if pictures.get(part) else "" for part in ("val", "test"))
     score = f" (R² {score_text(info['val_score'])})" if info.get("val_score") is not None else ""
-    said = f"Kept: step {step:,}, the best on the {few}validation pictures{score}"
-    said += ", averaged with others where they gained. " if info.get("recipe") == "paper" else ". "
+    sentence = f"Kept: step {step:,}, the best on the {few}validation pictures{score}"
+    sentence += ", averaged with others where they gained. " if info.get("recipe") == "paper" else ". "
     if info.get("diverged"):
-        said += f"It ended at step {done:,} of {steps:,}, where the loss was no number. "
+        sentence += f"It ended at step {done:,} of {steps:,}, where the loss was no number. "
     elif done and steps and done < steps:
-        said += f"Stopped early, at step {done:,} of {steps:,}: nothing was gained any more. "
-    return f"{said}The score above is of other pictures: the {many}test pictures."
+        sentence += f"Stopped early, at step {done:,} of {steps:,}: nothing was gained any more. "
+    return f"{sentence}The score above is of other pictures: the {many}test pictures."
 
 
 def buttons(run, status):
@@ -178,13 +178,13 @@ def forming(run, status):
         rois = {k[4:]: v.astype(bool) for k, v in preview.items() if k.startswith("roi.")}
         mask, state = None, "so far, not yet scored"
     settings = run.settings
-    made = layer_map(
+    brain_map = layer_map(
         factor, vertices, painted=mask,
         context=f"{settings['backbone']} on {run.info.get('subject')} · {state}",
     )  # fmt: skip
     simulated = bool(run.info.get("simulated"))
     brain_view(
-        [made], rois=vertices.roi_rows(rois), key=f"forming-{run.name}", height=HEIGHT,
+        [brain_map], rois=vertices.roi_rows(rois), key=f"forming-{run.name}", height=HEIGHT,
         simulated=simulated, controls="compact", layout="surface", report=(), density=vertices.density,
     )  # fmt: skip
 
@@ -214,8 +214,8 @@ def curve(run, history):
         legend={"orientation": "h", "y": -0.15},
     )  # fmt: skip
     saving.chart(figure, f"curve {run.name}", bool(info.get("simulated")))
-    if said := info.get("finished") and kept(info):
-        st.caption(said, help=CURVE)
+    if sentence := info.get("finished") and kept(info):
+        st.caption(sentence, help=CURVE)
 
 
 def axis(name, values):

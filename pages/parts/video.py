@@ -58,7 +58,7 @@ def page(encoder, height):
     with beside:
         for notice in notices:
             st.caption(plain(notice))
-        told(encoder, responses, times, frames)
+        details(encoder, responses, times, frames)
 
 
 def take_sample():
@@ -71,7 +71,7 @@ def started(encoder, upload, rate, hrf):
     data = None if upload is None else upload.getvalue()
     stamp = hashlib.blake2b(data or b"sample", digest_size=8).hexdigest()
     key = f"video-{encoder.fingerprint}-{stamp}-{rate}-{hrf}"
-    known = tasks.find(key)
+    current = tasks.find(key)
 
     def work(task):
         from factortopy.experiments.video import watch
@@ -84,11 +84,11 @@ def started(encoder, upload, rate, hrf):
             frames, times, notices = video.frames, video.times, video.notices
         return watch(encoder, frames, times, hrf=hrf, on_progress=task.report), times, frames, notices
 
-    if known is None or (
-        known.state == "stopped" and st.button("Watch it again", icon=":material/replay:", width="stretch")
+    if current is None or (
+        current.state == "stopped" and st.button("Watch it again", icon=":material/replay:", width="stretch")
     ):
-        known = tasks.start(key, work, "Video")
-    return known, key
+        current = tasks.start(key, work, "Video")
+    return current, key
 
 
 def waiting(task, key):
@@ -108,7 +108,7 @@ def far(task):
     return f"Showing picture {task.done} of {task.total} to the network" if task.total else "Reading the video"
 
 
-def told(encoder, responses, times, frames):
+def details(encoder, responses, times, frames):
     """Strip of frames, the clicked place and areas over time."""
     pick = np.linspace(0, len(frames) - 1, min(STRIP, len(frames))).round().astype(int)
     columns = st.columns(4)

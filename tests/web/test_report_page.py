@@ -112,5 +112,5 @@ def test_progress_says_which_fit():
     made = queue.submit_job("report", {"runs": ["demo-vit_demo-1"]}, start=False)
     told = {"stage": "fits", "step": 7.5, "total": 30, "remaining": 600, "doing": "seed 1, fit 8 of 30"}
     (made.path / "progress.json").write_text(json.dumps(told))
-    share, text = job_panel.told(made, "running")
+    share, text = job_panel.progress_of(made, "running")
     assert share == 0.25 and text == "fitting the network again: 25% · about 10 min left · seed 1, fit 8 of 30"
