@@ -16,7 +16,7 @@ from pages.parts import (
 )
 from pages.parts.brain import chosen_vertex
 from pages.parts.guard import guard
-from pages.parts.runs import finished_runs, version
+from pages.parts.runs import finished_runs, invite_to_train, version
 from pages.parts.words import plain
 
 FIRST = ("demo-vit_demo-1", "demo-mae_demo-1", "demo-vit-untrained_demo-1")  # one architecture, three objectives
@@ -25,8 +25,7 @@ FIRST = ("demo-vit_demo-1", "demo-mae_demo-1", "demo-vit-untrained_demo-1")  # o
 def page():
     runs = finished_runs()
     if not runs:
-        st.info("No fitted run yet. Train one; the demo subject and network need nothing else.")
-        st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
+        invite_to_train()
         return
     linked(runs)
     infos = {name: run.info for name, run in runs.items()}

@@ -4,11 +4,9 @@ import streamlit as st
 
 from pages.parts import address, data_start, subjects
 from pages.parts.background import tasks
-from pages.parts.data_brain import brain, choose_outlines, one_picture
+from pages.parts.data_brain import HEIGHT, brain, choose_outlines, one_picture
 from pages.parts.guard import guard
 from pages.parts.words import plain
-
-HEIGHT = 640
 
 
 def page():
@@ -58,7 +56,7 @@ def page():
     with beside:
         rois = choose_outlines(preview)
     with left:
-        chosen = brain(preview, f"data-{abs(hash(key))}", rois, HEIGHT)
+        chosen = brain(preview, f"data-{abs(hash(key))}", rois)
     with beside:
         if active:
             subjects.waiting(key)

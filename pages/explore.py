@@ -13,11 +13,11 @@ from pages.parts.brain import (
     choose_place,
     chosen_roi,
     chosen_vertex,
-    context_of,
     draw_brain,
     rois_at,
     rows_of,
     say_unknown_place,
+    shown_of,
     vertex_at,
 )
 from pages.parts.guard import guard
@@ -44,10 +44,7 @@ def maps_of(path, stamp, safe):
 
     encoder = encoder_at(path, stamp)
     of = (encoder.selectors() if encoder.has_selectors else None, encoder.vertices)
-    shown = {
-        "painted": painted(encoder), "context": context_of(encoder),
-        "image_degrees": encoder.info.get("image_degrees"),
-    }  # fmt: skip
+    shown = shown_of(encoder) | {"image_degrees": encoder.info.get("image_degrees")}
     first = selector_maps(*of, score=encoder.scores.get("score"), safe=safe, **shown)
     return first + detail_maps(*of, scores=other_scores(encoder), **shown)
 

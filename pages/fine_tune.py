@@ -12,7 +12,7 @@ from factortopy.jobs.job import Job, list_jobs
 from factortopy.runs.folder import ACTIVE
 from factortopy.storage.allowed_folders import typed
 from pages.parts import address, job_panel, saving
-from pages.parts.guard import guard, guard_part
+from pages.parts.guard import checked, guard, guard_part
 from pages.parts.runs import finished_runs
 from pages.parts.words import plain
 
@@ -99,13 +99,10 @@ def form():
 
 def start(settings):
     """Send it to the queue."""
-    try:
-        job = queue.submit_job("finetune", {key: value for key, value in settings.items() if value is not None})
-    except InputError as error:
-        st.error(plain(error))
-        return
-    st.session_state["tuned"] = job.name
-    st.rerun()
+    job = checked(queue.submit_job, "finetune", {key: value for key, value in settings.items() if value is not None})
+    if job is not None:
+        st.session_state["tuned"] = job.name
+        st.rerun()
 
 
 def network():
@@ -163,11 +160,7 @@ def looked(path):
 
 def there(images):
     """Whether the folder that was typed can be trained on; what is wrong stands below the field."""
-    try:
-        return bool(images and looked(str(typed(images, "pictures"))))
-    except InputError as error:
-        st.error(plain(error))
-        return False
+    return bool(images and checked(lambda: looked(str(typed(images, "pictures")))))
 
 
 def pictures(settings):

@@ -9,10 +9,9 @@ from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.loading import list_backbones
 from factortopy.backbones.lookup import UNSTATED, source_of
 from factortopy.backbones.weights_check import check_weights
-from factortopy.errors import InputError
 from pages.parts import address, task_panel
 from pages.parts.background import tasks
-from pages.parts.guard import guard
+from pages.parts.guard import checked, guard
 from pages.parts.sample_pictures import samples
 from pages.parts.words import plain
 
@@ -51,11 +50,9 @@ def by_name():
     ).strip()  # fmt: skip
     if not typed:
         return None
-    try:
-        with st.spinner(f"Looking up {plain(typed)}; the first time its library is loaded …"):
-            entry = looked_up(typed)
-    except InputError as error:
-        st.error(plain(error))
+    with st.spinner(f"Looking up {plain(typed)}; the first time its library is loaded …"):
+        entry = checked(looked_up, typed)
+    if entry is None:
         return None
     st.caption(f"{plain(entry.name)} is shown on the right. Click a row of the table to leave it.")
     return entry
@@ -139,10 +136,8 @@ def facts(entry):
     ).strip()  # fmt: skip
     random = st.toggle("Random weights", key=f"random {entry.name}", help="Called untrained wherever it appears.")
     if path and not random:
-        try:
-            path = check_weights(entry.name, path)
-        except InputError as error:
-            st.error(plain(error))
+        path = checked(check_weights, entry.name, path)
+        if path is None:
             return None
     weights = "untrained" if random else path or None
     if weights is None and not entry.available:
@@ -229,12 +224,9 @@ def offered():
     upload = st.file_uploader("Your picture", type=["png", "jpg", "jpeg", "webp"], key="own picture")
     if upload is None:
         return samples()
-    try:
-        picture = read_picture(upload.getvalue(), name=upload.name)
-        return {plain(picture.name): picture.pixels} | samples()
-    except InputError as error:
-        st.error(plain(error))
-        return samples()
+    picture = checked(lambda: read_picture(upload.getvalue(), name=upload.name))
+    own = {} if picture is None else {plain(picture.name): picture.pixels}
+    return own | samples()
 
 
 def look(name, weights, picture):

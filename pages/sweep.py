@@ -8,7 +8,6 @@ import streamlit as st
 from factortopy import sweeps
 from factortopy.backbones.loading import list_backbones
 from factortopy.encoder.choices import RECIPES
-from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs import costs
 from factortopy.runs.folder import ACTIVE, RESUMABLE
@@ -17,7 +16,7 @@ from factortopy.sweeps.axes import whole
 from factortopy.sweeps.table import summary
 from factortopy.wording import duration
 from pages.parts import address, cost
-from pages.parts.guard import guard, guard_part
+from pages.parts.guard import checked, guard, guard_part
 from pages.parts.job_panel import STAGES
 from pages.parts.words import STATUS_WORDS, TERMS, plain
 
@@ -61,24 +60,17 @@ def form():
         planned = checked(plan, axes) or []
     label = f"Start {len(planned)} run{'s' * (len(planned) != 1)}" if planned else "Start"
     if st.button(label, type="primary", width="stretch", disabled=not planned, icon=":material/play_arrow:"):
-        try:
-            sweeps.look_up(planned)
-            sweep = sweeps.make(axes, name=name or None, **place)
-            st.session_state["sweep"] = sweep.name
-            sweeps.start(sweep)
-        except InputError as error:
-            st.error(plain(error))
-            return
-        st.rerun()
+        if checked(start, planned, axes, name, place):
+            st.rerun()
 
 
-def checked(read, *given):
-    """What a control says; None where it says something wrong, which is told below it."""
-    try:
-        return read(*given)
-    except InputError as error:
-        st.error(plain(error))
-        return None
+def start(planned, axes, name, place):
+    """Send all runs to the queue, or to the cluster; the sweep is watched from now on."""
+    sweeps.look_up(planned)
+    sweep = sweeps.make(axes, name=name or None, **place)
+    st.session_state["sweep"] = sweep.name
+    sweeps.start(sweep)
+    return sweep
 
 
 def plan(axes):

@@ -4,12 +4,11 @@ import streamlit as st
 
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.weights_check import check_weights
-from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs.run import list_runs
 from factortopy.runs.settings import DEFAULTS, SETTING
 from pages.parts import address, cost, subjects, train_watch
-from pages.parts.guard import guard
+from pages.parts.guard import checked, guard
 from pages.parts.words import plain
 
 NETWORK, FILE = "train network", "train weights"  # widgets
@@ -115,13 +114,10 @@ def form():
     if st.button(
         "Train", type="primary", width="stretch", disabled=not (subject and backbone), icon=":material/play_arrow:"
     ):
-        try:
-            run = queue.submit(settings)
-        except InputError as error:
-            st.error(plain(error))
-            return
-        st.session_state["watched"] = run.name
-        st.rerun()
+        run = checked(queue.submit, settings)
+        if run is not None:
+            st.session_state["watched"] = run.name
+            st.rerun()
 
 
 def choose_network():
@@ -169,11 +165,8 @@ def choose_network():
         st.page_link("pages/networks.py", label="Fetch them, or name a file", icon=":material/download:")
     if not name or file in ("", "untrained"):
         return name or None, file or None
-    try:
-        return name, check_weights(name, file)
-    except InputError as error:
-        st.error(plain(error))
-        return None, None
+    path = checked(check_weights, name, file)
+    return (None, None) if path is None else (name, path)
 
 
 def given(network, weights):

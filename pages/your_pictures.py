@@ -13,8 +13,8 @@ from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
 from factortopy.storage.allowed_folders import files_in
 from pages.parts import pictures_channels, saving, video
-from pages.parts.brain import chosen_roi, chosen_vertex, context_of, describe_vertex, draw_brain, vertex_at
-from pages.parts.guard import guard
+from pages.parts.brain import chosen_roi, chosen_vertex, describe_vertex, draw_brain, shown_of, vertex_at
+from pages.parts.guard import checked, guard
 from pages.parts.runs import choose_run, load_encoder, load_gallery
 from pages.parts.sample_pictures import samples
 from pages.parts.words import plain
@@ -114,10 +114,8 @@ def thumbnails(pictures):
 
 def in_folder(folder):
     """Paths of the pictures in it; what is wrong with it is said below the control."""
-    try:
-        files = files_in(folder, ENDINGS)
-    except InputError as error:
-        st.error(plain(error))
+    files = checked(files_in, folder, ENDINGS)
+    if files is None:
         return []
     st.caption(f"{len(files)} file{'s' * (len(files) > 1)} found.")
     return files
@@ -217,7 +215,7 @@ def maps_for(encoder, gallery, responses, first, second):
     """The maps to switch between, and {title: (N,)} for the bars."""
     from factortopy.view import difference_map, response_map
 
-    common = {"painted": painted(encoder), "context": context_of(encoder)}
+    common = shown_of(encoder)
     one = responses[first]
     every = np.abs(np.concatenate([values[common["painted"]] for values in responses.values()]))
     limit = max(0.1, float(np.percentile(every, 99))) if len(every) else 1.0

@@ -25,6 +25,11 @@ def rows_of(encoder):
     return encoder.vertices.rows
 
 
+def shown_of(encoder):
+    """What every map of an encoder is drawn with: the vertices that are painted, and what its title says of it."""
+    return {"painted": painted(encoder), "context": context_of(encoder)}
+
+
 def vertex_at(encoder, row):
     """Index among the encoder's vertices of a row of the whole mesh; None outside."""
     matches = np.flatnonzero(rows_of(encoder) == row) if row is not None else []
@@ -95,10 +100,10 @@ def maps_at_rest(encoder):
     """What a page shows on the brain before it has a map of its own: the layers, where none are chosen the score."""
     from factortopy.view import layer_map, score_map
 
-    common = {"painted": painted(encoder), "context": context_of(encoder)}
+    shown = shown_of(encoder)
     if encoder.has_selectors:
-        return [layer_map(encoder.selectors(), encoder.vertices, **common)]
-    return [score_map(encoder.scores.get("score", np.zeros(encoder.n_vertices)), encoder.vertices, **common)]
+        return [layer_map(encoder.selectors(), encoder.vertices, **shown)]
+    return [score_map(encoder.scores.get("score", np.zeros(encoder.n_vertices)), encoder.vertices, **shown)]
 
 
 def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "roi"), map_name=None, **options):

@@ -8,7 +8,7 @@ import streamlit as st
 from factortopy.analysis.measures import MEASURES
 from factortopy.analysis.scores import painted
 from pages.parts import address
-from pages.parts.brain import choose_vertex, chosen_vertex, context_of
+from pages.parts.brain import choose_vertex, chosen_vertex, shown_of
 from pages.parts.words import plain
 
 MAPS = {
@@ -93,7 +93,7 @@ class Scale:
             space_map,
         )
 
-        shown = {"painted": painted(encoder), "context": context_of(encoder)}
+        shown = shown_of(encoder)
         if self.kind == "Brain score":
             measure = MEASURES[self.measure]
             return score_map(

@@ -8,6 +8,8 @@ import streamlit as st
 from factortopy.subjects.areas import area_sets
 from pages.parts.words import plain
 
+HEIGHT = 640
+
 
 def choose_outlines(preview):
     """Which areas are outlined; returns {name: (N,) bool}."""
@@ -22,7 +24,7 @@ def choose_outlines(preview):
     return {name: preview.rois[name] for name in sets[chosen]}
 
 
-def brain(preview, key, rois, height):
+def brain(preview, key, rois):
     """Maps of the first pictures in one series, measured maps and the noise ceiling; returns the picture that is shown."""
     from factortopy.view import brain_view, response_map, score_map
     from factortopy.view.lab_maps import result_maps
@@ -50,7 +52,7 @@ def brain(preview, key, rois, height):
         maps.append(replace(ceiling, name="Noise ceiling", group="Noise ceiling", title=title))
     maps += result_maps(preview.maps or {}, preview.vertices, **common)
     seen = brain_view(
-        maps, rois=preview.vertices.roi_rows(rois), key=key, height=height, group="data",
+        maps, rois=preview.vertices.roi_rows(rois), key=key, height=HEIGHT, group="data",
         simulated=preview.simulated, density=preview.vertices.density, report=("map",),
     )  # fmt: skip
     return preview.names.index(seen.map) if seen.map in preview.names else 0

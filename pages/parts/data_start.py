@@ -19,7 +19,6 @@ from pages.parts.runs import load_encoder, load_gallery
 from pages.parts.words import plain
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-HEIGHT = 640
 GUIDES = {
     "Algonauts 2023": ("subjects.md", "Algonauts 2023"),
     "Natural Scenes Dataset": ("nsd.md", "Get the data"),
@@ -54,7 +53,7 @@ def invitation(left, right, listed=True):
         if preview is None:
             return
         names = next(iter(area_sets(preview.rois).values()))
-        chosen = brain(preview, "data-example", {name: preview.rois[name] for name in names}, HEIGHT)
+        chosen = brain(preview, "data-example", {name: preview.rois[name] for name in names})
     with right:
         st.caption("**An example on the brain**: demo subject 1, simulated. No person was measured.")
         picture, words = st.columns([2, 3])

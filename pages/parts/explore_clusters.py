@@ -6,10 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.analysis.scores import painted
 from pages.parts import address, pictures_save, saving
 from pages.parts.background import tasks
-from pages.parts.brain import choose_place, chosen_vertex, context_of, rows_of, vertex_at
+from pages.parts.brain import choose_place, chosen_vertex, rows_of, shown_of, vertex_at
 from pages.parts.runs import version
 from pages.parts.task_panel import time_left, watch
 from pages.parts.words import plain
@@ -92,8 +91,7 @@ def brain_map(encoder, clusters):
     from factortopy.view.cluster_maps import chosen_cluster_map
 
     return chosen_cluster_map(
-        clusters.labels, clusters.colours, encoder.vertices, painted=painted(encoder),
-        context=context_of(encoder),
+        clusters.labels, clusters.colours, encoder.vertices, **shown_of(encoder),
         only=clusters.of(vertex_at(encoder, chosen_vertex())),
     )  # fmt: skip
 

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from factortopy.errors import InputError
 from factortopy.jobs import job as work
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from pages.parts import cost, job_panel, subjects
+from pages.parts.guard import checked
 from pages.parts.words import plain
 
 
@@ -36,10 +36,8 @@ def offer(name, weights, layers, width):
         asked = {
             "subject": subject, "subject_id": subject_id, "backbone": name, "weights": weights, "pca": int(pca) or None,
         }  # fmt: skip
-        try:
-            job = work.job_asked("extract", asked)
-        except InputError as error:
-            st.error(plain(error))
+        job = checked(work.job_asked, "extract", asked)
+        if job is None:
             return
         st.caption(cost.of_extraction(asked, layers, width))
         status, reason = job.state()

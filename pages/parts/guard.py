@@ -33,6 +33,15 @@ def guard_part(draw):
         st.error(str(error).replace("$", r"\$"), icon=":material/error:")
 
 
+def checked(read, *arguments):
+    """What a call returns; None where the user has something to mend, which is said here."""
+    try:
+        return read(*arguments)
+    except InputError as error:
+        st.error(plain(error))
+        return None
+
+
 def way_back():
     """The link to the lesson that sent one here, also by way of other pages; the address keeps it for a reload."""
     if st.session_state["page"] == "learn":

@@ -4,16 +4,15 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.analysis.scores import painted
 from pages.parts import saving
 from pages.parts.brain import (
     chosen_vertex,
-    context_of,
     describe_vertex,
     draw_brain,
     maps_at_rest,
     rows_of,
     say_unknown_place,
+    shown_of,
     vertex_at,
 )
 from pages.parts.words import plain
@@ -40,7 +39,7 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
     from factortopy.view.lab_maps import result_maps
 
     degrees = float(encoder.info.get("image_degrees") or 8.4)
-    common = {"painted": painted(encoder), "context": context_of(encoder)}
+    common = shown_of(encoder)
     if result is None:
         draw_brain(before(encoder, experiment, degrees, common), encoder, key=f"lab-{experiment}-none", height=height,
                      group="lab")  # fmt: skip

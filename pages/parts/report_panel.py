@@ -11,6 +11,7 @@ from factortopy.runs.folder import ACTIVE
 from factortopy.runs.names import short_names
 from factortopy.wording import duration
 from pages.parts import address, job_panel, saving
+from pages.parts.guard import checked
 from pages.parts.runs import finished_runs, version
 from pages.parts.words import STATUS_WORDS, plain
 
@@ -117,13 +118,10 @@ def fits(versions, small):
 
 def start(settings):
     """Send it to the queue; a finished one of the same settings is opened."""
-    try:
-        job = queue.submit_job("report", settings)
-    except InputError as error:
-        st.error(plain(error))
-        return
-    st.session_state["watched report"] = job.name
-    st.rerun()
+    job = checked(queue.submit_job, "report", settings)
+    if job is not None:
+        st.session_state["watched report"] = job.name
+        st.rerun()
 
 
 # ---------------------------------------------------------------- what was made

@@ -28,12 +28,17 @@ def finished_runs():
     return {run.name: run for run in sorted(runs, key=lambda run: (run.name != FIRST_RUN, not run.shipped))}
 
 
+def invite_to_train():
+    """Where there is no run to show."""
+    st.info("No fitted run yet. Train one; the demo subject and network need nothing else.")
+    st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
+
+
 def choose_run():
     """The strip on the left: which fitted run is shown. Returns the Run; stops the page when there is none."""
     runs = finished_runs()
     if not runs:
-        st.info("No fitted run yet. Train one; the demo subject and network need nothing else.")
-        st.page_link("pages/train.py", label="Train an encoder", icon=":material/model_training:")
+        invite_to_train()
         st.stop()
     asked = address.text("run")
     if asked is not None and asked not in runs:
@@ -63,7 +68,7 @@ def choose_run():
 
 def _facts(run):
     info = run.info
-    whole = next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
+    whole = overall(info)
     simulated = " (simulated)" if info.get("simulated") else ""
     lines = [
         f"**Subject** {plain(info.get('subject'))}{simulated}",
@@ -81,6 +86,11 @@ def _facts(run):
             "This subject is simulated: early areas answer to contrast in their receptive fields, high-level areas to what "
             "is in the picture. No person was measured."
         )
+
+
+def overall(info):
+    """The row of a run's scores that is over all areas; empty where it was not scored."""
+    return next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
 
 
 def network_of(info):

@@ -4,11 +4,11 @@ import time
 
 import streamlit as st
 
-from factortopy.errors import InputError
 from factortopy.runs import costs
 from factortopy.wording import count, duration
 from pages.parts import address, saving
 from pages.parts.background import tasks
+from pages.parts.guard import checked
 from pages.parts.words import TERMS, plain
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
@@ -86,10 +86,8 @@ def _chosen(keys, check, page):
         return None, None
     from factortopy.subjects.layouts import subjects_in
 
-    try:
-        several = subjects_in(path)
-    except InputError as error:
-        st.error(plain(error))
+    several = checked(subjects_in, path)
+    if several is None:
         return None, None
     if len(several) < 2:
         return path, None
@@ -100,7 +98,7 @@ def _chosen(keys, check, page):
 
 def offer_folder(path, subject_id):
     """What is in the folder, in a sentence with the details folded; (path, subject id) when it can be trained on."""
-    findings = checked(path, subject_id)
+    findings = findings_of(path, subject_id)
     if findings is None:
         return None, None
     if findings.sentence():
@@ -171,7 +169,7 @@ def kinds_of_trials(path, subject_id):
     return 1 if demo_number(path) else len(find(path, subject_id)[0].trials)
 
 
-def checked(path, subject_id):
+def findings_of(path, subject_id):
     """``Findings`` of a folder, those of the Data page where it has looked lately; None while it is looked through."""
     findings = recent.get(path, subject_id)
     if findings is not None:

@@ -8,6 +8,7 @@ import streamlit as st
 from factortopy.errors import InputError, Stopped
 from pages.parts import saving
 from pages.parts.background import tasks
+from pages.parts.guard import checked
 from pages.parts.task_panel import time_left, watch
 from pages.parts.words import plain
 
@@ -157,10 +158,8 @@ def bring():
     )
     if upload is None or st.session_state.get("brought") == upload.file_id:
         return
-    try:
-        run = unpack_run(upload.getvalue(), upload.name)
-    except InputError as error:
-        st.error(plain(error))
+    run = checked(lambda: unpack_run(upload.getvalue(), upload.name))
+    if run is None:
         return
     st.session_state["brought"] = upload.file_id
     st.session_state["run"] = run.name

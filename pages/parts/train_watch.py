@@ -12,7 +12,7 @@ from factortopy.runs.run import find_run, list_runs
 from factortopy.wording import score_text
 from pages.parts import address, job_panel, saving
 from pages.parts.guard import guard_part
-from pages.parts.runs import load_encoder, network_of, recipe_of
+from pages.parts.runs import load_encoder, network_of, overall, recipe_of
 from pages.parts.words import STATUS_WORDS, plain
 
 HEIGHT = 520
@@ -90,7 +90,7 @@ def headline(run, status, reason, history):
     score = next((score for score in reversed(history.val_score) if score is not None), None)
     job_panel.headline(run, status, reason, f" · validation R² {score_text(score)}" if score is not None else "")
     if status == "finished":
-        whole = next((row for row in run.info.get("scores") or [] if row["roi"] == "all"), None)
+        whole = overall(run.info)
         score, say = "", st.success
         if whole:
             pictures = f"{n:,} pictures" if (n := (run.info.get("pictures") or {}).get("test")) else "pictures"
@@ -237,7 +237,7 @@ def table(runs):
         except InputError:
             rows.append({"run": run.name, "status": STATUS_WORDS["unreadable"]})
             continue
-        whole = next((row for row in info.get("scores") or [] if row["roi"] == "all"), {})
+        whole = overall(info)
         subject = info.get("subject")
         subject = f"{subject} (simulated)" if subject and info.get("simulated") else subject
         rows.append(

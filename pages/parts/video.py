@@ -10,7 +10,7 @@ from plotly.colors import qualitative
 from factortopy.analysis.scores import painted
 from pages.parts import saving, task_panel
 from pages.parts.background import tasks
-from pages.parts.brain import chosen_vertex, context_of, draw_brain, maps_at_rest, vertex_at
+from pages.parts.brain import chosen_vertex, draw_brain, maps_at_rest, shown_of, vertex_at
 from pages.parts.words import plain
 
 TYPES = ("mp4", "mov", "webm", "mkv", "avi", "m4v", "gif")
@@ -51,8 +51,7 @@ def page(encoder, height):
         from factortopy.view.lab_maps import time_maps
 
         maps = time_maps(
-            responses, times, encoder.vertices, painted=painted(encoder),
-            context=context_of(encoder), what="Predicted response" + (" of the blood" if hrf else ""),
+            responses, times, encoder.vertices, **shown_of(encoder), what="Predicted response" + (" of the blood" if hrf else ""),
         )  # fmt: skip
         draw_brain(maps, encoder, key=f"video-{key[-8:]}", height=height, group="explore")
     with beside:
