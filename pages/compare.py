@@ -5,15 +5,7 @@ import streamlit as st
 from factortopy.analysis.averaging import average, on_shared_vertices, without_channels
 from factortopy.analysis.measures import MEASURES, R2, available
 from factortopy.runs.names import families, full_name, short_names
-from pages.parts import (
-    address,
-    compare_grid,
-    compare_numbers,
-    compare_save,
-    compare_seeds,
-    compare_two,
-    report_panel,
-)
+from pages.parts import address, compare_grid, compare_numbers, compare_save, compare_seeds, compare_two, report_panel
 from pages.parts.brain import chosen_vertex
 from pages.parts.guard import guard
 from pages.parts.runs import finished_runs, invite_to_train, version

@@ -7,12 +7,7 @@ from pages.parts.guard import guard
 from pages.parts.lessons import LESSONS
 from pages.parts.words import plain
 
-OPENS = {
-    "your_pictures": "Your pictures",
-    "explore": "Explore",
-    "compare": "Compare",
-    "lab": "the Lab",
-}
+OPENS = {"your_pictures": "Your pictures", "explore": "Explore", "compare": "Compare", "lab": "the Lab"}
 
 
 def page():

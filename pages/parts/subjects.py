@@ -233,10 +233,7 @@ def waiting(key):
         st.rerun()
     step, left = task.step, ""
     if step is None:
-        st.progress(
-            0.0,
-            text="Waiting for other work of this app to end" if task.state == "waiting" else "Starting",
-        )
+        st.progress(0.0, text="Waiting for other work of this app to end" if task.state == "waiting" else "Starting")
     else:
         share = step.done / step.total if step.total else 0.0
         if step.remaining is not None and step.remaining >= 2:
