@@ -79,15 +79,9 @@ def page():
     left, right = st.columns([2, 1], gap="medium")
     with left:
         draw_brain(
-            [*maps, *own],
-            encoder,
-            key=f"explore-{run.name}",
-            map_name=own[0].name if new else None,
-            height=HEIGHT,
-            group="explore",
-            rois=rois,
-            report=("vertex", "roi", "map", "camera"),
-        )
+            [*maps, *own], encoder, key=f"explore-{run.name}", map_name=own[0].name if new else None, height=HEIGHT,
+            group="explore", rois=rois, report=("vertex", "roi", "map", "camera"),
+        )  # fmt: skip
         if not painted(encoder).any():
             st.info(
                 "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
@@ -115,14 +109,9 @@ def beside():
     """What the panel speaks of while the brain shows clusters."""
     kinds = ["Cluster", "Place"]
     return st.segmented_control(
-        "Beside the brain",
-        kinds,
-        default=kinds[0],
-        key="beside",
-        required=True,
-        label_visibility="collapsed",
+        "Beside the brain", kinds, default=kinds[0], key="beside", required=True, label_visibility="collapsed",
         width="stretch",
-    )
+    )  # fmt: skip
 
 
 def invitation(encoder):
@@ -284,7 +273,7 @@ def layer_bars(encoder, index):
             x=list(range(1, n_layers + 1)), y=factor.layer[np.atleast_1d(index)].mean(0),
             marker_color=[f"rgb({r},{g},{b})" for r, g, b in palette[:n_layers, :3]],
             customdata=encoder.layer_names, hovertemplate="%{customdata}: weight %{y:.2f}<extra></extra>",
-        )
+        ),
     )  # fmt: skip
     figure.update_layout(
         height=130, margin={"l": 0, "r": 0, "t": 26, "b": 0}, meta={"columns": {"x": "layer", "y": "mean weight"}},

@@ -72,12 +72,9 @@ def form():
     )  # fmt: skip
     with st.expander("Recipe"):
         steps = st.number_input(
-            "Steps",
-            1,
-            100_000,
-            TRY if source == DRAWN else DEFAULTS["steps"],
+            "Steps", 1, 100_000, TRY if source == DRAWN else DEFAULTS["steps"],
             help="The paper's recipe: 3,000 steps of 4 pictures, AdamW. A first try on drawings needs fewer.",
-        )
+        )  # fmt: skip
         per_class = st.number_input(
             "Pictures a class", 1, 10_000, DEFAULTS["per_class"], help="To train on; others are held out."
         )
@@ -328,12 +325,9 @@ def curve(job):
     figure.add_scatter(x=at, y=smooth["accuracy"], name="accuracy on its own pictures", yaxis="y2", line={"width": 1.5})
     held = [(s, v) for s, v in zip(rows["step"], rows["held_out"], strict=True) if v is not None]
     figure.add_scatter(
-        x=[s for s, _ in held],
-        y=[v for _, v in held],
-        name="on held-out pictures (a part)",
-        yaxis="y2",
+        x=[s for s, _ in held], y=[v for _, v in held], name="on held-out pictures (a part)", yaxis="y2",
         mode="lines+markers",
-    )
+    )  # fmt: skip
     figure.update_layout(
         height=340, margin={"l": 0, "r": 0, "t": 70, "b": 0}, xaxis_title="step", yaxis={"title": "loss", "rangemode": "tozero"},
         yaxis2={"overlaying": "y", "side": "right", "title": "accuracy", "tickformat": ".0%", "range": [0, 1.02], "dtick": 0.2, "tick0": 0},

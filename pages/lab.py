@@ -144,12 +144,9 @@ def edited(experiment, opened):
         del st.session_state[f"protocol {experiment}"]
         st.rerun()
     text = st.text_area(
-        "Protocol",
-        json.dumps(opened, indent=1),
-        height=240,
-        key=f"text {experiment} {id(opened)}",
+        "Protocol", json.dumps(opened, indent=1), height=240, key=f"text {experiment} {id(opened)}",
         help="JSON; edit it here.",
-    )
+    )  # fmt: skip
     protocol = read(text.encode(), "the text above")
     if protocol is None or protocol["experiment"] != experiment:
         if protocol is not None:

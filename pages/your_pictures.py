@@ -309,7 +309,7 @@ def area_bars(encoder, response):
             go.Bar(name=name, y=list(areas), x=[float(values[mask].mean()) for mask in areas.values()], orientation="h",
                    hovertemplate="%{y}: %{x:.2f}<extra></extra>")
             for name, values in response.items()
-        ]
+        ],
     )  # fmt: skip
     figure.update_layout(
         meta={"columns": {"y": "area"}},

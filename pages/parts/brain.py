@@ -123,21 +123,11 @@ def draw_brain(maps, encoder, *, key, rois=None, height=600, report=("vertex", "
     shown = shown if shown in {m.name for m in maps} | {m.group for m in maps} else None
     score = encoder.scores.get("score") if encoder.scores else None
     seen = brain_view(
-        maps,
-        rois=encoder.vertices.roi_rows(encoder.rois if rois is None else rois),
-        key=key,
-        height=height,
-        selected=chosen_vertex(),
-        roi=chosen_roi(),
-        camera=address.initial("camera"),
-        map=shown,
-        score=None if score is None else encoder.vertices.whole(score),
-        simulated=encoder.simulated,
-        density=encoder.density,
-        report=report,
-        on_change=clicked,
-        **options,
-    )
+        maps, rois=encoder.vertices.roi_rows(encoder.rois if rois is None else rois), key=key, height=height,
+        selected=chosen_vertex(), roi=chosen_roi(), camera=address.initial("camera"), map=shown,
+        score=None if score is None else encoder.vertices.whole(score), simulated=encoder.simulated,
+        density=encoder.density, report=report, on_change=clicked, **options,
+    )  # fmt: skip
     values = {"vertex": chosen_vertex(), "roi": chosen_roi()} | ({} if map_name else {"map": seen.map or shown})
     if "camera" in report:
         values["camera"] = seen.camera

@@ -94,7 +94,7 @@ def hierarchy(encoders):
         frame = pd.DataFrame({"area": list(rois), "level": [usual.get(name) for name in rois]})
         column = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, format="%.2f")
         edited = st.data_editor(
-            frame, hide_index=True, disabled=["area"], key="levels", height="content", column_config={"level": column}, placeholder=""
+            frame, hide_index=True, disabled=["area"], key="levels", height="content", column_config={"level": column}, placeholder="",
         )  # fmt: skip
         levels = {row.area: float(row.level) for row in edited.itertuples() if pd.notna(row.level)}
     rows, figure = [], go.Figure()

@@ -181,11 +181,9 @@ def tuning(encoders, pairs):
         areas = [r["roi"] for r in rows]
         figure = go.Figure([go.Bar(name=word, x=areas, y=[r[word] for r in rows]) for word in ("before", "after")])
         figure.update_layout(
-            height=280,
-            margin={"l": 0, "r": 0, "t": 10, "b": 0},
-            yaxis_title="mean R²",
+            height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="mean R²",
             legend={"orientation": "h", "y": 1.15},
-        )
+        )  # fmt: skip
         saving.chart(figure, "before and after", next(iter(encoders.values())).simulated)
     with right:
         if accuracy := description.get("accuracy"):

@@ -91,7 +91,7 @@ def as_shown(preview):
     if preview.responses is None or preview.vertices != shown.vertices:
         return preview
     return replace(
-        preview, pictures=shown.pictures, names=shown.names, repeats=shown.repeats, responses=shown.responses
+        preview, pictures=shown.pictures, names=shown.names, repeats=shown.repeats, responses=shown.responses,
     )  # fmt: skip
 
 

@@ -177,7 +177,7 @@ def overview(encoder, rois, clusters):
             x=areas, y=[str(row["cluster"]) for row in rows], z=share,
             colorscale="Blues", zmin=0, zmax=float(np.max(share)), colorbar=scale,
             hovertemplate="cluster %{y}: %{z:.0%} of it in %{x}<extra></extra>",
-        )
+        ),
     )  # fmt: skip
     figure.update_layout(
         height=max(240, min(480, 60 + 17 * len(rows))), margin={"l": 0, "r": 0, "t": 26, "b": 0},
@@ -211,7 +211,7 @@ def one(encoder, rois, gallery, clusters, here):
         go.Bar(
             y=[row["roi"] for row in shown], x=[row["of_cluster"] for row in shown], orientation="h",
             marker_color=f"rgb({red},{green},{blue})", hovertemplate="%{x:.0%} of the cluster lies in %{y}<extra></extra>",
-        )
+        ),
     )  # fmt: skip
     figure.update_layout(
         height=76 + 20 * max(3, len(shown)), margin={"l": 0, "r": 0, "t": 26, "b": 0},
@@ -243,5 +243,5 @@ def numbers(encoder, rois, clusters):
     with st.expander("Clusters in numbers" + (" (simulated subject)" if encoder.simulated else "")):
         st.caption("Share of each cluster that lies in each area; areas may overlap.")
         saving.table(
-            cluster_areas(clusters.labels, rois), f"{clusters.number} clusters by area", encoder.simulated, percents=list(rois)
+            cluster_areas(clusters.labels, rois), f"{clusters.number} clusters by area", encoder.simulated, percents=list(rois),
         )  # fmt: skip

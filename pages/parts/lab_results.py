@@ -72,14 +72,9 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
     with left:
         st.markdown("**Simulated experiment**")
         draw_brain(
-            maps,
-            encoder,
-            key="lab-retinotopy",
-            height=height - 45,
-            group="lab",
-            layout="flat",
+            maps, encoder, key="lab-retinotopy", height=height - 45, group="lab", layout="flat",
             report=("vertex", "roi", "map"),
-        )
+        )  # fmt: skip
 
 
 def choose_reference(result, encoder):
@@ -123,11 +118,9 @@ def before(encoder, experiment, degrees, common):
         name = "measured" if "measured" in offered else next(iter(offered), None)
         if name is not None:
             return result_maps(
-                offered[name],
-                encoder.vertices,
-                image_degrees=degrees,
+                offered[name], encoder.vertices, image_degrees=degrees,
                 **common | {"context": reference_name(name, encoder)},
-            )
+            )  # fmt: skip
     return maps_at_rest(encoder)
 
 

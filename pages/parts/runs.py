@@ -51,12 +51,10 @@ def choose_run():
     wanted = asked if asked in runs else st.session_state.get("run", names[0])
     with st.sidebar:
         name = st.selectbox(
-            "Run",
-            names,
-            index=names.index(wanted) if wanted in names else 0,
+            "Run", names, index=names.index(wanted) if wanted in names else 0,
             format_func=lambda name: run_label(runs[name]),
             help="A fitted encoder: one subject, one network. New ones appear here when their training is done.",
-        )
+        )  # fmt: skip
     st.session_state["run"] = name
     another = asked is not None and asked != name  # which may have other maps
     address.write(run=name, map=None if another else address.text("map"))

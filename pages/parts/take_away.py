@@ -34,13 +34,9 @@ def panel(run, encoder):
 def out(run):
     """Files of the run, made in the background, in one zip."""
     chosen = st.multiselect(
-        "As",
-        list(FORMS),
-        ["html"],
-        format_func=FORMS.get,
-        key="forms",
+        "As", list(FORMS), ["html"], format_func=FORMS.get, key="forms",
         help="All of them in one zip file. For print: flat maps, and the surface in six views.",
-    )
+    )  # fmt: skip
     word = "simulated_" if run.info.get("simulated") else ""
     offer_zip("files", f"export {run.name} {sorted(chosen)}", "Make the files", "Export", lambda task: packed(run, chosen, task),
          f"{word}{run.name}.zip", disabled=not chosen, width="stretch")  # fmt: skip

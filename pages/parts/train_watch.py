@@ -242,7 +242,7 @@ def table(runs):
         subject = f"{subject} (simulated)" if subject and info.get("simulated") else subject
         rows.append(
             {"run": run.name, "status": STATUS_WORDS[run.status], "subject": subject, "network": info.get("backbone"),
-             "seed": info.get("seed"), "mean R²": whole.get("score"), "minutes": (info.get("seconds") or 0) / 60}
+             "seed": info.get("seed"), "mean R²": whole.get("score"), "minutes": (info.get("seconds") or 0) / 60},
         )  # fmt: skip
     st.dataframe(
         pd.DataFrame(rows), hide_index=True, width="stretch",

@@ -33,7 +33,7 @@ def page(encoder, height):
             "flow that fMRI measures, with the canonical haemodynamic response (SPM's, as nilearn has it).",
         )  # fmt: skip
         st.button(
-            "No video at hand? Take a sample: flying forwards", icon=":material/movie:", width="stretch", on_click=take_sample
+            "No video at hand? Take a sample: flying forwards", icon=":material/movie:", width="stretch", on_click=take_sample,
         )  # fmt: skip
         task = None
         if upload is None and not st.session_state["samples taken"]:
