@@ -218,11 +218,8 @@ def measured_and_predicted(encoder, gallery, index):
                                   hovertemplate="%{customdata}: measured %{x:.2f}, predicted %{y:.2f}<extra></extra>"))  # fmt: skip
     figure.add_scatter(x=ends, y=ends, mode="lines", line={"dash": "dash", "color": "grey", "width": 1}, showlegend=False,
                        hoverinfo="skip")  # fmt: skip
-    figure.update_layout(
-        height=160, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="measured", yaxis_title="predicted",
-        title={"text": "Predicted against measured", "font": {"size": 14}},
-    )  # fmt: skip
-    saving.chart(figure, "measured and predicted", encoder.simulated)
+    saving.chart(figure, "measured and predicted", encoder.simulated, 160, "Predicted against measured",
+                 xaxis_title="measured", yaxis_title="predicted")  # fmt: skip
 
 
 def area_panel(encoder, name, mask, gallery):
@@ -275,11 +272,10 @@ def layer_bars(encoder, index):
             customdata=encoder.layer_names, hovertemplate="%{customdata}: weight %{y:.2f}<extra></extra>",
         ),
     )  # fmt: skip
-    figure.update_layout(
-        height=130, margin={"l": 0, "r": 0, "t": 26, "b": 0}, meta={"columns": {"x": "layer", "y": "mean weight"}},
+    saving.size(
+        figure, 130, f"Layer weights · confidence {factor.layer_confidence[index].mean():.2f}",
+        meta={"columns": {"x": "layer", "y": "mean weight"}}, yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
         xaxis={"title": None, "dtick": max(1, n_layers // 6), "tick0": 1, "tickangle": 0},
-        yaxis={"title": None, "rangemode": "tozero"}, showlegend=False,
-        title={"text": f"Layer weights · confidence {factor.layer_confidence[index].mean():.2f}", "font": {"size": 14}},
     )  # fmt: skip
     return figure
 

@@ -178,8 +178,7 @@ def pictures(settings):
             )  # fmt: skip
         shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:40])
         figure = go.Figure(go.Bar(x=list(shown), y=list(shown.values())))
-        figure.update_layout(height=190, margin={"l": 0, "r": 0, "t": 8, "b": 0}, yaxis_title="pictures")
-        saving.chart(figure, "pictures by class", simulated)
+        saving.chart(figure, "pictures by class", simulated, 190, yaxis_title="pictures")
         for line in problems[:10]:
             st.caption(plain(line))
 

@@ -160,10 +160,8 @@ def time_steps(encoders):
                     for row in rows
                 ]
             )
-            figure.update_layout(
-                height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="T", yaxis_title="mean R²"
-            )
-            saving.chart(figure, f"steps {part}", next(iter(encoders.values())).simulated)
+            kind = next(iter(encoders.values())).simulated
+            saving.chart(figure, f"steps {part}", kind, 280, xaxis_title="T", yaxis_title="mean R²")
             table(rows, f"time_steps_{part or 'all'}", encoders)
     for name in over_time:
         st.markdown(f"**Steps that each area reads: {plain(name)}**")

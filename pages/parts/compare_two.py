@@ -180,11 +180,8 @@ def tuning(encoders, pairs):
     with left:
         areas = [r["roi"] for r in rows]
         figure = go.Figure([go.Bar(name=word, x=areas, y=[r[word] for r in rows]) for word in ("before", "after")])
-        figure.update_layout(
-            height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="mean R²",
-            legend={"orientation": "h", "y": 1.15},
-        )  # fmt: skip
-        saving.chart(figure, "before and after", next(iter(encoders.values())).simulated)
+        saving.chart(figure, "before and after", next(iter(encoders.values())).simulated, 280, yaxis_title="mean R²",
+                     legend={"orientation": "h", "y": 1.15})  # fmt: skip
     with right:
         if accuracy := description.get("accuracy"):
             first, last = accuracy["before"]["all"], accuracy["after"]["all"]
@@ -215,8 +212,7 @@ def tuning(encoders, pairs):
                 for row in kept
             ]
         )
-        figure.update_layout(height=260, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="hierarchy slope before",
-                             yaxis={"title": "share of the score lost", "tickformat": ".0%"})  # fmt: skip
-        saving.chart(figure, "slope and loss", next(iter(encoders.values())).simulated)
+        saving.chart(figure, "slope and loss", next(iter(encoders.values())).simulated, 260, xaxis_title="hierarchy slope before",
+                     yaxis={"title": "share of the score lost", "tickformat": ".0%"})  # fmt: skip
         st.caption(f"Rank correlation {r:.2f}." if np.isfinite(r) else "A correlation needs three networks.")
         table(kept, "slope_lost", encoders)

@@ -179,13 +179,11 @@ def overview(encoder, rois, clusters):
             hovertemplate="cluster %{y}: %{z:.0%} of it in %{x}<extra></extra>",
         ),
     )  # fmt: skip
-    figure.update_layout(
-        height=max(240, min(480, 60 + 17 * len(rows))), margin={"l": 0, "r": 0, "t": 26, "b": 0},
-        title={"text": "Share of each cluster by area", "font": {"size": 14}},
+    saving.chart(
+        figure, "clusters by area", encoder.simulated, max(240, min(480, 60 + 17 * len(rows))), "Share of each cluster by area",
         xaxis={"title": None, "tickangle": -60}, yaxis={"title": "cluster", "autorange": "reversed", "type": "category"},
         meta={"columns": {"x": "area", "z": "share of the cluster"}},
     )  # fmt: skip
-    saving.chart(figure, "clusters by area", encoder.simulated)
 
 
 def one(encoder, rois, gallery, clusters, here):
@@ -213,14 +211,11 @@ def one(encoder, rois, gallery, clusters, here):
             marker_color=f"rgb({red},{green},{blue})", hovertemplate="%{x:.0%} of the cluster lies in %{y}<extra></extra>",
         ),
     )  # fmt: skip
-    figure.update_layout(
-        height=76 + 20 * max(3, len(shown)), margin={"l": 0, "r": 0, "t": 26, "b": 0},
-        title={"text": f"Where it lies · {inside:.0%} in named areas", "font": {"size": 14}},
-        yaxis={"title": None, "autorange": "reversed"},
-        xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"},
-        meta={"columns": {"x": "share of the cluster", "y": "area"}},
+    saving.chart(
+        figure, "areas of the cluster", encoder.simulated, 76 + 20 * max(3, len(shown)),
+        f"Where it lies · {inside:.0%} in named areas", yaxis={"title": None, "autorange": "reversed"},
+        xaxis={"title": None, "tickformat": ".0%", "rangemode": "tozero"}, meta={"columns": {"x": "share of the cluster", "y": "area"}},
     )  # fmt: skip
-    saving.chart(figure, "areas of the cluster", encoder.simulated)
     saving.table(
         [
             {"area": row["roi"], "places": row["vertices"], "of the cluster": row["of_cluster"], "of the area": row["of_area"]}

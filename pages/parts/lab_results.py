@@ -193,9 +193,7 @@ def course(result, encoder):
     model = fitted(result, index)
     if model is not None:
         figure.add_scatter(y=model, name="fitted field", line={"dash": "dot"})
-    figure.update_layout(height=220, margin={"l": 0, "r": 0, "t": 26, "b": 0}, xaxis_title="frame",
-                         title={"text": describe_vertex(encoder, index), "font": {"size": 14}})  # fmt: skip
-    saving.chart(figure, "course", simulated(result))
+    saving.chart(figure, "course", simulated(result), 220, describe_vertex(encoder, index), xaxis_title="frame")
 
 
 def localizer(result, encoder):
@@ -230,8 +228,7 @@ def profile(by_roi):
         cells = [by_roi[roi][category] for roi in by_roi]
         figure.add_bar(x=list(by_roi), y=[c["mean"] for c in cells], name=category,
                        error_y={"array": [c["se"] for c in cells], "thickness": 1, "width": 0})  # fmt: skip
-    figure.update_layout(height=300, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="mean response, SD",
-                         legend={"orientation": "h", "y": 1.15})  # fmt: skip
+    saving.size(figure, 300, yaxis_title="mean response, SD", legend={"orientation": "h", "y": 1.15})
     return figure
 
 
@@ -267,13 +264,10 @@ def lesion(result, encoder):
         for kind, curves in doses["rois"][name].items():
             figure.add_scatter(x=doses["gain"], y=curves[measure], name=name + (", random" if kind == "random" else ""),
                                line={"dash": "dot" if kind == "random" else "solid"}, legendgroup=name)  # fmt: skip
-    figure.update_layout(
-        height=400,  # the legend of six areas
-        margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        xaxis={"title": "what is left", "autorange": "reversed"},
-        yaxis_title=AXES[measure],
-    )
-    saving.chart(figure, "doses", simulated(result))
+    left = {"title": "what is left", "autorange": "reversed"}
+    saving.chart(
+        figure, "doses", simulated(result), 400, xaxis=left, yaxis_title=AXES[measure]
+    )  # the legend of six areas
 
 
 def lesioned_area(result):
@@ -303,10 +297,7 @@ def maximize(result, encoder):
         figure = go.Figure(
             [go.Scatter(y=row, name=f"picture {k + 1}") for k, row in enumerate(result.arrays["history"])]
         )
-        figure.update_layout(
-            height=200, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis_title="target, SD"
-        )
-        saving.chart(figure, "history", simulated(result))
+        saving.chart(figure, "history", simulated(result), 200, xaxis_title="step", yaxis_title="target, SD")
     with b:
         st.markdown("**What else it drives**", help="z: in standard deviations over rendered pictures. A selective picture drives its "
                     f"target far more than any other area. {SD}")  # fmt: skip

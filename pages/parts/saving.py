@@ -12,14 +12,17 @@ MORE = 20  # further pixels where a title or a legend stands below that line
 UNSEEN = dict.fromkeys(("bgcolor", "color", "activecolor"), "rgba(0,0,0,0)")  # plotly's own button, which ours presses
 
 
-def chart(figure, key, simulated):
+def chart(figure, key, simulated, height=None, title=None, **layout):
     """A chart with a small button that saves it: PNG for print, SVG, and the numbers behind it as CSV.
 
-    One of simulated data says so in the drawing, in the files' names and in the first column of the numbers.
+    ``height`` in pixels, with it ``title`` and more of plotly's ``layout``, unless the figure has them. One of simulated data
+    says so in the drawing, in the files' names and in the first column of the numbers.
     """
     from factortopy.view.chart_numbers import as_csv
     from factortopy.view.save_button import save_button
 
+    if height is not None:
+        size(figure, height, title, **layout)
     head(figure, simulated)
     name = file_name(key, simulated)
     config = {
@@ -29,6 +32,14 @@ def chart(figure, key, simulated):
     with st.container(gap=None):
         save_button(name, as_csv(figure, simulated), f"save {key}")
         st.plotly_chart(figure, width="stretch", config=config, key=key)
+
+
+def size(figure, height, title=None, **layout):
+    """A figure's height in pixels, without plotly's wide margins; more of plotly's ``layout``."""
+    if title is not None:
+        layout["title"] = {"text": title, "font": {"size": 14}}
+    margin = {"l": 0, "r": 0, "t": 26 if title else 10, "b": 0}
+    figure.update_layout(**{"height": height, "margin": margin} | layout)
 
 
 def head(figure, simulated):

@@ -208,12 +208,11 @@ def curve(run, history):
     if step in measured:
         figure.add_scatter(x=[step], y=[measured[step]], name=f"kept: step {step:,}", yaxis="y2", mode="markers",
                            marker={"size": 13, "symbol": "circle-open", "line": {"width": 2}, "color": "#d9480f"})  # fmt: skip
-    figure.update_layout(
-        height=HEIGHT - 120, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="step", yaxis=axis("loss", history.loss),
+    saving.chart(
+        figure, f"curve {run.name}", bool(info.get("simulated")), HEIGHT - 120, xaxis_title="step", yaxis=axis("loss", history.loss),
         yaxis2=axis("validation R²", measured.values()) | {"overlaying": "y", "side": "right", "showgrid": False},
         legend={"orientation": "h", "y": -0.15},
     )  # fmt: skip
-    saving.chart(figure, f"curve {run.name}", bool(info.get("simulated")))
     if sentence := info.get("finished") and kept(info):
         st.caption(sentence, help=CURVE)
 

@@ -133,10 +133,8 @@ def courses(encoder, responses, times):
     index = vertex_at(encoder, chosen_vertex())
     if index is not None:
         figure.add_scatter(x=times, y=responses[:, index], name="clicked place", line={"dash": "dot"})
-    figure.update_layout(
-        height=340, margin={"l": 0, "r": 0, "t": 10, "b": 0}, xaxis_title="seconds", yaxis_title="response",
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
-    )  # fmt: skip
+    legend = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
+    saving.size(figure, 340, xaxis_title="seconds", yaxis_title="response", legend=legend)
     return figure
 
 
