@@ -13,6 +13,7 @@ from factortopy.runs.folder import ACTIVE
 from factortopy.storage.allowed_folders import typed
 from pages.parts import address, job_panel, saving
 from pages.parts.guard import checked, guard, guard_part
+from pages.parts.network_names import OTHER, OTHER_LABEL, to_fetch, typed_name
 from pages.parts.runs import finished_runs
 from pages.parts.words import plain
 
@@ -110,18 +111,14 @@ def network():
     entries = {e.name: e for e in list_backbones() if not why_not(e)}
     here = [e.name for e in entries.values() if e.available]
     own = [PREFIX + name for name in list_finetuned()]
-    away = [name for name in entries if name not in here]
+    fetched = to_fetch(entries.values())
+    labels = fetched | {OTHER: OTHER_LABEL}
     name = st.selectbox(
-        "Network", [*here, *own, "timm/…", *away], format_func=lambda n: {"timm/…": "any of timm or OpenCLIP, by name"}.get(
-            n, f"{n} (weights to fetch)" if n in away else n),
+        "Network", [*here, *own, OTHER, *fetched], format_func=lambda name: labels.get(name, name),
         help="Its whole weights are trained; what it was stays as it is. Stable Diffusion cannot be fine-tuned this way.",
     )  # fmt: skip
-    if name == "timm/…":
-        name = st.text_input(
-            "Name in timm", placeholder="vit_small_patch16_224.augreg_in1k", help="Or open_clip/MODEL:TAG."
-        ).strip()
-        name = name if not name or name.startswith(("timm/", "open_clip/")) else f"timm/{name}"
-        return name or None, None
+    if name == OTHER:
+        return typed_name("vit_small_patch16_224.augreg_in1k", "Or open_clip/MODEL:TAG.") or None, None
     base = (list_finetuned().get(name.removeprefix(PREFIX)) or {}).get("base", name)
     return name, entries[base].layers if base in entries else None
 
@@ -250,21 +247,7 @@ def buttons(job, status):
     """Stop, resume, train, compare, delete: what makes sense now."""
     a, b, c = st.columns(3, vertical_alignment="center")
     try:
-        if status in ("queued", "running"):
-            if a.button(
-                "Stop",
-                key=f"stop {job.name}",
-                icon=":material/stop:",
-                width="stretch",
-                help="Keeps what was learnt; it can be resumed.",
-            ):
-                queue.cancel(job)
-                st.rerun()
-        elif job.resumable and a.button(
-            "Resume", key=f"resume {job.name}", icon=":material/play_arrow:", width="stretch"
-        ):
-            queue.resume(job)
-            st.rerun()
+        job_panel.stop_or_resume(a, job, status, "Keeps what was learnt; it can be resumed.")
         if status == "finished":
             with a:
                 address.link(
@@ -275,13 +258,11 @@ def buttons(job, status):
                 address.link("compare", "Compare before and after", ":material/compare:", disabled=not both, help=BOTH,
                             runs=",".join(both or ()))  # fmt: skip
         if status not in (*ACTIVE, "deleted"):
-            with c.popover("Delete", icon=":material/delete:", width="stretch"):
-                st.write(
-                    "Delete this network? Encoders that were fitted with it stay, but can no longer look at new pictures."
-                )
-                if st.button("Yes, delete it", key=f"delete {job.name}", type="primary"):
-                    job.delete()
-                    st.rerun()
+            job_panel.delete(
+                c,
+                job,
+                "Delete this network? Encoders that were fitted with it stay, but can no longer look at new pictures.",
+            )
     except InputError as error:
         st.error(plain(error))
 

@@ -128,8 +128,7 @@ def row(job, status, reason):
             with tools:
                 main_button(job, status, kind)
             if status not in ACTIVE:
-                with tools.popover("Delete", icon=":material/delete:"):
-                    delete(job, kind)
+                job_panel.delete(tools, job, GOES.get(kind, "Delete this with everything in its folder?"), "content")
         except InputError as error:
             st.error(plain(error))
         opened = tools.toggle("Log", key=f"log {job.key}", help="The last lines that it wrote.")
@@ -160,14 +159,6 @@ def main_button(job, status, kind):
     elif status == "finished" and kind in OPENS:
         page, query = OPENS[kind](job, job.settings)
         address.link(page, "Open", OPEN, **query)
-
-
-def delete(job, kind):
-    """Delete, once it is confirmed."""
-    st.write(GOES.get(kind, "Delete this with everything in its folder?"))
-    if st.button("Yes, delete it", key=f"delete {job.key}", type="primary"):
-        job.delete()
-        st.rerun()
 
 
 # ---------------------------------------------------------------- Open

@@ -18,6 +18,7 @@ from factortopy.wording import duration
 from pages.parts import address, cost
 from pages.parts.guard import checked, guard, guard_part
 from pages.parts.job_panel import STAGES
+from pages.parts.network_names import to_fetch
 from pages.parts.words import STATUS_WORDS, TERMS, plain
 
 DEMO = ("demo-1", "demo-2", "demo-3")
@@ -115,7 +116,7 @@ def whose_brains():
 def which_networks():
     entries = list_backbones()
     here = [entry.name for entry in entries if entry.available]
-    fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}
+    fetched = to_fetch(entries)
     options = [*here, *(f"{name} untrained" for name in here), *fetched]
     chosen = st.multiselect(
         "Networks", options, here[:2], format_func=lambda name: fetched.get(name, name),

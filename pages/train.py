@@ -9,10 +9,10 @@ from factortopy.runs.run import list_runs
 from factortopy.runs.settings import DEFAULTS, SETTING
 from pages.parts import address, cost, subjects, train_watch
 from pages.parts.guard import checked, guard
+from pages.parts.network_names import OTHER, OTHER_LABEL, to_fetch, typed_name
 from pages.parts.words import plain
 
 NETWORK, FILE = "train network", "train weights"  # widgets
-OTHER = "timm/…"
 DENSITIES = {"164k": "all vertices", "41k": "a quarter of them", "10k": "a quick look"}
 TRIALS = {
     "single": "each by itself", "mean": "the mean of a picture's repeats", "paper": "as in the paper: without the last sessions",
@@ -125,7 +125,7 @@ def choose_network():
     from factortopy.backbones.loading import list_backbones
 
     entries = sorted(list_backbones(), key=lambda entry: not entry.available)  # those with weights first
-    fetched = {entry.name: f"{entry.name} (weights to fetch)" for entry in entries if not entry.available}
+    fetched = to_fetch(entries)
     state, asked = st.session_state, (address.text("network"), address.text("weights"))
     if NETWORK not in state or address.changed("network", "weights"):  # from another page, or a kept address
         state["network given"], state[FILE] = given(*asked)
@@ -134,19 +134,14 @@ def choose_network():
     options = options if state["network given"] in options else [state["network given"], *options]
     labels = fetched | {
         "demo-vit": "demo-vit: small transformer, learnt categories", "demo-mae": "demo-mae: the same, learnt to fill in",
-        f"demo-vit{UNTRAINED}": "demo-vit with random weights", OTHER: "any of timm or OpenCLIP, by name",
+        f"demo-vit{UNTRAINED}": "demo-vit with random weights", OTHER: OTHER_LABEL,
     }  # fmt: skip
     choice = name = st.selectbox(
         "Network", options, format_func=lambda k: labels.get(k, k), key=NETWORK, on_change=lambda: state.update({FILE: ""}),
         help="Whose layers are painted. The demo networks have seen rendered drawings only.",
     )  # fmt: skip
     if choice == OTHER:
-        typed = st.text_input(
-            "Name in timm",
-            placeholder="vit_base_patch16_224.mae",
-            help="As on timm's model list; or open_clip/MODEL:TAG.",
-        ).strip()
-        name = typed if typed.startswith("open_clip/") or not typed else f"timm/{typed.removeprefix('timm/')}"
+        name = typed_name("vit_base_patch16_224.mae", "As on timm's model list; or open_clip/MODEL:TAG.")
     file = ""
     if choice == OTHER or state.get(FILE):
         file = st.text_input(

@@ -83,6 +83,28 @@ def stop(job, words="Stop", **options):
             st.error(plain(error))
 
 
+def stop_or_resume(place, job, status, stop_help, resume_help=None, scope="app"):
+    """Stop of what waits or runs, Resume of what ended before its time; then the page, or the part of it, is drawn anew."""
+    if status in ("queued", "running"):
+        words, icon, help, act = "Stop", ":material/stop:", stop_help, queue.cancel
+    elif job.resumable:
+        words, icon, help, act = "Resume", ":material/play_arrow:", resume_help, queue.resume
+    else:
+        return
+    if place.button(words, key=f"{words.lower()} {job.key}", icon=icon, width="stretch", help=help):
+        act(job)
+        st.rerun(scope=scope)
+
+
+def delete(place, job, question, width="stretch"):
+    """Delete, once it is confirmed."""
+    with place.popover("Delete", icon=":material/delete:", width=width):
+        st.write(question)
+        if st.button("Yes, delete it", key=f"delete {job.key}", type="primary"):
+            job.delete()
+            st.rerun()
+
+
 @st.fragment(run_every=EVERY)
 def watch(key, label):
     """Progress and Stop of the job of a key, drawn anew every second; the whole page when it has ended."""

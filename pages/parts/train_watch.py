@@ -6,7 +6,6 @@ import streamlit as st
 
 from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
-from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE
 from factortopy.runs.run import find_run, list_runs
 from factortopy.wording import score_text
@@ -130,24 +129,14 @@ def buttons(run, status):
     """Stop, resume, open, delete: what makes sense now."""
     a, b, _ = st.columns([1, 1, 2], vertical_alignment="center")
     try:
-        if status in ("queued", "running"):
-            if a.button("Stop", key=f"stop-{run.name}", icon=":material/stop:", width="stretch",
-                        help="Stops cleanly and keeps what was learnt; it can be resumed."):  # fmt: skip
-                queue.cancel(run)
-                st.rerun(scope="fragment")
-        elif run.resumable and a.button("Resume", key=f"resume-{run.name}", icon=":material/play_arrow:", width="stretch",
-                                        help="Goes on from its last checkpoint."):  # fmt: skip
-            queue.resume(run)
-            st.rerun(scope="fragment")
+        job_panel.stop_or_resume(
+            a, run, status, "Stops cleanly and keeps what was learnt; it can be resumed.", "Goes on from its last checkpoint.", "fragment"
+        )  # fmt: skip
         if status == "finished":
             with a:
                 address.link("explore", "**Open in Explore**", ":material/explore:", run=run.name)
         if status not in ACTIVE:
-            with b.popover("Delete", icon=":material/delete:", width="stretch"):
-                st.write("Delete this run with everything in it?")
-                if st.button("Yes, delete it", key=f"delete-{run.name}", type="primary"):
-                    run.delete()
-                    st.rerun()
+            job_panel.delete(b, run, "Delete this run with everything in it?")
     except InputError as error:
         st.error(plain(error))
 
