@@ -46,6 +46,7 @@ def test_every_network_is_in_the_table(networks):
     rows = networks.dataframe[0].value
     assert rows["Network"].tolist() == [entry.name for entry in list_backbones()]
     assert "demo-vit" in words(networks).replace("\\", "") and "BSD" in words(networks)
+    assert any(one.value.startswith("**Trained for** supervised") for one in networks.markdown)
 
 
 def test_a_network_of_a_library_is_looked_up_by_its_name(networks):
