@@ -147,10 +147,8 @@ class Gifti:
     @property
     def structure(self):
         """AnatomicalStructurePrimary of the file or of its first array that has one: "CortexLeft"; "" where none has."""
-        return next(filter(None, (part.get("AnatomicalStructurePrimary") for part in self._metas())), "")
-
-    def _metas(self):
-        return [self.meta, *(array.meta for array in self.arrays)]
+        metas = (self.meta, *(array.meta for array in self.arrays))
+        return next(filter(None, (meta.get("AnatomicalStructurePrimary") for meta in metas)), "")
 
     @property
     def hemi(self):
