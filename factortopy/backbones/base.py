@@ -126,7 +126,7 @@ class Backbone:
 
         Returns
         -------
-        list over layers of (C_l, m) float32 arrays, or None where they cannot be told
+        list over layers of (C_l, m) float32 arrays, or None where they cannot be read
         """
         return None
 

@@ -26,7 +26,7 @@ def list_finetuned():
 
 
 def find_finetuned(name):
-    """Where it is told what "finetuned/NAME" is; InputError when there is no such network."""
+    """Path of the finetuned.json of "finetuned/NAME"; InputError when there is no such network."""
     own = name.removeprefix(PREFIX)
     path = jobs_dir() / own / DESCRIPTION
     if Path(own).name != own or not path.is_file():
@@ -54,7 +54,7 @@ def described(path):
 
 
 def description_of(name, weights=None):
-    """What is known of a network's fine-tuning by the name and weights that it was loaded with; None where it had none."""
+    """What describes a network's fine-tuning, by the name and weights that it was loaded with; None where it had none."""
     if str(name).startswith(PREFIX):
         return described(jobs_dir() / Path(str(name).removeprefix(PREFIX)).name / WEIGHTS)
     return described(weights) if weights else None

@@ -104,7 +104,7 @@ ENTRIES = {row[0]: _entry(row) for row in ROWS}
 
 
 def source_of(entry: Entry) -> Hub | Url:
-    """Where the weights of an entry are published (``Hub`` or ``Url``), told without importing its library."""
+    """Where the weights of an entry are published (``Hub`` or ``Url``), without importing its library."""
     return SOURCES.get(entry.name) or Hub(f"timm/{entry.model}")
 
 

@@ -1,4 +1,4 @@
-"""The names that ``fit`` and the run settings share, told without waiting for torch."""
+"""The names that ``fit`` and the run settings share, at hand without waiting for torch."""
 
 RECIPES = ("fast", "paper")
 MODELS = ("factorized", "classtoken", "patchtoken", "gnetvit", "ridge")

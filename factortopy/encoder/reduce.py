@@ -138,16 +138,10 @@ def earlier(features, device):
 
 
 def _after(read, features, device):
-    """What ``_read`` gave, its bases told what came before them."""
+    """What ``_read`` gave, its bases put after those that the features were reduced by before."""
     local, heads, *bases = read
-    return (
-        local,
-        heads,
-        *(
-            [basis.after(b) for basis, b in zip(kind, before, strict=True)]
-            for kind, before in zip(bases, earlier(features, device), strict=True)
-        ),
-    )
+    pairs = zip(bases, earlier(features, device), strict=True)
+    return local, heads, *([basis.after(b) for basis, b in zip(kind, before, strict=True)] for kind, before in pairs)
 
 
 def _enough(train, layer, grid):

@@ -1,10 +1,28 @@
-"""Numbers among the settings of an experiment: whole or not, within bounds. An error names the setting."""
+"""Settings of an experiment: of the right type, numbers whole or not and within bounds. An error names the setting."""
 
+import json
 import sys
 
 import numpy as np
 
 from factortopy.errors import InputError
+
+WORDS = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "a word", list: "a list", dict: "an object",
+}  # fmt: skip
+
+
+def of_type(name, value, default, also):
+    """The value, of the default's type or one of ``also``; a whole number becomes a float where a float belongs."""
+    types = (() if default is None else (type(default),)) + tuple(also)
+    if value is None and default is None or type(value) in types:
+        return value
+    if float in types and type(value) is int:
+        return float(value)
+    if value is None and None in types:
+        return None
+    words = ", ".join([WORDS[kind] for kind in types if kind] + (["null"] if default is None or None in types else []))
+    raise InputError(f"setting {name}: expected {words}, found {json.dumps(value)[:60]}; change it")
 
 
 def is_whole(value):

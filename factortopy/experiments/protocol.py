@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from factortopy.errors import InputError
+from factortopy.experiments.checks import of_type
 from factortopy.experiments.result import SCHEMA, Result, plain
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.home import home
@@ -40,7 +41,7 @@ def module_of(experiment):
 
 
 def complete(protocol):
-    """A protocol with every setting told.
+    """A protocol in which every setting has a value of its type.
 
     Parameters
     ----------
@@ -66,31 +67,8 @@ def complete(protocol):
             f"protocol: {protocol['experiment']} has no setting {unknown[0]!r}; expected names among {', '.join(defaults)}"
         )
     settings = json.loads(json.dumps(defaults | settings))
-    settings = {name: _typed(name, settings[name], defaults[name], also.get(name, ())) for name in defaults}
+    settings = {name: of_type(name, settings[name], defaults[name], also.get(name, ())) for name in defaults}
     return {"protocol": SCHEMA, "experiment": protocol["experiment"], "settings": settings}
-
-
-WORDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-    list: "a list",
-    dict: "an object",
-}
-
-
-def _typed(name, value, default, also):
-    """The value, of the default's type or one of ``also``; a whole number becomes a float where a float belongs."""
-    types = (() if default is None else (type(default),)) + tuple(also)
-    if value is None and default is None or type(value) in types:
-        return value
-    if float in types and type(value) is int:
-        return float(value)
-    if value is None and None in types:
-        return None
-    words = ", ".join([WORDS[kind] for kind in types if kind] + (["null"] if default is None or None in types else []))
-    raise InputError(f"setting {name}: expected {words}, found {json.dumps(value)[:60]}; change it")
 
 
 def read_protocol(name):
@@ -136,7 +114,7 @@ def run_protocol(protocol, encoder, on_progress=None, on_image=None):
         For a setting that is wrong, or an encoder that the experiment cannot be run on.
     """
     protocol, start = complete(protocol), time.perf_counter()
-    encoder.backbone()  # an encoder of bare features is told at once
+    encoder.backbone()  # an encoder of bare features is refused at once
     growing = {"on_image": on_image} if protocol["experiment"] == "maximize" else {}
     result = module_of(protocol["experiment"]).run(encoder, protocol["settings"], on_progress, **growing)
     copied = ("subject", "backbone", "weights", "trained", "recipe", "seed", "image_degrees", "versions")
