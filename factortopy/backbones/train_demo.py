@@ -53,7 +53,7 @@ SAVE_EVERY, LOG_EVERY = 200, 50  # steps
 
 
 # ---------------------------------------------------------------- pictures
-def training_pictures(count=PICTURES, first=0, processes=2):
+def training_pictures(count=PICTURES, first=0):
     """Pictures of seeds ``first`` … ``first + count - 1``, labels and cover; rendered once, then read from the cache.
 
     Returns
@@ -65,7 +65,7 @@ def training_pictures(count=PICTURES, first=0, processes=2):
     folder = cache_dir("training-pictures") / f"{first}-{count}"
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        images, scenes, cover = render_covered(range(first, first + count), INPUT_SIZE, processes)
+        images, scenes, cover = render_covered(range(first, first + count), INPUT_SIZE, 2)
         for name, array in (("images", images), ("labels", labels(scenes)), ("cover", cover)):
             part = folder / f"{name}.part.{os.getpid()}.npy"
             np.save(part, array)
@@ -282,11 +282,11 @@ def mean_tokens(network, images, last=True):
     return tokens[-1] if last else tokens
 
 
-def linear_probe(train_tokens, train_truth, test_tokens, test_truth, penalty=1e-2):
-    """Area under the curve of a ridge regression of every label on standardised tokens; ``penalty`` in units of n."""
+def linear_probe(train_tokens, train_truth, test_tokens, test_truth):
+    """Area under the curve of a ridge regression (penalty n / 100) of every label on standardised tokens."""
     mean, spread = train_tokens.mean(0), train_tokens.std(0) + 1e-6
     inputs, tests = (train_tokens - mean) / spread, (test_tokens - mean) / spread
-    gram = inputs.T @ inputs + penalty * len(inputs) * np.eye(inputs.shape[1])
+    gram = inputs.T @ inputs + 1e-2 * len(inputs) * np.eye(inputs.shape[1])
     weights = np.linalg.solve(gram, inputs.T @ (train_truth - train_truth.mean(0)))
     return area_under_curve(test_truth, tests @ weights)
 
@@ -297,9 +297,9 @@ def by_label(areas):
     return {**table, "mean": rounded(np.nanmean(areas))}
 
 
-def rounded(number, digits=3):
+def rounded(number):
     """A float that JSON can hold; None for NaN."""
-    return None if np.isnan(number) else round(float(number), digits)
+    return None if np.isnan(number) else round(float(number), 3)
 
 
 @torch.no_grad()

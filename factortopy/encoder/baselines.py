@@ -159,7 +159,7 @@ def through_mlps(local, first, first_bias, second, second_bias):
     return out / len(first)
 
 
-def predict(model, tensors, local, global_, vertices_at_once=256):
+def predict(model, tensors, local, global_):
     """Predicted responses (T, N) tensor of a fitted baseline.
 
     model : name; tensors : {name: tensor} as ``exported`` and ``Readout`` give; local, global_ : raw tokens, lists over
@@ -173,8 +173,8 @@ def predict(model, tensors, local, global_, vertices_at_once=256):
     if model == "gnetvit":
         rows = mapped_rows(local, part("map"), part("offset"))
         out = []
-        for i in range(0, len(weight), vertices_at_once):
-            k = slice(i, i + vertices_at_once)
+        for i in range(0, len(weight), 256):  # vertices at once
+            k = slice(i, i + 256)
             seen = (tensors["mask"][k] @ rows).view(len(weight[k]), -1, weight.shape[1])
             out.append((seen @ weight[k, :, None])[..., 0])
         return torch.cat(out).T / weight.shape[1] + bias

@@ -112,11 +112,11 @@ def taps(space, grid):
     return torch.stack(cells, 1), torch.stack(weights, 1)
 
 
-def groups_of(cells, per_layer, n_layers, at_most=512):
+def groups_of(cells, per_layer, n_layers):
     """Vertices that read the same rows: an order (n,), the way back (n,), and for each group its slice of that order and
     its rows (L·k,).
 
-    Groups are small enough for what is made of them to stay in a processor's cache.
+    Groups of at most 512 vertices: what is made of them stays in a processor's cache.
     """
     order = cells[:, 0].argsort()
     _, counts = torch.unique_consecutive(cells[order, 0], return_counts=True)
@@ -125,7 +125,7 @@ def groups_of(cells, per_layer, n_layers, at_most=512):
     picks = (first + cells[order[ends - 1]][:, None]).flatten(1)
     groups = []
     for end, count, pick in zip(ends.tolist(), counts.tolist(), picks, strict=True):
-        groups += [(slice(i, min(i + at_most, end)), pick) for i in range(end - count, end, at_most)]
+        groups += [(slice(i, min(i + 512, end)), pick) for i in range(end - count, end, 512)]
     return order, order.argsort(), groups
 
 
@@ -138,7 +138,7 @@ class SharedTaps(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, rows, weight, cells):
-        """rows (L, R, M), weight (n, L, k), cells (n, k) of the R rows, all different for a vertex and told by the first
+        """rows (L, R, M), weight (n, L, k), cells (n, k) of the R rows, all different for a vertex and given by the first
         -> (n, M)."""
         ctx.order, ctx.back, ctx.groups = groups_of(cells, rows.shape[1], len(rows))
         flat, table = weight.flatten(1)[ctx.order], rows.flatten(0, 1)

@@ -40,11 +40,11 @@ def components(layer, rows, device, grid=None, keep=KEEP, before=None):
     return principal(mean, covariance, keep, together=before is not None).after(before)
 
 
-def moments(layer, rows, device, grid=None, chunk=64):
+def moments(layer, rows, device, grid=None):
     """Mean (C,) and covariance (C, C) of a layer's tokens over the pictures ``rows`` (and over positions)."""
     sums = Moments()
-    for i in range(0, len(rows), chunk):
-        sums.add(gather(layer, rows[i : i + chunk], device, grid))
+    for i in range(0, len(rows), 64):
+        sums.add(gather(layer, rows[i : i + 64], device, grid))
     let_go(layer)
     if not sums.finite():
         most = float(np.abs(layer[rows[:16]]).max())
@@ -83,7 +83,7 @@ def on_grid(tokens, grid):
     return block.permute(0, 2, 3, 1).reshape(n, grid * grid, c)
 
 
-def reduced(features, train, grid, device, keep=KEEP):
+def reduced(features, train, grid, device):
     """Scores of every picture on the principal components of its layers.
 
     Parameters
@@ -98,7 +98,7 @@ def reduced(features, train, grid, device, keep=KEEP):
         Memory-mapped from the cache when the features are memory-mapped files, in memory otherwise.
     local_basis, global_basis : lists over layers of Basis, on ``device``
     """
-    folder = _cache_folder(features, train, grid, keep)
+    folder = _cache_folder(features, train, grid)
     if folder is not None and folder.exists():
         try:
             return _after(_read(folder, len(features.local), device), features, device)
@@ -106,7 +106,7 @@ def reduced(features, train, grid, device, keep=KEEP):
             shutil.rmtree(folder, ignore_errors=True)  # made again below
     local_before, global_before = earlier(features, device)
     local_basis = [
-        components(t, train, device, grid, keep, b) for t, b in zip(features.local, local_before, strict=True)
+        components(t, train, device, grid, KEEP, b) for t, b in zip(features.local, local_before, strict=True)
     ]
     global_basis = [
         components(t, train, device, None, 1.0, b) for t, b in zip(features.global_, global_before, strict=True)
@@ -164,12 +164,12 @@ def let_go(layer):
 _DAMAGED = (InputError, OSError, ValueError, EOFError, KeyError, IndexError, TypeError)
 
 
-def _cache_folder(features, train, grid, keep):
+def _cache_folder(features, train, grid):
     """Where the scores of these files are kept; None for arrays in memory."""
     arrays = [*features.local, *features.global_]
     if not all(getattr(a, "filename", None) and a.mode != "c" for a in arrays):
         return None
-    identity = [FORMAT, grid, keep, *map(_whence, arrays)]
+    identity = [FORMAT, grid, KEEP, *map(_whence, arrays)]
     key = hashlib.blake2b(repr(identity).encode() + np.asarray(train, np.int64).tobytes(), digest_size=16)
     return cache_dir("reduced") / key.hexdigest()
 

@@ -179,10 +179,10 @@ def ridge_cv(design, answers, splits, penalties=PENALTIES, device="cpu"):
         return tuple(t.cpu().numpy() for t in results)
 
 
-def folds(image, n=FOLDS):
+def folds(image):
     """Cross-validation splits of trials, list of (fitted, held-out) rows: all repeats of a picture (or block) in one part."""
     pictures, which = np.unique(image, return_inverse=True)
-    n = min(n, len(pictures))
+    n = min(FOLDS, len(pictures))
     fold = (np.random.default_rng(0).permutation(len(pictures)) % n)[which]
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n)]
 
@@ -288,12 +288,12 @@ def _side(channels, grid):
     return int(np.clip(np.floor((FEATURES / channels) ** 0.5), 1, grid))
 
 
-def _pool_all(tokens, projection, side, grid, chunk=256):
+def _pool_all(tokens, projection, side, grid):
     """(n, side² · c) pooled features of all pictures of a layer, (n, h, w, C)."""
     out = np.empty((len(tokens), side * side * projection.shape[1]), np.float32)
     projection = torch.from_numpy(projection)
-    for i in range(0, len(tokens), chunk):
-        out[i : i + chunk] = pool(on_grid(tokens[i : i + chunk], grid), projection, side).numpy()
+    for i in range(0, len(tokens), 256):
+        out[i : i + 256] = pool(on_grid(tokens[i : i + 256], grid), projection, side).numpy()
     return out
 
 

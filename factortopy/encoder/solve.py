@@ -61,10 +61,10 @@ def part(cortex, rows):
 
 
 @torch.no_grad()
-def each_design(problem, model, trials, vertices, cortex, vertices_at_once=256, trials_at_once=384):
+def each_design(problem, model, trials, vertices, cortex, vertices_at_once=256):
     """Yield (slice of ``vertices``, design (n, T, D), response (n, T)) over blocks of trials and vertices."""
-    for i in range(0, len(trials), trials_at_once):
-        block = trials[i : i + trials_at_once]
+    for i in range(0, len(trials), 384):
+        block = trials[i : i + 384]
         pictures, response = model.pictures(problem.tokens(block)), problem.answers(block, vertices).T
         for j in range(0, len(vertices), vertices_at_once):
             k = slice(j, j + vertices_at_once)

@@ -59,11 +59,11 @@ def token(backbone, pixels, layer):
     return backbone.pixel_tokens(seen)[1][layer]
 
 
-def tokens(backbone, pixels, paths, layer, batch=16, on_progress=None):
+def tokens(backbone, pixels, paths, layer, on_progress=None):
     """(n, C) float32 tokens of many pictures, without gradients; None when ``on_progress`` (done, total) asked to stop."""
     import torch
 
-    parts = []
+    parts, batch = [], 16
     for first in range(0, len(paths), batch):
         with torch.no_grad():
             parts.append(token(backbone, pixels.batch(paths[first : first + batch]), layer).float().cpu().numpy())
