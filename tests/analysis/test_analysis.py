@@ -1,8 +1,9 @@
-"""Reading an encoder: scores, vertices above chance, hierarchy slope, channel clusters, held-out pictures."""
+"""Reading an encoder: scores, vertices above chance, a scored run, held-out pictures."""
 
 import numpy as np
 import pytest
-from sklearn.metrics import adjusted_rand_score, r2_score
+from compared import hand_made
+from sklearn.metrics import r2_score
 
 import factortopy as ft
 from factortopy import analysis
@@ -13,7 +14,6 @@ from factortopy.errors import InputError
 from factortopy.storage.files import read_tensors, write_tensors
 from factortopy.subjects.split import Split
 from factortopy.subjects.subject import Subject
-from factortopy.surfaces.coordinates import Vertices
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +33,6 @@ def subject_like(planted_subject, planted, responses, **changes):
     s = planted_subject
     options = {"coords": planted.coords, "simulated": True, "rois": s.rois} | changes
     return Subject(responses, options.pop("images", None), s.hemi, s.vertex, **options)
-
-
-def hand_made(layer=None, channel=None, n=None):
-    """An encoder with the given selectors; its readout is never used."""
-    layer = np.full((n or len(channel), 1), 1.0, np.float32) if layer is None else np.asarray(layer, np.float32)
-    n = len(layer)
-    channel = np.zeros((n, 1), np.float32) if channel is None else np.asarray(channel, np.float32)
-    factors = ft.Selectors(np.zeros((n, 2), np.float32), layer, np.full(n, 0.25, np.float32), channel)
-    names = [f"layer {l + 1}" for l in range(layer.shape[1])]
-    return Encoder(factors, {}, np.zeros(n, np.float32), Vertices(np.zeros(n, int), np.arange(n)), names, 8)
 
 
 # ---------------------------------------------------------------- brain score
@@ -223,127 +213,6 @@ def test_an_empty_roi_and_a_missing_ceiling_have_no_figure():
     )  # fmt: skip
     assert np.isnan(rows["none"]["score"]) and rows["none"]["vertices"] == 0
     assert rows["all"]["score"] == pytest.approx(0.3) and rows["all"]["layer"] == pytest.approx(2.0)
-
-
-# ---------------------------------------------------------------- hierarchy
-
-
-def layers_at(place, n_layers=13):
-    """(N, L) weights whose mean place is ``place`` (0 first … 1 last layer), split over two layers."""
-    at = np.asarray(place, float) * (n_layers - 1)
-    low = np.minimum(np.floor(at).astype(int), n_layers - 2)
-    layer = np.zeros((len(at), n_layers))
-    layer[np.arange(len(at)), low], layer[np.arange(len(at)), low + 1] = 1 - (at - low), at - low
-    return layer
-
-
-ROIS = ("V1", "V2", "V3", "OPA", "EBA", "FFA")
-LEVEL = {"V1": 0, "V2": 1 / 3, "V3": 1 / 3, "OPA": 2 / 3, "EBA": 1}
-
-
-def brain(line, sizes=(9, 4, 6, 3, 7, 5)):
-    """Selectors whose layer place is ``line(level)`` in each ROI (FFA: anywhere), and the ROIs."""
-    names = np.repeat(ROIS, sizes)
-    place = [line(LEVEL[name]) if name in LEVEL else 0.9 for name in names]
-    layer = layers_at(place)
-    n = len(names)
-    return ft.Selectors(np.zeros((n, 2)), layer, np.zeros(n), np.zeros((n, 1))), {r: names == r for r in ROIS}
-
-
-@pytest.mark.parametrize("b0, b1", [(0, 1), (0.2, 0.7), (0.9, 0.1), (0.4, 0.4)])
-def test_slope_of_a_known_line(b0, b1):
-    selectors, rois = brain(lambda level: b0 + (b1 - b0) * level)
-    found = analysis.hierarchy(selectors, rois)
-    assert (found.b0, found.b1, found.slope) == pytest.approx((b0, b1, b1 - b0), abs=1e-5)
-    for absent in (("V2",), ("V1", "OPA")):  # a line needs no more than two levels
-        part = {name: mask for name, mask in rois.items() if name not in absent}
-        assert analysis.hierarchy(selectors, part).slope == pytest.approx(b1 - b0, abs=1e-5)
-
-
-def test_every_vertex_counts_alike():
-    """Off the line, larger areas weigh more: least squares over vertices, not over areas."""
-    place = {"V1": 0.0, "V2": 0.6, "OPA": 0.1, "EBA": 1.0}
-    names = np.repeat(list(place), (30, 2, 20, 5))
-    selectors = ft.Selectors(
-        np.zeros((57, 2)), layers_at([place[n] for n in names]), np.zeros(57), np.zeros((57, 1))
-    )  # fmt: skip
-    found = analysis.hierarchy(selectors, {name: names == name for name in place})
-    slope, b0 = np.polyfit([LEVEL[n] for n in names], [place[n] for n in names], 1)
-    assert (found.b0, found.slope) == pytest.approx((b0, slope), abs=1e-5)
-    custom = analysis.hierarchy(selectors, {"V1": names == "V1", "EBA": names == "EBA"}, levels={"V1": 0, "EBA": 0.5})
-    assert (custom.b0, custom.b1) == pytest.approx((0, 2), abs=1e-5)
-
-
-def test_what_has_no_slope_is_said():
-    selectors, rois = brain(lambda level: level)
-    for some in ({}, {"V1": rois["V1"]}, {"V2": rois["V2"], "V3": rois["V3"]}, {"FFA": rois["FFA"]}):
-        with pytest.raises(InputError, match="at least two") as caught:
-            analysis.hierarchy(selectors, some)
-        assert "\n" not in str(caught.value)
-    empty = {name: mask & False for name, mask in rois.items()}
-    with pytest.raises(InputError, match="at least two"):
-        analysis.hierarchy(selectors, empty | {"V1": rois["V1"]})
-
-
-# ---------------------------------------------------------------- channel clusters
-
-SIZES = (90, 60, 45, 30, 15)
-
-
-def groups(seed=0, channels=12, spread=0.15):
-    """Channel weights of five planted groups, shuffled, and the group of each vertex."""
-    rng = np.random.default_rng(seed)
-    centre = np.linalg.qr(rng.standard_normal((channels, channels)))[0][: len(SIZES)]
-    group = rng.permutation(np.repeat(np.arange(len(SIZES)), SIZES))
-    return centre[group] + spread * rng.standard_normal((len(group), channels)) / channels**0.5, group
-
-
-def test_planted_groups_come_back_numbered_by_size():
-    weight, group = groups()
-    found = analysis.channel_clusters(hand_made(channel=weight), k=5)
-    np.testing.assert_array_equal(found, group)  # the largest is 0, and so on
-
-
-def test_seeded():
-    weight, _ = groups(spread=1.5)
-    encoder = hand_made(channel=weight)
-    first = analysis.channel_clusters(encoder, k=7, seed=4)
-    np.testing.assert_array_equal(analysis.channel_clusters(encoder, k=7, seed=4), first)
-    sizes = np.bincount(first)
-    assert len(sizes) == 7 and (np.diff(sizes) <= 0).all() and sizes.sum() == len(weight)
-
-
-def test_the_kernel_trick_equals_the_kernel():
-    """Rows of w wᵀ, clustered as the paper does, give the same groups as the short way."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from sklearn.cluster import KMeans
-
-    weight, _ = groups(seed=2, spread=0.6)
-    kernel = weight @ weight.T
-    means = KMeans(max(5, len(weight) // 4), n_init=1, random_state=0).fit(kernel)
-    expected = fcluster(linkage(means.cluster_centers_, "ward"), 5, "maxclust")[means.labels_]
-    assert adjusted_rand_score(expected, analysis.channel_clusters(hand_made(channel=weight), k=5)) > 0.95
-
-
-def test_vertices_that_are_not_predicted_have_no_cluster():
-    weight, group = groups()
-    encoder = hand_made(channel=weight)
-    painted = np.random.default_rng(1).random(len(weight)) < 0.6
-    encoder.scores = {"predicted": painted.astype(np.uint8)}
-    found = analysis.channel_clusters(encoder, k=5)
-    assert (found[~painted] == -1).all() and (found[painted] >= 0).all()
-    assert adjusted_rand_score(group[painted], found[painted]) == 1
-    silent = weight.copy()
-    silent[:10] = 0  # a vertex that never answered reads no channel
-    assert (analysis.channel_clusters(hand_made(channel=silent), k=5)[:10] == -1).all()
-
-
-@pytest.mark.parametrize("k", [0, 1, 241])
-def test_too_many_or_too_few_clusters_are_said(k):
-    weight, _ = groups()
-    with pytest.raises(InputError, match="between 2 and 240") as caught:
-        analysis.channel_clusters(hand_made(channel=weight), k=k)
-    assert "\n" not in str(caught.value)
 
 
 # ---------------------------------------------------------------- gallery

@@ -2,18 +2,77 @@
 
 import numpy as np
 import pytest
-from test_analysis import groups, hand_made
+from compared import hand_made
+from sklearn.metrics import adjusted_rand_score
 
 from factortopy import analysis
 from factortopy.analysis.clusters import _kept, carried, kept_tree
 from factortopy.analysis.gallery import Gallery
 from factortopy.errors import InputError, Stopped
 
+SIZES = (90, 60, 45, 30, 15)
+
+
+def groups(seed=0, channels=12, spread=0.15):
+    """Channel weights of five planted groups, shuffled, and the group of each vertex."""
+    rng = np.random.default_rng(seed)
+    centre = np.linalg.qr(rng.standard_normal((channels, channels)))[0][: len(SIZES)]
+    group = rng.permutation(np.repeat(np.arange(len(SIZES)), SIZES))
+    return centre[group] + spread * rng.standard_normal((len(group), channels)) / channels**0.5, group
+
 
 @pytest.fixture(scope="module")
 def tree():
     weight, _ = groups(spread=1.2)
     return analysis.cluster_tree(hand_made(channel=weight))
+
+
+def test_planted_groups_come_back_numbered_by_size():
+    weight, group = groups()
+    found = analysis.channel_clusters(hand_made(channel=weight), k=5)
+    np.testing.assert_array_equal(found, group)  # the largest is 0, and so on
+
+
+def test_seeded():
+    weight, _ = groups(spread=1.5)
+    encoder = hand_made(channel=weight)
+    first = analysis.channel_clusters(encoder, k=7, seed=4)
+    np.testing.assert_array_equal(analysis.channel_clusters(encoder, k=7, seed=4), first)
+    sizes = np.bincount(first)
+    assert len(sizes) == 7 and (np.diff(sizes) <= 0).all() and sizes.sum() == len(weight)
+
+
+def test_the_kernel_trick_equals_the_kernel():
+    """Rows of w wᵀ, clustered as the paper does, give the same groups as the short way."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from sklearn.cluster import KMeans
+
+    weight, _ = groups(seed=2, spread=0.6)
+    kernel = weight @ weight.T
+    means = KMeans(max(5, len(weight) // 4), n_init=1, random_state=0).fit(kernel)
+    expected = fcluster(linkage(means.cluster_centers_, "ward"), 5, "maxclust")[means.labels_]
+    assert adjusted_rand_score(expected, analysis.channel_clusters(hand_made(channel=weight), k=5)) > 0.95
+
+
+def test_vertices_that_are_not_predicted_have_no_cluster():
+    weight, group = groups()
+    encoder = hand_made(channel=weight)
+    painted = np.random.default_rng(1).random(len(weight)) < 0.6
+    encoder.scores = {"predicted": painted.astype(np.uint8)}
+    found = analysis.channel_clusters(encoder, k=5)
+    assert (found[~painted] == -1).all() and (found[painted] >= 0).all()
+    assert adjusted_rand_score(group[painted], found[painted]) == 1
+    silent = weight.copy()
+    silent[:10] = 0  # a vertex that never answered reads no channel
+    assert (analysis.channel_clusters(hand_made(channel=silent), k=5)[:10] == -1).all()
+
+
+@pytest.mark.parametrize("k", [0, 1, 241])
+def test_too_many_or_too_few_clusters_are_said(k):
+    weight, _ = groups()
+    with pytest.raises(InputError, match="between 2 and 240") as caught:
+        analysis.channel_clusters(hand_made(channel=weight), k=k)
+    assert "\n" not in str(caught.value)
 
 
 def test_more_clusters_only_divide_those_that_are_there(tree):

@@ -21,3 +21,13 @@ def made(score, seed=0, layer=None, n=N, channel=None, predicted=True):
                       noise_ceiling=np.full(n, 0.5))  # fmt: skip
     encoder.scores = {"score": np.float32(score), "predicted": np.full(n, predicted, np.uint8)}
     return encoder
+
+
+def hand_made(layer=None, channel=None, n=None):
+    """An encoder with the given selectors; its readout is never used."""
+    layer = np.full((n or len(channel), 1), 1.0, np.float32) if layer is None else np.asarray(layer, np.float32)
+    n = len(layer)
+    channel = np.zeros((n, 1), np.float32) if channel is None else np.asarray(channel, np.float32)
+    factors = Selectors(np.zeros((n, 2), np.float32), layer, np.full(n, 0.25, np.float32), channel)
+    names = [f"layer {l + 1}" for l in range(layer.shape[1])]
+    return Encoder(factors, {}, np.zeros(n, np.float32), Vertices(np.zeros(n, int), np.arange(n)), names, 8)
