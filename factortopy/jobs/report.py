@@ -24,7 +24,7 @@ class WriteReport(Kind):
 
     def check_settings(self, settings):
         from factortopy.report.entries import read_entries
-        from factortopy.report.levels import checked_levels
+        from factortopy.report.levels import levels_of_settings
 
         only(settings, "runs", "quick", "steps", "levels")
         names, quick, steps = settings.get("runs"), settings.get("quick") or False, settings.get("steps")
@@ -37,7 +37,7 @@ class WriteReport(Kind):
         if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
             raise InputError(f"steps: expected a whole number from 1 up, found {steps!r}")
         read = read_entries(runs_named(names))  # runs that cannot be compared are said at once
-        levels = checked_levels(settings.get("levels"), read[0].encoder.rois)
+        levels = levels_of_settings(settings.get("levels"), read[0].encoder.rois)
         kept = {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
         return kept | ({} if levels is None else {"levels": levels})
 

@@ -36,7 +36,7 @@ def read_levels(words):
     return check_levels(levels)
 
 
-def checked_levels(levels, rois):
+def levels_of_settings(levels, rois):
     """Levels of a job's settings, {area: level}; None where they are none or the usual ones of a subject with these areas."""
     if levels is None:
         return None
