@@ -1,4 +1,5 @@
 // The brain's shapes: fetched once, shared by all views of the page. Built by factortopy/view/geometry.py.
+// Takes the name of a file beside the script; gives a promise of its Geometry.
 
 import { unpack } from "./packing.js";
 

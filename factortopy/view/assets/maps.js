@@ -5,7 +5,7 @@ export const UNPAINTED = 255;
 export const TOP = 254; // the byte of the highest value
 export const DARKEST = 0.22; // as in brainmap.py
 
-// The maps of a message; their bytes (value, second value, alpha, 0 for each vertex of the mesh) are made when first
+// The maps of a message; their bytes (value, second value, alpha, 0 for each vertex of the mesh) are computed when first
 // used, from those of the vertices that any map paints.
 export function readMaps(message, arrays, count) {
   return message.maps.map((map, m) => {

@@ -1,4 +1,5 @@
-// One small button beside a chart: the picture as PNG or SVG, the numbers as CSV.
+// One small button beside a chart: the picture as PNG or SVG, the numbers as CSV. A Streamlit component of its own.
+// Takes {name, csv} of factortopy/view/save_button.py, and the chart that stands beside it; gives files to save.
 
 const PRINT = 560; // CSS pixels: a narrower chart is laid out anew at this width, in the same shape
 const FONT = "Arial, Helvetica, sans-serif";

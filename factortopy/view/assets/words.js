@@ -32,7 +32,7 @@ function describe(map, [value, second, alpha], shown) {
 // "left vertex 831"
 const placeName = (vertex, n) => (vertex < n ? `left vertex ${vertex}` : `right vertex ${vertex - n}`);
 
-// All that is known about a vertex; regions: names of those that hold it; n: vertices of a hemisphere.
+// All that can be said about a vertex; regions: names of those that hold it; n: vertices of a hemisphere.
 export function vertexWords(vertex, shown, regions, n) {
   const { score, scores, current } = shown;
   const parts = [current, shown.other].filter(Boolean).map((map) => {
