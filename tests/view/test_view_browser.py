@@ -47,7 +47,7 @@ def view(page):
 
 def members(planted, name):
     """Whole-mesh rows of an area that lie on the flat map."""
-    rows = planted.rows[planted.rois[name]]
+    rows = planted.vertices.rows[planted.rois[name]]
     return [int(row) for row in rows[np.isin(rows, load_mesh().flat_faces)]]
 
 

@@ -48,7 +48,7 @@ def shown(view, planted, area, kind):
     """Row and place of a vertex inside an area and off the flat map's cuts, which the view shows and no name covers."""
     mesh = load_mesh()
     inside = np.zeros(2 * mesh.n, dtype=bool)
-    inside[planted.rows[planted.rois[area]]] = True
+    inside[planted.vertices.rows[planted.rois[area]]] = True
     border = np.unique(mesh.faces[inside[mesh.faces].any(1) & ~inside[mesh.faces].all(1)])
     inside[border] = False
     whole = np.bincount(mesh.faces.ravel(), minlength=2 * mesh.n)
