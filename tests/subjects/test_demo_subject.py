@@ -59,8 +59,8 @@ def signal(subject, truth):
     """(N, vertices) what subject 1 would answer without noise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulation.np.random, "default_rng", Silent)
-        made = simulation.simulate(subject.images, truth, demo.cortex(1), HALF, seed=1)
-    return made["responses"]
+        simulated = simulation.simulate(subject.images, truth, demo.cortex(1), HALF, seed=1)
+    return simulated["responses"]
 
 
 def planted_place(subject):

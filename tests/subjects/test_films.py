@@ -137,27 +137,27 @@ def test_pictures_are_left_as_they_are(tmp_path):
 
 @pytest.mark.parametrize("clips", [[0, 1], [0, 0], [0, 1, 0]])
 def test_blocks_lie_apart_in_film_and_run(clips):
-    made = film(240, len(clips), clips)
-    split = made.split()
+    stimulus = film(240, len(clips), clips)
+    split = stimulus.split()
     parts = [split.train, split.val, split.test]
     assert all(len(part) >= 5 for part in parts) and len(split.train) > 4 * len(split.test)
     for k, first in enumerate(parts):
         for second in parts[k + 1 :]:
-            for group, place in ((made.run, np.arange(len(made.run))), (made.clip, made.position)):
+            for group, place in ((stimulus.run, np.arange(len(stimulus.run))), (stimulus.clip, stimulus.position)):
                 same = group[first][:, None] == group[second]
-                assert not (same & (np.abs(place[first][:, None] - place[second]) <= made.delays[-1])).any()
-            seen = [set(made.weights([0.5, 0.5])[part].indices) for part in (first, second)]
+                assert not (same & (np.abs(place[first][:, None] - place[second]) <= stimulus.delays[-1])).any()
+            seen = [set(stimulus.weights([0.5, 0.5])[part].indices) for part in (first, second)]
             assert not seen[0] & seen[1]  # no frame counts on two sides
-    assert made.split() == split
+    assert stimulus.split() == split
     longest = max(np.diff(np.flatnonzero(np.diff(np.r_[0, split.test, 10**6]) > 1)))
-    assert longest > made.delays[-1]  # blocks, not single TRs
+    assert longest > stimulus.delays[-1]  # blocks, not single TRs
 
 
 def test_given_parts_keep_their_gap(folder):
     split = ["train"] * 180 + ["val"] * 20 + ["test"] * 200
-    made = load_subject(folder).film.split(split)
-    assert made.val.min() == 180 and made.test.min() == 205  # a history of five TRs is needed
-    assert made.train.max() == 174
+    given = load_subject(folder).film.split(split)
+    assert given.val.min() == 180 and given.test.min() == 205  # a history of five TRs is needed
+    assert given.train.max() == 174
     half = load_subject(folder).film.split(["train"] * 200 + ["test"] * 200)
     assert len(half.val) >= 10 and not np.intersect1d(half.val, half.train).size
 

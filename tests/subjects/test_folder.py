@@ -130,8 +130,8 @@ def test_whole_mesh_maps_are_cut_to_the_vertices(folder):
     whole = np.random.default_rng(0).normal(size=N10).astype(np.float32)
     write(folder / "maps/hemi-L_floc-faces.npy", whole)
     subject = load_subject(folder)
-    found = subject.maps["floc-faces"]
-    assert np.array_equal(found[:40], whole[subject.vertex[:40]]) and np.isnan(found[40:]).all()
+    values = subject.maps["floc-faces"]
+    assert np.array_equal(values[:40], whole[subject.vertex[:40]]) and np.isnan(values[40:]).all()
 
 
 def test_averaged_rows_need_their_repeats_for_a_ceiling(folder):

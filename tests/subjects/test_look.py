@@ -19,13 +19,13 @@ N = 60
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def original(tmp_path_factory):
     return make_folder(tmp_path_factory.mktemp("look"), trials=N)
 
 
 @pytest.fixture
-def folder(made, tmp_path):
-    return clone(made, tmp_path)
+def folder(original, tmp_path):
+    return clone(original, tmp_path)
 
 
 def damage(path):

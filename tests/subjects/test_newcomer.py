@@ -70,8 +70,8 @@ def test_facts_of_a_damaged_algonauts_folder(tmp_path):
 def test_a_lost_hemisphere_warns(folder):
     (folder / "responses/hemi-L.npy").rename(folder / "responses/left.npy")
     findings = check(folder)
-    (told,) = [line for line in lines(findings, "warning") if "hemi-L.npy" in line]
-    assert "left hemisphere" in told and "vertices/hemi-L.npy" in told and not findings.stops
+    (warning,) = [line for line in lines(findings, "warning") if "hemi-L.npy" in line]
+    assert "left hemisphere" in warning and "vertices/hemi-L.npy" in warning and not findings.stops
     for part in ("vertices", "roi", "noise", "maps"):
         for path in (folder / part).glob("hemi-L*"):
             path.unlink()
@@ -150,9 +150,9 @@ def test_words():
         and "worse than the mean" in score_text(-824.242)
         and "824" not in score_text(-824.2)
     )
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         find("tests")
-    assert "demo-1, demo-2, demo-3" in str(told.value)
+    assert "demo-1, demo-2, demo-3" in str(raised.value)
 
 
 def test_the_last_step_is_told():
@@ -171,15 +171,15 @@ def test_score_prints_the_challenge_metric(tmp_path, capsys):
     from factortopy.storage.home import assets_dir
 
     run = shutil.copytree(assets_dir() / "runs" / "demo-vit_demo-1", tmp_path / "run")
-    told = read_json(run / "run.json")
-    for row in told["scores"]:
+    record = read_json(run / "run.json")
+    for row in record["scores"]:
         row |= {"challenge": 0.3126, "challenge_median": 0.25}
-    write_json(run / "run.json", told | {"scores": told["scores"]})
+    write_json(run / "run.json", record | {"scores": record["scores"]})
     assert main(["score", str(run)]) == 0
     out = capsys.readouterr().out
     assert "challenge, mean" in out and "0.313" in out and "0.250" in out and "r² / noise ceiling" in out
-    told["scores"][0]["score"] = -824.242
-    write_json(run / "run.json", told)
+    record["scores"][0]["score"] = -824.242
+    write_json(run / "run.json", record)
     assert main(["score", str(run)]) == 0 and "worse than telling the mean" in capsys.readouterr().out
 
 
@@ -239,8 +239,8 @@ def test_responses_of_a_film_are_those_of_its_delays(watched):
     assert look.delays == "2 to 5 TRs (2 to 5 s)" and look.names[0].startswith("film-0/")
     shown = [int(i) for i in np.unique(middle)][:24]
     rows = np.array([subject.answers(i) for i in shown])
-    means, some = subject.responses[rows].mean(1), subject.responses  # 260 rows: all are looked at
-    np.testing.assert_allclose(look.responses, (means - some.mean(0)) / some.std(0), atol=1e-4)
+    means, sample = subject.responses[rows].mean(1), subject.responses  # 260 rows: all are looked at
+    np.testing.assert_allclose(look.responses, (means - sample.mean(0)) / sample.std(0), atol=1e-4)
     assert not look.order.suspicious and "2 to 5 TRs" in look.order.sentence()
 
 

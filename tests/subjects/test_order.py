@@ -35,12 +35,12 @@ def test_shifted_order_is_noticed():
 
 def watched(delays, n=150, seed=0):
     """A film of one frame a TR, to which the brain answers 3 TRs later."""
-    made = subject(n=n, noise=0.3, seed=seed)
+    still = subject(n=n, noise=0.3, seed=seed)
     rows = np.arange(n)
-    film = Film(rows[:, None], np.zeros(n, int), np.zeros(n, int), rows, rows * 2.0, 2.0, delays, Frames([np.stack(made.images)],
+    film = Film(rows[:, None], np.zeros(n, int), np.zeros(n, int), rows, rows * 2.0, 2.0, delays, Frames([np.stack(still.images)],
                 np.stack([np.zeros(n, int), rows], 1)))  # fmt: skip
-    answers = np.roll(made.responses, 3, 0)
-    return Subject(answers, film.pictures, made.hemi, made.vertex, split=Split(rows[:100], rows[100:120], rows[120:]),
+    answers = np.roll(still.responses, 3, 0)
+    return Subject(answers, film.pictures, still.hemi, still.vertex, split=Split(rows[:100], rows[100:120], rows[120:]),
                    image_index=film.image_index, film=film)  # fmt: skip
 
 

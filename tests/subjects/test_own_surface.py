@@ -63,8 +63,8 @@ def test_damaged_surfaces_are_left_out_with_a_warning(folder):
     path.write_bytes(path.read_bytes()[:5000])
     subject = load_subject(folder)
     assert subject.surface is None and meshes.remembered() == [] and meshes.load_mesh("41k").preview
-    (told,) = [problem.line() for problem in subject.warnings if "rh.pial" in problem.line()]
-    assert "preview" in told
+    (warning,) = [problem.line() for problem in subject.warnings if "rh.pial" in problem.line()]
+    assert "preview" in warning
 
 
 def test_damaged_after_it_was_remembered(folder):
@@ -79,7 +79,9 @@ def test_a_resumed_run_keeps_its_coordinates(folder, tmp_path):
     from factortopy.runs.training import train_run
 
     asked = {"subject": str(folder), "backbone": "demo-vit", "steps": 4, "seed": 0}
-    run = train_run(tmp_path / "run", **asked, on_progress=lambda told: told["stage"] != "fit" or told["step"] < 2)
+    run = train_run(
+        tmp_path / "run", **asked, on_progress=lambda progress: progress["stage"] != "fit" or progress["step"] < 2
+    )
     assert run.status == "stopped" and run.info["surface"] == str(folder / "fsaverage6" / "surf")
     shutil.move(folder / "fsaverage6", tmp_path / "away")
     with pytest.raises(InputError, match="coordinates"):
