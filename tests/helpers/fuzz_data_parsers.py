@@ -161,7 +161,7 @@ def _table(data, folder):
     from factortopy.subjects.folder.tables import codes, numbers, read_table
 
     path = put(folder, "trials.tsv", data)
-    table = read_table(path, needed=("image",))
+    table = read_table(path, required=("image",))
     codes(table["image"])
     if "session" in table:
         numbers(path, "session", table["session"])
