@@ -2,7 +2,7 @@
 
 ``demo-vit`` was trained to name what is in a picture and where, ``demo-mae`` to fill in hidden patches. They share the
 architecture: 12 blocks, width 128, patches of 8 pixels, 112-pixel pictures, no class token. How they were trained is in
-``factortopy/backbones/train_demo.py``.
+``benchmarks/make_demo_networks.py``.
 """
 
 import hashlib
@@ -235,13 +235,13 @@ def read_weights(path):
         absent = ", ".join(sorted(set(expected) - set(tensors))[:5]) or "none missing"
         raise InputError(
             f"{label}: expected the {len(expected)} tensors of a demo network, found {len(tensors)} "
-            f"(first: {first}; missing: {absent}); give a file written by factortopy.backbones.train_demo"
+            f"(first: {first}; missing: {absent}); give a file written by benchmarks.make_demo_networks"
         )
     for key, tensor in sorted(tensors.items()):
         if tensor.shape != expected[key].shape:
             raise InputError(
                 f"{label}: expected {key} of shape {tuple(expected[key].shape)}, found {tuple(tensor.shape)}; "
-                "give a file written by factortopy.backbones.train_demo"
+                "give a file written by benchmarks.make_demo_networks"
             )
         if not tensor.is_floating_point() or not torch.isfinite(tensor.float()).all():
             raise InputError(

@@ -31,7 +31,7 @@ def demo_entries():
             input_size=INPUT_SIZE,
             patch=PATCH,
             parameters=PARAMETERS,
-            source="factortopy/backbones/train_demo.py",
+            source="benchmarks/make_demo_networks.py",
         )
         for name, objective in OBJECTIVES.items()
     ]

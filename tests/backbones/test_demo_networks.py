@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from factortopy.backbones import train_demo
+from benchmarks import make_demo_networks
 from factortopy.backbones.demo import SIDE, load_demo, untrained, weights_path
 from factortopy.backbones.demo_facts import demo_entries
 from factortopy.errors import InputError
@@ -50,7 +50,7 @@ def test_tokens(name, pictures):
 def test_pictures_of_112_pixels_are_not_resampled_and_others_are_squashed(pictures):
     backbone = load_demo("demo-vit", "untrained")
     exact = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    assert torch.equal(backbone.prepare(pictures), train_demo.normalise(exact))
+    assert torch.equal(backbone.prepare(pictures), make_demo_networks.normalise(exact))
     wide = np.repeat(np.repeat(pictures, 2, 1), 3, 2)
     assert backbone.prepare(wide).shape == (4, 3, 112, 112)
     assert (backbone.prepare(wide) - backbone.prepare(pictures)).abs().mean() < 0.1
@@ -96,7 +96,7 @@ def test_entries_and_shipped_files():
 @pytest.mark.parametrize("name", ["demo-vit", "demo-mae"])
 def test_shipped_description_matches_the_code(name):
     report = json.loads(weights_path(name).with_suffix(".json").read_text())
-    assert train_demo.NAMES[report["objective"]] == name
+    assert make_demo_networks.NAMES[report["objective"]] == name
     assert report["pictures_seen"] == report["steps"] * report["batch"]
     assert report["probe_auc"]["mean"] > report["probe_auc_untrained"]["mean"]
     log = weights_path(name).with_suffix(".csv").read_text().splitlines()
@@ -191,8 +191,8 @@ def test_unknown_name():
 # ---------------------------------------------------------------- training
 @pytest.mark.parametrize("objective", ["supervised", "masked"])
 def test_training_writes_a_network_that_loads(objective, tmp_path, small, pictures):
-    report = train_demo.train(objective, tmp_path, steps=3, seed=1, **small)
-    name = train_demo.NAMES[objective]
+    report = make_demo_networks.train(objective, tmp_path, steps=3, seed=1, **small)
+    name = make_demo_networks.NAMES[objective]
     backbone = load_demo(name, tmp_path / f"{name}.safetensors")
     local, _ = backbone.tokens(pictures)
     assert torch.isfinite(local[-1]).all()
@@ -205,37 +205,39 @@ def test_training_writes_a_network_that_loads(objective, tmp_path, small, pictur
 
 
 def test_a_step_lowers_the_loss_of_its_own_pictures(small):
-    images, targets, cover = train_demo.training_pictures(small["pictures"])
+    images, targets, cover = make_demo_networks.training_pictures(small["pictures"])
     torch.manual_seed(0)
-    for objective, kind in (("supervised", train_demo.Supervised), ("masked", train_demo.Masked)):
+    for objective, kind in (("supervised", make_demo_networks.Supervised), ("masked", make_demo_networks.Masked)):
         model = kind()
         optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
         data = (images[:3], targets[:3], cover[:3])
-        losses = [train_demo.train_step(model, optimizer, objective, data, step, 150, 0, 3) for step in range(12)]
+        losses = [
+            make_demo_networks.train_step(model, optimizer, objective, data, step, 150, 0, 3) for step in range(12)
+        ]
         assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3]), objective
 
 
 def test_resumed_training_equals_undisturbed(tmp_path, small, monkeypatch):
-    monkeypatch.setattr(train_demo, "SAVE_EVERY", 2)
-    train_demo.train("supervised", tmp_path / "whole", steps=4, seed=2, **small)
-    step = train_demo.train_step
+    monkeypatch.setattr(make_demo_networks, "SAVE_EVERY", 2)
+    make_demo_networks.train("supervised", tmp_path / "whole", steps=4, seed=2, **small)
+    step = make_demo_networks.train_step
 
     def stops(*arguments):
         if arguments[4] == 3:
             raise KeyboardInterrupt
         return step(*arguments)
 
-    monkeypatch.setattr(train_demo, "train_step", stops)
+    monkeypatch.setattr(make_demo_networks, "train_step", stops)
     with pytest.raises(KeyboardInterrupt):
-        train_demo.train("supervised", tmp_path / "parts", steps=4, seed=2, **small)
-    monkeypatch.setattr(train_demo, "train_step", step)
-    train_demo.train("supervised", tmp_path / "parts", steps=4, seed=2, resume=True, **small)
+        make_demo_networks.train("supervised", tmp_path / "parts", steps=4, seed=2, **small)
+    monkeypatch.setattr(make_demo_networks, "train_step", step)
+    make_demo_networks.train("supervised", tmp_path / "parts", steps=4, seed=2, resume=True, **small)
     whole, parts = (load_file(tmp_path / way / "demo-vit.safetensors") for way in ("whole", "parts"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
 def test_hidden_patches_are_blocks():
-    visible = train_demo.visible_patches(5, np.random.default_rng(0))
+    visible = make_demo_networks.visible_patches(5, np.random.default_rng(0))
     assert visible.shape == (5, 48) and all(len(set(row)) == 48 for row in visible.tolist())
     grid = np.zeros((SIDE, SIDE), bool)
     grid.ravel()[visible[0]] = True
@@ -245,12 +247,12 @@ def test_hidden_patches_are_blocks():
 
 def test_patches_keep_their_pixels():
     pictures = torch.arange(2 * 3 * 112 * 112, dtype=torch.float32).view(2, 3, 112, 112)
-    cut = train_demo.patches(pictures)
+    cut = make_demo_networks.patches(pictures)
     assert cut.shape == (2, 196, 192)
     assert torch.equal(cut[1, 15].view(8, 8, 3), pictures[1, :, 8:16, 8:16].permute(1, 2, 0))
 
 
 def test_area_under_curve():
     truth = np.array([[1, 0], [1, 0], [0, 0], [0, 0]])
-    areas = train_demo.area_under_curve(truth, np.array([[0.9, 1], [0.2, 1], [0.5, 1], [0.1, 1]]))
+    areas = make_demo_networks.area_under_curve(truth, np.array([[0.9, 1], [0.2, 1], [0.5, 1], [0.1, 1]]))
     assert areas[0] == 0.75 and np.isnan(areas[1])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from trials import environment
 
-from factortopy.stimuli import sheet
+from benchmarks import make_picture_sheet
 from factortopy.stimuli.localizer import localizer
 from factortopy.stimuli.scenes import (
     CATEGORIES,
@@ -177,7 +177,7 @@ def test_layout_varies_within_kinds_and_overlaps_between_them():
 
 
 def test_seeds_of_different_sets_do_not_meet():
-    from factortopy.backbones.train_demo import HELD_OUT, PICTURES
+    from benchmarks.make_demo_networks import HELD_OUT, PICTURES
 
     starts = [0, HELD_OUT_SEEDS, SUBJECT_SEEDS, LOCALIZER_SEEDS]
     assert starts == sorted(starts)
@@ -196,8 +196,8 @@ def test_localizer():
 
 
 def test_contact_sheet(monkeypatch):
-    monkeypatch.setattr(sheet, "COLUMNS", 1)
-    pixels = np.asarray(sheet.contact_sheet().convert("RGB"))
+    monkeypatch.setattr(make_picture_sheet, "COLUMNS", 1)
+    pixels = np.asarray(make_picture_sheet.contact_sheet().convert("RGB"))
     assert pixels.shape == (15 * 98, 84 + 98, 3)
     tiles = pixels[:, 84:].reshape(15, 98, 98, 3)[:, :96, :96]
     assert (tiles.std((1, 2, 3)) > 5).all()

@@ -1,6 +1,6 @@
 """Training of the demo networks on rendered pictures.
 
-    python -m factortopy.backbones.train_demo {supervised,masked} --out assets/networks --steps N --seed 0
+    python -m benchmarks.make_demo_networks {supervised,masked} --out assets/networks --steps N --seed 0
 
 ``supervised`` learns which categories a picture holds (from the mean token) and, for every token, which objects cover
 it; most of the time it sees a random part of the patches, which is faster and teaches it to make do with parts.
@@ -360,9 +360,7 @@ def save_checkpoint(path, state):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m factortopy.backbones.train_demo", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.make_demo_networks", description=__doc__.split("\n")[0])
     parser.add_argument("objective", choices=sorted(NAMES))
     parser.add_argument("--out", default="assets/networks", help="folder for weights, description and log")
     parser.add_argument("--steps", type=int, default=2000, help="training steps of 48 pictures")

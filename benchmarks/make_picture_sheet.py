@@ -1,4 +1,4 @@
-"""The contact sheet of the rendered pictures: ``python -m factortopy.stimuli.sheet docs/images/pictures.png``."""
+"""The contact sheet of the rendered pictures: ``python -m benchmarks.make_picture_sheet docs/images/pictures.png``."""
 
 import argparse
 
@@ -38,7 +38,7 @@ def _row(category):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m factortopy.stimuli.sheet", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.make_picture_sheet", description=__doc__)
     parser.add_argument("out", help="PNG file to write")
     contact_sheet().save(parser.parse_args(arguments).out, optimize=True)
 
