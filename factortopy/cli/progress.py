@@ -21,16 +21,16 @@ class Ticker:
     def __init__(self, out=None):
         self.out = out or sys.stdout
         self.live = self.out.isatty()
-        self._said, self._stage, self._width = 0.0, None, 0
+        self._shown_at, self._stage, self._width = 0.0, None, 0
 
     def __call__(self, progress):
         """Show a progress (the dict of progress.json)."""
         now = time.monotonic()
         new_stage = progress["stage"] != self._stage
         last = bool(progress.get("total")) and progress.get("step") == progress["total"]
-        if not (new_stage or last) and now - self._said < (0.2 if self.live else SECONDS_BETWEEN_LINES):
+        if not (new_stage or last) and now - self._shown_at < (0.2 if self.live else SECONDS_BETWEEN_LINES):
             return
-        self._said, self._stage = now, progress["stage"]
+        self._shown_at, self._stage = now, progress["stage"]
         if self.live and new_stage:
             self.finish()
         self._write(progress_line(progress))

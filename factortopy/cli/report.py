@@ -67,19 +67,19 @@ def compare(args):
     from factortopy.report.document import as_csv
     from factortopy.report.entries import read_entries
 
-    found = read_entries(_runs(args.runs))
-    made, told = scoring.tables(found, check_levels(read_levels(args.levels), found[0].encoder.rois))
-    if any(e.simulated for e in found):
+    entries = read_entries(_runs(args.runs))
+    tables, reasons = scoring.tables(entries, check_levels(read_levels(args.levels), entries[0].encoder.rois))
+    if any(e.simulated for e in entries):
         print("simulated data: these figures do not compare with those of measured brains")
     rows = []
-    for key, (title, table, _) in made.items():
+    for key, (title, table, _) in tables.items():
         print(f"\n{title}")
         print(on_terminal(table))
         rows += [{"table": key, **row} for row in table]
-    for line, _ in told:
+    for line, _ in reasons:
         print(f"no hierarchy slope: {line}")
     if args.csv:
-        simulated = any(e.simulated for e in found)
+        simulated = any(e.simulated for e in entries)
         try:
             write_atomic(Path(args.csv), as_csv([{"simulated": simulated, **row} for row in rows]))
         except OSError as error:

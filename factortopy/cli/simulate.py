@@ -56,13 +56,13 @@ def simulate(args):
         from factortopy.export.result import export_result
 
         result.save(args.out)
-        told = [str(path) for path in export_result(args.out, result, encoder)]
+        places = [str(path) for path in export_result(args.out, result, encoder)]
     else:
-        told = [f"kept: {protocols.result_folder(run, protocol)}"]
+        places = [f"kept: {protocols.result_folder(run, protocol)}"]
     lines = protocols.summary(result)
     if len(lines) > MOST_LINES:
         lines = [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} more in result.json"]
-    for line in [*lines, *(f"note: {note}" for note in result.notes), *told]:
+    for line in [*lines, *(f"note: {note}" for note in result.notes), *places]:
         print(line)
     return 0
 

@@ -68,13 +68,13 @@ def _words(text):
 def sweep(args):
     """Start, watch, stop or go on with a sweep; the exit code."""
     asked = None if args.slurm is None else slurm.options(args.slurm)
-    known = args.folder is not None
+    exists = args.folder is not None
     making = [f"--{name}" for name in ("subjects", "backbones", "seeds", "set", "out") if getattr(args, name)]
-    if known and making:
+    if exists and making:
         raise InputError(f"sweep: {making[0]} makes a new sweep; leave out {args.folder}, or give --out instead")
-    if known and not (args.resume or args.cancel or args.status):
+    if exists and not (args.resume or args.cancel or args.status):
         raise InputError(f"sweep {args.folder}: expected --status, --resume or --cancel; see sweep --help")
-    if not known:
+    if not exists:
         if args.resume or args.cancel or args.status:
             raise InputError("sweep: --status, --resume and --cancel need the sweep's folder; see sweep --help")
         return _new(args, asked)
@@ -104,9 +104,11 @@ def _new(args, asked):
     if args.plan:
         for chosen in planned:
             print("  ".join(f"{name}={chosen[name]}" for name in axes))
-        found = costs.estimate(planned, keys_on_disk())
-        extracted = f", features extracted for {found['extractions']}" if found["extractions"] < len(planned) else ""
-        print(f"{_runs(len(planned))}{extracted}. {costs.told(found)}")
+        estimate = costs.estimate(planned, keys_on_disk())
+        extracted = (
+            f", features extracted for {estimate['extractions']}" if estimate["extractions"] < len(planned) else ""
+        )
+        print(f"{_runs(len(planned))}{extracted}. {costs.sentence(estimate)}")
         return 0
     sweep = sweeps.make(axes, args.out, engine="local" if asked is None else "slurm", options=asked)
     try:

@@ -59,10 +59,10 @@ def check(args):
 
     ticker = Ticker(sys.stderr)  # standard output holds the findings alone
 
-    def told(step):
+    def show(step):
         ticker({"stage": step.words, "step": step.done, "total": step.total, "remaining": step.remaining})
 
-    with listening(told if ticker.live else None):
+    with listening(show if ticker.live else None):
         findings = look_through(args.path, args.subject_id, args.density or DENSITY, args.trials, args.all)
     ticker.finish()
     for line in findings.lines():

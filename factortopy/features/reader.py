@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.storage.machine import is_out_of_memory
 from factortopy.wording import first_words, shown_path
 
 BATCH = 32  # pictures shown at once, at most
@@ -60,15 +61,6 @@ def _ahead(batches):
             yield batch
 
 
-def _out_of_memory(error):
-    import torch
-
-    message = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)
-    )
-
-
 class Reader:
     """Shows pictures to a network: on its device, in its precision, in batches that fit into memory.
 
@@ -97,7 +89,7 @@ class Reader:
             try:
                 parts.append(self._show(pixels[:n]))
             except Exception as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 self._smaller(n)
                 continue
@@ -182,7 +174,7 @@ def on_device(backbone, device):
         else:
             backbone.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        if _out_of_memory(error):
+        if is_out_of_memory(error):
             backbone.to(before)
         raise InputError(
             f"device {device}: expected one that holds {backbone.name}, found: {first_words(error, 150)}; "

@@ -73,8 +73,8 @@ class Job(JobFolder):
 
 def list_jobs():
     """All jobs that are no trainings, newest first."""
-    found = [Job(p) for p in jobs_dir().iterdir() if NAME_PATTERN.fullmatch(p.name) and (p / "run.json").is_file()]
-    return sorted(found, key=lambda job: _created(job), reverse=True)
+    jobs = [Job(p) for p in jobs_dir().iterdir() if NAME_PATTERN.fullmatch(p.name) and (p / "run.json").is_file()]
+    return sorted(jobs, key=lambda job: _created(job), reverse=True)
 
 
 def list_all():
@@ -103,8 +103,8 @@ def job_of(kind, settings):
     """The job of these settings (complete ones), which may not exist: the same work has the same folder."""
     words = kind_of(kind).folder(settings)
     title = re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-")[:80]
-    told = json.dumps([kind, settings], sort_keys=True)
-    return Job(jobs_dir() / f"{title}-{hashlib.blake2b(told.encode(), digest_size=4).hexdigest()}")
+    identity = json.dumps([kind, settings], sort_keys=True)
+    return Job(jobs_dir() / f"{title}-{hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()}")
 
 
 def forget_oldest():

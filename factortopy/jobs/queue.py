@@ -259,8 +259,8 @@ def submit_job(kind, settings, name=None, start=True):
             )
         elif job.status in RESUMABLE or (job.status == "finished" and kind_of(kind).again):
             with job.lock():
-                begun = {"created": now(), "finished": False, "result": None, "seconds": None}
-                _queue_again(job, **(begun if job.info["finished"] else {}))
+                anew = {"created": now(), "finished": False, "result": None, "seconds": None}
+                _queue_again(job, **(anew if job.info["finished"] else {}))
         if start:
             ensure_worker()
     return job
@@ -325,8 +325,8 @@ def ensure_worker():
     detach = {"start_new_session": True}
     if os.name == "nt":
         detach = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
-    told = home() / "worker.log"
-    with open(told, "wb" if told.exists() and told.stat().st_size > 1_000_000 else "ab") as out:
+    log = home() / "worker.log"
+    with open(log, "wb" if log.exists() and log.stat().st_size > 1_000_000 else "ab") as out:
         # Two that start at the same time are harmless: the second finds the lock held and goes.
         command = [sys.executable, "-m", "factortopy.jobs.worker"]
         streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
@@ -338,16 +338,6 @@ def wake():
     """Start the worker when something waits or was interrupted; the app calls it when it opens."""
     if not worker_alive() and any(job.status in (*ACTIVE, "interrupted") for job in list_all()):
         ensure_worker()
-
-
-def wait_for_worker(seconds=20.0):
-    """Wait until a worker serves; True when it does."""
-    end = time.monotonic() + seconds
-    while not worker_alive():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def child_environment():

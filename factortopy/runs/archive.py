@@ -133,8 +133,8 @@ def unpack_run(path_or_bytes, name=None):
         folder.chmod(0o755)
         return _settle(folder, stem)
     except InputError as error:
-        said = str(error).replace(f"{folder}/", "").replace(str(folder), "the run")
-        raise InputError(f"archive {label!r}: {said}; nothing was kept") from None
+        message = str(error).replace(f"{folder}/", "").replace(str(folder), "the run")
+        raise InputError(f"archive {label!r}: {message}; nothing was kept") from None
     except OSError as error:
         raise explain_os_error(error, runs_dir()) from None
     finally:
@@ -201,8 +201,8 @@ def _read(path_or_bytes, label):
             f"archive {label!r}: expected the files that its listing names, found others; ask for it again"
         )
     for member, data in files.items():
-        told = listed[member] if isinstance(listed[member], dict) else {}
-        if told.get("sha256") != hashlib.sha256(data).hexdigest():
+        entry = listed[member] if isinstance(listed[member], dict) else {}
+        if entry.get("sha256") != hashlib.sha256(data).hexdigest():
             raise InputError(
                 f"archive {label!r}: expected {member} as it was packed, found a changed one; ask for it again"
             )
@@ -221,8 +221,8 @@ def _object(data, label):
 
 def _name(files):
     """A run's name from what the archive says; letters that no name has become "-"."""
-    said = _object(files["run.json"], "run.json").get("name")
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", said if isinstance(said, str) else "").strip("-")[:100] or "run"
+    name = _object(files["run.json"], "run.json").get("name")
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name if isinstance(name, str) else "").strip("-")[:100] or "run"
 
 
 def _check(folder):
@@ -235,9 +235,9 @@ def _check(folder):
     for key in ("subject", "backbone", "recipe"):
         if not isinstance(info.get(key), str):
             raise InputError(f"run.json: expected the {key}'s name, found {str(info.get(key))[:40]!r}")
-    rows, known = info.get("scores") or [], {"roi", "vertices", "score"}
+    rows, columns = info.get("scores") or [], {"roi", "vertices", "score"}
     if not isinstance(info.get("settings") or {}, dict) or not all(
-        isinstance(row, dict) and known <= set(row) for row in rows
+        isinstance(row, dict) and columns <= set(row) for row in rows
     ):
         raise InputError("run.json: expected settings and a table of scores, found other values")
     if info.get("density") not in N_VERTICES:

@@ -8,7 +8,7 @@ import threading
 
 from factortopy.errors import InputError, Stopped
 from factortopy.runs.folder import RunBusy, RunGone
-from factortopy.storage.machine import explain_os_error
+from factortopy.storage.machine import explain_os_error, is_out_of_memory
 from factortopy.storage.records import now, versions
 
 
@@ -47,20 +47,19 @@ def attempt(job, recorder, queued, do):
         raise
     except OSError as error:
         job.check_there()
-        told = explain_os_error(error, job.path)
-        settle("failed", str(told))
-        raise told from error
+        problem = explain_os_error(error, job.path)
+        settle("failed", str(problem))
+        raise problem from error
     except BaseException as error:
-        # The second is torch's, which need not be imported here.
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            told = _out_of_memory(error)
-            settle("failed", str(told))
-            raise told from error
+        if is_out_of_memory(error):
+            problem = _too_little_memory(error)
+            settle("failed", str(problem))
+            raise problem from error
         settle("failed", f"a fault in FactorTopy: {type(error).__name__}: {str(error).splitlines()[:1]}; see log.txt")
         raise
 
 
-def _out_of_memory(error):
+def _too_little_memory(error):
     first = (str(error).splitlines() or ["no details"])[0][:200]
     return InputError(
         f"memory: this work needs more than there is ({first}); close other programs, or choose fewer pictures "

@@ -124,11 +124,13 @@ def sizes_of(subject, subject_id=None, trials=None):
 
     try:
         layout, folder = find(subject, subject_id)
-        known = layout.look(folder, trials).summary()
+        summary = layout.look(folder, trials).summary()
     except InputError:
         return None
-    vertices = (known.left or 0) + (known.right or 0)
-    return Sizes(known.pictures, known.trials, vertices) if known.pictures and known.trials and vertices else None
+    vertices = (summary.left or 0) + (summary.right or 0)
+    return (
+        Sizes(summary.pictures, summary.trials, vertices) if summary.pictures and summary.trials and vertices else None
+    )
 
 
 def networks():
@@ -138,35 +140,35 @@ def networks():
     return {entry.name: network(entry) for entry in list_backbones()}
 
 
-def network_of(name, known=None):
+def network_of(name, by_name=None):
     """The Network of a name, its random weights or a part of Stable Diffusion; None for one that its library alone knows."""
-    known = networks() if known is None else known
+    by_name = networks() if by_name is None else by_name
     name = name.removesuffix(speed.UNTRAINED)
     if name.startswith("finetuned/"):
         from factortopy.backbones.finetuned import description_of
 
         name = (description_of(name) or {}).get("base") or name
-    return known.get(name.split(":")[0].split("@")[0])
+    return by_name.get(name.split(":")[0].split("@")[0])
 
 
-def measured(name, known=None):
+def measured(name, by_name=None):
     """(pictures a second, whose) as last extracted on this machine, or (None, "").
 
     A network that was not is judged by the one of those measured that is nearest to it in operations.
     """
-    found, name = speed.measured(), name.removesuffix(speed.UNTRAINED)
-    if name in found:
-        return found[name]["pictures_per_second"], name
-    known = networks() if known is None else known
-    net = network_of(name, known)
-    others = [known[other] for other in found if other in known]
+    speeds, name = speed.measured(), name.removesuffix(speed.UNTRAINED)
+    if name in speeds:
+        return speeds[name]["pictures_per_second"], name
+    by_name = networks() if by_name is None else by_name
+    net = network_of(name, by_name)
+    others = [by_name[other] for other in speeds if other in by_name]
     if net is None or not others:
         return None, ""
     nearest = min(others, key=lambda other: abs(other.operations / net.operations - 1))
-    return found[nearest.name]["pictures_per_second"] * nearest.operations / net.operations, nearest.name
+    return speeds[nearest.name]["pictures_per_second"] * nearest.operations / net.operations, nearest.name
 
 
-def extraction_told(name, pictures):
+def extraction_sentence(name, pictures):
     """How long showing pictures to a network takes here, in words, from what was measured on this machine."""
     rate, whose = measured(name)
     if rate is None:
@@ -239,11 +241,11 @@ def estimate(settings, extracted=frozenset(), sizes=sizes_of):
         here: True when the networks' pace was measured on this machine; like: True when a network that is not known by
         name is taken to be of the size of ViT-B.
     """
-    known, looked_up = networks(), lru_cache(None)(sizes)
+    by_name, looked_up = networks(), lru_cache(None)(sizes)
     first = making(one["subject"] for one in settings)
     seen, seconds, size, here, like = set(), first, 0.0, True, False
     for one in settings:
-        net, subject = network_of(one["backbone"], known), looked_up(one["subject"], one["subject_id"], one["trials"])
+        net, subject = network_of(one["backbone"], by_name), looked_up(one["subject"], one["subject_id"], one["trials"])
         key = extraction_key(one)
         new = key not in seen and key not in extracted
         seen.add(key)
@@ -253,7 +255,7 @@ def estimate(settings, extracted=frozenset(), sizes=sizes_of):
             continue
         pictures = min(one["pictures"] or subject.pictures, subject.pictures)
         shown = pictures + TEST * (subject.pictures - pictures)
-        rate, _ = measured(one["backbone"], known)
+        rate, _ = measured(one["backbone"], by_name)
         here = here and rate is not None
         try:
             own = new * shown * net.bytes(one["pca"]) + run_bytes(subject.vertices, net.channels)
@@ -278,17 +280,21 @@ def estimate(settings, extracted=frozenset(), sizes=sizes_of):
     }
 
 
-def told(found):
+def sentence(estimate):
     """An estimate in a sentence: time, disk, and what is free of it."""
     free = f"{size_text(shutil.disk_usage(home()).free)} are free"
-    if found["bytes"] is None:
+    if estimate["bytes"] is None:
         return f"Time and disk are not known before the subject is looked at; {free}."
-    like = ", taking networks not in the table for one like ViT-B" if found["like"] else ""
-    disk = f"{size_text(found['bytes'])} of disk at most{like}; {free}"
-    if found["seconds"] is None:
+    like = ", taking networks not in the table for one like ViT-B" if estimate["like"] else ""
+    disk = f"{size_text(estimate['bytes'])} of disk at most{like}; {free}"
+    if estimate["seconds"] is None:
         return f"{disk}. How long the fit takes is not known yet: it was not measured for this recipe and size; it is told while it runs."
     machine = table()["machine"]
-    source = f"pictures at this machine's pace, the fit as on {machine}" if found["here"] else f"on {machine}"
-    kept = "Features" if found["kept"] == found["extractions"] else "Less where features"
-    made = f" The demo subject is made first, once: about {duration(found['making'])} of it." if found["making"] else ""
-    return f"About {duration(found['seconds'])} ({source}) and {disk}. {kept} are on disk already.{made}"
+    source = f"pictures at this machine's pace, the fit as on {machine}" if estimate["here"] else f"on {machine}"
+    kept = "Features" if estimate["kept"] == estimate["extractions"] else "Less where features"
+    making = (
+        f" The demo subject is made first, once: about {duration(estimate['making'])} of it."
+        if estimate["making"]
+        else ""
+    )
+    return f"About {duration(estimate['seconds'])} ({source}) and {disk}. {kept} are on disk already.{making}"

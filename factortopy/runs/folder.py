@@ -98,11 +98,11 @@ class JobFolder:
         except OSError as error:
             raise explain_os_error(error, self.path) from None
 
-    def write_first(self, kind, settings, state, **told):
-        """Write the first run.json; the caller holds the lock. ``told``: what else it says."""
+    def write_first(self, kind, settings, state, **more):
+        """Write the first run.json; the caller holds the lock. ``more``: what else it says."""
         if (self.path / "run.json").exists():
             raise InputError(f"{self.path}: holds a {self.noun} already; choose another folder or resume it")
-        begun = {
+        first = {
             "schema": SCHEMA,
             "kind": kind,
             "name": self.name,
@@ -111,7 +111,7 @@ class JobFolder:
             "reason": None,
             "finished": False,
             "simulated": None,
-            **told,
+            **more,
             "settings": settings,
             "versions": versions(),
             "seconds": None,
@@ -119,7 +119,7 @@ class JobFolder:
             "turn": 0,
             "holder": None,
         }
-        write_json(self.path / "run.json", begun)
+        write_json(self.path / "run.json", first)
 
     @property
     def info(self):

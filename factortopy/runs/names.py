@@ -51,12 +51,12 @@ def families(infos: Mapping[str, Mapping[str, Any]], but: str) -> list[list[str]
 
     Of one subject there is one run a seed, and of one seed one run a subject: the first of several counts.
     """
-    found: dict[str, dict[str, str]] = {}
+    groups: dict[str, dict[str, str]] = {}
     for name, info in infos.items():
         own = {"seed": str(info.get("seed") or 0), "subject": str(info.get("subject"))}
         same = network_of(info) | {key: value for key, value in own.items() if key != but}
-        found.setdefault(repr(sorted(same.items(), key=lambda one: one[0])), {}).setdefault(own[but], name)
-    return [list(members.values()) for members in found.values() if len(members) > 1]
+        groups.setdefault(repr(sorted(same.items(), key=lambda one: one[0])), {}).setdefault(own[but], name)
+    return [list(members.values()) for members in groups.values() if len(members) > 1]
 
 
 def short_names(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -66,7 +66,7 @@ def short_names(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """
     what = {name: network_of(info) for name, info in infos.items()}
     subjects = {str(info.get("subject")) for info in infos.values()}
-    made = {}
+    short = {}
     for name, own in what.items():
         alike = [other for other in what if what[other]["backbone"] == own["backbone"]]
         differs = [k for k in own if len({repr(what[other].get(k)) for other in alike}) > 1]
@@ -79,9 +79,9 @@ def short_names(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         among = twins if seed == 0 else alike  # 0 is usual: it is named where nothing else tells two apart
         if len({infos[other].get("seed") or 0 for other in among}) > 1:
             words.append(f"seed {seed}")
-        made[name] = " · ".join([_middle(own["backbone"]), *words])
-    taken = list(made.values())
-    return {name: word if taken.count(word) == 1 else f"{word} · {_middle(name)}" for name, word in made.items()}
+        short[name] = " · ".join([_middle(own["backbone"]), *words])
+    taken = list(short.values())
+    return {name: word if taken.count(word) == 1 else f"{word} · {_middle(name)}" for name, word in short.items()}
 
 
 def full_name(name: str, info: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ class Recorder:
         self._history_step = None
         self._written = self._previewed = -math.inf
         self._still = {}
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
 
     def begin(self, stage, total=None, done=0):
         """A new stage begins; ``done`` steps of it were done before."""
@@ -90,12 +90,12 @@ class Recorder:
     def on_job(self, progress):
         """For all work but a fit: a dict with stage, step, total and what else is known; False stops."""
         self.run.check_there()
-        told = dict(progress)
-        stage, step, total = told.pop("stage", self.stage), told.pop("step", 0), told.pop("total", None)
+        more = dict(progress)
+        stage, step, total = more.pop("stage", self.stage), more.pop("step", 0), more.pop("total", None)
         if stage != self.stage:
             self.begin(stage, total, step)
         else:
-            self.report(step, total, **told)
+            self.report(step, total, **more)
         return not self.stopping()
 
     def on_fit(self, progress):
@@ -124,7 +124,7 @@ class Recorder:
 
     def seconds(self):
         """Seconds of this process, by a clock that does not jump."""
-        return time.monotonic() - self._begun
+        return time.monotonic() - self._start
 
     def _open_history(self, step):
         """Keep the lines before ``step``: a resumed fit repeats what came after its checkpoint."""

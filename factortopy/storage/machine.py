@@ -68,6 +68,14 @@ def explain_os_error(error, path):
     return InputError(f"{path}: could not be used ({error.strerror or error}); choose another folder")
 
 
+def is_out_of_memory(error):
+    """True for an error that says memory ran out: Python's, torch's (which need not be imported here), an allocator's words."""
+    message = str(error).lower()
+    return any(kind.__name__ in ("MemoryError", "OutOfMemoryError") for kind in type(error).__mro__) or (
+        isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)
+    )
+
+
 def free_megabytes(path):
     """Free space in MB on the disk of a path that need not exist yet."""
     path = Path(path).absolute()

@@ -39,12 +39,12 @@ def settings_of(axes):
         count *= len(axes[name])
     if count > LARGEST:
         raise InputError(f"sweep: expected up to {LARGEST:,} runs, found {count:,}; make several sweeps")
-    made = []
+    combinations = []
     for values in itertools.product(*(axes[name] for name in order)):
         settings = check_settings(dict(zip(order, values, strict=True)))
-        if settings not in made:
-            made.append(settings)
-    return made
+        if settings not in combinations:
+            combinations.append(settings)
+    return combinations
 
 
 def settings(assignments):
@@ -55,17 +55,17 @@ def settings(assignments):
     InputError
         Naming the word.
     """
-    found = {}
+    axes = {}
     for text in assignments:
         name, equals, values = text.partition("=")
         if name not in DEFAULTS or not equals or not values:
             raise InputError(
                 f"--set {text[:60]!r}: expected NAME=VALUE or NAME=VALUE,VALUE with NAME one of {', '.join(DEFAULTS)}"
             )
-        if name in found:
+        if name in axes:
             raise InputError(f"--set {name}: stands twice; give all its values at once, {name}=A,B")
-        found[name] = [_value(name, word) for word in values.split(",")]
-    return found
+        axes[name] = [_value(name, word) for word in values.split(",")]
+    return axes
 
 
 def _value(name, word):

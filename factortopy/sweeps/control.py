@@ -50,13 +50,13 @@ def _go(sweep, statuses, engine, options):
         engine = engine or sweep.info["engine"]
         if engine == "slurm":
             slurm.check_here()
-        told = states(sweep)
-        todo = [trial for trial in sweep.runs if told[trial["name"]][0] in statuses]
+        status_of = states(sweep)
+        todo = [trial for trial in sweep.runs if status_of[trial["name"]][0] in statuses]
         if options is not None:
             sweep.info["slurm"] = options
         sweep.info["engine"] = engine
         if todo:
-            (_to_slurm if engine == "slurm" else _to_queue)(sweep, todo, told)
+            (_to_slurm if engine == "slurm" else _to_queue)(sweep, todo, status_of)
         sweep.save()
     for trial in todo:
         _link(sweep, trial)
@@ -78,7 +78,7 @@ def withdraw(sweep):
         sweep.path.rmdir()
 
 
-def _to_queue(sweep, todo, told):
+def _to_queue(sweep, todo, status_of):
     """Give runs to this machine's queue."""
     for trial in todo:
         run = run_of(trial)
@@ -92,9 +92,9 @@ def _to_queue(sweep, todo, told):
     queue.ensure_worker()
 
 
-def _to_slurm(sweep, todo, told):
+def _to_slurm(sweep, todo, status_of):
     """Give runs to SLURM: one of each (subject, network), which extracts, first; those that read its features after it."""
-    first, others, wait_for = waves(sweep.runs, todo, told)
+    first, others, wait_for = waves(sweep.runs, todo, status_of)
     for trial in todo:
         run = slurm.claim(run_of(trial).path, trial["settings"])
         trial |= {"path": str(run.path.absolute()), "job": None}
@@ -103,19 +103,19 @@ def _to_slurm(sweep, todo, told):
         if wave:
             paths = [Path(trial["path"]).resolve() for trial in wave]
             before = sorted({job.split("_")[0] for job in wait_for}) if wave is others else []
-            made = slurm.submit(sweep.path / "slurm", paths, home().resolve(), sweep.info["slurm"], after=before)
-            for trial, job in zip(wave, made, strict=True):
+            jobs = slurm.submit(sweep.path / "slurm", paths, home().resolve(), sweep.info["slurm"], after=before)
+            for trial, job in zip(wave, jobs, strict=True):
                 trial["job"] = job
-            wait_for += made
+            wait_for += jobs
             sweep.save()
 
 
-def waves(trials, todo, told):
+def waves(trials, todo, status_of):
     """Who extracts and who waits for it, so that no two runs compute the same features at once.
 
     Parameters
     ----------
-    trials : all of the sweep; todo : those to start; told : ``states``
+    trials : all of the sweep; todo : those to start; status_of : ``states``
 
     Returns
     -------
@@ -126,7 +126,7 @@ def waves(trials, todo, told):
     ready, under_way = set(), {}
     for trial in trials:
         key = _features_of(trial)
-        status = told[trial["name"]][0]
+        status = status_of[trial["name"]][0]
         stage = (run_of(trial).progress() or {}).get("stage") if trial["path"] else None
         if status == "finished" or stage in ("fit", "score"):
             ready.add(key)

@@ -75,8 +75,8 @@ class Sweep:
 
 def run_of(trial):
     """The run of one of ``Sweep.runs``: where it was made or, after a move of the home folder, the one of that name."""
-    made = Path(trial["path"]) if trial["path"] else None
-    return Run(made if made is not None and made.is_dir() else runs_dir() / trial["name"])
+    path = Path(trial["path"]) if trial["path"] else None
+    return Run(path if path is not None and path.is_dir() else runs_dir() / trial["name"])
 
 
 # ---- make and read
@@ -171,9 +171,9 @@ def read(path):
         )
     info = read_json(file, "sweep")
 
-    def check(good, key, wanted, found):
+    def check(good, key, wanted, value):
         if not good:
-            raise InputError(f"{file}: {key}: expected {wanted}, found {str(found)[:60]!r}; copy the folder again")
+            raise InputError(f"{file}: {key}: expected {wanted}, found {str(value)[:60]!r}; copy the folder again")
 
     schema = info.get("schema")
     check(isinstance(schema, int) and schema > 0, "schema", "a schema number", schema)
@@ -192,9 +192,9 @@ def read(path):
     check(isinstance(runs, list) and runs, "runs", "a list of runs", runs)
     for k, trial in enumerate(runs):
         check(isinstance(trial, dict), f"runs[{k}]", "an object", trial)
-        name, made, job = (trial.setdefault(key, None) for key in ("name", "path", "job"))
+        name, place, job = (trial.setdefault(key, None) for key in ("name", "path", "job"))
         check(isinstance(name, str) and NAME_PATTERN.fullmatch(name), f"runs[{k}].name", "a run's name", name)
-        check(made is None or isinstance(made, str), f"runs[{k}].path", "a path or null", made)
+        check(place is None or isinstance(place, str), f"runs[{k}].path", "a path or null", place)
         check(
             job is None or (isinstance(job, str) and re.fullmatch(r"\d+(_\d+)?", job)),
             f"runs[{k}].job",
@@ -214,8 +214,8 @@ def read(path):
 
 def list_sweeps():
     """Sweeps of the home folder that can be read, newest first."""
-    found = []
+    sweeps = []
     for path in (home() / "sweeps").glob("*/sweep.json"):
         with contextlib.suppress(InputError):
-            found.append(read(path.parent))
-    return sorted(found, key=lambda sweep: str(sweep.info.get("created")), reverse=True)
+            sweeps.append(read(path.parent))
+    return sorted(sweeps, key=lambda sweep: str(sweep.info.get("created")), reverse=True)

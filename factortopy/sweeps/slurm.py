@@ -54,7 +54,7 @@ def options(text):
     InputError
         Naming the option.
     """
-    found = {}
+    asked = {}
     for part in filter(None, (part.strip() for part in (text or "").split(","))):
         name, equals, value = part.partition("=")
         name = name.strip().lstrip("-").replace("_", "-")
@@ -62,15 +62,15 @@ def options(text):
             raise InputError(f"--slurm {part[:60]!r}: expected NAME=VALUE, as in partition=gpu,time=2:00:00,gpus=1")
         if name in KEPT:
             raise InputError(f"--slurm {name}: is set by FactorTopy; leave it out")
-        found[name] = value
+        asked[name] = value
     for name in ("array", "cpus"):
-        if name in found and not re.fullmatch(r"[1-9]\d{0,5}", found[name]):
-            raise InputError(f"--slurm {name}: expected a whole number from 1 up, found {found[name]!r}")
-    if "mem" in found and not re.fullmatch(r"\d+[KMGT]?B?", found["mem"], re.IGNORECASE):
-        raise InputError(f"--slurm mem: expected a size such as 32G, found {found['mem']!r}")
-    if "time" in found:
-        minutes(found["time"])
-    return found
+        if name in asked and not re.fullmatch(r"[1-9]\d{0,5}", asked[name]):
+            raise InputError(f"--slurm {name}: expected a whole number from 1 up, found {asked[name]!r}")
+    if "mem" in asked and not re.fullmatch(r"\d+[KMGT]?B?", asked["mem"], re.IGNORECASE):
+        raise InputError(f"--slurm mem: expected a size such as 32G, found {asked['mem']!r}")
+    if "time" in asked:
+        minutes(asked["time"])
+    return asked
 
 
 def minutes(text):
@@ -188,13 +188,13 @@ def submit(folder, paths, home, asked, after=()):
         executor = submitit.AutoExecutor(folder=folder / "%j", cluster="slurm", slurm_max_num_timeout=TIMEOUTS)
         executor.update_parameters(**settings)
         with job_environment(), contextlib.redirect_stderr(io.StringIO()):  # sbatch's words are in the error
-            made = executor.map_array(Trial(), [str(path) for path in paths], [str(home)] * len(paths))
+            submitted = executor.map_array(Trial(), [str(path) for path in paths], [str(home)] * len(paths))
     except OSError as error:
         raise explain_os_error(error, folder) from None
     except Exception as error:  # submitit raises its own, and plain RuntimeError, with sbatch's words in them
-        said = [line for line in str(error).splitlines() if line.strip()]
-        raise InputError(f"slurm: the runs were not taken ({' '.join(said[-2:])[:300]}); correct --slurm") from None
-    return [job.job_id for job in made]
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise InputError(f"slurm: the runs were not taken ({' '.join(lines[-2:])[:300]}); correct --slurm") from None
+    return [job.job_id for job in submitted]
 
 
 @contextlib.contextmanager
@@ -212,10 +212,10 @@ def job_environment():
 
 def jobs():
     """{job id: (state, reason)} of this user's jobs that wait or run; None when SLURM does not answer."""
-    told = _ask("squeue", f"--user={getpass.getuser()}", "--noheader", "--array", "--format=%i|%T|%r")
-    if told is None:
+    listing = _ask("squeue", f"--user={getpass.getuser()}", "--noheader", "--array", "--format=%i|%T|%r")
+    if listing is None:
         return None
-    rows = (line.strip().split("|", 2) for line in told.splitlines())
+    rows = (line.strip().split("|", 2) for line in listing.splitlines())
     return {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}
 
 
@@ -236,10 +236,10 @@ def _ask(*command):
 # ---- alive or dead
 
 
-def state(run, job, known):
+def state(run, job, listed):
     """(status, reason) of a run that was given to SLURM.
 
-    job : its job id, None when SLURM did not take it; known : what ``jobs`` says, or None. The folder is believed first:
+    job : its job id, None when SLURM did not take it; listed : what ``jobs`` says, or None. The folder is believed first:
     "finished" and "failed" stand there. A lock taken on another machine may not be seen here (NFS without locks, Lustre
     without flock), so a run that looks interrupted is alive while SLURM has its job or, where SLURM cannot be asked, while
     its heartbeat from another host is younger than ten minutes.
@@ -247,15 +247,15 @@ def state(run, job, known):
     status, reason = run.state()
     if status in ("finished", "failed", "running", "stopping", "unreadable", "deleted"):
         return status, reason
-    if known is None and job:
+    if listed is None and job:
         if status == "interrupted" and beats_elsewhere(run):
             return "running", "on another machine, by its heartbeat"
         return status, reason
-    if job is None or job not in known:
+    if job is None or job not in listed:
         if status == "queued":
             return "interrupted", "its SLURM job ended before it began; it can be resumed"
         return status, reason
-    word, why = known[job]
+    word, why = listed[job]
     if run.stop_requested():
         return "stopping", None
     if word in WAITING:

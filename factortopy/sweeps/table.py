@@ -14,8 +14,8 @@ from factortopy.wording import duration
 def table_lines(sweep, table, whole_table=None):
     """The table as aligned lines, the last of them a summary of ``whole_table`` (default: the table)."""
     names = ["run", "status", "subject", "backbone", "seed", *sweep.varied, "at", "left", "mean R²", "seconds"]
-    told = [dict.fromkeys(names) | row | _cells(row) for row in table]
-    cells = [names, *([_cell(row[name]) for name in names] for row in told)]
+    shown = [dict.fromkeys(names) | row | _cells(row) for row in table]
+    cells = [names, *([_cell(row[name]) for name in names] for row in shown)]
     widths = [max(len(line[k]) for line in cells) for k in range(len(names))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     return [*lines, summary(whole_table or table)]
@@ -23,10 +23,10 @@ def table_lines(sweep, table, whole_table=None):
 
 def summary(table, words=None):
     """1 of 4 finished · 1 running · 2 queued · about 3 min left · simulated; ``words``: {status: how it is called}."""
-    found = {(words or {}).get(status, status): count for status, count in counts(table).items()}
+    count_of = {(words or {}).get(status, status): count for status, count in counts(table).items()}
     parts = [
-        f"{found.pop('finished', 0)} of {len(table)} finished",
-        *(f"{count} {status}" for status, count in found.items()),
+        f"{count_of.pop('finished', 0)} of {len(table)} finished",
+        *(f"{count} {status}" for status, count in count_of.items()),
     ]
     left = remaining(table)
     parts += [f"about {duration(left)} left"] if left else []
@@ -85,7 +85,7 @@ def rows(sweep):
     step and total of the present stage, remaining and seconds in seconds, mean_r2 and noise_ceiling over all vertices on test
     trials.
     """
-    told = []
+    table = []
     for trial, (status, reason) in zip(sweep.runs, states(sweep).values(), strict=True):
         settings = trial["settings"]
         row = {"run": trial["name"], "status": status, **{name: settings[name] for name in NAMED}}
@@ -105,8 +105,8 @@ def rows(sweep):
                     "vertices": info.get("vertices"),
                 }
                 row |= {"seconds": info.get("seconds"), "simulated": info.get("simulated")}
-        told.append(row)
-    return told
+        table.append(row)
+    return table
 
 
 def _word(value):
@@ -115,8 +115,8 @@ def _word(value):
 
 def counts(table):
     """{status: how many}, in the order of ``STATUSES``, of the table's rows."""
-    found = [row["status"] for row in table]
-    return {status: found.count(status) for status in STATUSES if status in found}
+    statuses = [row["status"] for row in table]
+    return {status: statuses.count(status) for status in STATUSES if status in statuses}
 
 
 def remaining(table):

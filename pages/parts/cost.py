@@ -29,7 +29,7 @@ def extracted():
 
 def of_runs(planned):
     """Time and disk of runs, in a sentence that can be shown; ``planned`` as ``costs.estimate`` takes them."""
-    return plain(costs.told(costs.estimate(planned, extracted(), sizes)))
+    return plain(costs.sentence(costs.estimate(planned, extracted(), sizes)))
 
 
 def of_extraction(asked, layers, width):
@@ -38,7 +38,7 @@ def of_extraction(asked, layers, width):
         return "Its tokens of these pictures are on disk already; making sure takes seconds."
     size, pca = sizes(asked["subject"], asked["subject_id"]), asked["pca"]
     n = size.pictures if size else FOLDER_UNKNOWN
-    time = costs.extraction_told(asked["backbone"], n + (min(n, SAMPLE) if pca else 0))
+    time = costs.extraction_sentence(asked["backbone"], n + (min(n, SAMPLE) if pca else 0))
     disk = size_text(disk_size(layers, width, n, pca))
     first = costs.making([asked["subject"]])
     rendering = f" Before that the demo subject is made, once: about {duration(first)}." if first else ""

@@ -56,6 +56,13 @@ def wait_for(condition, seconds=60.0):
         time.sleep(0.05)
 
 
+def wait_for_worker():
+    """Wait until a worker serves this home folder."""
+    from factortopy.jobs.queue import worker_alive
+
+    return wait_for(worker_alive, 20.0)
+
+
 def fitting(run):
     """True when the run's process is at its optimiser steps."""
     progress = run.progress() or {}

@@ -9,7 +9,7 @@ import time
 import pytest
 from job_settings import EXTRACT, SHIPPED, simulate
 from test_jobs import _worker_of, children  # noqa: F401  (a fixture)
-from trials import SETTINGS, environment, run_command, start_holder, told_in_one_line, wait_for
+from trials import SETTINGS, environment, run_command, start_holder, told_in_one_line, wait_for, wait_for_worker
 
 from factortopy.errors import InputError
 from factortopy.experiments import protocol as protocols
@@ -221,7 +221,7 @@ def test_as_many_at_a_time_as_gpus(children, hold):  # noqa: F811
 
     def serve():
         process = subprocess.Popen([sys.executable, "-c", code], env=environment())
-        assert queue.wait_for_worker()
+        assert wait_for_worker()
         return process
 
     first = serve()

@@ -17,7 +17,7 @@ import pytest
 from huey.registry import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trials import ROOT, SETTINGS, TINY, environment, fitting, start_holder, wait_for
+from trials import ROOT, SETTINGS, TINY, environment, fitting, start_holder, wait_for, wait_for_worker
 
 from factortopy.errors import InputError
 from factortopy.jobs import queue as jobs
@@ -214,7 +214,7 @@ def test_run_goes_on_when_app_and_worker_die(children):
     wait_for(lambda: not jobs.worker_alive())
     assert run.status == "running"
     waiting = jobs.submit({**SETTINGS, "seed": 1})  # starts a new worker, which watches the run that it found
-    assert jobs.wait_for_worker()
+    assert wait_for_worker()
     wait_for(lambda: jobs.queue_position(waiting) == 1)
     time.sleep(1.0)
     assert run.info["holder"]["pid"] == trainer and waiting.status == "queued"  # one at a time
@@ -257,7 +257,7 @@ def open_files(pid):
 
 def test_queue_deleted_under_the_worker_is_replaced(children):
     jobs.ensure_worker()
-    assert jobs.wait_for_worker()
+    assert wait_for_worker()
     first = worker_number()
     # One that is still opening its queue would take the new one, and rightly stay.
     wait_for(lambda: "consumer started" in (home() / "worker.log").read_text())
@@ -268,7 +268,7 @@ def test_queue_deleted_under_the_worker_is_replaced(children):
     wait_for(lambda: run.status == "failed")
     assert "nowhere" in run.reason and "Traceback" not in run.log_tail()
     wait_for(lambda: not os.path.exists(f"/proc/{first}") or "zombie" in open(f"/proc/{first}/status").read())
-    assert jobs.wait_for_worker()
+    assert wait_for_worker()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -293,7 +293,7 @@ def test_queue_deleted_while_it_is_opened(monkeypatch, when):
 def test_worker_outlives_a_queue_that_cannot_be_read(monkeypatch, children):
     """Its tables are dropped under it: what waits is done all the same."""
     jobs.ensure_worker()
-    assert jobs.wait_for_worker()
+    assert wait_for_worker()
     jobs.queue()
     with contextlib.closing(sqlite3.connect(home() / "queue.db")) as base:
         base.execute("drop table task")

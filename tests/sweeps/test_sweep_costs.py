@@ -44,7 +44,7 @@ def test_demo_estimate_is_near_what_was_measured():
     # A minute of rendering, 50 s of extraction, and twice 35 to 50 (docs/benchmarks.md) with 14 of start and scores.
     assert 200 < found["seconds"] < 250
     assert found["bytes"] == pytest.approx(0.6e9, rel=0.1)
-    assert "4 min (on two cores, no GPU) and 0.6 GB of disk" in costs.told(found)
+    assert "4 min (on two cores, no GPU) and 0.6 GB of disk" in costs.sentence(found)
 
 
 def price(**axes):
@@ -53,10 +53,10 @@ def price(**axes):
 
 def test_what_is_not_known_is_not_told():
     found = price(subject=["/data/nsd"])
-    assert found["seconds"] is None and found["bytes"] is None and "before the subject" in costs.told(found)
+    assert found["seconds"] is None and found["bytes"] is None and "before the subject" in costs.sentence(found)
     found = price(backbone=["clip-l"], recipe=["paper"])  # the published recipe was measured on the demo alone
-    assert found["seconds"] is None and found["bytes"] > 3e9 and "was not measured" in costs.told(found)
-    assert price(backbone=["timm/x"])["like"] and "like ViT-B" in costs.told(price(backbone=["timm/x"]))
+    assert found["seconds"] is None and found["bytes"] > 3e9 and "was not measured" in costs.sentence(found)
+    assert price(backbone=["timm/x"])["like"] and "like ViT-B" in costs.sentence(price(backbone=["timm/x"]))
     assert 4000 < price(recipe=["paper"])["seconds"] < 7000  # 60,000 steps; docs/ablations.md: 4,000 in 364 s
     assert price(model=["classtoken"])["seconds"] < price()["seconds"] < price(model=["gnetvit"])["seconds"]
 
@@ -71,14 +71,14 @@ def test_a_folder_is_as_large_as_its_files_say(tmp_path):
 
 def test_what_is_on_disk_already_is_not_counted_again():
     whole, few = price(), price(pictures=[200])
-    assert whole["making"] == few["making"] == 60 and "made first, once: about 60 s" in costs.told(whole)
+    assert whole["making"] == few["making"] == 60 and "made first, once: about 60 s" in costs.sentence(whole)
     assert costs.making(["demo-1", "demo-2"]) == 90 and costs.making(["/data/nsd", "demo"]) == 60  # pictures are shared
     pictures, responses = (cache_dir("subjects") / name for name in ("pictures-v2-3000", "demo-1-v2-3000.safetensors"))
     pictures.mkdir()
     write_json(pictures / "truth.json", {})
     assert price()["making"] == 30
     responses.touch()
-    assert price()["making"] == 0 and "made first" not in costs.told(price())
+    assert price()["making"] == 0 and "made first" not in costs.sentence(price())
 
     net = costs.network_of("demo-vit")
     run = Run.create(runs_dir() / "a", {"subject": "demo", "backbone": "demo-vit", "seed": 5})
@@ -90,7 +90,7 @@ def test_what_is_on_disk_already_is_not_counted_again():
     assert price()["kept"] == 1 and price(pictures=[200])["kept"] == 0 and price(backbone=["demo-mae"])["kept"] == 0
     left = whole["seconds"] - 60 - costs.extraction_seconds(net, 3000)
     assert price()["seconds"] == pytest.approx(left) and price()["bytes"] < 0.01 * whole["bytes"]
-    assert "Features are on disk already" in costs.told(price()) and "Less where" in costs.told(price(pca=[32]))
+    assert "Features are on disk already" in costs.sentence(price()) and "Less where" in costs.sentence(price(pca=[32]))
     (features / "done.json").unlink()  # somebody made room
     assert price()["kept"] == 0
 
@@ -112,7 +112,7 @@ def test_the_table_says_what_was_measured_and_what_is_missing_is_not_known_yet(m
         less = table | {"measured": {name: value for name, value in table["measured"].items() if name != row}}
         monkeypatch.setattr(costs, "table", lambda less=less: less)
         found = price() if row != "paper step" else price(recipe=["paper"])
-        words = costs.told(found)
+        words = costs.sentence(found)
         if row == "run folder":
             assert found["bytes"] is None and "not known" in words
         else:
@@ -127,15 +127,15 @@ class Shown:
 
 
 def test_extractions_leave_their_pace_and_estimates_take_it():
-    assert "unknown until the first batch" in costs.extraction_told("demo-vit", 3000) and not price()["here"]
+    assert "unknown until the first batch" in costs.extraction_sentence("demo-vit", 3000) and not price()["here"]
     speed.keep(Shown("demo-vit"), 31, 9.0)  # too few
     speed.keep(Shown("demo-vit"), 3000, 0.5)  # too short
     assert speed.measured() == {}
     speed.keep(Shown("demo-vit untrained"), 300, 3000.0)
-    told = costs.extraction_told("demo-vit", 300)
+    told = costs.extraction_sentence("demo-vit", 300)
     assert told.startswith("about 50 min at 0.1 pictures a second, as measured here on 20")
     assert price()["here"] and price()["seconds"] == pytest.approx(30_000, rel=0.02)
-    assert "at this machine's pace" in costs.told(price())
+    assert "at this machine's pace" in costs.sentence(price())
     rate, whose = costs.measured("mae-b")  # judged by what was measured
     net = costs.network_of("mae-b").operations / costs.network_of("demo-vit").operations
     assert whose == "demo-vit" and rate == pytest.approx(0.1 / net)
@@ -144,7 +144,7 @@ def test_extractions_leave_their_pace_and_estimates_take_it():
     speed.keep(Shown("timm/x"), 4, 1.0, probe=True)
     assert costs.measured("timm/x") == (4.0, "timm/x") and costs.measured("timm/y") == (None, "")
     (home() / "pace.json").write_text('{"demo-vit": {"pictures_per_second": "many"}, "mae-b": 3')
-    assert speed.measured() == {} and "unknown" in costs.extraction_told("mae-b", 10)
+    assert speed.measured() == {} and "unknown" in costs.extraction_sentence("mae-b", 10)
 
 
 def test_a_real_extraction_leaves_its_pace(monkeypatch):
