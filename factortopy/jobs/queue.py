@@ -193,7 +193,7 @@ def submit(settings, name=None, start=True):
     Parameters
     ----------
     settings : dict
-        as ``records.check_settings`` takes them.
+        as ``runs.settings.check_settings`` takes them.
     name : str, optional
         Name of the run; made from the settings when None.
     start : bool

@@ -44,7 +44,7 @@ def train_run(
     path : path-like
         The run folder; made when it is not there.
     subject, backbone, recipe, seed, settings
-        What to train (``records.check_settings``; recipe "fast", seed 0 and the factorized model with all factors by default).
+        What to train (``runs.settings.check_settings``; recipe "fast", seed 0 and the factorized model with all factors by default).
         An existing run knows them; what is given must agree.
     resume : bool
         Needed for a folder that holds an unfinished run. A finished run is left alone.

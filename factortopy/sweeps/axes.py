@@ -16,7 +16,7 @@ def settings_of(axes):
     Parameters
     ----------
     axes : dict
-        {setting: list of values}; the settings of ``records.check_settings``, subject and backbone at least.
+        {setting: list of values}; the settings of ``runs.settings.check_settings``, subject and backbone at least.
 
     Raises
     ------
