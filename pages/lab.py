@@ -51,7 +51,7 @@ def page():
             address.write(experiment=experiment, job=None)
         else:
             address.write(experiment=experiment, job=job_key(run, protocol))
-            result, running = offer(run, encoder, protocol, first)
+            result, running = offer(run, protocol, first)
         beside = None if result is None else lab_results.choose_reference(result, encoder)
     with left:
         lab_results.brains(result, encoder, experiment, HEIGHT, beside, running)
@@ -167,7 +167,7 @@ def read(data, name):
         return None
 
 
-def offer(run, encoder, protocol, first):
+def offer(run, protocol, first):
     """Run and stop. Returns the result that is shown, of these settings, else the last one of this experiment, else None; and
     whether these settings wait or run."""
     experiment, settings = protocol["experiment"], {"run": run.name, "protocol": protocol}
@@ -233,7 +233,7 @@ def save(run, result, encoder):
     contents = json.dumps(plain_values([result.experiment, result.settings, result.info, result.numbers]))
     take_away.offer_zip(
         "result", f"result of {run.name} {hashlib.blake2b(contents.encode(), digest_size=12).hexdigest()}",
-        "Save the result (zip: protocol, numbers, maps, pictures)", "Result of the Lab",
+        "Save the result (zip: protocol, numbers, maps, pictures)",
         lambda task: take_away.drawn(write, 2 * len(result.maps), task),
         f"{saving.file_name(result.experiment, result.info.get('simulated'))}.zip",
         "Each map as GIFTI, as a flat picture (PNG) and as a drawing (SVG); all maps in one table (CSV).",

@@ -12,7 +12,7 @@ log = logging.getLogger("pages.parts.background")
 
 
 class Task:
-    """One piece of work; ``label`` says what it is, ``turn`` is the lock that it works under.
+    """One piece of work; ``turn`` is the lock that it works under.
 
     state : "waiting", "running", "finished", "stopped" or "failed"
     done, total : int, as far as it has come
@@ -21,8 +21,8 @@ class Task:
     result : what it returned; error : a sentence for the user, when it failed
     """
 
-    def __init__(self, work, label, turn):
-        self.state, self.done, self.total, self.label = "waiting", 0, 0, label
+    def __init__(self, work, turn):
+        self.state, self.done, self.total = "waiting", 0, 0
         self.partial = self.step = self.result = self.error = None
         self._wish, self._work, self._turn, self._start = threading.Event(), work, turn, None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -95,7 +95,7 @@ class Tasks:
     def __init__(self):
         self._by_key, self._lock, self._turn = {}, threading.Lock(), threading.Lock()
 
-    def start(self, key, work, label=""):
+    def start(self, key, work):
         """Start ``work(task)`` under a key; returns its Task, or that of the work under this key that has not ended."""
         with self._lock:
             task = self._by_key.get(key)
@@ -103,7 +103,7 @@ class Tasks:
                 self._by_key.pop(key, None)
                 for old in [name for name, other in self._by_key.items() if not other.active][:-MOST]:
                     del self._by_key[old]
-                task = self._by_key[key] = Task(work, label, self._turn)
+                task = self._by_key[key] = Task(work, self._turn)
                 task._thread.start()
             return task
 

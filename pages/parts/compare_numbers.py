@@ -19,6 +19,11 @@ LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, 
 ROW = 20  # pixels that a row of the legend takes
 
 
+def simulated(encoders):
+    """Was the subject a simulated one? Encoders that are compared are of one kind."""
+    return next(iter(encoders.values())).simulated
+
+
 def layout(figure, height, entries, **axes):
     """A chart's size, with room for a legend of that many names above it."""
     top = 10 + ROW * (-(-entries // 4))
@@ -51,7 +56,7 @@ def place(encoders, measure):
 
 def scores(encoders, measure):
     """Brain score by area, and distance to the best."""
-    chosen, simulated = MEASURES[measure], next(iter(encoders.values())).simulated
+    chosen = MEASURES[measure]
     st.subheader("Brain score by area", help=f"**{measure}**: {chosen.words}")
     rows = analysis.scores_by_roi(encoders, measure=measure)
     figure = go.Figure([go.Bar(name=name, x=[r["roi"] for r in rows], y=[r[name] for r in rows]) for name in encoders])
@@ -59,8 +64,8 @@ def scores(encoders, measure):
         figure.add_scatter(x=[r["roi"] for r in rows], y=[r["ceiling"] for r in rows], name="noise ceiling", mode="markers",
                            marker={"symbol": "line-ew-open", "size": 22, "color": "grey"})  # fmt: skip
     layout(figure, 300, len(encoders) + 1, yaxis_title=f"mean {chosen.label}")
-    saving.chart(figure, "scores", simulated)
-    if simulated:
+    saving.chart(figure, "scores", simulated(encoders))
+    if simulated(encoders):
         st.caption("This subject is simulated: its high-level areas answer to categories by construction; networks trained on them have an "
                    "advantage.")  # fmt: skip
     left, right = st.columns(2, gap="medium")
@@ -113,7 +118,7 @@ def hierarchy(encoders):
         if rows:
             across = {"title": "level of the area", "range": [-0.02, 1.02], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
             layout(figure, 260, len(rows), xaxis=across, yaxis_title="mean layer (0 first, 1 last)")
-            saving.chart(figure, "slopes", next(iter(encoders.values())).simulated)
+            saving.chart(figure, "slopes", simulated(encoders))
             table(rows, "hierarchy", encoders)
             st.caption(
                 f"From and to: 95 % of {BOOTSTRAP:,} bootstrap samples of vertices within areas. Neighbours are alike: subjects would "
@@ -132,7 +137,7 @@ def layers(encoders):
                            customdata=encoder.layer_names, hovertemplate="%{customdata}: %{y:.0%}<extra>" + name + "</extra>")  # fmt: skip
     axis = {"title": "share of places", "tickformat": ".0%"}
     layout(figure, 240, len(encoders), xaxis_title="depth (0 first layer, 1 last)", yaxis=axis)
-    saving.chart(figure, "shares", next(iter(encoders.values())).simulated)
+    saving.chart(figure, "shares", simulated(encoders))
 
 
 def time_steps(encoders):
@@ -160,8 +165,7 @@ def time_steps(encoders):
                     for row in rows
                 ]
             )
-            kind = next(iter(encoders.values())).simulated
-            saving.chart(figure, f"steps {part}", kind, 280, xaxis_title="T", yaxis_title="mean R²")
+            saving.chart(figure, f"steps {part}", simulated(encoders), 280, xaxis_title="T", yaxis_title="mean R²")
             table(rows, f"time_steps_{part or 'all'}", encoders)
     for name in over_time:
         st.markdown(f"**Steps that each area reads: {plain(name)}**")
@@ -170,4 +174,4 @@ def time_steps(encoders):
 
 def table(rows, name, encoders, **options):
     """Rows about networks of one kind of subject, with three decimals, all of them seen, to save as CSV."""
-    saving.table(rows, name, next(iter(encoders.values())).simulated, decimals=3, **{"height": "content"} | options)
+    saving.table(rows, name, simulated(encoders), decimals=3, **{"height": "content"} | options)

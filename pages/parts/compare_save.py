@@ -14,9 +14,7 @@ def control(shown, key="maps"):
     contents = "".join(f"{name}{one.title}{one.stamp}{sorted(one.legend.items())}" for name, one, _, _ in shown)
     task_key = f"compared {hashlib.blake2b(contents.encode(), digest_size=12).hexdigest()}"
     file = f"{saving.file_name('compared maps', any(e.simulated for _, _, e, _ in shown))}.zip"
-    take_away.offer_zip(
-        key, task_key, "Save these maps", "Maps of Compare", lambda task: packed(shown, task), file, HELP
-    )
+    take_away.offer_zip(key, task_key, "Save these maps", lambda task: packed(shown, task), file, HELP)
 
 
 def packed(shown, task):

@@ -13,7 +13,7 @@ from factortopy.analysis.scores import painted
 from factortopy.backbones.finetuned import label
 from pages.parts import address, compare_save, saving
 from pages.parts.compare_grid import brain
-from pages.parts.compare_numbers import table
+from pages.parts.compare_numbers import simulated, table
 from pages.parts.words import TERMS, plain
 
 HEIGHT = 480
@@ -180,7 +180,7 @@ def tuning(encoders, pairs):
     with left:
         areas = [r["roi"] for r in rows]
         figure = go.Figure([go.Bar(name=word, x=areas, y=[r[word] for r in rows]) for word in ("before", "after")])
-        saving.chart(figure, "before and after", next(iter(encoders.values())).simulated, 280, yaxis_title="mean R²",
+        saving.chart(figure, "before and after", simulated(encoders), 280, yaxis_title="mean R²",
                      legend={"orientation": "h", "y": 1.15})  # fmt: skip
     with right:
         if accuracy := description.get("accuracy"):
@@ -212,7 +212,7 @@ def tuning(encoders, pairs):
                 for row in kept
             ]
         )
-        saving.chart(figure, "slope and loss", next(iter(encoders.values())).simulated, 260, xaxis_title="hierarchy slope before",
+        saving.chart(figure, "slope and loss", simulated(encoders), 260, xaxis_title="hierarchy slope before",
                      yaxis={"title": "share of the score lost", "tickformat": ".0%"})  # fmt: skip
         st.caption(f"Rank correlation {r:.2f}." if np.isfinite(r) else "A correlation needs three networks.")
         table(kept, "slope_lost", encoders)

@@ -81,7 +81,7 @@ def tree_of(run, encoder):
     key = key_of(run)
     task = tasks.find(key)
     if task is None:
-        task = tasks.start(key, lambda task: kept_tree(encoder, on_progress=task.report), "Clusters")
+        task = tasks.start(key, lambda task: kept_tree(encoder, on_progress=task.report))
         task.wait(AT_ONCE)
     return task.result if task.state == "finished" else None
 

@@ -38,7 +38,7 @@ def out(run):
         help="All of them in one zip file. For print: flat maps, and the surface in six views.",
     )  # fmt: skip
     word = "simulated_" if run.info.get("simulated") else ""
-    offer_zip("files", f"export {run.name} {sorted(chosen)}", "Make the files", "Export", lambda task: packed(run, chosen, task),
+    offer_zip("files", f"export {run.name} {sorted(chosen)}", "Make the files", lambda task: packed(run, chosen, task),
          f"{word}{run.name}.zip", disabled=not chosen, width="stretch")  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def effort(name):
     return next((much for kind, much in kinds.items() if name.startswith(kind)), 0.3)
 
 
-def offer_zip(key, task_key, label, title, pack, file, help=None, disabled=False, width="content"):
+def offer_zip(key, task_key, label, pack, file, help=None, disabled=False, width="content"):
     """A button that makes a zip in the background, then how far it is, then a button that saves it.
 
     key : of the buttons; task_key : says what is in the zip; pack : given the task, returns the bytes; file : the zip's name
@@ -74,7 +74,7 @@ def offer_zip(key, task_key, label, title, pack, file, help=None, disabled=False
     if task is not None:
         st.error(plain(task.error)) if task.error else st.caption("Stopped; nothing was kept.")
     if st.button(label, key=f"make {key}", icon=":material/download:", help=help, disabled=disabled, width=width):
-        tasks.start(task_key, pack, title)
+        tasks.start(task_key, pack)
         st.rerun()
 
 

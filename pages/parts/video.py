@@ -86,7 +86,7 @@ def started(encoder, upload, rate, hrf):
     if current is None or (
         current.state == "stopped" and st.button("Watch it again", icon=":material/replay:", width="stretch")
     ):
-        current = tasks.start(key, work, "Video")
+        current = tasks.start(key, work)
     return current, key
 
 
