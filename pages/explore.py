@@ -11,14 +11,13 @@ from pages.parts.brain import (
     HEMISPHERE,
     choose_areas,
     choose_place,
+    chosen_index,
     chosen_roi,
-    chosen_vertex,
     draw_brain,
     rois_at,
     rows_of,
     say_unknown_place,
     shown_of,
-    vertex_at,
 )
 from pages.parts.guard import guard
 from pages.parts.runs import choose_run, encoder_at, load_encoder, load_gallery, version
@@ -86,7 +85,7 @@ def page():
             st.info(
                 "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
             )
-    index = vertex_at(encoder, chosen_vertex())
+    index = chosen_index(encoder)
     area = chosen_roi()
     gallery = load_gallery(run)
     grouped = clusters is not None and address.text("map") == CLUSTERS

@@ -6,14 +6,13 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from factortopy.analysis.scores import painted
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
 from factortopy.pictures.reading import read_pictures
 from factortopy.storage.allowed_folders import files_in
 from pages.parts import pictures_channels, saving, video
-from pages.parts.brain import chosen_roi, chosen_vertex, describe_vertex, draw_brain, shown_of, vertex_at
+from pages.parts.brain import areas_of, chosen_index, chosen_roi, describe_vertex, draw_brain, shown_of
 from pages.parts.guard import checked, guard
 from pages.parts.runs import choose_run, load_encoder, load_gallery
 from pages.parts.sample_pictures import samples
@@ -250,7 +249,7 @@ def details(encoder, pictures, response, first, second):
     columns = st.columns(2)
     for column, name in zip(columns, shown, strict=False):
         column.image(pictures[name], caption=plain(name), width="stretch")
-    index = vertex_at(encoder, chosen_vertex())
+    index = chosen_index(encoder)
     with st.container() if second else columns[1]:
         if index is None:
             st.caption(
@@ -267,9 +266,8 @@ def details(encoder, pictures, response, first, second):
 
 def ranking(encoder, gallery, mine):
     """Which of the visitor's and of the test pictures drive a place or an area most."""
-    index = vertex_at(encoder, chosen_vertex())
-    shown = painted(encoder)
-    areas = {name: mask & shown for name, mask in encoder.rois.items() if (mask & shown).any()}
+    index = chosen_index(encoder)
+    areas = areas_of(encoder)
     places = (["the clicked place"] if index is not None else []) + list(areas)
     if not places or not (mine or gallery):
         return
@@ -302,8 +300,7 @@ def ranking(encoder, gallery, mine):
 
 def area_bars(encoder, response):
     """Mean response by area of the predicted vertices."""
-    shown = painted(encoder)
-    areas = {name: mask & shown for name, mask in encoder.rois.items() if (mask & shown).any()}
+    areas = areas_of(encoder)
     figure = go.Figure(
         [
             go.Bar(name=name, y=list(areas), x=[float(values[mask].mean()) for mask in areas.values()], orientation="h",

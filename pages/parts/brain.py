@@ -96,6 +96,17 @@ def chosen_roi():
     return address.initial("roi")
 
 
+def chosen_index(encoder):
+    """Index among the encoder's vertices of the one that is selected; None where none is, or another subject's."""
+    return vertex_at(encoder, chosen_vertex())
+
+
+def areas_of(encoder):
+    """{name: (N,) bool} of the areas' painted vertices, where there are some."""
+    shown = painted(encoder)
+    return {name: mask & shown for name, mask in encoder.rois.items() if (mask & shown).any()}
+
+
 def maps_at_rest(encoder):
     """What a page shows on the brain before it has a map of its own: the layers, where none are chosen the score."""
     from factortopy.view import layer_map, score_map

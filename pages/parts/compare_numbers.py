@@ -12,7 +12,7 @@ from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from pages.parts import saving
-from pages.parts.brain import chosen_vertex, describe_vertex, say_unknown_place, vertex_at
+from pages.parts.brain import chosen_index, chosen_vertex, describe_vertex, say_unknown_place
 from pages.parts.words import TERMS, plain
 
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, away from the chart
@@ -33,7 +33,7 @@ def layout(figure, height, entries, **axes):
 def place(encoders, measure):
     """What each network has learnt of the place that is selected; says how to select one."""
     first = next(iter(encoders.values()))
-    index = vertex_at(first, chosen_vertex())
+    index = chosen_index(first)
     if index is None:
         if chosen_vertex() is None:
             st.caption("Click a place on a brain: a table here tells what each network has learnt of it.")

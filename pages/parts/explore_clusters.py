@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.parts import address, pictures_save, saving
 from pages.parts.background import tasks
-from pages.parts.brain import choose_place, chosen_vertex, rows_of, shown_of, vertex_at
+from pages.parts.brain import choose_place, chosen_index, rows_of, shown_of
 from pages.parts.runs import version
 from pages.parts.task_panel import time_left, watch
 from pages.parts.words import plain
@@ -92,13 +92,13 @@ def brain_map(encoder, clusters):
 
     return chosen_cluster_map(
         clusters.labels, clusters.colours, encoder.vertices, **shown_of(encoder),
-        only=clusters.of(vertex_at(encoder, chosen_vertex())),
+        only=clusters.of(chosen_index(encoder)),
     )  # fmt: skip
 
 
 def panel(run, encoder, rois, gallery, clusters):
     """Beside the brain while it shows the clusters."""
-    here = clusters.of(vertex_at(encoder, chosen_vertex()))
+    here = clusters.of(chosen_index(encoder))
     choose(run, encoder, clusters, here)
     if here is None:
         overview(encoder, rois, clusters)

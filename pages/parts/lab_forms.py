@@ -33,9 +33,9 @@ def _choice(experiment, name, label, options, help, default=None, **more):
     return st.selectbox(label, options, key=at, help=help, **more)
 
 
-def _number(experiment, name, label, low, high, help, step=None):
+def _number(experiment, name, label, low, high, help, step=None, default=None):
     at = key(experiment, name)
-    value = st.session_state.get(at, module_of(experiment).DEFAULTS.get(name))
+    value = st.session_state.get(at, module_of(experiment).DEFAULTS.get(name) if default is None else default)
     st.session_state[at] = type(low)(min(max(value, low), high))
     return st.slider(label, low, high, key=at, help=help, step=step)
 
@@ -51,13 +51,11 @@ def retinotopy(encoder):
     carrier = _choice("retinotopy", "carrier", "Seen through it", ("checkerboard", "picture"),
                       "What the bar, wedge or ring shows of itself: checks, or rendered scenes.")  # fmt: skip
     with st.expander("More settings"):
-        at = key("retinotopy", "radius")
-        st.session_state.setdefault(at, half)
-        st.session_state[at] = min(float(st.session_state[at]), half)
-        radius = st.slider("Aperture, degrees", 0.5, half, key=at, help="Radius of the field that is shown.")
-        at = key("retinotopy", "width")
-        st.session_state.setdefault(at, 0.25)
-        width = st.slider("Width of bar or ring", 0.05, 1.0, key=at, help="As a share of the aperture's radius.")
+        radius = _number(
+            "retinotopy", "radius", "Aperture, degrees", 0.5, half, "Radius of the field that is shown.", default=half
+        )
+        width = _number("retinotopy", "width", "Width of bar or ring", 0.05, 1.0, "As a share of the aperture's radius.",
+                        default=0.25)  # fmt: skip
         folder = None
         if carrier == "picture":
             folder = st.text_input("Folder of pictures", key=key("retinotopy", "pictures"), placeholder="empty: rendered scenes",
@@ -117,9 +115,9 @@ def lesion(encoder):
     out = {"channels": None, "heads": None, "region": None, "layers": None}
     if kind == LESIONS[0]:
         roi = _choice("lesion", "roi", "Area", areas, "The channels that this area's places read most.", "FFA")
-        at = key("lesion", "share")
-        st.session_state.setdefault(at, 10)
-        share = st.slider("Share of each layer, %", 1, 90, key=at, help="So many of the layer's channels.")
+        share = _number(
+            "lesion", "share", "Share of each layer, %", 1, 90, "So many of the layer's channels.", default=10
+        )
         out["channels"] = {"roi": roi, "share": share / 100}
     layers = st.multiselect("Layers", list(range(len(encoder.layer_names))), key=key("lesion", "layers"),
                             format_func=lambda l: encoder.layer_names[l], placeholder="all layers",

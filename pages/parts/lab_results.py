@@ -6,14 +6,13 @@ import streamlit as st
 
 from pages.parts import saving
 from pages.parts.brain import (
-    chosen_vertex,
+    chosen_index,
     describe_vertex,
     draw_brain,
     maps_at_rest,
     rows_of,
     say_unknown_place,
     shown_of,
-    vertex_at,
 )
 from pages.parts.words import plain
 
@@ -183,7 +182,7 @@ def course(result, encoder):
     """Responses of the clicked place over the frames, and the fitted field's."""
     from factortopy.experiments.retinotopic import fitted
 
-    index = vertex_at(encoder, chosen_vertex())
+    index = chosen_index(encoder)
     if index is None:
         say_unknown_place()
         st.caption("Click a place of the brain to see its responses over the frames.")

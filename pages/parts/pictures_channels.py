@@ -6,7 +6,7 @@ import streamlit as st
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from pages.parts import explore_clusters, pictures_save
-from pages.parts.brain import chosen_roi, chosen_vertex, describe_vertex, vertex_at
+from pages.parts.brain import chosen_index, chosen_roi, describe_vertex
 from pages.parts.words import plain
 
 COLUMNS = 8  # the picture itself and what is chosen
@@ -46,7 +46,7 @@ def saved(encoder, pixels, name, images, places):
     """Pictures, titles and numbers of the row; {place: channel image}, {place: rows of vertices}."""
     from factortopy.report import picture_row
 
-    index = vertex_at(encoder, chosen_vertex())
+    index = chosen_index(encoder)
     where = "" if index is None else describe_vertex(encoder, index)
     rows = []
     for place, image in images.items():
@@ -64,7 +64,7 @@ def saved(encoder, pixels, name, images, places):
 
 def offered(encoder, clusters):
     """{name: rows of vertices}: the clicked place and its cluster, the areas, the clusters."""
-    index = vertex_at(encoder, chosen_vertex())
+    index = chosen_index(encoder)
     here = None if clusters is None else clusters.of(index)
     places = {} if index is None else {CLICKED: np.array([index])}
     if here is not None:

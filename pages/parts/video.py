@@ -7,10 +7,9 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.colors import qualitative
 
-from factortopy.analysis.scores import painted
 from pages.parts import saving, task_panel
 from pages.parts.background import tasks
-from pages.parts.brain import chosen_vertex, draw_brain, maps_at_rest, shown_of, vertex_at
+from pages.parts.brain import areas_of, chosen_index, draw_brain, maps_at_rest, shown_of
 from pages.parts.words import plain
 
 TYPES = ("mp4", "mov", "webm", "mkv", "avi", "m4v", "gif")
@@ -122,15 +121,12 @@ def details(encoder, responses, times, frames):
 
 def courses(encoder, responses, times):
     """Mean response of areas, and the clicked place, over time."""
-    shown, figure = painted(encoder), go.Figure()
+    figure = go.Figure()
     figure.update_layout(colorway=qualitative.Dark24)  # there are more areas than the theme has colours
-    for name, mask in encoder.rois.items():
-        if (mask & shown).any():
-            first = name in ("V1", "FFA", "PPA", "EBA")
-            figure.add_scatter(
-                x=times, y=responses[:, mask & shown].mean(1), name=name, visible=True if first else "legendonly"
-            )
-    index = vertex_at(encoder, chosen_vertex())
+    for name, mask in areas_of(encoder).items():
+        seen = True if name in ("V1", "FFA", "PPA", "EBA") else "legendonly"
+        figure.add_scatter(x=times, y=responses[:, mask].mean(1), name=name, visible=seen)
+    index = chosen_index(encoder)
     if index is not None:
         figure.add_scatter(x=times, y=responses[:, index], name="clicked place", line={"dash": "dot"})
     legend = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"}
