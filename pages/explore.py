@@ -8,7 +8,6 @@ from PIL import Image, ImageDraw
 from factortopy.analysis.scores import painted
 from pages.parts import address, explore_clusters, pictures_save, saving, take_away
 from pages.parts.brain import (
-    HEMISPHERE,
     choose_areas,
     choose_place,
     chosen_index,
@@ -146,7 +145,7 @@ def invitation(encoder):
 def vertex_panel(encoder, rois, gallery, index):
     """Everything known about one vertex, the most telling first and at once."""
     factor, info = encoder.selectors() if encoder.has_selectors else None, encoder.info
-    side, vertex = HEMISPHERE[int(encoder.hemi[index])], int(encoder.vertex[index])
+    side, vertex = encoder.vertices.place(index)
     with pictures_save.line():
         st.subheader(plain(", ".join(rois_at(rois, index))) or "Between areas", width="stretch")
         if gallery is not None:

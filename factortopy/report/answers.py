@@ -53,7 +53,7 @@ def _figure(doc, entry):
     titles = [f"{roi}: r = {value:.2f}".replace("-", "−") for roi, value in r.items()]
     drawn = figures.scatters(list(zip(titles, measured.T, predicted.T, strict=True)), doc.simulated)
     rows = [
-        {"network": entry.name, "roi": roi, "hemisphere": ("left", "right")[int(encoder.hemi[v])], "vertex": int(encoder.vertex[v]),
+        {"network": entry.name, "roi": roi, "hemisphere": encoder.vertices.place(v)[0], "vertex": encoder.vertices.place(v)[1],
          "picture": int(i), "measured": float(m), "predicted": float(p)}
         for k, (roi, v) in enumerate(chosen.items()) for i, m, p in zip(gallery.number, measured[:, k], predicted[:, k], strict=True)
     ]  # fmt: skip

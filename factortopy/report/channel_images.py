@@ -97,7 +97,7 @@ def _greys(doc, entry, shown, single, seen):
     names = list(single)[:VERTICES]
     seen = [line[: len(names)] for line in seen]
     grid = [[picture, *line] for (_, picture), line in zip(shown, seen, strict=True)]
-    at = [(("left", "right")[int(encoder.hemi[single[name]])], int(encoder.vertex[single[name]])) for name in names]
+    at = [encoder.vertices.place(single[name]) for name in names]
     titles = [
         "picture",
         *(f"{name}\n{side[0].upper()} {vertex}" for name, (side, vertex) in zip(names, at, strict=True)),

@@ -159,8 +159,8 @@ def load_demo(number=1, n_pictures=N_PICTURES):
     return Subject(
         simulated["responses"],
         images,
-        brain.hemi,
-        brain.vertex,
+        brain.vertices.hemi,
+        brain.vertices.vertex,
         rois=brain.rois(),
         noise_ceiling=simulated["noise_ceiling"],
         name=f"demo-{number}",

@@ -123,13 +123,13 @@ def simulate(images, scenes, cortex, half_width, seed):
     where a vertex has no planted field), sigma (N,) in half widths
     """
     rng = np.random.default_rng(seed)
-    smooth = Smooth(cortex.rows, rng)
+    smooth = Smooth(cortex.vertices.rows, rng)
     energy = contrast_energy(images)
-    n, n_vertices, roi = len(images), len(cortex.rows), cortex.roi
+    n, n_vertices, roi = len(images), len(cortex.vertices.rows), cortex.roi
     signal = np.zeros((n, n_vertices), dtype=np.float32)
     retino = cortex.retinotopy
     shift = 0.035 * smooth(2, 8)  # subjects differ a little in where each vertex looks
-    planned = np.stack([retino.x[cortex.rows], -retino.y[cortex.rows]], 1) / half_width + shift
+    planned = np.stack([retino.x[cortex.vertices.rows], -retino.y[cortex.vertices.rows]], 1) / half_width + shift
     centre, sigma = np.full((n_vertices, 2), np.nan), np.full(n_vertices, np.nan)
     inside = np.ones(n_vertices)
 
@@ -202,7 +202,7 @@ class _Content:
 
     def __init__(self, scenes, smooth, cortex):
         self.table, self.kinds, self.layout = scene_table(scenes)
-        self.hemi, self.n = cortex.hemi, len(scenes)
+        self.hemi, self.n = cortex.vertices.hemi, len(scenes)
         self.taste = smooth(len(CATEGORIES) + len(SCENE_KINDS) - 1, 4)  # vertices of an area are not all alike
         self.detail, self.lay, self.size = smooth(4, 4), smooth(3, 4), smooth(1, 5)[:, 0]
         at = np.stack([np.where(self.hemi == 0, 0.25, -0.25), np.zeros(len(self.hemi))], 1)  # the opposite half field

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from factortopy.surfaces.coordinates import Vertices
 from factortopy.surfaces.meshes import Mesh, load_mesh
 from factortopy.surfaces.retinotopy import Retinotopy, fitted_retinotopy
 
@@ -47,14 +48,12 @@ def surface_distance(seeds: ArrayLike, mesh: Mesh | None = None, limit: float = 
 class VisualCortex:
     """The vertices that the demo subjects have, and what is known about each.
 
-    rows : (N,) whole-mesh rows, ascending; hemi, vertex : (N,)
+    vertices : Vertices, ascending
     roi : (N,) str, "" between areas; nearest : (N,) str, the nearest high-level area; distance : (N,) mm to its centre
     retinotopy : Retinotopy of the whole mesh
     """
 
-    rows: np.ndarray
-    hemi: np.ndarray
-    vertex: np.ndarray
+    vertices: Vertices
     roi: np.ndarray
     nearest: np.ndarray
     distance: np.ndarray
@@ -101,5 +100,5 @@ def visual_cortex(max_eccentricity: float = 7.2, radius: float = 9.0, shift: int
     around_early = surface_distance(np.where(np.isin(roi, EARLY))[0], mesh)
     rows = np.where((roi != "") | (closest < 15) | (around_early < 5))[0]
     return VisualCortex(
-        rows, rows // mesh.n, rows % mesh.n, roi[rows], np.array(names)[nearest[rows]], closest[rows], retino
+        Vertices(rows // mesh.n, rows % mesh.n), roi[rows], np.array(names)[nearest[rows]], closest[rows], retino
     )

@@ -96,6 +96,10 @@ class Vertices:
         """(N,) int64 rows of the whole mesh, left hemisphere first."""
         return full_index(self.hemi, self.vertex, self.density)
 
+    def place(self, k: int) -> tuple[str, int]:
+        """("left" or "right", index in that hemisphere's mesh) of vertex k."""
+        return ("left", "right")[int(self.hemi[k])], int(self.vertex[k])
+
     def subset(self, kept: Any) -> Vertices:
         """Those of a mask (N,) bool, of indices (M,) int or of a slice."""
         return Vertices(self.hemi[kept], self.vertex[kept], self.density)

@@ -6,7 +6,6 @@ import streamlit as st
 from factortopy.analysis.scores import painted
 from pages.parts import address
 
-HEMISPHERE = ("left", "right")
 OWN_AREAS = "FactorTopy's own fit (V1 to V3; hV4 a patch), patches around published centres"
 MORE_ATLASES = (
     "The Benson, Wang and HCP-MMP atlases appear here when neuropythy's files are installed "
@@ -70,9 +69,8 @@ def say_unknown_place():
 
 def describe_vertex(encoder, index):
     """A vertex in words."""
-    names = rois_at(encoder.rois, index)
-    side = HEMISPHERE[int(encoder.hemi[index])]
-    return f"{', '.join(names) or 'between areas'}, {side} hemisphere, vertex {int(encoder.vertex[index])}"
+    names, (side, vertex) = rois_at(encoder.rois, index), encoder.vertices.place(index)
+    return f"{', '.join(names) or 'between areas'}, {side} hemisphere, vertex {vertex}"
 
 
 def chosen_vertex():

@@ -277,8 +277,8 @@ def planted_encoder(maps=True, unread=0):
     """Early visual cortex that looks where the template says; ``unread`` vertices at the end answer nothing."""
     cortex = surfaces.visual_cortex(max_eccentricity=4.8)
     early = np.isin(cortex.roi, surfaces.EARLY)
-    rows = cortex.rows[early]
-    n = len(rows)
+    vertices = cortex.vertices.subset(early)
+    n, rows = len(vertices), vertices.rows
     x, y = cortex.retinotopy.x[rows], cortex.retinotopy.y[rows]
     rng = np.random.default_rng(0)
     channel = rng.uniform(0.2, 1, (n, 4)).astype(np.float32)
@@ -292,7 +292,7 @@ def planted_encoder(maps=True, unread=0):
     alignment = {"local": [eye], "local_offset": [zero], "global": [eye], "global_offset": [zero]}
     measured = {"polar_angle": np.rad2deg(np.arctan2(y, x)) % 360, "eccentricity": np.hypot(x, y)} if maps else None
     encoder = Encoder(
-        factor, alignment, rng.standard_normal(n).astype(np.float32), surfaces.Vertices(rows // 10242, rows % 10242), ["cells"], GRID,
+        factor, alignment, rng.standard_normal(n).astype(np.float32), vertices, ["cells"], GRID,
         info={"image_degrees": DEGREES, "simulated": True, "backbone": "local contrast"},
         rois={name: cortex.roi[early] == name for name in surfaces.EARLY}, maps=measured,
     )  # fmt: skip

@@ -23,7 +23,7 @@ def synthetic_brain(n_layers=12, seed=0):
     rng = np.random.default_rng(seed)
     level = {"": 0.5, "V1": 0.08, "V2": 0.2, "V3": 0.3, "hV4": 0.42, "LO": 0.6, "OPA": 0.55, "OFA": 0.65}
     depth = np.array([level.get(name, 0.85) for name in cortex.roi])
-    where = surfaces.apart(mesh.coords["inflated"], mesh.n)[cortex.rows]
+    where = surfaces.apart(mesh.coords["inflated"], mesh.n)[cortex.vertices.rows]
     near = np.exp(-(((where[:, None] - where[None]) / 9.0) ** 2).sum(-1))
     near /= near.sum(1, keepdims=True)
     depth = near @ (depth + 0.15 * rng.standard_normal(len(depth)))
@@ -31,13 +31,13 @@ def synthetic_brain(n_layers=12, seed=0):
     at = np.linspace(0, 1, n_layers)
     layer = np.exp(-(((depth[:, None] - at) / 0.25) ** 2) * sharp[:, None])
     layer /= layer.sum(1, keepdims=True)
-    x, y = (np.nan_to_num(v[cortex.rows] / 4.2) for v in (cortex.retinotopy.x, cortex.retinotopy.y))
+    x, y = (np.nan_to_num(v[cortex.vertices.rows] / 4.2) for v in (cortex.retinotopy.x, cortex.retinotopy.y))
     scale = np.clip(near @ (0.2 + 0.7 * (depth > 0.5) + 0.2 * rng.standard_normal(len(depth))), 0, 1)
     score = near @ (0.42 + 0.48 * rng.standard_normal(len(depth))) + 0.1 * rng.random(len(depth))
     score = np.clip(score, -0.02, 0.7)
     channel = near @ rng.standard_normal((len(depth), 8))
     return SimpleNamespace(
-        vertices=surfaces.Vertices(cortex.hemi, cortex.vertex), rois=cortex.rois(), score=score,
+        vertices=cortex.vertices, rois=cortex.rois(), score=score,
         painted=score > np.quantile(score, 0.15), clusters=np.argmax(channel, axis=1),
         response=3 * channel[:, 0] / np.abs(channel[:, 0]).max(),
         selectors=Selectors(np.clip(np.stack([x, -y], 1), -1, 1), layer, scale, channel),
@@ -53,13 +53,13 @@ def planted_layers(shift=0, n_layers=12):
     """
     cortex = surfaces.visual_cortex()
     rois = cortex.rois()
-    layer = np.full(len(cortex.rows), n_layers - 1)
+    layer = np.full(len(cortex.vertices.rows), n_layers - 1)
     for k, mask in enumerate(rois.values()):
         layer[mask] = (k + shift) % n_layers
     n = len(layer)
     x = np.linspace(-1, 1, n)
     return SimpleNamespace(
-        vertices=surfaces.Vertices(cortex.hemi, cortex.vertex), rois=rois, score=np.linspace(0, 1, n),
+        vertices=cortex.vertices, rois=rois, score=np.linspace(0, 1, n),
         painted=~rois["V3"], layer=layer,
         selectors=Selectors(np.stack([x, -x], 1), np.eye(n_layers)[layer], np.linspace(0, 1, n), np.ones((n, 2))),
     )  # fmt: skip

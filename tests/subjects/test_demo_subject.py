@@ -101,7 +101,7 @@ def test_maps_are_there_and_in_degrees(subject):
     assert (np.abs((angle[left] + 180) % 360 - 180) < 90).mean() > 0.85  # 0° is to the right, as in NSD
     assert (np.abs((angle[early & ~left] + 180) % 360 - 180) > 90).mean() > 0.85
     cortex = demo.cortex(1)
-    height = cortex.retinotopy.y[cortex.rows]  # y up in the visual field: the angle is counter-clockwise
+    height = cortex.retinotopy.y[cortex.vertices.rows]  # y up in the visual field: the angle is counter-clockwise
     assert (angle[early & (height > 1)] < 180).mean() > 0.97 and (angle[early & (height < -1)] > 180).mean() > 0.97
     for name, (slope, base) in simulation.PRF_SIZE.items():
         v = subject.rois[name]

@@ -305,7 +305,7 @@ def test_published_centres_lie_in_their_region(mesh):
     for name, centres in surfaces.AREA_CENTRES.items():
         for side, vertices in enumerate(centres):
             for vertex in vertices:
-                at = np.flatnonzero(cortex.rows == vertex + side * N)
+                at = np.flatnonzero(cortex.vertices.rows == vertex + side * N)
                 assert len(at) == 1, (name, vertex)
                 assert cortex.nearest[at[0]] == name and cortex.distance[at[0]] == 0
                 assert cortex.roi[at[0]] in (name, *surfaces.EARLY[:3])  # early areas are cut out of the patches
@@ -314,18 +314,20 @@ def test_published_centres_lie_in_their_region(mesh):
 
 def test_visual_cortex_is_what_it_says(retinotopy):
     cortex = surfaces.visual_cortex(max_eccentricity=7.2)
-    assert (np.diff(cortex.rows) > 0).all()
-    np.testing.assert_array_equal(surfaces.full_index(cortex.hemi, cortex.vertex), cortex.rows)
+    assert (np.diff(cortex.vertices.rows) > 0).all()
+    np.testing.assert_array_equal(
+        surfaces.full_index(cortex.vertices.hemi, cortex.vertices.vertex), cortex.vertices.rows
+    )
     rois = cortex.rois()
     assert list(rois)[:4] == list(surfaces.EARLY)
     assert np.sum(list(rois.values()), axis=0).max() == 1  # no vertex in two
     np.testing.assert_array_equal(np.sum(list(rois.values()), axis=0) == 0, cortex.roi == "")
     for k, name in enumerate(surfaces.EARLY[:3], start=1):
-        rows = cortex.rows[rois[name]]
+        rows = cortex.vertices.rows[rois[name]]
         assert (retinotopy.area[rows] == k).all() and retinotopy.eccentricity[rows].max() < 7.2
         expected = (retinotopy.area == k) & (retinotopy.eccentricity < 7.2)
         assert rois[name].sum() == expected.sum()
-    assert not rois["VWFA"][cortex.hemi == 1].any() and rois["VWFA"].any()  # left only
+    assert not rois["VWFA"][cortex.vertices.hemi == 1].any() and rois["VWFA"].any()  # left only
     wide = surfaces.visual_cortex(max_eccentricity=4.2).rois()
     assert wide["V1"].sum() < rois["V1"].sum()
 
@@ -337,10 +339,10 @@ def test_another_brain_has_its_centres_moved_by_at_most_5_mm(mesh):
     np.testing.assert_array_equal(again.roi, second.roi)
     for name, centres in surfaces.AREA_CENTRES.items():
         seeds = [v + side * N for side in (0, 1) for v in centres[side]]
-        moved = second.rows[(second.nearest == name) & (second.distance == 0)]
+        moved = second.vertices.rows[(second.nearest == name) & (second.distance == 0)]
         assert surfaces.surface_distance(seeds, mesh)[moved].max() <= 5.0
-        rows = first.rows[first.nearest == name]
-        assert len(np.intersect1d(rows, second.rows[second.nearest == name])) > 0.3 * len(rows)
+        rows = first.vertices.rows[first.nearest == name]
+        assert len(np.intersect1d(rows, second.vertices.rows[second.nearest == name])) > 0.3 * len(rows)
 
 
 # ---------------------------------------------------------------- published atlases
