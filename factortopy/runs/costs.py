@@ -236,10 +236,8 @@ def estimate(settings, extracted=frozenset(), sizes=sizes_of):
     -------
     dict
         runs; extractions (different features), kept (those on disk); making (seconds of a demo subject's first use); seconds and bytes
-        in all, None where a subject's size is
-        not known or a cost was not measured;
-        here: True when the networks' pace was measured on this machine; like: True when a network that is not known by
-        name is taken to be of the size of ViT-B.
+        in all, None where a subject's size is not known or a cost was not measured; here: True when the networks' speed was
+        measured on this machine; like: True when a network that is not in the table is taken to be of the size of ViT-B.
     """
     by_name, looked_up = networks(), lru_cache(None)(sizes)
     first = making(one["subject"] for one in settings)
