@@ -44,6 +44,27 @@ def test_the_starter_needs_nothing_installed(tmp_path):
 CODE = [path for root in ("factortopy", "pages") for path in sorted((ROOT / root).rglob("*.py"))]
 
 
+INSIDERS = {"told", "said", "found", "made", "some", "known", "begun"}
+
+
+def identifiers(tree):
+    """Every name that a module binds or uses."""
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            if isinstance(value := getattr(node, field, None), str):
+                yield value
+
+
+def test_names_are_the_fields_words():
+    vague = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in CODE
+        for name in identifiers(ast.parse(path.read_text(encoding="utf-8")))
+        if INSIDERS & set(name.lower().split("_"))
+    }
+    assert not vague, sorted(vague)
+
+
 def test_documents_that_the_code_cites_are_here():
     missing = {
         f"{path.relative_to(ROOT)}: {cited}"
