@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from trials import TRAIN, command, environment, fitting, run_command, start_command, told_in_one_line, wait_for
+from tiny_here import run_here
+from trials import TRAIN, command, environment, fitting, start_command, told_in_one_line, wait_for
 
 from factortopy.cli.main import main, parser
 from factortopy.cli.progress import Ticker, progress_line
@@ -104,7 +105,7 @@ def test_wrong_input_is_one_line(words, tmp_path, capsys):
 
 def test_unknown_network_leaves_nothing_in_the_way_of_the_corrected_command(tmp_path):
     words = ("train", "--subject", "tiny", "--backbone", "no-such-net", "--out", tmp_path / "a")
-    assert "no-such-net" in told_in_one_line(run_command(*words))
+    assert "no-such-net" in told_in_one_line(run_here(*words))
     assert not (tmp_path / "a").exists()
 
 
@@ -147,7 +148,7 @@ def test_score_computes_what_is_missing(trained, tmp_path):
     bare = Run(shutil.copytree(run.path, tmp_path / "bare"))
     (bare.path / "scores.safetensors").unlink()
     bare.update(scores=None)
-    result = run_command("score", bare.path)
+    result = run_here("score", bare.path)
     assert result.returncode == 0, result.stderr
     assert bare.info["scores"] == run.info["scores"] and bare.status == "finished"
     assert (bare.path / "scores.safetensors").read_bytes() == (run.path / "scores.safetensors").read_bytes()
@@ -186,8 +187,8 @@ def test_ctrl_c_stops_and_keeps_the_checkpoint(tmp_path):
     told, errors = first.communicate(timeout=60)
     assert first.returncode == 130 and "Traceback" not in errors and "--resume" in told
     assert Run(out).state() == ("stopped", "stopped by signal SIGINT") and (out / "checkpoint" / "state.json").exists()
-    assert "--resume" in told_in_one_line(run_command(*TRAIN, "--out", out))
-    assert "stopped" in told_in_one_line(run_command("score", out))
+    assert "--resume" in told_in_one_line(run_here(*TRAIN, "--out", out))
+    assert "stopped" in told_in_one_line(run_here("score", out))
 
     reached = Run(out).progress()["step"]  # the first one's word, until the second writes its own
     second = start_command("train", "--out", out, "--resume")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_here import run_here
 from trials import (
     SETTINGS,
     TRAIN,
-    run_command,
     start_holder,
     told_in_one_line,
 )
@@ -98,7 +98,7 @@ def test_newer_schema_is_said(run):
     with pytest.raises(RunFromNewer, match="schema 99"):
         _ = run.info
     assert run.status == "unreadable" and "newer FactorTopy" in run.reason
-    line = told_in_one_line(run_command(*TRAIN, "--out", run.path, "--resume"))
+    line = told_in_one_line(run_here(*TRAIN, "--out", run.path, "--resume"))
     assert "schema 99" in line and json.loads((run.path / "run.json").read_text())["schema"] == 99
 
 

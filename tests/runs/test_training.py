@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_here import tiny  # noqa: F401  (a fixture)
+from tiny_here import run_here, tiny  # noqa: F401  (a fixture)
 from trials import (
     SETTINGS,
     TRAIN,
     environment,
     fitting,
-    run_command,
     start_command,
     told_in_one_line,
     wait_for,
@@ -91,7 +90,7 @@ def test_second_process_leaves_and_names_the_first(tmp_path):
     first = start_command(*TRAIN, "--steps", 100_000, "--out", out)
     try:
         wait_for(lambda: fitting(Run(out)))
-        line = told_in_one_line(run_command(*TRAIN, "--out", out), 75)
+        line = told_in_one_line(run_here(*TRAIN, "--out", out), 75)
         assert f"process {first.pid} on" in line
         first.send_signal(signal.SIGSTOP)
         assert Run(out).status == "running"
@@ -128,7 +127,8 @@ AS_NOBODY = """
 import os, sys
 import factortopy.__main__, factortopy.cli.train, factortopy.runs.training  # Python itself may be out of that user's reach
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-sys.exit(factortopy.cli.main.main(sys.argv[1:]))
+words, outs = sys.argv[1:-2], sys.argv[-2:]
+sys.exit(2 if [factortopy.cli.main.main([*words, "--out", out]) for out in outs] == [2, 2] else 9)
 """
 
 
@@ -139,14 +139,14 @@ def test_read_only_folder_is_said_before_training():
         home = Path(place) / "home"
         (home / "runs").mkdir(parents=True)
         held = Run.create(home / "runs" / "held", SETTINGS)
-        for out in (home / "runs" / "new", held.path):
-            result = subprocess.run(
-                [sys.executable, "-c", AS_NOBODY, *TRAIN, "--steps", "30", "--resume", "--out", str(out)],
-                env=environment(FACTORTOPY_HOME=str(home)), capture_output=True, text=True, timeout=60,
-            )  # fmt: skip
-            line = told_in_one_line(result)
-            assert "permission denied" in line and str(out) in line and "choose another folder" in line
-            assert result.stdout == ""
+        outs = [str(home / "runs" / "new"), str(held.path)]
+        result = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, *TRAIN, "--steps", "30", "--resume", *outs],
+            env=environment(FACTORTOPY_HOME=str(home)), capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert result.returncode == 2 and result.stdout == "", result.stderr
+        for line, out in zip(result.stderr.strip().splitlines(), outs, strict=True):
+            assert "permission denied" in line and out in line and "choose another folder" in line
         assert held.status == "queued"
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from trials import TRAIN, fitting, run_command, start_command, wait_for
+from tiny_here import run_here
+from trials import TRAIN, fitting, start_command, wait_for
 
 from factortopy.pictures.reading import read_picture
 from factortopy.runs.run import Run
@@ -95,7 +96,5 @@ def test_39_a_stop_at_any_moment_leaves_a_whole_checkpoint(tmp_path, wait):
     run = Run(out)
     assert run.state() == ("stopped", "stopped on request")
     assert (out / "checkpoint" / "state.json").exists() and not list(out.rglob("*.part"))
-    done = run_command(
-        "train", "--out", out, "--resume", "--steps", 7
-    )  # another number of steps: it reads what was kept
+    done = run_here("train", "--out", out, "--resume", "--steps", 7)  # another number of steps: it reads what was kept
     assert done.returncode == 2 and "steps of this run is 100000" in done.stderr
