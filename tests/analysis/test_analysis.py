@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 import factortopy as ft
 from factortopy import analysis
 from factortopy.analysis.gallery import TILE
-from factortopy.analysis.scores import above_chance, r2
+from factortopy.analysis.scores import above_chance, discovery_rates, r2
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.storage.files import read_tensors, write_tensors
@@ -110,6 +110,14 @@ def test_a_few_strong_vertices_are_found_among_many_weak_ones():
     assert found[7:1000:300].all() and found.sum() <= 6
     p[:, 7:1000:300] *= -1  # predicted the wrong way round is not predicted
     assert not above_chance(y, p)[7:1000:300].any()
+
+
+@pytest.mark.parametrize("n", [1, 2, 500])
+def test_discovery_rates_are_those_of_scipy(n):
+    from scipy.stats import false_discovery_control
+
+    chance = np.round(np.random.default_rng(n).random(n) ** 3, 2)  # ties, and the largest rates above 1
+    np.testing.assert_array_equal(discovery_rates(chance), false_discovery_control(chance))
 
 
 def test_false_discoveries_stay_below_q():
