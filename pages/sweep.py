@@ -7,7 +7,7 @@ import streamlit as st
 
 from factortopy import sweeps
 from factortopy.backbones.loading import list_backbones
-from factortopy.encoder.choices import RECIPES
+from factortopy.encoder.names import RECIPES
 from factortopy.jobs import queue
 from factortopy.runs import costs
 from factortopy.runs.folder import ACTIVE, RESUMABLE

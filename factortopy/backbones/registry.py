@@ -133,6 +133,8 @@ def load(name: str, weights: str | Path | None = None, on_progress: Callable[...
         from factortopy.backbones.diffusers_adapter import load_diffusers
 
         return load_diffusers(name, **how)
+    if entry.library != "timm":
+        raise NotImplementedError(f"{name}: its library, {entry.library}, has no adapter here")
     from factortopy.backbones.timm_adapter import load_timm
 
     options = dict(OPTIONS.get(name, {}))

@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 
-from factortopy.cli import finetune, report, runs, simulate, sweep, train
+from factortopy.cli import finetune, finished_runs, report, simulate, sweep, train
 from factortopy.errors import InputError
 from factortopy.runs.folder import BUSY_EXIT, RunBusy
 from factortopy.storage.machine import explain_os_error
@@ -28,7 +28,7 @@ def parser():
     root = Parser(prog="python -m factortopy", description="Paint a deep vision network onto the human brain.")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    for module in (train, runs, simulate, report, finetune, sweep):
+    for module in (train, finished_runs, simulate, report, finetune, sweep):
         module.add(verbs)
     return root
 

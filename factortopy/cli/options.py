@@ -14,8 +14,8 @@ def settings(verb, *names, required=False):
             how |= {"action": "store_const", "const": not row.default}
         else:
             how |= {"metavar": row.metavar} if row.metavar else {"choices": row.choices}
-        if row.kind in (int, list):
-            how["type"] = whole_number(row.least) if row.kind is int else lambda text: text.split(",")
+        if row.kind in TYPES:
+            how["type"] = TYPES[row.kind](row.least)
         verb.add_argument(row.flag, **how)
 
 
@@ -28,6 +28,9 @@ def whole_number(least):
 
     number.__name__ = "whole number"
     return number
+
+
+TYPES = {int: whole_number, float: lambda least: float, list: lambda least: lambda text: text.split(",")}
 
 
 def size_between(low, high):

@@ -104,7 +104,7 @@ def on_terminal(rows):
 
 def _runs(names):
     """Finished runs of paths or names, without repeats of one folder."""
-    from factortopy.cli.runs import finished_run
+    from factortopy.cli.finished_runs import finished_run
 
     runs = [finished_run(name)[0] for name in names]
     folders = [run.path.resolve() for run in runs]

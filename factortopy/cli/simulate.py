@@ -2,8 +2,8 @@
 
 import json
 
+from factortopy.cli.finished_runs import finished_run
 from factortopy.cli.progress import Ticker, counter
-from factortopy.cli.runs import finished_run
 from factortopy.errors import InputError
 
 MOST_LINES = 40  # of an experiment's numbers

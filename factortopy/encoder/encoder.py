@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.encoder.choices import FACTORS
+from factortopy.encoder.names import FACTORS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.storage.files import holds, make_folder, pack_tensors, read_json, read_tensors, write_atomic, write_json

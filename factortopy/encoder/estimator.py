@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from factortopy.encoder.choices import FACTORS
+from factortopy.encoder.names import FACTORS
 from factortopy.errors import InputError
 from factortopy.features.extraction import Features, extract
 from factortopy.subjects.split import Split

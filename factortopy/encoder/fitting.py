@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from factortopy.encoder.choices import FACTORS, MODELS
 from factortopy.encoder.encoder import BaselineEncoder, Encoder
 from factortopy.encoder.fast import FastFit, FastSettings
 from factortopy.encoder.films import of_trials
 from factortopy.encoder.model import Factorized
+from factortopy.encoder.names import FACTORS, MODELS
 from factortopy.encoder.paper import PaperFit, PaperSettings
 from factortopy.encoder.problem import origin, pose
 from factortopy.encoder.selectors import Selectors

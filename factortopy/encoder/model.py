@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from factortopy.encoder.choices import FACTORS
+from factortopy.encoder.names import FACTORS
 
 FREQUENCIES = 32
 

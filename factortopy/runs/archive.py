@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.encoder.choices import FACTORS
+from factortopy.encoder.names import FACTORS
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
 from factortopy.runs.run import Run

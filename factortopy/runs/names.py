@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.finetuned import label
-from factortopy.encoder.choices import FACTORS
+from factortopy.encoder.names import FACTORS
 from factortopy.runs.settings import DEFAULTS, SETTING
 
 if TYPE_CHECKING:

@@ -1,13 +1,14 @@
-"""The settings of a training: a row each, from which checks, command line, names, sweeps, forms and docs/settings.md are made."""
+"""The settings of a training: a row each, from which checks, options, names, sweeps, the form's bounds and docs/settings.md come."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from factortopy.encoder.choices import FACTORS, MODELS, RECIPES
+from factortopy.encoder.names import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
 from factortopy.storage.allowed_folders import typed
 from factortopy.surfaces.meshes import N_VERTICES
@@ -18,7 +19,7 @@ class Setting:
     """A row of ``SETTINGS``.
 
     name : its key in run.json, and of ``train_run``
-    kind : str, int, bool or list; None is taken as well where that is the default
+    kind : str, int, float, bool or list; None is taken as well where that is the default
     default, least, choices : of a list, ``choices`` are those of its parts
     flag, metavar, help : on the command line; flag None where it has none there
     in_name : how it is called in a run's name when it is not the default, a text with {}; None: not at all
@@ -29,7 +30,7 @@ class Setting:
     name: str
     kind: type
     default: Any = None
-    least: int | None = None
+    least: float | None = None
     choices: tuple | None = None
     flag: str | None = None
     metavar: str | None = None
@@ -41,7 +42,7 @@ class Setting:
     @property
     def json_types(self):
         """Types that its value may have in a file."""
-        types = {str: (str,), int: (int,), bool: (bool,), list: (list, tuple)}[self.kind]
+        types = {str: (str,), int: (int,), float: (int, float), bool: (bool,), list: (list, tuple)}[self.kind]
         return types + ((type(None),) if self.default is None else ())
 
     def check(self, value):
@@ -54,6 +55,8 @@ class Setting:
             raise InputError(f"{self.name}: expected one of {', '.join(self.choices)}, found {value!r}")
         elif self.kind is int and (type(value) is not int or value < self.least):
             raise InputError(f"{self.name}: expected a whole number from {self.least} up, found {value!r}")
+        elif self.kind is float and not (type(value) in (int, float) and self.least <= value < math.inf):
+            raise InputError(f"{self.name}: expected a number from {self.least:g} up, found {value!r}")
 
     def _check_list(self, value):
         if self.choices:

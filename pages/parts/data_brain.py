@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from factortopy.subjects.areas import area_sets
+from factortopy.subjects.area_sets import area_sets
 from pages.parts.words import plain
 
 HEIGHT = 640

@@ -9,7 +9,7 @@ import streamlit as st
 
 from factortopy.errors import InputError
 from factortopy.runs.run import find_run
-from factortopy.subjects.areas import area_sets
+from factortopy.subjects.area_sets import area_sets
 from factortopy.subjects.check import Findings
 from factortopy.subjects.preview import FIRST, Preview
 from pages.parts import subjects

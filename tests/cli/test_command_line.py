@@ -242,7 +242,7 @@ def test_reader_that_leaves_is_no_fault(trained):
 
 
 def test_a_fault_of_ours_is_not_hidden(monkeypatch):
-    monkeypatch.setattr("factortopy.cli.runs.score", lambda options: 1 / 0)
+    monkeypatch.setattr("factortopy.cli.finished_runs.score", lambda options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["score", "x"])
 

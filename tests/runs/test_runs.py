@@ -274,8 +274,8 @@ def test_settings_survive_a_change_of_folder(tmp_path, monkeypatch):
 
 def test_recipes_are_those_of_the_encoder():
     from factortopy.encoder import baselines
-    from factortopy.encoder.choices import MODELS, RECIPES
     from factortopy.encoder.fitting import SOLVERS
+    from factortopy.encoder.names import MODELS, RECIPES
 
     assert tuple(SOLVERS) == RECIPES
     assert set(MODELS) == {"factorized", "ridge", *baselines.MODELS}

@@ -8,7 +8,7 @@ from factortopy.cli.main import parser
 from factortopy.errors import InputError
 from factortopy.runs.names import in_word
 from factortopy.runs.run import check_description
-from factortopy.runs.settings import DEFAULTS, EXTRACTION, SETTING, SETTINGS, check_settings
+from factortopy.runs.settings import DEFAULTS, EXTRACTION, SETTING, SETTINGS, Setting, check_settings
 from factortopy.sweeps.axes import settings_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
@@ -72,6 +72,16 @@ def test_each_can_be_varied_and_named():
     for name, two in values.items():
         assert len(settings_of({key: [value] for key, value in ASKED.items()} | {name: two})) == 2
         assert len({in_word(name, value) for value in two}) == 2
+
+
+def test_a_setting_may_be_a_number():
+    row = Setting("weight", float, 0.1, least=0)
+    for value in (0, 0.5, 3):
+        row.check(value)
+        assert isinstance(value, row.json_types)
+    for value in (-0.1, "many", True, float("nan"), float("inf"), [0.5], None):
+        with pytest.raises(InputError, match="^weight: expected a number from 0 up"):
+            row.check(value)
 
 
 def test_runs_share_features_by_these():

@@ -10,7 +10,7 @@ from plain_folder import clone, make_film_folder, make_folder, table, write
 
 from factortopy.errors import Stopped
 from factortopy.subjects import layouts, progress
-from factortopy.subjects.areas import area_sets
+from factortopy.subjects.area_sets import area_sets
 from factortopy.subjects.check import check
 from factortopy.subjects.picture_files import SAMPLE, spread
 from factortopy.subjects.preview import preview
