@@ -117,7 +117,7 @@ def _draw_cells(axes, faces, place, colours):
     fill = colours[quads[:, 0]] / 255
     # Edges of the fill's own colour close the hair lines between neighbours.
     corners = node_values(place, faces, edges)[quads]
-    axes.add_collection(PolyCollection(corners, facecolors=fill, edgecolors=fill, linewidths=0.25))
+    axes.add_collection(PolyCollection(corners, facecolors=fill, edgecolors=fill, linewidths=0.25), autolim=False)
 
 
 def _draw_shapes(axes, faces, place, colours):
@@ -146,7 +146,7 @@ def _draw_regions(axes, rois, mesh, place, kind):
     for name, inside in rois.items():
         ends = segments(mesh.flat_faces, inside)
         lines = np.stack([place[ends[:, :2]].mean(1), place[ends[:, 2:]].mean(1)], axis=1)
-        axes.add_collection(LineCollection(lines, colors="black", linewidths=0.7, capstyle="round"))
+        axes.add_collection(LineCollection(lines, colors="black", linewidths=0.7, capstyle="round"), autolim=False)
         for row in name_places(place, np.flatnonzero(inside & on_flat), mesh.n):
             names.append((*place[row], name, inside.sum(), row))
     write_names(axes, names, 6.5, kind)
