@@ -13,5 +13,10 @@ class InputError(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
+def unexpected(thing, expected, actual, remedy):
+    """The ``InputError`` of a thing (file, setting, control) that is not as expected."""
+    return InputError(f"{thing}: expected {expected}, found {actual}; {remedy}")
+
+
 class Stopped(Exception):
     """Somebody asked long work to stop: ``on_progress`` returned False, a signal or a ``cancel`` file came. Never reaches a user."""

@@ -8,7 +8,7 @@ import numpy as np
 from factortopy.analysis.comparison import same_vertices
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 
 def without_channels(encoder, rows=None):
@@ -46,16 +46,12 @@ def on_shared_vertices(encoders):
     densities = {encoder.density: name for name, encoder in encoders.items()}
     if len(densities) > 1:
         listed = ", ".join(f"{density} ({name})" for density, name in densities.items())
-        raise InputError(
-            f"comparison: expected one density of the surface, found {listed}; compare those of one density"
-        )
+        raise unexpected("comparison", "one density of the surface", listed, "compare those of one density")
     rows = {name: e.vertices.rows for name, e in encoders.items()}
     shared = reduce(np.intersect1d, rows.values())
     if not len(shared):
-        raise InputError(
-            f"comparison: expected subjects that share vertices, found none that all of {', '.join(encoders)} have; "
-            "leave one out"
-        )
+        expected = "subjects that share vertices"
+        raise unexpected("comparison", expected, f"none that all of {', '.join(encoders)} have", "leave one out")
     if all(np.array_equal(own, shared) for own in rows.values()):
         return dict(encoders)
     kept = {name: np.flatnonzero(np.isin(own, shared)) for name, own in rows.items()}
@@ -88,10 +84,9 @@ def average(encoders):
     if first.has_selectors:
         factors = [e.selectors() for e in encoders]
         if len({f.layer.shape[1] for f in factors}) > 1:
-            raise InputError(
-                f"average of subjects: expected encoders of one network, found "
-                f"{', '.join(str(f.layer.shape[1]) for f in factors)} layers; give one network's runs the same layers"
-            )
+            expected = "encoders of one network"
+            actual = f"{', '.join(str(f.layer.shape[1]) for f in factors)} layers"
+            raise unexpected("average of subjects", expected, actual, "give one network's runs the same layers")
         mean = {key: np.mean([getattr(f, key) for f in factors], 0) for key in ("space", "layer", "scale")}
         out._selectors = Selectors(**mean, channel=np.zeros((first.n_vertices, 0), np.float32))
     keys = set.intersection(*(set(e.scores) for e in encoders)) - {"clusters"}

@@ -7,7 +7,7 @@ import numpy as np
 from factortopy.analysis.finite import correlation, mean
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.analysis.scores import painted
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 STAYS = 0.03  # of the depth: a smaller shift of an area's mean layer is not told as one
 OTHER_WAY = 0.01  # of the depth: a smaller shift of an area's best layers is not told as one
@@ -29,10 +29,9 @@ def same_vertices(encoders):
     for name in names[1:]:
         other = encoders[name]
         if other.vertices != first.vertices:
-            raise InputError(
-                f"comparison: expected {name} to have the {first.n_vertices} vertices of {names[0]}, found other ones; "
-                "compare encoders of one subject, or of subjects with the same vertices"
-            )
+            expected = f"{name} to have the {first.n_vertices} vertices of {names[0]}"
+            remedy = "compare encoders of one subject, or of subjects with the same vertices"
+            raise unexpected("comparison", expected, "other ones", remedy)
     return first
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.encoder.films import as_fitted, rows_of
-from factortopy.errors import InputError
+from factortopy.errors import unexpected
 from factortopy.storage.files import read_tensors, write_atomic, write_tensors
 
 TILE = 112  # pixels
@@ -103,14 +103,11 @@ def read_gallery(folder):
     n, rows = len(tensors.get("image", ())), sheet.shape[0] // TILE
     shapes = [tensors[name].shape if name in tensors else () for name in ("measured", "predicted")]
     if not n or shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][0] != n:
-        raise InputError(
-            f"{folder}/gallery.safetensors: expected measured and predicted responses to {n} pictures, "
-            f"found shapes {shapes[0]} and {shapes[1]}; score it again"
-        )
+        expected = f"measured and predicted responses to {n} pictures"
+        actual = f"shapes {shapes[0]} and {shapes[1]}"
+        raise unexpected(f"{folder}/gallery.safetensors", expected, actual, "score it again")
     if sheet.shape[:2] != (rows * TILE, COLUMNS * TILE) or rows * COLUMNS < n:
-        raise InputError(
-            f"{folder}/gallery.jpg: expected {n} pictures in rows of {COLUMNS}, "
-            f"found {sheet.shape[1]} × {sheet.shape[0]} pixels; score it again"
-        )
+        actual = f"{sheet.shape[1]} × {sheet.shape[0]} pixels"
+        raise unexpected(f"{folder}/gallery.jpg", f"{n} pictures in rows of {COLUMNS}", actual, "score it again")
     tiles = sheet.reshape(rows, TILE, COLUMNS, TILE, 3).swapaxes(1, 2).reshape(-1, TILE, TILE, 3)[:n]
     return Gallery(tiles, tensors["measured"], tensors["predicted"], tensors["image"])

@@ -11,7 +11,7 @@ import numpy as np
 from factortopy.analysis.comparison import same_vertices
 from factortopy.analysis.finite import correlation, mean
 from factortopy.analysis.scores import painted
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ def seed_agreement(encoders: dict[Any, Any]) -> SeedAgreement:
     factors = [encoder.selectors() for encoder in encoders.values()]
     depths = sorted({factor.layer.shape[1] for factor in factors})
     if len(depths) > 1:
-        raise InputError(
-            f"seeds: expected fits of one network, found {depths} layers; compare those of the same layers"
-        )
+        raise unexpected("seeds", "fits of one network", f"{depths} layers", "compare those of the same layers")
     use = np.all([painted(encoder) for encoder in encoders.values()], axis=0)
     pairs = list(combinations(factors, 2))
     apart = np.stack([np.abs(a.layer_argmax - b.layer_argmax) for a, b in pairs])

@@ -5,7 +5,7 @@ import numpy as np
 from factortopy.analysis.comparison import areas_and_all, same_vertices
 from factortopy.analysis.finite import correlation, rank_correlation
 from factortopy.analysis.scores import painted
-from factortopy.errors import InputError
+from factortopy.errors import unexpected
 
 
 def best_single_layer(singles):
@@ -49,10 +49,8 @@ def against_learnt(full, singles):
     factor, depth = full.selectors(), full.selectors().layer.shape[1]
     layers = sorted(singles)
     if len(layers) < 2 or min(layers) < 0 or max(layers) >= depth:
-        raise InputError(
-            f"single layers: expected two or more of the {depth} layers of the network, found {[k + 1 for k in layers]}; "
-            "fit more of them"
-        )
+        expected = f"two or more of the {depth} layers of the network"
+        raise unexpected("single layers", expected, [k + 1 for k in layers], "fit more of them")
     same_vertices({"the full encoder": full} | {f"layer {k + 1}": e for k, e in singles.items()})
     score = np.stack([np.asarray(singles[k].scores["score"], float) for k in layers])
     best, weight = best_single_layer(singles), factor.layer[:, layers]

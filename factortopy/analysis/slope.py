@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 LEVELS = {"V1": 0.0, "V2": 1 / 3, "V3": 1 / 3, "OPA": 2 / 3, "EBA": 1.0}
 BOOTSTRAP = 1000  # samples behind the intervals of the report and of the page Compare
@@ -51,10 +51,9 @@ def hierarchy(selectors, rois, levels=None, bootstrap=0, seed=0):
     at = [(level, s) for level, s in at if len(s)]
     level = np.concatenate([np.full(len(s), x) for x, s in at]) if at else np.zeros(0)
     if len(np.unique(level)) < 2:
-        raise InputError(
-            f"hierarchy slope: expected vertices in at least two of {', '.join(levels)}, found ROIs "
-            f"{', '.join(rois) or 'none'}; load a subject with these ROIs"
-        )
+        expected = f"vertices in at least two of {', '.join(levels)}"
+        actual = f"ROIs {', '.join(rois) or 'none'}"
+        raise unexpected("hierarchy slope", expected, actual, "load a subject with these ROIs")
     slope, b0 = np.polyfit(level, np.concatenate([s for _, s in at]), 1)
     if not bootstrap:
         return Hierarchy(float(b0), float(b0 + slope))

@@ -6,7 +6,7 @@ from factortopy.analysis.comparison import areas_and_all, scores_of
 from factortopy.analysis.finite import mean
 from factortopy.analysis.scores import painted
 from factortopy.backbones.diffusers_adapter import TIMES, parse
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 
 def step_of(name):
@@ -42,9 +42,8 @@ def chosen_steps(encoder):
     """
     weight, use = encoder.selectors().layer, painted(encoder)
     if weight.shape[1] != len(TIMES):
-        raise InputError(
-            f"time steps: expected {len(TIMES)} layers, one a step, found {weight.shape[1]}; give a run of one layer over time"
-        )
+        expected = f"{len(TIMES)} layers, one a step"
+        raise unexpected("time steps", expected, weight.shape[1], "give a run of one layer over time")
     rows = []
     for roi, mask in areas_and_all(encoder).items():
         inside = mask & use

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from factortopy.backbones.base import Backbone
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.features.extraction import compute, content_key
 from factortopy.features.reader import as_pixels
 
@@ -82,9 +82,7 @@ class Damage:
 
         seeds = range(len(like)) if seeds is None else list(seeds)
         if len(seeds) != len(like):
-            raise InputError(
-                "noise: expected heads that see whole pictures, found a network of windows; lesion channels"
-            )
+            raise unexpected("noise", "heads that see whole pictures", "a network of windows", "lesion channels")
         draws = [
             np.random.default_rng((self.seed, l, int(s))).standard_normal(like.shape[1:], np.float32) for s in seeds
         ]
@@ -276,9 +274,8 @@ def inside(region, shape):
     y, x = ((np.arange(n) + 0.5) * 2 / n - 1 for n in (h, w))
     rows = np.flatnonzero((((y >= y0) & (y <= y1))[:, None] & (x >= x0) & (x <= x1)).ravel())
     if not len(rows):
-        raise InputError(
-            f"region {list(region)}: expected at least one token's centre inside, found none of the {w} × {h}; enlarge it"
-        )
+        expected = "at least one token's centre inside"
+        raise unexpected(f"region {list(region)}", expected, f"none of the {w} × {h}", "enlarge it")
     return rows
 
 
@@ -291,10 +288,8 @@ def checked_region(region):
     except (TypeError, ValueError):
         x0 = x1 = y0 = y1 = 0.0
     if not (x0 < x1 and y0 < y1):
-        raise InputError(
-            f"region: expected (x0, y0, x1, y1) with x0 < x1 and y0 < y1, −1 … 1, x right, y down, found {region!r}; "
-            "use (-1, -1, 0, 1) for the left half"
-        )
+        expected = "(x0, y0, x1, y1) with x0 < x1 and y0 < y1, −1 … 1, x right, y down"
+        raise unexpected("region", expected, f"{region!r}", "use (-1, -1, 0, 1) for the left half")
     return x0, y0, x1, y1
 
 
@@ -308,10 +303,8 @@ def layer_number(layer, names):
     except (TypeError, ValueError):
         l = len(names)
     if isinstance(layer, bool | float) or not -len(names) <= l < len(names):
-        raise InputError(
-            f"layer {layer!r}: expected 0 … {len(names) - 1} or a name ({names[0]} … {names[-1]}), found neither; "
-            "choose one of these"
-        )
+        expected = f"0 … {len(names) - 1} or a name ({names[0]} … {names[-1]})"
+        raise unexpected(f"layer {layer!r}", expected, "neither", "choose one of these")
     return l % len(names)
 
 
@@ -335,9 +328,7 @@ def by_layer(what, chosen, layers, counts, names):
         given = {layer_number(layer, names): part for layer, part in chosen.items()}
         outside = sorted(set(given) - set(layers))
         if outside:
-            raise InputError(
-                f"{what}: expected layers among those chosen ({layers}), found {outside}; name the same in both"
-            )
+            raise unexpected(what, f"layers among those chosen ({layers})", outside, "name the same in both")
         return {l: _indices(what, part, counts[l], names[l]) for l, part in sorted(given.items())}
     return {l: _indices(what, chosen, counts[l], names[l]) for l in layers}
 
@@ -349,7 +340,5 @@ def _indices(what, part, count, name):
         return np.arange(count)
     indices = np.atleast_1d(np.asarray(part))
     if indices.size and (indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= count):
-        raise InputError(
-            f"{what} of layer {name}: expected numbers 0 … {count - 1}, found {part!r}; choose among these"
-        )
+        raise unexpected(f"{what} of layer {name}", f"numbers 0 … {count - 1}", f"{part!r}", "choose among these")
     return np.unique(indices).astype(int)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from factortopy.encoder.encoder import Encoder
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.experiments import damage as parts
 from factortopy.experiments import localizer
 from factortopy.experiments.checks import number, whole
@@ -86,10 +86,9 @@ def lesion(
     """
     names, sites = encoder.layer_names, encoder.backbone().sites() if propagate else None
     if propagate and sites is None:
-        raise InputError(
-            f"network {encoder.backbone().name}: expected one that can be reached inside, found none of its layers' "
-            "places told; use propagate=False"
-        )
+        expected = "one that can be reached inside"
+        actual = "none of its layers' places told"
+        raise unexpected(f"network {encoder.backbone().name}", expected, actual, "use propagate=False")
     if around not in parts.AROUND:
         raise InputError(f'around: expected "zero" or "mean", found {around!r}; choose one of these')
     whole("seed", seed)
@@ -97,10 +96,9 @@ def lesion(
     if heads is None:
         where = parts.by_layer("channels", channels, chosen, encoder.channels, names)
     elif channels is not None or not propagate:
-        raise InputError(
-            "heads: expected them without channels and with propagate=True, found "
-            f"{'channels too' if channels is not None else 'propagate=False'}; heads act inside the network only"
-        )
+        expected = "them without channels and with propagate=True"
+        actual = "channels too" if channels is not None else "propagate=False"
+        raise unexpected("heads", expected, actual, "heads act inside the network only")
     else:
         where = _columns(heads, chosen, sites, names, layers is None)
     damage = parts.Damage(
@@ -164,9 +162,8 @@ class LesionedEncoder:
             With ``propagate``: features come from behind the damage.
         """
         if self._network is not None:
-            raise InputError(
-                "lesion: expected pictures, found features; with propagate=True it acts inside the network: "
-                "use predict(images)"
+            raise unexpected(
+                "lesion", "pictures", "features", "with propagate=True it acts inside the network: use predict(images)"
             )
         return self._predict(features, range(len(features)) if seeds is None else seeds)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
@@ -100,16 +100,12 @@ def sides(pictures, category, against=None):
             raise InputError(f"category {name!r}: expected one of those with pictures ({names}); choose one of these")
     others = tuple(name for name in pictures if name != category) if against is None else _names(against)
     if not others or category in others:
-        raise InputError(
-            f"contrast: expected {category!r} against other categories, found "
-            f"{'itself among them' if others else 'no other'} (pictures of: {names}); name another side"
-        )
+        actual = f"{'itself among them' if others else 'no other'} (pictures of: {names})"
+        raise unexpected("contrast", f"{category!r} against other categories", actual, "name another side")
     for name in (category, *others):
         if len(pictures[name]) < 2:
-            raise InputError(
-                f"category {name!r}: expected at least 2 pictures, found {len(pictures[name])}; the variance between "
-                "pictures is what a contrast is measured against: add some"
-            )
+            remedy = "the variance between pictures is what a contrast is measured against: add some"
+            raise unexpected(f"category {name!r}", "at least 2 pictures", len(pictures[name]), remedy)
     return others
 
 

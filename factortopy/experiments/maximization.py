@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
@@ -149,10 +149,9 @@ def _climb(encoder, weights, settings, size, seeds, look):
             objective = encoder.read(*network.pixel_tokens(seen), vertices=rows) @ weight
             history[:, step] = objective.detach().numpy()
             if not np.isfinite(history[:, step]).all():
-                raise InputError(
-                    f"maximize: expected finite responses of {network.name}, found NaN or infinity at step {step + 1}; "
-                    f"lower the rate (now {settings['rate']}), or fetch the network's weights again"
-                )
+                expected = f"finite responses of {network.name}"
+                remedy = f"lower the rate (now {settings['rate']}), or fetch the network's weights again"
+                raise unexpected("maximize", expected, f"NaN or infinity at step {step + 1}", remedy)
             optimiser.zero_grad()
             (settings["smoothness"] * fourier.roughness(pixels) - objective).sum().backward()
             optimiser.step()
@@ -281,9 +280,7 @@ def _checked_settings(settings):
     number(label("rate"), settings["rate"], 1e-4, 10)
     number(label("smoothness"), settings["smoothness"], 0, 1e4)
     if not isinstance(settings["transforms"], bool):
-        raise InputError(
-            f"{label('transforms')}: expected true or false, found {settings['transforms']!r:.60}; change it"
-        )
+        raise unexpected(label("transforms"), "true or false", f"{settings['transforms']!r:.60}", "change it")
     seeds, most = settings["seeds"], MOST["seeds"]
     if not isinstance(seeds, list | tuple):
         return list(range(whole(label("seeds"), seeds, 1, most)))

@@ -7,7 +7,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.experiments.checks import of_type
 from factortopy.experiments.result import SCHEMA, Result, plain
 from factortopy.storage.files import read_json, write_json
@@ -79,9 +79,7 @@ def read_protocol(name):
         raise InputError(f"protocol {name!r}: expected a JSON file or one of {', '.join(EXPERIMENTS)}; check the path")
     protocol = read_json(name, "protocol")
     if "experiment" not in protocol:
-        raise InputError(
-            f'{name}: expected a protocol with an "experiment", found none; one of {", ".join(EXPERIMENTS)}'
-        )
+        raise unexpected(name, 'a protocol with an "experiment"', "none", f"one of {', '.join(EXPERIMENTS)}")
     return complete(protocol)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.storage.files import make_folder, read_json, read_tensors, write_atomic, write_json, write_tensors
 
 SCHEMA = 1
@@ -81,9 +81,8 @@ class Result:
         folder = Path(folder)
         content, protocol = read_json(folder / "result.json", "result"), read_json(folder / "protocol.json", "protocol")
         if content.get("schema") != SCHEMA:
-            raise InputError(
-                f"{folder}/result.json: expected format {SCHEMA}, found {content.get('schema')!r}; update FactorTopy to open it"
-            )
+            actual = f"{content.get('schema')!r}"
+            raise unexpected(f"{folder}/result.json", f"format {SCHEMA}", actual, "update FactorTopy to open it")
         tensors = read_tensors(folder / "result.safetensors", "result")
         try:
             maps = {k: tensors[f"map.{k}"] for k in content["maps"]}
@@ -100,15 +99,12 @@ class Result:
         except InputError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{folder}: expected a result whose files belong together, found a mismatch ({error}); copy it again"
-            ) from None
+            expected = "a result whose files belong together"
+            raise unexpected(folder, expected, f"a mismatch ({error})", "copy it again") from None
         kinds = {"experiment": str, "settings": dict, "numbers": dict, "notes": list, "info": dict}
         for name, kind in kinds.items():
             if not isinstance(getattr(result, name), kind):
-                raise InputError(
-                    f"{folder}: expected {name} of a result, found {getattr(result, name)!r:.60}; copy it again"
-                )
+                raise unexpected(folder, f"{name} of a result", f"{getattr(result, name)!r:.60}", "copy it again")
         return result
 
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.experiments import agreement, fieldsign, phase, prf
 from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import respond, tell
@@ -107,9 +107,7 @@ def retinotopy(encoder, protocol="bars", on_progress=None, **settings):
     """
     unknown = sorted(set(settings) - set(DEFAULTS))
     if unknown:
-        raise InputError(
-            f"retinotopy: expected settings among {', '.join(DEFAULTS)}, found {unknown[0]!r}; leave it out"
-        )
+        raise unexpected("retinotopy", f"settings among {', '.join(DEFAULTS)}", f"{unknown[0]!r}", "leave it out")
     result = run(encoder, DEFAULTS | settings | {"protocol": protocol}, on_progress)
     maps = {k: result.maps[k] for k in ("size", "r2", "polar_angle", "eccentricity", "field_sign", "border")}
     return Retinotopy(
@@ -342,18 +340,13 @@ def _checked(settings, degrees):
     s = SimpleNamespace(**settings)
     for name, choices in {"protocol": apertures.SWEEPS, "carrier": ("checkerboard", "picture")}.items():
         if getattr(s, name) not in tuple(choices):
-            raise InputError(
-                f"setting {name}: expected one of {', '.join(choices)}, found {getattr(s, name)!r}; choose one of these"
-            )
+            expected = f"one of {', '.join(choices)}"
+            raise unexpected(f"setting {name}", expected, f"{getattr(s, name)!r}", "choose one of these")
     given = s.pictures if isinstance(s.pictures, list) else [s.pictures or ""]
     if not all(isinstance(path, str) for path in given):
-        raise InputError(
-            "setting pictures: expected a folder, a list of files or none, found something else; give paths"
-        )
+        raise unexpected("setting pictures", "a folder, a list of files or none", "something else", "give paths")
     if s.pictures is not None and s.carrier != "picture":
-        raise InputError(
-            'setting pictures: expected carrier "picture" beside it, found "checkerboard"; change one of them'
-        )
+        raise unexpected("setting pictures", 'carrier "picture" beside it', '"checkerboard"', "change one of them")
     half = degrees / 2
     s.image_degrees = degrees
     s.radius = number("setting radius", half if s.radius is None else s.radius, 0.1 * half, half, " degrees")
@@ -369,9 +362,8 @@ def _checked(settings, degrees):
     s.seed = whole("setting seed", s.seed, 0, 2**31)
     frames = len(apertures.SWEEPS[s.protocol]) * s.steps * s.repetitions
     if frames > LARGEST:
-        raise InputError(
-            f"settings steps and repetitions: expected at most {LARGEST} frames in all, found {frames}; lower one of them"
-        )
+        expected = f"at most {LARGEST} frames in all"
+        raise unexpected("settings steps and repetitions", expected, frames, "lower one of them")
     return s
 
 

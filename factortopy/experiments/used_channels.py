@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import unexpected
 from factortopy.experiments import damage
 from factortopy.experiments.checks import number
 
@@ -31,10 +31,8 @@ def most_used(encoder, vertices, k, layers=None, reference=None):
     rows = np.flatnonzero(vertices) if vertices.dtype == bool else vertices
     total, k = sum(encoder.channels[l] for l in layers), number("channels", k, 0)
     if not len(rows) or not 0 < k <= total or (k > 1 and k % 1):
-        raise InputError(
-            f"channels: expected vertices and a share or at most {total} channels, found {len(rows)} and {k:g}; "
-            "change the number"
-        )
+        expected = f"vertices and a share or at most {total} channels"
+        raise unexpected("channels", expected, f"{len(rows)} and {k:g}", "change the number")
     spread = damage.moments(encoder.backbone(), encoder.grid, reference)
     near, far, weight = 1 - factor.scale[rows], factor.scale[rows], factor.channel[rows]
     use = {}

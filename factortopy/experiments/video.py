@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.experiments.responses import respond
 
 GREY = 128
@@ -39,10 +39,9 @@ def watch(encoder, frames, times, hrf=False, on_progress=None):
     """
     frames, times = np.asarray(frames), np.asarray(times, dtype=float)
     if frames.ndim != 4 or frames.dtype != np.uint8 or not len(frames) or times.shape != frames.shape[:1]:
-        raise InputError(
-            f"video: expected frames (T, H, W, 3) of uint8 and a time for each, found {frames.shape} of {frames.dtype} "
-            f"and times {times.shape}; use factortopy.pictures.video.read_video"
-        )
+        expected = "frames (T, H, W, 3) of uint8 and a time for each"
+        actual = f"{frames.shape} of {frames.dtype} and times {times.shape}"
+        raise unexpected("video", expected, actual, "use factortopy.pictures.video.read_video")
     step = _step(times) if hrf else None
     responses = respond(encoder, frames, on_progress)
     if not hrf:
@@ -81,8 +80,7 @@ def _step(times):
     """Seconds between frames; InputError unless there are two and they are even."""
     gaps = np.diff(times)
     if not len(gaps) or gaps.min() <= 0 or np.ptp(gaps) > 0.01 * gaps.mean():
-        raise InputError(
-            "video: expected at least two frames at even, rising times for a haemodynamic response, "
-            f"found {len(times)} at {np.round(times[:5], 3).tolist()}…; sample the film evenly (read_video does)"
-        )
+        expected = "at least two frames at even, rising times for a haemodynamic response"
+        actual = f"{len(times)} at {np.round(times[:5], 3).tolist()}…"
+        raise unexpected("video", expected, actual, "sample the film evenly (read_video does)")
     return float(gaps.mean())

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from factortopy.errors import InputError
+from factortopy.errors import unexpected
 from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json, write_tensors
 from factortopy.storage.machine import explain_os_error
 from factortopy.wording import first_words
@@ -112,8 +112,7 @@ def read_checkpoint(folder, module, head, optimizer):
             moments.setdefault(int(number), {})[what] = tensor
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(
-            f"{folder}: expected the checkpoint of this fine-tuning, found one that does not fit ({first_words(error, 150)}); "
-            "begin again in another folder"
-        ) from None
+        expected = "the checkpoint of this fine-tuning"
+        actual = f"one that does not fit ({first_words(error, 150)})"
+        raise unexpected(folder, expected, actual, "begin again in another folder") from None
     return step, seconds

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from factortopy.errors import InputError
+from factortopy.errors import unexpected
 from factortopy.finetune.folder import RENDERED
 from factortopy.storage.machine import explain_os_error
 
@@ -35,9 +35,7 @@ def write_drawings(folder, per_class=40, size=112, on_progress=None):
     if folder.is_dir() and any(
         path.name not in CLASSES for path in folder.iterdir()
     ):  # an interrupted one is gone on with
-        raise InputError(
-            f"{folder}: expected a new or empty folder for drawings, found other files; choose another one"
-        )
+        raise unexpected(folder, "a new or empty folder for drawings", "other files", "choose another one")
     try:
         for k, name in enumerate(CLASSES):
             (folder / name).mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif")
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
@@ -72,10 +72,8 @@ def read_folder(path):
             f"{path}: expected a folder that can be read, found: {error.strerror}; check its permissions"
         ) from None
     if folder is None:
-        raise InputError(
-            f"{path}: expected a folder for each class with pictures in it, or a CSV table of labels beside the pictures, found "
-            f"neither; put the pictures of each class into a folder of its name"
-        )
+        expected = "a folder for each class with pictures in it, or a CSV table of labels beside the pictures"
+        raise unexpected(path, expected, "neither", "put the pictures of each class into a folder of its name")
     folder.path, folder.simulated = path, simulated
     empty = [name for name, files in folder.classes.items() if not files]
     for name in empty:
@@ -83,9 +81,8 @@ def read_folder(path):
         del folder.classes[name]
     if len(folder.classes) < FEWEST_CLASSES:
         names = ", ".join(folder.classes) or "none"
-        raise InputError(
-            f"{path}: expected {FEWEST_CLASSES} classes or more, found {len(folder.classes)} ({names}); add another class's folder"
-        )
+        expected = f"{FEWEST_CLASSES} classes or more"
+        raise unexpected(path, expected, f"{len(folder.classes)} ({names})", "add another class's folder")
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 CAN = "choose a network of timm, OpenCLIP or torchvision, or a demo network"
 
@@ -22,13 +22,9 @@ def trainable(backbone):
     if isinstance(backbone, DemoBackbone):
         return backbone.module
     if type(backbone).__module__.endswith("diffusers_adapter"):
-        raise InputError(
-            f"network {backbone.name}: expected one that sees a picture in one pass, found a diffusion network; {CAN}"
-        )
+        raise unexpected(f"network {backbone.name}", "one that sees a picture in one pass", "a diffusion network", CAN)
     if not isinstance(backbone, TorchBackbone) or backbone.model is None:
-        raise InputError(
-            f"network {backbone.name}: expected one whose weights can be trained, found {type(backbone).__name__}; {CAN}"
-        )
+        raise unexpected(f"network {backbone.name}", "one whose weights can be trained", type(backbone).__name__, CAN)
     return backbone.model
 
 

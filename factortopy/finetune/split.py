@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy.errors import InputError, Stopped
+from factortopy.errors import InputError, Stopped, unexpected
 from factortopy.pictures.reading import read_picture
 from factortopy.storage.files import read_json, write_json
 
@@ -105,9 +105,8 @@ def split(folder, pixels, per_class, test_per_class, seed, on_progress=None):
         return None
     if len(classes) < 2:
         first = f" ({bad[0]})" if bad else ""
-        raise InputError(
-            f"{folder.path}: expected two classes or more with two readable pictures each, found {len(classes)}{first}; add pictures"
-        )
+        expected = "two classes or more with two readable pictures each"
+        raise unexpected(folder.path, expected, f"{len(classes)}{first}", "add pictures")
     return {
         "classes": classes,
         "train": train,
@@ -123,10 +122,9 @@ def kept_split(path, folder, pixels, settings, on_progress=None):
         drawn = read_json(path, "fine-tuning")
         gone = [name for name, _ in (*drawn["train"], *drawn["test"]) if not (folder.path / name).is_file()]
         if gone:
-            raise InputError(
-                f"{folder.path}: expected the {len(drawn['train']) + len(drawn['test'])} pictures of {path.name}, found {len(gone)} "
-                f"missing ({gone[0]}); put them back or begin again in another folder"
-            )
+            expected = f"the {len(drawn['train']) + len(drawn['test'])} pictures of {path.name}"
+            actual = f"{len(gone)} missing ({gone[0]})"
+            raise unexpected(folder.path, expected, actual, "put them back or begin again in another folder")
         return drawn
     drawn = split(folder, pixels, settings["per_class"], settings["test_per_class"], settings["seed"], on_progress)
     if drawn is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.report.evidence import Evidence
 from factortopy.storage.files import read_json, write_atomic, write_json
 from factortopy.storage.machine import explain_os_error
@@ -164,10 +164,9 @@ def begin(out):
     try:
         names = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.exists() else []
         if names and not _earlier(out):
-            raise InputError(
-                f"{out}: expected a new or empty folder or an earlier report's, found other files "
-                f"({', '.join(names[:2])}{', …' if len(names) > 2 else ''}); choose another folder for the report"
-            )
+            expected = "a new or empty folder or an earlier report's"
+            actual = f"other files ({', '.join(names[:2])}{', …' if len(names) > 2 else ''})"
+            raise unexpected(out, expected, actual, "choose another folder for the report")
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / MARK, {"schema": 1, "kind": "report"})
     except OSError as error:

@@ -11,7 +11,7 @@ from factortopy.analysis.gallery import read_gallery
 from factortopy.analysis.scores import normalised, pearson
 from factortopy.backbones.finetuned import label
 from factortopy.encoder.encoder import Encoder
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.report.evidence import Evidence, FittedNetwork
 from factortopy.runs.names import in_word, network_of
 
@@ -110,10 +110,8 @@ def read_entries(runs):
         subject, seed = str(encoder.info.get("subject")), int(encoder.info.get("seed") or 0)
         of_seed = groups.setdefault(repr(what), {}).setdefault(seed, {})
         if subject in of_seed:
-            raise InputError(
-                f"{run.path}: expected another subject, network or seed than {of_seed[subject][0].path} has, found the "
-                "same; give one of them"
-            )
+            expected = f"another subject, network or seed than {of_seed[subject][0].path} has"
+            raise unexpected(run.path, expected, "the same", "give one of them")
         of_seed[subject] = run, encoder
     names, out = _names(keys), []
     for key, seeds in groups.items():

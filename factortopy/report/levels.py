@@ -2,7 +2,7 @@
 
 import math
 
-from factortopy.errors import InputError
+from factortopy.errors import unexpected
 
 USUAL = "V1=0,V2=0.33,V3=0.33,OPA=0.67,EBA=1"
 SLOPE = (
@@ -28,10 +28,8 @@ def read_levels(words):
         except ValueError:
             level = -1.0
         if not (name and equals and 0 <= level <= 1) or name in levels:
-            raise InputError(
-                f"--levels: expected AREA=LEVEL with commas between, each area once and levels from 0 to 1, found {part.strip()!r}; "
-                f"write it as in {USUAL}"
-            )
+            expected = "AREA=LEVEL with commas between, each area once and levels from 0 to 1"
+            raise unexpected("--levels", expected, f"{part.strip()!r}", f"write it as in {USUAL}")
         levels[name] = level
     return check_levels(levels)
 
@@ -45,9 +43,8 @@ def levels_of_settings(levels, rois):
         for name, x in levels.items()
     )
     if not good:
-        raise InputError(
-            f"levels: expected areas with levels from 0 to 1 ({USUAL}), found {str(levels)[:100]}; mend or empty the one that is not"
-        )
+        expected = f"areas with levels from 0 to 1 ({USUAL})"
+        raise unexpected("levels", expected, str(levels)[:100], "mend or empty the one that is not")
     levels = {name: float(x) for name, x in levels.items()}
     from factortopy.analysis.slope import LEVELS
 
@@ -62,14 +59,12 @@ def check_levels(levels, rois=None, control="--levels"):
     if levels is None:
         return None
     if len(set(levels.values())) < 2:
-        raise InputError(
-            f"{control}: expected two different levels at least, found {in_words(levels) if levels else 'none'}; give a later area too"
-        )
+        expected = "two different levels at least"
+        raise unexpected(control, expected, in_words(levels) if levels else "none", "give a later area too")
     for name in levels:
         if rois is not None and name not in rois:
-            raise InputError(
-                f"{control}: expected areas of this subject ({', '.join(rois) or 'it has none'}), found {name!r}; leave it out"
-            )
+            expected = f"areas of this subject ({', '.join(rois) or 'it has none'})"
+            raise unexpected(control, expected, f"{name!r}", "leave it out")
     return levels
 
 

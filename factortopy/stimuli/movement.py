@@ -7,7 +7,7 @@ backwards, rotation ω · (−y, x), translation constant; "random" keeps the sp
 
 import numpy as np
 
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 
 FLOWS = ("translation", "expansion", "contraction", "rotation", "random", "static")
 GREY = 127.5
@@ -37,15 +37,13 @@ def grating(
     """
     _check(frames, fps, size, degrees)
     if not 0 < spatial_frequency <= size / degrees / 2:
-        raise InputError(
-            f"spatial_frequency: expected more than 0 and at most {size / degrees / 2:.2g} cycles a degree (half of the "
-            f"pixels a degree), found {spatial_frequency:g}; choose a lower one or larger pictures"
-        )
+        expected = f"more than 0 and at most {size / degrees / 2:.2g} cycles a degree (half of the pixels a degree)"
+        actual = f"{spatial_frequency:g}"
+        raise unexpected("spatial_frequency", expected, actual, "choose a lower one or larger pictures")
     if not 0 <= temporal_frequency <= fps / 2:
-        raise InputError(
-            f"temporal_frequency: expected 0 … {fps / 2:g} Hz (half of the frames a second), found "
-            f"{temporal_frequency:g}; choose a lower one or more frames a second"
-        )
+        expected = f"0 … {fps / 2:g} Hz (half of the frames a second)"
+        actual = f"{temporal_frequency:g}"
+        raise unexpected("temporal_frequency", expected, actual, "choose a lower one or more frames a second")
     if not 0 <= contrast <= 1:
         raise InputError(f"contrast: expected 0 … 1, found {contrast:g}; use 1")
     x, y = _places(size, degrees)
@@ -77,10 +75,8 @@ def dots(
     _check(frames, fps, size, degrees)
     whole = isinstance(count, int | np.integer) and count > 0
     if not whole or not dot > 0 or not speed >= 0:
-        raise InputError(
-            f"dots: expected a count and a width above 0 and a speed of 0 or more, found {count!r}, {dot!r}, {speed!r}; "
-            "change them"
-        )
+        expected = "a count and a width above 0 and a speed of 0 or more"
+        raise unexpected("dots", expected, f"{count!r}, {dot!r}, {speed!r}", "change them")
     path, shade = trajectories(
         flow,
         like=like,
@@ -182,7 +178,5 @@ def _rgb(tone):
 
 def _check(frames, fps, size, degrees):
     if not isinstance(frames, int | np.integer) or frames < 1 or not fps > 0 or not size >= 8 or not degrees > 0:
-        raise InputError(
-            "movement: expected at least 1 frame, frames a second and degrees above 0 and at least 8 pixels, found "
-            f"{frames!r}, {fps!r}, {degrees!r} and {size!r}; change them"
-        )
+        expected = "at least 1 frame, frames a second and degrees above 0 and at least 8 pixels"
+        raise unexpected("movement", expected, f"{frames!r}, {fps!r}, {degrees!r} and {size!r}", "change them")
