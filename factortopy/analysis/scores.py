@@ -82,12 +82,7 @@ def brain_score(encoder: Encoder, subject: Subject, features: Features) -> np.nd
 
 
 def predicted(
-    encoder: Encoder,
-    subject: Subject,
-    features: Features,
-    q: float = 0.05,
-    permutations: int = 1000,
-    seed: int = 0,
+    encoder: Encoder, subject: Subject, features: Features, q: float = 0.05, permutations: int = 1000, seed: int = 0
 ) -> np.ndarray:
     """(N,) bool: vertices predicted above chance on test trials.
 

@@ -123,13 +123,9 @@ def truths(encoder, atlas, rows, image_degrees):
         Of what there is: the subject's measured maps, the atlas, the space selector of vertices with a scale below 0.6
         (baselines have none). Maps as ``agreement`` takes them; x, y (N,) degrees, y up, NaN where unknown.
     """
-    out, measured = {}, {}
-    for name, names in {
-        "polar_angle": ("polar_angle",), "eccentricity": ("eccentricity",), "size": ("prf_size", "size"),
-    }.items():  # fmt: skip
-        given = [encoder.maps[k] for k in names if k in encoder.maps]
-        if given:
-            measured[name] = np.array(given[0], np.float64)
+    size, out = "prf_size" if "prf_size" in encoder.maps else "size", {}
+    names = {"polar_angle": "polar_angle", "eccentricity": "eccentricity", "size": size}
+    measured = {name: np.array(encoder.maps[k], np.float64) for name, k in names.items() if k in encoder.maps}
     if measured:
         missing = np.full(encoder.n_vertices, np.nan)
         out["measured"] = (measured, *position(*(measured.get(k, missing) for k in ("polar_angle", "eccentricity"))))

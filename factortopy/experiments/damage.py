@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 
 import numpy as np
@@ -83,10 +83,8 @@ class Damage:
         seeds = range(len(like)) if seeds is None else list(seeds)
         if len(seeds) != len(like):
             raise unexpected("noise", "heads that see whole pictures", "a network of windows", "lesion channels")
-        draws = [
-            np.random.default_rng((self.seed, l, int(s))).standard_normal(like.shape[1:], np.float32) for s in seeds
-        ]
-        return torch.from_numpy(np.stack(draws)).to(like)
+        generators = (np.random.default_rng((self.seed, l, int(s))) for s in seeds)
+        return torch.from_numpy(np.stack([g.standard_normal(like.shape[1:], np.float32) for g in generators])).to(like)
 
     @property
     def statistics(self):
@@ -120,27 +118,21 @@ class Damage:
         """
         owner, handles = threading.get_ident(), []
 
-        def output_hook(l, site):
-            def hook(module, inputs, output):
-                if threading.get_ident() == owner:
-                    return _replaced(output, site, lambda tokens, *place: act(tokens, l, *place))
+        def on_output(l, site, module, inputs, output):
+            if threading.get_ident() == owner:
+                return _replaced(output, site, lambda tokens, *place: act(tokens, l, *place))
 
-            return hook
-
-        def input_hook(l, site):
-            def hook(module, inputs):
-                if threading.get_ident() == owner:
-                    return (act(inputs[0], l, site.prefix, _square(inputs[0].shape[1] - site.prefix)), *inputs[1:])
-
-            return hook
+        def on_input(l, site, module, inputs):
+            if threading.get_ident() == owner:
+                return (act(inputs[0], l, site.prefix, _square(inputs[0].shape[1] - site.prefix)), *inputs[1:])
 
         try:
             for l in self.where if layers is None else layers:
                 site = self.sites[l]
                 if self.by_heads:
-                    handles.append(site.mixer.register_forward_pre_hook(input_hook(l, site)))
+                    handles.append(site.mixer.register_forward_pre_hook(partial(on_input, l, site)))
                 else:
-                    handles.append(site.module.register_forward_hook(output_hook(l, site)))
+                    handles.append(site.module.register_forward_hook(partial(on_output, l, site)))
             yield
         finally:
             for handle in handles:
@@ -154,6 +146,7 @@ class DamagedBackbone(Backbone):
         self.intact, self.damage = intact, damage
         for name in ("name", "layer_names", "width", "input_size", "trained", "drawings_only", "weights"):
             setattr(self, name, getattr(intact, name))
+        self.sites, self.channel_weights = intact.sites, intact.channel_weights
         self.fingerprint = intact.fingerprint if damage.none else f"{intact.fingerprint}-{damage.key}"
 
     def tokens(self, images):
@@ -165,14 +158,6 @@ class DamagedBackbone(Backbone):
         """See ``Backbone``; noise depends on the seed and each picture's row."""
         with self._damaged(None):
             return self.intact.pixel_tokens(pixels)
-
-    def sites(self):
-        """See ``Backbone``."""
-        return self.intact.sites()
-
-    def channel_weights(self):
-        """See ``Backbone``."""
-        return self.intact.channel_weights()
 
     def _damaged(self, seeds):
         damage = self.damage
@@ -193,9 +178,8 @@ class _Moments:
 
         tokens = tokens.double()
         parts = [torch.cat([x[:, :prefix].mean(0), x[:, prefix:].mean((0, 1))[None]]) for x in (tokens, tokens**2)]
-        self.n, self.sum, self.square = (
-            self.n + len(tokens), self.sum + len(tokens) * parts[0], self.square + len(tokens) * parts[1],
-        )  # fmt: skip
+        n = len(tokens)
+        self.n, self.sum, self.square = self.n + n, self.sum + n * parts[0], self.square + n * parts[1]
 
     def finish(self):
         """(mean, sd), each (prefix + 1, C) float32."""

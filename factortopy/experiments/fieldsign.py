@@ -124,9 +124,8 @@ def border_distances(border, rows, areas, mesh):
     """
     inside = areas["V1"] | areas["V2"] | areas["V3"]
     lines = {f"{a}/{b}": area_border(areas, a, b, mesh) for a, b in BORDERS}
-    nearness = {
-        name: surface_distance(line, mesh) if len(line) else np.full(2 * mesh.n, np.inf) for name, line in lines.items()
-    }
+    nowhere = np.full(2 * mesh.n, np.inf)
+    nearness = {name: surface_distance(line, mesh) if len(line) else nowhere for name, line in lines.items()}
     nearest = np.min(list(nearness.values()), 0)
     mapped = rows[np.isfinite(border)]
     mapped, reversed_rows = mapped[inside[mapped]], rows[(border == 1) & inside[rows]]
@@ -135,12 +134,11 @@ def border_distances(border, rows, areas, mesh):
     for name, line in lines.items():
         line, far = np.intersect1d(line, mapped), nearness[name]
         own = reversed_rows[far[reversed_rows] <= nearest[reversed_rows]]
+        by_chance = mapped[far[mapped] <= nearest[mapped]]
         out[name] = {
             "vertices": len(own),
             "atlas_to_found": None if to_reversals is None or not len(line) else float(np.mean(to_reversals[line])),
             "found_to_atlas": float(np.mean(far[own])) if len(own) else None,
-            "chance": float(np.mean(far[mapped[far[mapped] <= nearest[mapped]]]))
-            if len(mapped) and len(line)
-            else None,
+            "chance": float(np.mean(far[by_chance])) if len(mapped) and len(line) else None,
         }
     return out

@@ -18,13 +18,14 @@ DEFAULTS = {
     "around": "mean", "propagate": False, "pictures": localizer.RENDERED, "n": 24, "contrast": "faces",
     "doses": [1.0, 0.75, 0.5, 0.25, 0.0], "seed": 0,
 }  # fmt: skip
+# Other types that a setting may have.
 ALSO = {
     "layers": (int, str, list),
     "channels": (list, None),
     "heads": (list, dict),
     "region": (list,),
     "doses": (None,),
-}  # other types that a setting may have
+}
 CONTROLS = 3  # sets of equally many random channels
 ZERO = (
     "Silenced to zero: a value that the network never sees in these channels, so that some of the change comes from an "
@@ -162,9 +163,8 @@ class LesionedEncoder:
             With ``propagate``: features come from behind the damage.
         """
         if self._network is not None:
-            raise unexpected(
-                "lesion", "pictures", "features", "with propagate=True it acts inside the network: use predict(images)"
-            )
+            remedy = "with propagate=True it acts inside the network: use predict(images)"
+            raise unexpected("lesion", "pictures", "features", remedy)
         return self._predict(features, range(len(features)) if seeds is None else seeds)
 
     def _predict(self, features, seeds):
@@ -289,9 +289,8 @@ def run(encoder, settings, on_progress=None):
         "doses": {"gain": doses, "rois": {name: _curve(lesioned, beside, doses, mask) for name, mask in rois.items()}},
     }  # fmt: skip
     notes = [INSIDE if s["propagate"] else READ_ONLY, RANDOM if controls else NO_RANDOM]
-    notes += ([ZERO] if s["around"] == "zero" else []) + localizer.notes(
-        encoder, s["pictures"], getattr(pictures, "bad", ())
-    )
+    notes += [ZERO] if s["around"] == "zero" else []
+    notes += localizer.notes(encoder, s["pictures"], getattr(pictures, "bad", ()))
     tell(on_progress, 1, 1)
     return Result("lesion", dict(settings), maps, numbers, {}, {}, notes)
 

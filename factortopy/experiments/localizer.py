@@ -205,9 +205,8 @@ def read_categories(folder, n=None, seed=0):
     files, out, rng = {}, Categories(), np.random.default_rng(seed)
     for path in parts:
         name = FLOC[path.name.lower()] if joined else path.name
-        files.setdefault(name, []).extend(
-            sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        )
+        own = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        files.setdefault(name, []).extend(own)
     bad = []
     for name, paths in files.items():
         if n is not None and len(paths) > n:
@@ -235,14 +234,12 @@ def named(names, kind):
 
 def profile(answers, rois):
     """{roi: {category: {"mean", "se"}}}: mean and standard error over pictures of the ROI's mean response."""
-    out = {}
-    for roi, mask in rois.items():
-        if mask.any():
-            means = {name: x[:, mask].mean(1, dtype=np.float64) for name, x in answers.items()}
-            out[roi] = {
-                name: {"mean": float(m.mean()), "se": float(m.std(ddof=1) / len(m) ** 0.5)} for name, m in means.items()
-            }
-    return out
+
+    def in_area(responses, mask):
+        means = responses[:, mask].mean(1, dtype=np.float64)
+        return {"mean": float(means.mean()), "se": float(means.std(ddof=1) / len(means) ** 0.5)}
+
+    return {roi: {name: in_area(x, mask) for name, x in answers.items()} for roi, mask in rois.items() if mask.any()}
 
 
 def agreement(dprime, rois):

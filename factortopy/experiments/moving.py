@@ -6,7 +6,7 @@ import numpy as np
 
 from factortopy.errors import InputError
 from factortopy.experiments.checks import number, whole
-from factortopy.experiments.localizer import compare
+from factortopy.experiments.localizer import compare, profile
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
 from factortopy.stimuli.movement import FLOWS, dots, grating
@@ -18,9 +18,8 @@ DEFAULTS = {
     "spatial_frequency": 1.0, "temporal_frequency": 3.0, "contrast": 1.0, "size": 112, "seed": 0,
 }  # fmt: skip
 ALSO = {"types": (str,)}  # other types that a setting may have
-SAME = (
-    1e-3  # of a response's spread over frames: beyond half-precision rounding of tokens, frames of another order differ
-)
+# Of a response's spread over frames: beyond half-precision rounding of tokens, frames of another order differ.
+SAME = 1e-3
 FRAMES = (
     "The network sees single frames: a clip's response is the mean over its frames, and the same frames in any order give "
     "the same response (largest difference found: {0:.1e} of the spread over frames). Nothing here is an answer to motion."
@@ -107,9 +106,8 @@ def clip(kind, number, s, degrees):
         return grating(direction, *waves, contrast=s["contrast"], phase=phase, **shape)
     seed = (s["seed"], TYPES.index(kind), number)
     like = COHERENT[number % len(COHERENT)]
-    return dots(
-        kind, like=like, direction=direction, speed=s["speed"], count=s["dots"], dot=s["dot_size"], seed=seed, **shape
-    )
+    flow = {"speed": s["speed"], "count": s["dots"], "dot": s["dot_size"]}
+    return dots(kind, like=like, direction=direction, seed=seed, **flow, **shape)
 
 
 def _measure(encoder, types, s, degrees, on_progress):
@@ -138,12 +136,7 @@ def _measure(encoder, types, s, degrees, on_progress):
         sides = {"coherent": np.concatenate([response[kind] for kind in coherent]), "random": response["random"]}
         contrast = compare(sides, "coherent", ("random",))
         out.t, out.dprime, out.q = contrast.t, contrast.dprime, contrast.q
-    for roi, mask in encoder.rois.items():
-        if mask.any():
-            each = {kind: x[:, mask].mean(1, dtype=np.float64) for kind, x in response.items()}
-            out.profile[roi] = {
-                k: {"mean": float(x.mean()), "se": float(x.std(ddof=1) / len(x) ** 0.5)} for k, x in each.items()
-            }
+    out.profile = profile(response, encoder.rois)
     return out
 
 
@@ -164,9 +157,8 @@ def run(encoder, settings, on_progress=None):
         maps |= {"dprime coherent": measurement.dprime, "t coherent": measurement.t, "q coherent": measurement.q}
         rois = {roi: float(measurement.dprime[mask].mean()) for roi, mask in encoder.rois.items() if mask.any()}
         numbers["coherent"] = {"significant": float((measurement.q <= 0.05).mean()), "dprime": rois}
-    notes = [(FRAMES if measurement.identical else VIDEO).format(measurement.shuffled)] + (
-        [CAN] if measurement.identical else []
-    )
+    notes = [(FRAMES if measurement.identical else VIDEO).format(measurement.shuffled)]
+    notes += [CAN] if measurement.identical else []
     pictures = {kind: frames[:: max(1, len(frames) // 4)][:4] for kind, frames in measurement.clips.items()}
     notes += [STIMULI] if encoder.simulated else []
     return Result("motion", dict(settings), maps, numbers, {}, pictures, notes)

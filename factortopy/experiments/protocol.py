@@ -15,12 +15,8 @@ from factortopy.storage.home import home
 from factortopy.storage.records import now
 
 EXPERIMENTS = {
-    "retinotopy": "retinotopic",
-    "localizer": "localizer",
-    "lesion": "lesions",
-    "maximize": "maximization",
-    "motion": "moving",
-}
+    "retinotopy": "retinotopic", "localizer": "localizer", "lesion": "lesions", "maximize": "maximization", "motion": "moving",
+}  # fmt: skip
 # What pages call the experiments.
 NAMES = {
     "retinotopy": "Retinotopy", "localizer": "Localizer", "lesion": "Lesion", "maximize": "Dream (maximize)", "motion": "Motion",

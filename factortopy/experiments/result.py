@@ -50,9 +50,8 @@ class Result:
         """Write protocol.json, result.json, result.safetensors and PICTURES/NN.png; result.json last: it says "whole"."""
         folder = make_folder(Path(folder) / "pictures").parent
         (folder / "result.json").unlink(missing_ok=True)
-        write_json(
-            folder / "protocol.json", {"protocol": SCHEMA, "experiment": self.experiment, "settings": self.settings}
-        )
+        protocol = {"protocol": SCHEMA, "experiment": self.experiment, "settings": self.settings}
+        write_json(folder / "protocol.json", protocol)
         tensors = {f"map.{k}": np.asarray(v, np.float32) for k, v in self.maps.items()}
         tensors |= {f"array.{k}": np.asarray(v) for k, v in self.arrays.items()}
         simulated = str(bool(self.info.get("simulated")))

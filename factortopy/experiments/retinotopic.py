@@ -7,6 +7,7 @@ measured maps, an atlas and the encoder's own space selector. Conventions: ``prf
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,13 +38,8 @@ DEFAULTS = {
     "smoothing": 2,  # steps along edges, of the visual field sign
     "seed": 0,
 }
-ALSO = {
-    "pictures": (str, list),
-    "radius": (float,),
-    "bar_width": (float,),
-    "ring_width": (float,),
-    "check_degrees": (float,),
-}  # other types that a setting may have
+# Other types that a setting may have.
+ALSO = {"pictures": (str, list)} | dict.fromkeys(("radius", "bar_width", "ring_width", "check_degrees"), (float,))
 SCENES, EXAMPLES = 32, 16
 LARGEST = 3000  # frames in all
 FINEST = 448  # side of a frame in pixels: a larger network enlarges them, and they stay within memory
@@ -110,9 +106,8 @@ def retinotopy(encoder, protocol="bars", on_progress=None, **settings):
         raise unexpected("retinotopy", f"settings among {', '.join(DEFAULTS)}", f"{unknown[0]!r}", "leave it out")
     result = run(encoder, DEFAULTS | settings | {"protocol": protocol}, on_progress)
     maps = {k: result.maps[k] for k in ("size", "r2", "polar_angle", "eccentricity", "field_sign", "border")}
-    return Retinotopy(
-        result.arrays["space"], **maps, agreement=result.numbers["agreement"], numbers=result.numbers, result=result
-    )
+    numbers = result.numbers
+    return Retinotopy(result.arrays["space"], **maps, agreement=numbers["agreement"], numbers=numbers, result=result)
 
 
 def run(encoder, settings, on_progress=None):
@@ -248,13 +243,8 @@ def _cycles(shown, responses, s):
     n = responses.shape[1]
     fit = SimpleNamespace(**{name: np.full(n, np.nan) for name in ("polar_angle", "eccentricity", "size")})
     series, shares, chance = {w: shown.cycles(responses, w) for w in shown.sweeps}, [], []
-
-    def angle(first, second):
-        return phase.polar_angle(first, second, s.repetitions)
-
-    def distance(first, second):
-        return phase.eccentricity(first, second, s.repetitions, shown.geometry)
-
+    angle = partial(phase.polar_angle, cycles=s.repetitions)
+    distance = partial(phase.eccentricity, cycles=s.repetitions, geometry=shown.geometry)
     rng = np.random.default_rng([s.seed, 2])
     for name, kind, analyse in (("polar_angle", "wedges", angle), ("eccentricity", "rings", distance)):
         if kind not in s.protocol:
@@ -295,20 +285,14 @@ def _compared(encoder, fit, s, notes):
 
     fitted_maps = {"polar_angle": fit.polar_angle, "eccentricity": fit.eccentricity, "size": fit.size}
     fitted_maps = with_sign({k: v for k, v in fitted_maps.items() if np.isfinite(v).any()}, fit.x, fit.y)
-    truths = {
-        name: with_sign(maps, x, y)
-        for name, (maps, x, y) in agreement.truths(encoder, atlas, rows, s.image_degrees).items()
-    }
+    truths = agreement.truths(encoder, atlas, rows, s.image_degrees)
+    truths = {name: with_sign(maps, x, y) for name, (maps, x, y) in truths.items()}
     swapped = _swapped_signs(encoder, fit, rows, mesh, s) if "field_sign" in fitted_maps else ()
-    numbers = {
-        "agreement": {
-            name: agreement.agreement(
-                fitted_maps, agreement.within(truth, s.radius), encoder.hemi, seed=s.seed, swapped_signs=swapped
-            )
-            for name, truth in truths.items()
-        },
-        "atlas": None if atlas is None else atlas.source, "signs": {}, "borders": {},
-    }  # fmt: skip
+    numbers = {"agreement": {}, "atlas": None if atlas is None else atlas.source, "signs": {}, "borders": {}}
+    for name, truth in truths.items():
+        seen = agreement.within(truth, s.radius)
+        scores = agreement.agreement(fitted_maps, seen, encoder.hemi, seed=s.seed, swapped_signs=swapped)
+        numbers["agreement"][name] = scores
     sign = fitted_maps.get("field_sign", np.full(n, np.nan))
     if "field_sign" not in fitted_maps:
         return numbers, {"field_sign": sign, "border": sign.copy()}
@@ -356,10 +340,8 @@ def _checked(settings, degrees):
         setattr(s, name, number(f"setting {name}", value, 0.02 * s.radius, s.radius, " degrees"))
     s.wedge_angle = number("setting wedge_angle", s.wedge_angle, 5, 180, " degrees")
     s.noise = number("setting noise", s.noise, 0, 100, " standard deviations")
-    s.steps = whole("setting steps", s.steps, 8, 200)
-    s.repetitions = whole("setting repetitions", s.repetitions, 1, 100)
-    s.smoothing = whole("setting smoothing", s.smoothing, 0, 20)
-    s.seed = whole("setting seed", s.seed, 0, 2**31)
+    for name, least, most in (("steps", 8, 200), ("repetitions", 1, 100), ("smoothing", 0, 20), ("seed", 0, 2**31)):
+        setattr(s, name, whole(f"setting {name}", getattr(s, name), least, most))
     frames = len(apertures.SWEEPS[s.protocol]) * s.steps * s.repetitions
     if frames > LARGEST:
         expected = f"at most {LARGEST} frames in all"

@@ -39,9 +39,8 @@ def most_used(encoder, vertices, k, layers=None, reference=None):
     for l in layers:
         sd_global, sd_local = spread[l][1].numpy()
         local, global_ = (np.abs(np.asarray(encoder._alignment[kind][l]) @ weight.T) for kind in ("local", "global"))
-        use[l] = (local @ (factor.layer[rows, l] * near)) * sd_local + (
-            global_ @ (factor.layer[rows, l] * far)
-        ) * sd_global
+        of_layer = factor.layer[rows, l]
+        use[l] = (local @ (of_layer * near)) * sd_local + (global_ @ (of_layer * far)) * sd_global
     if k < 1:
         return {l: np.sort(np.argsort(-u, kind="stable")[: max(1, round(k * len(u)))]) for l, u in use.items()}
     at = [(l, c) for l in layers for c in range(len(use[l]))]

@@ -77,11 +77,7 @@ def write_label_gii(
 
 
 def write_func_gii(
-    path: str | Path,
-    values: ArrayLike,
-    name: str | Sequence[str],
-    simulated: bool,
-    structure: str = "CortexLeft",
+    path: str | Path, values: ArrayLike, name: str | Sequence[str], simulated: bool, structure: str = "CortexLeft"
 ) -> Path:
     """One hemisphere's values: (n,), or (n, k) as k data arrays; NaN where there is none. ``name``: one or k names."""
     values = np.asarray(values, dtype=np.float32)

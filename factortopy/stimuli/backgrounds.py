@@ -37,9 +37,7 @@ def indoor(rng, side):
     long = 2.6 * (26 / 2.6) ** deep
     wide = rng.uniform(2.4, 5) * (1 + 1.4 * rng.random() * deep)
     high = rng.uniform(2.3, 3) * (1 + 1.2 * rng.random() * deep)
-    camera = Camera(
-        rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.66), rng.uniform(0.55, 0.95), rng.uniform(1.0, 0.62 * high)
-    )
+    camera = Camera(*(rng.uniform(*ends) for ends in ((0.3, 0.7), (0.3, 0.66), (0.55, 0.95), (1.0, 0.62 * high))))
     stand = rng.uniform(0.3, 0.7)
     left, right, near = -wide * stand, wide * (1 - stand), 0.35
     canvas = start(rng, "indoor", camera, side)
@@ -61,9 +59,8 @@ def indoor(rng, side):
         openings(canvas, back, rng, rng.integers(1, 4), 1, outdoors=True)
     elif glazed < 0.8:
         at = rng.uniform(0.05, 0.6)
-        canvas.polygon(
-            back.panel(at, at + 0.28, 0, 0.75), any_colour(rng, (0.2, 0.7), (0.2, 0.6)), long, outline=colour * 0.4
-        )
+        door = any_colour(rng, (0.2, 0.7), (0.2, 0.6))
+        canvas.polygon(back.panel(at, at + 0.28, 0, 0.75), door, long, outline=colour * 0.4)
     for wall, brightness in sides:
         canvas.polygon(wall.panel(), colour * brightness, 0.45 * long + 0.6, outline=colour * 0.45)
         choice = rng.random()
@@ -72,9 +69,8 @@ def indoor(rng, side):
         elif choice < 0.75:  # doors, shelves, pictures
             for _ in range(rng.integers(1, 4)):
                 at, low = rng.uniform(0, 0.8), rng.choice([0.0, 0.4])
-                canvas.polygon(
-                    wall.panel(at, at + 0.13, low, low + 0.38), any_colour(rng), 0.45 * long, outline=colour * 0.35
-                )
+                panel = wall.panel(at, at + 0.13, low, low + 0.38)
+                canvas.polygon(panel, any_colour(rng), 0.45 * long, outline=colour * 0.35)
     things = sorted(rng.uniform(1.3, max(1.6, min(long, 9) - 0.7), rng.integers(0, 5)), reverse=True)
     for away in things:
         across = rng.uniform(left + 0.2, right - 0.6)
@@ -84,14 +80,7 @@ def indoor(rng, side):
             wide_thing, tall = rng.uniform(0.5, 1.5), rng.uniform(0.35, 1.5)
             colour_thing = any_colour(rng, (0.1, 0.8), (0.25, 0.75))
             block(
-                canvas,
-                camera,
-                across,
-                min(across + wide_thing, right),
-                away,
-                min(away + 0.7, long),
-                tall,
-                colour_thing,
+                canvas, camera, across, min(across + wide_thing, right), away, min(away + 0.7, long), tall, colour_thing
             )
     return finish(rng, canvas), measure(canvas, camera)
 
@@ -175,14 +164,8 @@ def street(rng, side):
         else:
             foot, top = (camera.project(direction * (half + 0.4), up, away) for up in (0, 4.5))
             canvas.line([foot, top], (0.15, 0.15, 0.17), camera.focal * 0.12 / away)
-            canvas.ellipse(
-                top[0] - direction * camera.focal * 0.3 / away,
-                top[1],
-                camera.focal * 0.3 / away,
-                camera.focal * 0.12 / away,
-                (0.95, 0.93, 0.8),
-                away,
-            )
+            reach, tall = camera.focal * 0.3 / away, camera.focal * 0.12 / away
+            canvas.ellipse(top[0] - direction * reach, top[1], reach, tall, (0.95, 0.93, 0.8), away)
     return finish(rng, canvas), measure(canvas, camera)
 
 

@@ -90,12 +90,10 @@ class Canvas:
 
     def ellipse(self, x, y, half_width, half_height, colour, distance):
         """Filled ellipse around x, y."""
-        for draw, side, fill in (
-            (self.draw, self.side, rgb8(colour)),
-            (self.far_draw, DISTANCE_SIDE, SKY if distance is None else int(distance_code(distance))),
-        ):
-            box = (x - half_width, y - half_height, x + half_width, y + half_height)
-            draw.ellipse([side * edge for edge in box], fill=fill)
+        box = (x - half_width, y - half_height, x + half_width, y + half_height)
+        self.draw.ellipse([self.side * edge for edge in box], fill=rgb8(colour))
+        code = SKY if distance is None else int(distance_code(distance))
+        self.far_draw.ellipse([DISTANCE_SIDE * edge for edge in box], fill=code)
 
     def line(self, points, colour, width=0.005):
         """Line of a width that is a share of the picture; leaves distances alone."""
@@ -147,13 +145,8 @@ class Patch:
         (ax, ay), (bx, by) = start, end
         length = np.hypot(bx - ax, by - ay) + 1e-6
         nx, ny = -(by - ay) / length / 2, (bx - ax) / length / 2
-        sides = [
-            (ax + nx * width, ay + ny * width),
-            (bx + nx * end_width, by + ny * end_width),
-            (bx - nx * end_width, by - ny * end_width),
-            (ax - nx * width, ay - ny * width),
-        ]
-        self.polygon(sides, colour)
+        corners = ((ax, ay, width), (bx, by, end_width), (bx, by, -end_width), (ax, ay, -width))
+        self.polygon([(x + nx * side, y + ny * side) for x, y, side in corners], colour)
         self.ellipse(ax, ay, width / 2, width / 2, colour)
         self.ellipse(bx, by, end_width / 2, end_width / 2, colour)
 

@@ -4,8 +4,10 @@ import numpy as np
 
 from factortopy.stimuli.scenes import LOCALIZER_SEEDS, draw_scene
 
-OBJECT_KINDS = ("car", "cup", "tool", "solid")
-SCENE_KINDS = ("indoor", "landscape", "street")
+KINDS = {
+    "faces": ("face",), "bodies": ("body",), "scenes": ("indoor", "landscape", "street"),
+    "objects": ("car", "cup", "tool", "solid"), "words": ("word",),
+}  # fmt: skip
 
 
 def localizer(n=24, size=112, seed=0):
@@ -29,20 +31,10 @@ def localizer(n=24, size=112, seed=0):
         "faces", "bodies", "scenes", "objects", "words": (n, size, size, 3) uint8 arrays.
     """
     first = LOCALIZER_SEEDS + seed * 100_000
-    kinds = {
-        "faces": ("face",),
-        "bodies": ("body",),
-        "scenes": SCENE_KINDS,
-        "objects": OBJECT_KINDS,
-        "words": ("word",),
-    }
     pictures = {}
-    for block, (name, categories) in enumerate(kinds.items()):
-        images = np.empty((n, size, size, 3), np.uint8)
+    for block, (name, categories) in enumerate(KINDS.items()):
+        images = pictures[name] = np.empty((n, size, size, 3), np.uint8)
         for row in range(n):
-            category = categories[row % len(categories)]
-            images[row] = draw_scene(
-                first + 10_000 * block + row, category, size, plain=True, head=False, central=True
-            )[0]
-        pictures[name] = images
+            number, category = first + 10_000 * block + row, categories[row % len(categories)]
+            images[row] = draw_scene(number, category, size, plain=True, head=False, central=True)[0]
     return pictures

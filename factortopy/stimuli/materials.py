@@ -167,13 +167,8 @@ def tree(canvas, camera, rng, across, away, height, colour=None, pot=False):
     x, y = camera.project(across, 0, away)
     tall = camera.focal * height / away
     trunk = hsv(0.07, 0.45, rng.uniform(0.15, 0.4))
-    stem = [
-        (x - tall * 0.03, y - tall * 0.5),
-        (x + tall * 0.03, y - tall * 0.5),
-        (x + tall * 0.05, y),
-        (x - tall * 0.05, y),
-    ]
-    canvas.polygon(stem, trunk, away)
+    thin, thick, up = tall * 0.03, tall * 0.05, y - tall * 0.5
+    canvas.polygon([(x - thin, up), (x + thin, up), (x + thick, y), (x - thick, y)], trunk, away)
     if pot:
         top, foot = tall * 0.17, tall * 0.12
         outline = [(x - top, y - tall * 0.28), (x + top, y - tall * 0.28), (x + foot, y), (x - foot, y)]
@@ -218,9 +213,8 @@ def openings(canvas, wall, rng, columns, storeys, outdoors):
                 canvas.polygon(wall.panel(left, right, low, low + (high - low) * rng.uniform(0.2, 0.5)), below, 30.0)
                 canvas.line([wall.panel((left + right) / 2, right, low, high)[i] for i in (0, 3)], frame, 0.008)
             else:
-                canvas.polygon(
-                    wall.panel(left, right, low, high), bright if lit else dark, wall.distance, outline=frame
-                )
+                pane = bright if lit else dark
+                canvas.polygon(wall.panel(left, right, low, high), pane, wall.distance, outline=frame)
 
 
 def ridge(rng, count, roughness):
@@ -247,12 +241,8 @@ def house(canvas, camera, rng, left, right, near, far, height):
         ridge_up = height + rng.uniform(1, 2.5)
         roof = hsv(rng.choice([0.02, 0.06, 0.6]), rng.uniform(0.1, 0.6), rng.uniform(0.25, 0.6))
         over = 0.3
-        points = [
-            (left - over, height, near),
-            (right + over, height, near),
-            (right - over, ridge_up, near + 2),
-            (left + over, ridge_up, near + 2),
-        ]
+        eaves, top = ((left - over, height, near), (right + over, height, near)), (ridge_up, near + 2)
+        points = [*eaves, (right - over, *top), (left + over, *top)]
         canvas.polygon([camera.project(*p) for p in points], roof, near)
     if left > 0 or right < 0:  # the flank that faces the road
         x = left if left > 0 else right

@@ -78,20 +78,12 @@ def dots(
         expected = "a count and a width above 0 and a speed of 0 or more"
         raise unexpected("dots", expected, f"{count!r}, {dot!r}, {speed!r}", "change them")
     path, shade = trajectories(
-        flow,
-        like=like,
-        direction=direction,
-        speed=speed,
-        count=count,
-        frames=frames,
-        fps=fps,
-        degrees=degrees,
-        seed=seed,
+        flow, like, direction=direction, speed=speed, count=count, frames=frames, fps=fps, degrees=degrees, seed=seed
     )
     return _drawn(path, shade, dot, size, degrees)
 
 
-def trajectories(flow, *, like, direction, speed, count, frames, fps, degrees, seed):
+def trajectories(flow, like, *, direction, speed, count, frames, fps, degrees, seed):
     """Places (frames, n, 2) in degrees and shades (n,) ±1 of dots in a field that is wider than the picture.
 
     n is larger than ``count``: only dots inside the picture count. A dot that leaves the field comes back: at the other

@@ -24,9 +24,8 @@ def draw_animal(rng):
     length, bulk = rng.uniform(0.22, 0.29), rng.uniform(0.095, 0.145)
     leg, neck = rng.uniform(0.14, 0.3), rng.uniform(0.0, 0.22)
     x, y = 0.45, rng.uniform(0.45, 0.52)
-    patch.limb(
-        (x - length * 0.9, y - bulk * 0.4), (x - length * 1.3, y + rng.uniform(-0.2, 0.14)), 0.035, coat * 0.8, 0.02
-    )
+    tail = (x - length * 0.9, y - bulk * 0.4), (x - length * 1.3, y + rng.uniform(-0.2, 0.14))
+    patch.limb(*tail, 0.035, coat * 0.8, 0.02)
     for along, tone in ((-0.62, 0.7), (0.58, 0.7), (-0.78, 0.95), (0.74, 0.95)):
         hip = x + length * along
         knee = hip + rng.normal(0, 0.025)
@@ -39,10 +38,8 @@ def draw_animal(rng):
     head_x, head_y = x + length + 0.03, y - bulk * 0.5 - neck
     patch.limb((x + length * 0.72, y - bulk * 0.1), (head_x, head_y), 0.13, coat, 0.085)
     ear = rng.uniform(0.06, 0.13)
-    patch.polygon(
-        [(head_x - 0.06, head_y - 0.03), (head_x - 0.05, head_y - 0.05 - ear), (head_x + 0.015, head_y - 0.05)],
-        coat * 0.7,
-    )
+    tip = (head_x - 0.05, head_y - 0.05 - ear)
+    patch.polygon([(head_x - 0.06, head_y - 0.03), tip, (head_x + 0.015, head_y - 0.05)], coat * 0.7)
     patch.ellipse(head_x + 0.03, head_y, 0.095, 0.072, coat)
     patch.ellipse(head_x + 0.11, head_y + 0.022, 0.062, 0.045, coat * 0.88)
     patch.ellipse(head_x + 0.158, head_y + 0.012, 0.017, 0.015, (0.05, 0.05, 0.05))
@@ -63,13 +60,8 @@ def draw_car(rng):
     front, rear, roof = rng.uniform(0.22, 0.34), rng.uniform(0.66, 0.84), rng.uniform(0.27, 0.38)
     patch.polygon([(front - 0.1, 0.5), (front + 0.05, roof), (rear - 0.05, roof), (rear + 0.07, 0.5)], paint)
     middle = (front + rear) / 2
-    patch.polygon(
-        [(front - 0.05, 0.49), (front + 0.07, roof + 0.03), (middle - 0.015, roof + 0.03), (middle - 0.015, 0.49)],
-        glass,
-    )
-    patch.polygon(
-        [(middle + 0.015, 0.49), (middle + 0.015, roof + 0.03), (rear - 0.07, roof + 0.03), (rear + 0.02, 0.49)], glass
-    )
+    for low, high, post in ((front - 0.05, front + 0.07, middle - 0.015), (rear + 0.02, rear - 0.07, middle + 0.015)):
+        patch.polygon([(low, 0.49), (high, roof + 0.03), (post, roof + 0.03), (post, 0.49)], glass)
     patch.box(0.04, 0.47, 0.96, 0.68, paint, 0.06)
     patch.box(0.06, 0.62, 0.94, 0.69, paint * 0.55, 0.02)
     patch.line([(middle, 0.49), (middle, 0.63)], paint * 0.6, 0.01)
@@ -91,16 +83,13 @@ def draw_cup(rng):
     half, taper, filled = rng.uniform(0.2, 0.27), rng.uniform(0.6, 0.97), rng.random() < 0.6
     handle = 0.5 + half * 0.95
     patch.ring(handle + 0.02, 0.5, 0.14, 0.15, colour * 0.8, 0.05)
-    patch.polygon(
-        [(0.5 - half, 0.27), (0.5 + half, 0.27), (0.5 + half * taper, 0.78), (0.5 - half * taper, 0.78)], colour
-    )
+    sides = [(0.5 - half, 0.27), (0.5 + half, 0.27), (0.5 + half * taper, 0.78), (0.5 - half * taper, 0.78)]
+    patch.polygon(sides, colour)
     patch.ellipse(0.5, 0.78, half * taper, 0.05, colour)
     if rng.random() < 0.5:
         left, right = 0.5 - half * (0.97 - 0.15 * (1 - taper)), 0.5 + half * (0.97 - 0.15 * (1 - taper))
-        patch.polygon(
-            [(left, 0.44), (right, 0.44), (right - 0.02 * (1 - taper), 0.55), (left + 0.02 * (1 - taper), 0.55)],
-            any_colour(rng),
-        )
+        inward = 0.02 * (1 - taper)
+        patch.polygon([(left, 0.44), (right, 0.44), (right - inward, 0.55), (left + inward, 0.55)], any_colour(rng))
     patch.ellipse(0.5, 0.27, half, 0.07, np.minimum(colour * 1.15, 1))
     patch.ellipse(0.5, 0.277, half * 0.87, 0.053, hsv(0.07, 0.6, 0.2) if filled else colour * 0.5)
     attributes = ((half - 0.235) * 28, (taper - 0.78) * 5.4, colour.mean() * 2 - 1, 1.0 if filled else -1.0)
@@ -131,9 +120,8 @@ def draw_tool(rng):
         patch.draw = ImageDraw.Draw(patch.image)
     else:
         for side in (-1, 1):
-            patch.limb(
-                (0.5 - side * 0.02, 0.5), (0.5 + side * 0.14, 0.06), 0.07, metal * (1 if side > 0 else 0.85), 0.018
-            )
+            tone = 1 if side > 0 else 0.85
+            patch.limb((0.5 - side * 0.02, 0.5), (0.5 + side * 0.14, 0.06), 0.07, metal * tone, 0.018)
             patch.limb((0.5, 0.5), (0.5 - side * 0.13, 0.72), 0.055, grip)
             patch.ring(0.5 - side * 0.17, 0.81, 0.12, 0.125, grip, 0.05)
         patch.ellipse(0.5, 0.5, 0.025, 0.025, metal * 0.45)
@@ -155,20 +143,17 @@ def draw_solid(rng):
         light /= np.linalg.norm(light)
         facing = (xx * light[0] + yy * light[1] + np.sqrt(np.clip(0.64 - squared, 0, 1)) * light[2]) / 0.8
         pixels = np.zeros((PATCH, PATCH, 4))
-        pixels[..., :3] = (
-            colour * (np.clip(facing, 0, 1) * 0.85 + 0.2)[..., None] + np.clip(facing - 0.93, 0, 1)[..., None] * 6
-        )
+        shine = np.clip(facing - 0.93, 0, 1)[..., None] * 6
+        pixels[..., :3] = colour * (np.clip(facing, 0, 1) * 0.85 + 0.2)[..., None] + shine
         pixels[..., 3] = squared < 0.64
         patch.image = Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     elif which == 1:
         over = rng.uniform(0.12, 0.28)
         patch.polygon([(0.15, 0.35), (0.6, 0.35), (0.6, 0.85), (0.15, 0.85)], colour * (0.75 + 0.2 * from_left))
-        patch.polygon(
-            [(0.15, 0.35), (0.15 + over, 0.17), (0.6 + over, 0.17), (0.6, 0.35)], np.minimum(colour * 1.25, 1)
-        )
-        patch.polygon(
-            [(0.6, 0.35), (0.6 + over, 0.17), (0.6 + over, 0.67), (0.6, 0.85)], colour * (0.6 - 0.2 * from_left)
-        )
+        top = [(0.15, 0.35), (0.15 + over, 0.17), (0.6 + over, 0.17), (0.6, 0.35)]
+        patch.polygon(top, np.minimum(colour * 1.25, 1))
+        right = [(0.6, 0.35), (0.6 + over, 0.17), (0.6 + over, 0.67), (0.6, 0.85)]
+        patch.polygon(right, colour * (0.6 - 0.2 * from_left))
     else:
         shares = np.arange(24) / 24
         tones = 0.4 + 0.7 * np.clip(np.sin(shares * np.pi * 0.9 + 0.5 + 0.6 * from_left), 0, 1)
@@ -217,9 +202,7 @@ def draw_word(rng):
         patch.draw.text((14 - left, 13 - top), text, font=font(), fill=rgb8(behind), stroke_width=6)
         patch.draw.text((14 - left, 13 - top), text, font=font(), fill=rgb8(ink), stroke_width=1)
     lean = int(abs(slant) * height)
-    shear = (1, slant, -lean if slant > 0 else 0, 0, 1, 0)
-    patch.image = patch.image.transform(
-        (width + lean, height), Image.Transform.AFFINE, shear, Image.Resampling.BILINEAR
-    )
+    shear = Image.Transform.AFFINE, (1, slant, -lean if slant > 0 else 0, 0, 1, 0)
+    patch.image = patch.image.transform((width + lean, height), *shear, Image.Resampling.BILINEAR)
     attributes = ((len(text) - 5.5) / 2, 1.0 if text.isupper() else -1.0, -1.0 if dark_text else 1.0, slant * 3)
     return Drawn(patch, attributes, rng.normal(0, 9), mirror=False, lit=False)

@@ -6,6 +6,15 @@ import numpy as np
 
 from factortopy.stimuli.drawing import Patch, any_colour, hsv
 
+CAPS = {  # outlines of the hair above the face: shares of half the head across, down
+    "short": ((-0.95, -0.3), (-0.88, -0.75), (-0.4, -1.05), (0.4, -1.05),
+              (0.88, -0.75), (0.95, -0.3), (0.72, -0.58), (-0.72, -0.58)),
+    "full": ((-1.0, -0.1), (-0.95, -0.75), (-0.4, -1.1), (0.4, -1.1), (0.95, -0.75),
+             (1.0, -0.1), (0.75, -0.42), (0.2, -0.52), (-0.75, -0.42)),
+    "long": ((-1.05, 0.3), (-0.98, -0.7), (-0.4, -1.08), (0.4, -1.08), (0.98, -0.7),
+             (1.05, 0.3), (0.82, -0.25), (0.1, -0.75), (-0.82, -0.25)),
+}  # fmt: skip
+
 
 @dataclass
 class Drawn:
@@ -69,42 +78,8 @@ def draw_head(patch, rng, x, y, height, look, detailed=True):
             patch.ellipse(ear_x, y + 0.03 * height, width * 0.075, height * 0.1, skin * 0.85)
     patch.ellipse(x, y - height * 0.05, width * 0.5, height * 0.44, skin)
     patch.ellipse(x + yaw * width * 0.05, y + height * 0.13, width * 0.42, height * 0.37, skin)
-    cap = {
-        "short": [
-            (-0.95, -0.3),
-            (-0.88, -0.75),
-            (-0.4, -1.05),
-            (0.4, -1.05),
-            (0.88, -0.75),
-            (0.95, -0.3),
-            (0.72, -0.58),
-            (-0.72, -0.58),
-        ],
-        "full": [
-            (-1.0, -0.1),
-            (-0.95, -0.75),
-            (-0.4, -1.1),
-            (0.4, -1.1),
-            (0.95, -0.75),
-            (1.0, -0.1),
-            (0.75, -0.42),
-            (0.2, -0.52),
-            (-0.75, -0.42),
-        ],
-        "long": [
-            (-1.05, 0.3),
-            (-0.98, -0.7),
-            (-0.4, -1.08),
-            (0.4, -1.08),
-            (0.98, -0.7),
-            (1.05, 0.3),
-            (0.82, -0.25),
-            (0.1, -0.75),
-            (-0.82, -0.25),
-        ],
-    }.get(look.hair)
-    if cap:
-        patch.polygon([at(a - yaw * 0.08, u) for a, u in cap], look.hair_tone)
+    if look.hair in CAPS:
+        patch.polygon([at(a - yaw * 0.08, u) for a, u in CAPS[look.hair]], look.hair_tone)
     if not detailed:
         for side in (-1, 1):
             patch.ellipse(*at(side * 0.4 + yaw * 0.3, -0.08), width * 0.075, height * 0.045, (0.08, 0.08, 0.1))
@@ -128,11 +103,8 @@ def draw_eyes(patch, rng, at, width, height, look):
         patch.ellipse(x + yaw * half * 0.3, y, half * 0.48 * narrow, half * 0.52, iris)
         patch.ellipse(x + yaw * half * 0.3, y, half * 0.24, half * 0.26, (0.03, 0.03, 0.03))
         arch = half * (1.35 + 0.15 * look.smile)
-        patch.line(
-            [(x - half * 1.25 * narrow, y - arch), (x, y - arch * 1.25), (x + half * 1.25 * narrow, y - arch)],
-            brow,
-            height * 0.02,
-        )
+        reach = half * 1.25 * narrow
+        patch.line([(x - reach, y - arch), (x, y - arch * 1.25), (x + reach, y - arch)], brow, height * 0.02)
         if glasses:
             patch.ring(x, y, half * 1.5, half * 1.2, (0.1, 0.1, 0.1), 0.014)
 
@@ -141,18 +113,16 @@ def draw_nose_and_mouth(patch, rng, at, width, height, look):
     yaw, smile, skin = look.yaw, look.smile, look.skin
     lip = skin * np.array([0.88, 0.48, 0.48])
     (bridge_x, bridge_y), (x, y) = at(yaw * 0.34, -0.05), at(yaw * 0.46, 0.28)
-    patch.polygon(
-        [(bridge_x, bridge_y), (x - width * 0.07, y), (x, y + height * 0.025), (x + width * 0.07, y)], skin * 0.88
-    )
+    nose = [(bridge_x, bridge_y), (x - width * 0.07, y), (x, y + height * 0.025), (x + width * 0.07, y)]
+    patch.polygon(nose, skin * 0.88)
     for side in (-1, 1):
         patch.ellipse(x + side * width * 0.045, y + height * 0.005, width * 0.024, height * 0.013, skin * 0.4)
     x, y = at(yaw * 0.32, 0.58)
     half = width * rng.uniform(0.18, 0.25)
     if smile > 0.4:
         patch.chord(x - half, y - height * 0.1, x + half, y + height * 0.085, 8, 172, lip * 0.75)
-        patch.chord(
-            x - half * 0.82, y - height * 0.065, x + half * 0.82, y + height * 0.045, 12, 168, (0.96, 0.96, 0.94)
-        )
+        teeth = x - half * 0.82, y - height * 0.065, x + half * 0.82, y + height * 0.045
+        patch.chord(*teeth, 12, 168, (0.96, 0.96, 0.94))
     elif smile < -0.6:
         patch.ellipse(x, y, half * 0.55, height * 0.07, lip * 0.45)
     else:
@@ -227,10 +197,6 @@ def draw_body(rng, head=None):
         look = Look(rng.uniform(-1, 1), 0, ("short", "full", "long", "bald")[rng.integers(4)], skin, hair, 0.78)
         place = (0.5 - 0.3 * lean, 0.125, 0.18)
         draw_head(patch, rng, *place, look, detailed=False)
-    attributes = (
-        2 * stride - 1,
-        float(np.mean(raised)) - 1,
-        (build - 1.025) * 5.7,
-        1.0 if shirt.mean() < 0.45 else -1.0,
-    )
+    dark = 1.0 if shirt.mean() < 0.45 else -1.0
+    attributes = (2 * stride - 1, float(np.mean(raised)) - 1, (build - 1.025) * 5.7, dark)
     return Drawn(patch, attributes, rng.normal(0, 9), head=place)

@@ -137,9 +137,8 @@ def draw_scene(seed, category=None, size=112, plain=False, head=None, central=Fa
     pixels = np.asarray(canvas.convert("RGB").reduce(2), np.float32)
     contrast, brightness, strength = rng.uniform(0.8, 1.2), rng.normal(0, 8), rng.uniform(1, 3.5)
     grain = noise(rng, 2 * size)[:size, :size]
-    pixels = (
-        (pixels - 128) * contrast + 128 + brightness + strength * (rng.standard_normal(grain.shape) + grain)[..., None]
-    )
+    grain = (rng.standard_normal(grain.shape) + grain)[..., None]
+    pixels = (pixels - 128) * contrast + 128 + brightness + strength * grain
     return np.clip(pixels, 0, 255).astype(np.uint8), scene, np.round(cover * 255).astype(np.uint8)
 
 
