@@ -1,7 +1,6 @@
 """Where a fine-tuning stands: weights, head and optimiser as safetensors, the step as JSON; and its history as CSV."""
 
 import csv
-import io
 from pathlib import Path
 
 from factortopy.errors import unexpected
@@ -43,11 +42,7 @@ class History:
         """Forget what came after the checkpoint that is gone on from."""
         self.read()
         self.rows = [row for row in self.rows if row[0] <= step]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_cells(row) for row in self.rows])
-        write_atomic(self.path, text.getvalue())
+        write_atomic(self.path, "".join(map(_line, [COLUMNS, *map(_cells, self.rows)])))
 
     def add(self, step, seconds, loss, accuracy, held_out=None):
         """Append a line."""
@@ -55,7 +50,7 @@ class History:
         self.rows.append(row)
         try:
             with open(self.path, "a", encoding="utf-8") as file:
-                file.write(",".join(str(cell) for cell in _cells(row)) + "\n")
+                file.write(_line(_cells(row)))
         except OSError as error:
             raise explain_os_error(error, self.path) from None
 
@@ -70,12 +65,15 @@ def _cells(row):
     return [step, f"{seconds:.1f}", *("" if v is None else f"{v:.6g}" for v in values)]
 
 
+def _line(cells):
+    return ",".join(map(str, cells)) + "\n"
+
+
 def write_checkpoint(folder, module, head, optimizer, step, seconds):
     """Write where it stands; the step in state.json names the file of tensors, so that a kill leaves the old or the new one."""
     folder.mkdir(exist_ok=True)
-    tensors = {f"network.{k}": t for k, t in module.state_dict().items()} | {
-        f"head.{k}": t for k, t in head.state_dict().items()
-    }
+    parts = {"network": module, "head": head}
+    tensors = {f"{part}.{k}": t for part, own in parts.items() for k, t in own.state_dict().items()}
     for k, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimiser.{k}.{name}": state[name] for name in (*MOMENTS, "step")}
     name = f"step-{step}.safetensors"

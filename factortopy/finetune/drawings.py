@@ -32,9 +32,8 @@ def write_drawings(folder, per_class=40, size=112, on_progress=None):
     folder, total = Path(folder), per_class * len(CLASSES)
     if folder.is_dir() and (folder / RENDERED).is_file():
         return folder
-    if folder.is_dir() and any(
-        path.name not in CLASSES for path in folder.iterdir()
-    ):  # an interrupted one is gone on with
+    # An interrupted one is gone on with.
+    if folder.is_dir() and any(path.name not in CLASSES for path in folder.iterdir()):
         raise unexpected(folder, "a new or empty folder for drawings", "other files", "choose another one")
     try:
         for k, name in enumerate(CLASSES):

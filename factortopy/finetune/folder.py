@@ -76,9 +76,8 @@ def read_folder(path):
         raise unexpected(path, expected, "neither", "put the pictures of each class into a folder of its name")
     folder.path, folder.simulated = path, simulated
     empty = [name for name, files in folder.classes.items() if not files]
-    for name in empty:
-        folder.problems.append(f"class {name}: expected pictures, found none; left out")
-        del folder.classes[name]
+    folder.problems += [f"class {name}: expected pictures, found none; left out" for name in empty]
+    folder.classes = {name: files for name, files in folder.classes.items() if files}
     if len(folder.classes) < FEWEST_CLASSES:
         names = ", ".join(folder.classes) or "none"
         expected = f"{FEWEST_CLASSES} classes or more"
@@ -103,17 +102,11 @@ def _nested(path):
             held, more = _classes(test) if test is not None else ({}, [])
             strange = sorted(set(held) - set(classes))
             if strange:
-                more.append(
-                    f"class {strange[0]}: expected it in {train.name} too, found it in {test.name} alone; left out"
-                )
+                there = f"expected it in {train.name} too, found it in {test.name} alone"
+                more.append(f"class {strange[0]}: {there}; left out")
             held = {name: files for name, files in held.items() if name in classes}
-            return ClassFolder(
-                path,
-                classes,
-                held,
-                problems + more,
-                f"class folders under {train.name}" + (f" and {test.name}" if held else ""),
-            )
+            form = f"class folders under {train.name}" + (f" and {test.name}" if held else "")
+            return ClassFolder(path, classes, held, problems + more, form)
         classes, problems = _classes(path)
         if len(folders) > 1 or not _folders(folders[0]):
             return ClassFolder(path, classes, {}, problems) if any(classes.values()) else None
@@ -122,9 +115,8 @@ def _nested(path):
 
 
 def _folders(path):
-    return sorted(
-        (p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))), key=lambda p: p.name
-    )
+    folders = (p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    return sorted(folders, key=lambda p: p.name)
 
 
 def _classes(path):
@@ -152,11 +144,8 @@ def _classes(path):
 
 def _tabled(path):
     """Labels of the CSV table that names most of the pictures in the folder; None where there is none."""
-    tables = {
-        table: labelled
-        for table in sorted([*path.glob("*.csv"), *path.glob("*/*.csv")])
-        if (labelled := _labels(table))
-    }
+    candidates = sorted([*path.glob("*.csv"), *path.glob("*/*.csv")])
+    tables = {table: labelled for table in candidates if (labelled := _labels(table))}
     if not tables:
         return None
     files = {}
@@ -175,9 +164,8 @@ def _tabled(path):
         classes[labels[name]].append(files[name])
     problems = []
     if len(listed) > len(labels):
-        problems.append(
-            f"{table.name}: {len(listed) - len(labels):,} of its {len(listed):,} pictures are not in the folder; left out"
-        )
+        missing = f"{len(listed) - len(labels):,} of its {len(listed):,} pictures"
+        problems.append(f"{table.name}: {missing} are not in the folder; left out")
     if len(files) > len(labels):
         problems.append(f"{len(files) - len(labels):,} pictures have no label in {table.name}; left out")
     return ClassFolder(path, classes, {}, problems, f"labels of {table.name} ({form})")

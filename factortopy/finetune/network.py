@@ -32,9 +32,8 @@ def refuse(name):
     """Raise InputError for a name of the registry whose network cannot be fine-tuned."""
     from factortopy.backbones.loading import list_backbones
 
-    reason = next(
-        (why_not(entry) for entry in list_backbones() if entry.name == name.partition(":")[0].partition("@")[0]), ""
-    )
+    bare = name.partition(":")[0].partition("@")[0]
+    reason = next((why_not(entry) for entry in list_backbones() if entry.name == bare), "")
     if reason:
         raise InputError(f"network {name}: expected one that sees a picture in one pass, found {reason}; {CAN}")
 

@@ -25,9 +25,8 @@ class Pixels:
             return self._kept[path]
         from PIL import Image
 
-        pixels = read_picture(path, longest=4 * self.size).pixels
-        image = Image.fromarray(pixels).resize((self.size, self.size), Image.Resampling.BICUBIC)
-        pixels = np.asarray(image)
+        image = Image.fromarray(read_picture(path, longest=4 * self.size).pixels)
+        pixels = np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC))
         if self._room >= pixels.nbytes:
             self._kept[path], self._room = pixels, self._room - pixels.nbytes
         return pixels
@@ -92,9 +91,8 @@ def split(folder, pixels, per_class, test_per_class, seed, on_progress=None):
                 cut = min(per_class, len(both) - fewest)
                 own, held = both[: max(cut, 0)], both[max(cut, 0) :]
             if not own or not held:
-                problems.append(
-                    f"class {name}: expected two pictures or more that can be read, found {len(own) + len(held)}; left out"
-                )
+                expected = "expected two pictures or more that can be read"
+                problems.append(f"class {name}: {expected}, found {len(own) + len(held)}; left out")
                 continue
             if len(own) < per_class:
                 problems.append(f"class {name}: {per_class} pictures to train on were asked for, there are {len(own)}")
@@ -107,13 +105,8 @@ def split(folder, pixels, per_class, test_per_class, seed, on_progress=None):
         first = f" ({bad[0]})" if bad else ""
         expected = "two classes or more with two readable pictures each"
         raise unexpected(folder.path, expected, f"{len(classes)}{first}", "add pictures")
-    return {
-        "classes": classes,
-        "train": train,
-        "test": test,
-        "problems": [*folder.problems, *problems, *bad],
-        "unreadable": len(bad),
-    }
+    drawn = {"classes": classes, "train": train, "test": test}
+    return drawn | {"problems": [*folder.problems, *problems, *bad], "unreadable": len(bad)}
 
 
 def kept_split(path, folder, pixels, settings, on_progress=None):

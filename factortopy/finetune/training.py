@@ -79,9 +79,8 @@ def finetune(backbone, folder, out, settings=None, on_progress=None, resume=True
         Pictures, network or settings that do not do; a folder that holds something else or cannot be written.
     """
     named_one = isinstance(backbone, str) or backbone is None
-    own = {"images": folder} | (
-        {"backbone": backbone} if named_one else {"backbone": backbone.name, "weights": backbone.weights}
-    )
+    network = {"backbone": backbone} if named_one else {"backbone": backbone.name, "weights": backbone.weights}
+    own = {"images": folder} | network
     asked = {key: value for key, value in {**(settings or {}), **own}.items() if value is not None}
     if asked.get("images", DRAWINGS) != DRAWINGS:
         asked["images"] = str(permitted(Path(asked["images"]).expanduser().resolve(), "pictures"))
@@ -181,9 +180,8 @@ class _Tuning:
                 f"layer: expected 1 to {layers}, the layers of {self.backbone.name}, found {s['layer']}; choose one of them"
             )
         weights = sum(t.numel() for t in self.module.state_dict().values())
-        needed_mb = (
-            10 + 2 * 3 * 4 * weights // 1_000_000
-        )  # weights and the optimiser's two moments, the old file beside the new
+        # Weights and the optimiser's two moments, the old file beside the new.
+        needed_mb = 10 + 2 * 3 * 4 * weights // 1_000_000
         if free_megabytes(self.out) < needed_mb:
             raise InputError(
                 f"{self.out}: fine-tuning needs about {needed_mb:,} MB there, {free_megabytes(self.out):,} MB are free; free space"
@@ -193,9 +191,8 @@ class _Tuning:
         self.split = kept_split(self.out / "split.json", self.folder, self.pixels, s, self._report)
         if self.split is None:
             raise Stopped
-        (self.train, self.train_labels), (self.test, self.test_labels) = (
-            self._part(name) for name in ("train", "test")
-        )
+        self.train, self.train_labels = self._part("train")
+        self.test, self.test_labels = self._part("test")
         for line in self.split["problems"][:20]:
             self.say(line)
         classes = self.split["classes"]
@@ -206,10 +203,8 @@ class _Tuning:
     def _drawn(self):
         """The folder of drawings, rendered where it is not there yet."""
         n = self.settings["per_class"] + min(self.settings["test_per_class"], DRAWN_HELD_OUT)
-        path = write_drawings(
-            self.out / DRAWINGS, n, self.backbone.input_size if self.backbone.input_size < 224 else 224, self._report
-        )
-        return self._unless_stopped(path)
+        size = min(self.backbone.input_size, 224)
+        return self._unless_stopped(write_drawings(self.out / DRAWINGS, n, size, self._report))
 
     def _part(self, name):
         pairs = self.split[name]
@@ -248,13 +243,11 @@ class _Tuning:
             )
         mean, spread = moments(seen)
         write_tensors(self.out / "moments.safetensors", {"mean": mean, "spread": spread})
-        frozen = accuracy(
-            self.test_labels, probe(seen, self.train_labels, fresh, self.settings["seed"]), self.split["classes"]
-        )
+        named = probe(seen, self.train_labels, fresh, self.settings["seed"])
+        frozen = accuracy(self.test_labels, named, self.split["classes"])
         write_json(self.out / "before.json", frozen)
-        self.say(
-            f"before, a linear classifier on the frozen network: {frozen['all']:.1%} of the held-out pictures right"
-        )
+        right = f"{frozen['all']:.1%} of the held-out pictures right"
+        self.say(f"before, a linear classifier on the frozen network: {right}")
         return frozen
 
     def _train(self, head, optimizer, step):
@@ -292,9 +285,7 @@ class _Tuning:
             if step % every == 0 or held is not None or step == s["steps"]:
                 self.history.add(step, self._seconds(), np.mean(losses), np.mean(right), held)
                 losses, right = [], []
-            go_on = self._report(
-                step, s["steps"], loss=self.history.last("loss"), accuracy=self.history.last("held_out")
-            )
+            go_on = self._report(step, s["steps"], self.history.last("loss"), self.history.last("held_out"))
             if not go_on or (time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS and step < s["steps"]):
                 write_checkpoint(self.out / "checkpoint", self.module, head, optimizer, step, self._seconds())
                 saved = time.monotonic()
@@ -321,9 +312,8 @@ class _Tuning:
         info = without_nan(info)
         weights = {key: t.detach().cpu().numpy() for key, t in self.module.state_dict().items()}
         (self.out / "head").mkdir(exist_ok=True)
-        write_tensors(
-            self.out / "head" / "head.safetensors", {k: t.detach().cpu().numpy() for k, t in head.state_dict().items()}
-        )
+        head_weights = {key: t.detach().cpu().numpy() for key, t in head.state_dict().items()}
+        write_tensors(self.out / "head" / "head.safetensors", head_weights)
         write_tensors(self.out / finetuned.WEIGHTS, weights, {finetuned.KEY: json.dumps(info)})
         result = _finished(self.out, info)
         self.say(
@@ -342,9 +332,8 @@ class _Tuning:
         """(B,) training pictures of a step: one shuffled pass after another."""
         n, size = len(self.train), self.settings["batch"]
         places = np.arange(step * size, (step + 1) * size)
-        rounds = {
-            r: np.random.default_rng([self.settings["seed"], 21, int(r)]).permutation(n) for r in np.unique(places // n)
-        }
+        seed = self.settings["seed"]
+        rounds = {r: np.random.default_rng([seed, 21, int(r)]).permutation(n) for r in np.unique(places // n)}
         return np.array([rounds[p // n][p % n] for p in places])
 
     def _held_out(self, head, rows=None):
@@ -353,9 +342,8 @@ class _Tuning:
 
         rows = np.arange(len(self.test)) if rows is None else rows
         shown = (lambda done, total: self._report(done, total)) if self.stage == "after" else None
-        held_out = self._unless_stopped(
-            tokens(self.backbone, self.pixels, [self.test[i] for i in rows], self.layer, on_progress=shown)
-        )
+        paths = [self.test[i] for i in rows]
+        held_out = self._unless_stopped(tokens(self.backbone, self.pixels, paths, self.layer, on_progress=shown))
         with torch.no_grad():
             given = head(torch.as_tensor(held_out, device=self.backbone.device)).argmax(1).cpu().numpy()
         return accuracy(self.test_labels[rows], given, self.split["classes"])
@@ -377,12 +365,5 @@ class _Tuning:
         """True to go on."""
         done = step - self._first
         remaining = (time.monotonic() - self._clock) / done * (total - step) if done > 0 and total else None
-        report = {
-            "stage": self.stage,
-            "step": int(step),
-            "total": total,
-            "loss": loss,
-            "accuracy": accuracy,
-            "remaining": remaining,
-        }
-        return self.on_progress is None or self.on_progress(report) is not False
+        report = {"stage": self.stage, "step": int(step), "total": total, "loss": loss, "accuracy": accuracy}
+        return self.on_progress is None or self.on_progress(report | {"remaining": remaining}) is not False

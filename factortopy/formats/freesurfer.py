@@ -42,9 +42,8 @@ def read_geometry(path):
     """
     data = content(path, _SURFACE, _MOST)
     vertices, triangles, offset = _geometry_header(path, data[:2000])
-    _check_length(
-        path, f"{vertices:,} vertices and {triangles:,} triangles", data, offset + 12 * (vertices + triangles)
-    )
+    words = f"{vertices:,} vertices and {triangles:,} triangles"
+    _check_length(path, words, data, offset + 12 * (vertices + triangles))
     coords = np.frombuffer(data, ">f4", 3 * vertices, offset).astype(np.float32).reshape(-1, 3)
     faces = np.frombuffer(data, ">i4", 3 * triangles, offset + 12 * vertices).astype(np.int32).reshape(-1, 3)
     return coords, faces

@@ -269,18 +269,15 @@ class _Reader(Document):
         if self.values is None:
             raise Refused("data in each data array", "an array without", "save it as GZipBase64Binary")
         array, encoding = self.array, self.array.get("Encoding", "")
-        big = _ENDIANS.get(array.get("Endian")) == ">"
-        self.arrays.append(
-            DataArray(self.values, _intent(array), _ENCODINGS.get(encoding, encoding), big, self.array_meta)
-        )
+        form = _ENCODINGS.get(encoding, encoding), _ENDIANS.get(array.get("Endian")) == ">"
+        self.arrays.append(DataArray(self.values, _intent(array), *form, self.array_meta))
         self.array = None
 
     def _labelled(self, name):
         try:
             key = int(self.label.get("Key", self.label.get("Index")))
-            rgba = tuple(
-                float(self.label.get(c, d)) for c, d in zip(("Red", "Green", "Blue", "Alpha"), "0001", strict=True)
-            )
+            usual = {"Red": 0, "Green": 0, "Blue": 0, "Alpha": 1}
+            rgba = tuple(float(self.label.get(colour, value)) for colour, value in usual.items())
         except (TypeError, ValueError):
             raise Refused("a label with a key and a colour", f"{dict(self.label)}", _SAVE) from None
         if not all(0 <= part <= 1 for part in rgba):

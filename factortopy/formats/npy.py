@@ -1,12 +1,13 @@
 """Reading NumPy files safely: the header is checked against the file first, and no pickle is ever run."""
 
+import math
 import tokenize
 from pathlib import Path
 
 import numpy as np
 
 from factortopy.formats.files import COPY, size_of
-from factortopy.formats.problems import foreign, stop
+from factortopy.formats.problems import DataError, foreign, stop
 
 FILE = "a .npy file"
 _NAMES = {"f": "floating-point numbers", "i": "whole numbers", "u": "whole numbers", "b": "true/false"}
@@ -40,26 +41,20 @@ def safe_npy(path, mmap=True, kinds="fiub", shape=None):
     size = size_of(path, FILE)
     own_shape, fortran, dtype, offset = read_header(path)
     if dtype.hasobject:
-        raise stop(
-            path,
-            "an array of numbers",
-            "a pickled Python object, which could run code when opened",
-            "it was refused for safety: save the numbers themselves (np.save of a plain array)",
-        )
+        actual = "a pickled Python object, which could run code when opened"
+        remedy = "it was refused for safety: save the numbers themselves (np.save of a plain array)"
+        raise stop(path, "an array of numbers", actual, remedy)
     if dtype.kind not in kinds or dtype.fields or dtype.subdtype or dtype.itemsize == 0:
         wanted = " or ".join(dict.fromkeys(_NAMES[kind] for kind in kinds))
         raise stop(path, wanted, f"values of type {dtype.str[:20]!r}", "save it again as float32 or int32")
-    count = 1
-    for length in own_shape:
-        count *= length
+    count = math.prod(own_shape)
     _check_length(path, size, offset + count * dtype.itemsize, own_shape, dtype)
     if shape is not None and not _fits(own_shape, shape):
         wanted = " × ".join("any" if n is None else f"{n:,}" for n in shape)
         raise stop(path, f"an array of {wanted}", shape_words(own_shape), "check that it belongs to this subject")
-    order = "F" if fortran else "C"
     if count == 0:
         return np.empty(own_shape, dtype)
-    array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=own_shape, order=order)
+    array = np.memmap(path, dtype, "r", offset, own_shape, "F" if fortran else "C")
     return array if mmap else np.array(array)
 
 
@@ -79,11 +74,18 @@ def read_header(path):
             offset = file.tell()
     except OSError as error:
         raise stop(path, f"{FILE} that can be read", error.strerror or str(error), "check its permissions") from None
-    except (ValueError, TypeError, KeyError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
-        if hasattr(error, "problem"):
-            raise
-        raise stop(path, "a NumPy header", "a damaged one", COPY) from None
-    except tokenize.TokenError:
+    except DataError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        SyntaxError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+        tokenize.TokenError,
+    ):
         raise stop(path, "a NumPy header", "a damaged one", COPY) from None
     if any(isinstance(n, bool) or n < 0 for n in shape) or len(shape) > 8:
         raise stop(path, "a NumPy header", f"one that states the shape {shape[:8]}", COPY)

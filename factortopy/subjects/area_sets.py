@@ -5,10 +5,8 @@ from factortopy.subjects.algonauts.rois import NAMES, UNIONS
 EARLY = ("V1", "V2", "V3", "hV4")
 FEW = 12  # areas of names that nobody knows that may stand beside the known ones
 _PARTS = {part for parts in UNIONS.values() for part in parts}
-_CATEGORY = {name for kind, names in NAMES.items() if kind.startswith("floc-") for name in names} | {
-    "FFA",
-    "FBA",
-    "VWFA",
+_CATEGORY = {
+    name for kind, names in NAMES.items() if kind.startswith("floc-") for name in (*names, "FFA", "FBA", "VWFA")
 }
 _STREAMS = set(NAMES["streams"])
 

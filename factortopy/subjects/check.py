@@ -122,12 +122,12 @@ def look_through(path, subject=None, density=DENSITY, trials=None, thorough=Fals
                 loaded = load_subject(path, trials=trials)
                 return Look(_of_subject(Findings("simulated (demo)"), loaded), subject=loaded)
         except InputError as error:
-            return Look(_one_problem(path, error))
+            return Look(Findings(problems=[_problem(path, error)]))
     try:
         layout, folder = find(path, subject)
         examination = layout.look(folder, trials, thorough)
     except InputError as error:
-        return Look(_one_problem(path, error))
+        return Look(Findings(problems=[_problem(path, error)]))
     findings = Findings(layout.name, examination.name, sampled=examination.sampled)
     findings.facts = {"layout": layout.name, "subject": examination.name, "folder": shown_path(folder)}
     loaded = None
@@ -167,10 +167,10 @@ def _areas(rois, ceiling):
     usable = None if ceiling is None else np.isfinite(ceiling)
     areas = []
     for name, mask in rois.items():
-        inside = None if usable is None else usable & mask
+        inside, whole = None if usable is None else usable & mask, _WHOLE.get(name)
         mean = float(ceiling[inside].mean()) if inside is not None and inside.any() else float("nan")
         if mask.any():
-            areas.append(Area(name, int(mask.sum()), mean, _WHOLE.get(name, "") if _WHOLE.get(name) in rois else ""))
+            areas.append(Area(name, int(mask.sum()), mean, whole if whole in rois else ""))
     return areas
 
 
@@ -186,10 +186,11 @@ def _of_subject(findings, subject):
     findings.problems = list(subject.warnings)
     training = len(np.unique(subject.image_index[subject.split.train]))
     if training < FEW and subject.film is None:
-        remedy = "it can be trained, but expect scores below 0: add pictures"
-        findings.problems.append(
-            Problem(WARNING, "pictures", f"{FEW} training pictures or more", f"{training}", remedy)
+        expected, remedy = (
+            f"{FEW} training pictures or more",
+            "it can be trained, but expect scores below 0: add pictures",
         )
+        findings.problems.append(Problem(WARNING, "pictures", expected, f"{training}", remedy))
     needed, free = memory_needed(subject), free_memory()
     if free is not None and needed > free:
         actual = f"{free / 1e9:.1f} GB free"
@@ -241,10 +242,6 @@ def memory_needed(subject):
     trials = min(subject.n_trials, 2000) if on_disk else subject.n_trials
     tokens = 2 * subject.n_images * _LAYERS * (_GRID * _GRID + 1) * _WIDTH
     return _FIXED + 2 * (4 * trials * subject.n_vertices + tokens)
-
-
-def _one_problem(path, error):
-    return Findings(facts={}, problems=[_problem(path, error)])
 
 
 def _problem(path, error):

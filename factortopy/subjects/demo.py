@@ -156,20 +156,12 @@ def load_demo(number=1, n_pictures=N_PICTURES):
     simulated = read_tensors(path, "subject")
     x, y = simulated["centre"].T * (DEGREES / 2)
     early = np.isin(brain.roi, areas.EARLY)
+    maps = {
+        "polar_angle": np.where(early, np.rad2deg(np.arctan2(-y, x)) % 360, np.nan),
+        "eccentricity": np.where(early, np.hypot(x, y), np.nan), "prf_size": simulated["sigma"] * (DEGREES / 2),
+    }  # fmt: skip
     return Subject(
-        simulated["responses"],
-        images,
-        brain.vertices.hemi,
-        brain.vertices.vertex,
-        rois=brain.rois(),
-        noise_ceiling=simulated["noise_ceiling"],
-        name=f"demo-{number}",
-        simulated=True,
-        density="10k",
-        image_degrees=DEGREES,
-        maps={
-            "polar_angle": np.where(early, np.rad2deg(np.arctan2(-y, x)) % 360, np.nan),
-            "eccentricity": np.where(early, np.hypot(x, y), np.nan),
-            "prf_size": simulated["sigma"] * (DEGREES / 2),
-        },
-    )
+        simulated["responses"], images, brain.vertices.hemi, brain.vertices.vertex, rois=brain.rois(),
+        noise_ceiling=simulated["noise_ceiling"], name=f"demo-{number}", simulated=True, density="10k",
+        image_degrees=DEGREES, maps=maps,
+    )  # fmt: skip

@@ -80,11 +80,10 @@ class Examination:
         """What noise ceilings of this highest value are divided by: 1, 100 (per cent) or None (neither); warns unless 1."""
         if highest <= 1 + 1e-6:
             return 1
-        divisor, remedy = (
-            (100, "per cent? divided by 100") if highest <= 100 else (None, "left out: only raw R² is shown")
-        )
+        per_cent = highest <= 100
+        remedy = "per cent? divided by 100" if per_cent else "left out: only raw R² is shown"
         self.warn(path, "shares of the variance from 0 to 1", f"values up to {highest:.3g}", remedy)
-        return divisor
+        return 100 if per_cent else None
 
     def joined_rois(self, join):
         """({name: join(masks)} of the ROIs, names of those that lose all their vertices by it)."""

@@ -70,9 +70,8 @@ def picture_order(subject, most=MOST):
     mask = np.any([subject.rois[n] for n in names], 0) if names else np.ones(subject.n_vertices, bool)
     columns = np.flatnonzero(mask)[:: max(1, int(mask.sum()) // 400)]
     contrast = np.stack([_contrast(subject.image(int(i))) for i in each(shown, "reading pictures to test their order")])
-    answers = np.stack(
-        [np.asarray(subject.responses[subject.answers(i)][:, columns], np.float32).mean(0) for i in shown]
-    )
+    trials = (subject.responses[subject.answers(i)][:, columns] for i in shown)
+    answers = np.stack([np.asarray(rows, np.float32).mean(0) for rows in trials])
     # Neighbours within a film's delays share their responses: only shifts beyond them can tell.
     step = 1 if subject.film is None else subject.film.delays[-1] - subject.film.delays[0] + 1
     shifts = each((0, *SHIFTS), "testing the order of the pictures")

@@ -178,12 +178,8 @@ def simulate(images, scenes, cortex, half_width, seed):
     ceiling = np.clip(ceiling * np.minimum(inside / 0.5, 1), 0.05, 0.85)
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
     responses = _z(signal * ceiling**0.5 + noise * (1 - ceiling) ** 0.5)
-    return {
-        "responses": responses.astype(np.float32),
-        "noise_ceiling": ceiling.astype(np.float32),
-        "centre": centre.astype(np.float32),
-        "sigma": sigma.astype(np.float32),
-    }
+    arrays = {"responses": responses, "noise_ceiling": ceiling, "centre": centre, "sigma": sigma}
+    return {name: values.astype(np.float32) for name, values in arrays.items()}
 
 
 def _pool(energy, where, channels):
@@ -215,9 +211,8 @@ class _Content:
         for name, value in TUNING[area].items():
             weight[:, names.index(name)] = value
         # An area shares its favourites; each vertex has a taste of its own beside them.
-        weight = np.maximum(
-            weight * (1 + 0.5 * self.taste[v]) + 0.2 * self.taste[v] * (weight.max(1, keepdims=True) > 0), 0
-        )
+        own = 0.2 * self.taste[v] * (weight.max(1, keepdims=True) > 0)
+        weight = np.maximum(weight * (1 + 0.5 * self.taste[v]) + own, 0)
         t, out = self.table, np.zeros((self.n, len(v)))
         distance = ((t["at"][:, None] - self.centre[v]) ** 2).sum(2)
         drive = np.exp(-distance / (2 * FIELD[area] ** 2)) * weight[:, t["category"]].T

@@ -37,8 +37,7 @@ class Split:
 
     def __post_init__(self) -> None:
         for part in SPLIT_PARTS:
-            rows = whole_numbers(getattr(self, part), f"split {part}")
-            object.__setattr__(self, part, rows)
+            object.__setattr__(self, part, whole_numbers(getattr(self, part), f"split {part}"))
         everything = np.concatenate([self.train, self.val, self.test])
         unique, counts = np.unique(everything, return_counts=True)
         if (counts > 1).any():
@@ -47,9 +46,7 @@ class Split:
             raise stop("split", "trial rows from 0 on", f"row {unique[0]}", "count trials from 0")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Split) and all(
-            np.array_equal(getattr(self, p), getattr(other, p)) for p in SPLIT_PARTS
-        )
+        return isinstance(other, Split) and self.as_dict() == other.as_dict()
 
     def as_dict(self) -> dict[str, list[int]]:
         """{part: list of int}, for a JSON file."""

@@ -10,18 +10,7 @@ import numpy as np
 from factortopy.formats.npy import mapped_blocks, row_blocks
 from factortopy.formats.problems import stop, warn
 from factortopy.pictures.reading import read_image
-from factortopy.subjects.arguments import (
-    checked_coords,
-    checked_images,
-    checked_index,
-    checked_mask,
-    checked_split,
-    checked_vertices,
-    matrix,
-    per_trial,
-    per_vertex,
-    positive,
-)
+from factortopy.subjects import arguments
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split
 from factortopy.wording import first_few, safe_label
@@ -105,29 +94,29 @@ class Subject:
         self.warnings: list[Any] = []
         self.remarks: list[str] = []
         self.surface: str | None = None
-        self.image_degrees = positive(image_degrees, "image_degrees", "degrees of visual angle")
-        self.tr = None if tr is None else positive(tr, "tr", "seconds")
-        responses = matrix(responses)
+        self.image_degrees = arguments.positive(image_degrees, "image_degrees", "degrees of visual angle")
+        self.tr = None if tr is None else arguments.positive(tr, "tr", "seconds")
+        responses = arguments.matrix(responses)
         n_trials, n_given = responses.shape
-        vertices = checked_vertices(hemi, vertex, density, responses.shape)
-        self.images = checked_images(images)
-        self.image_index = checked_index(image_index, n_trials, self.images)
+        vertices = arguments.checked_vertices(hemi, vertex, density, responses.shape)
+        self.images = arguments.checked_images(images)
+        self.image_index = arguments.checked_index(image_index, n_trials, self.images)
         self.film = film
         if film is not None and len(film.frames) != n_trials:
             expected = f"{n_trials:,} TRs, as responses have rows"
             raise stop("film", expected, f"{len(film.frames):,}", "give one row a TR")
         split = film.split() if film is not None and split is None else split
-        self.split = checked_split(split, self.image_index)
-        self.session = per_trial(session, "session", n_trials)
-        self.onset = per_trial(onset, "onset", n_trials)
+        self.split = arguments.checked_split(split, self.image_index)
+        self.session = arguments.per_trial(session, "session", n_trials)
+        self.onset = arguments.per_trial(onset, "onset", n_trials)
 
         self.responses, self.kept, self.constant = self._usable(responses)
         keep = self.kept
         self.vertices = vertices.subset(keep)
-        self._coords = None if coords is None else checked_coords(coords, n_given)[keep]
+        self._coords = None if coords is None else arguments.checked_coords(coords, n_given)[keep]
         self.coords_given = coords is not None  # of the caller's own making: the encoder stretches their own span
-        self.rois = {str(k): checked_mask(v, k, n_given)[keep] for k, v in (rois or {}).items()}
-        self.maps = {str(k): per_vertex(v, f"map {k}", n_given)[keep] for k, v in (maps or {}).items()}
+        self.rois = {str(k): arguments.checked_mask(v, k, n_given)[keep] for k, v in (rois or {}).items()}
+        self.maps = {str(k): arguments.per_vertex(v, f"map {k}", n_given)[keep] for k, v in (maps or {}).items()}
         self.noise_ceiling = self._ceiling(noise_ceiling, n_given)
         empty = [name for name, mask in self.rois.items() if not mask.any()]
         if empty:
@@ -258,7 +247,7 @@ class Subject:
         if ceiling is None:
             self.remark("no noise ceiling: only raw R² can be shown")
             return None
-        ceiling = per_vertex(ceiling, "noise_ceiling", n_given)[self.kept]
+        ceiling = arguments.per_vertex(ceiling, "noise_ceiling", n_given)[self.kept]
         high = np.nanmax(ceiling, initial=0)
         if high > 1 + 1e-6:
             expected = "shares of the variance from 0 to 1"

@@ -92,18 +92,16 @@ def _interpret(data):
             _STEPS[name](stack, argument)
         else:
             raise _Refused(f"instruction {name}")
-    array = stack.pop()
-    return _table_of(array)
+    return _table_of(stack.pop())
 
 
 def _table_of(array):
     state = array.state if isinstance(array, _Opaque) else None
     if not (isinstance(state, tuple) and len(state) == 5 and state[1] == () and isinstance(state[4], list)):
         raise _Refused("no single table")
-    content = state[4]
-    if len(content) != 1 or type(content[0]) is not dict:
+    if len(state[4]) != 1 or type(state[4][0]) is not dict:
         raise _Refused("no single table")
-    return content[0]
+    return state[4][0]
 
 
 def _stand_in(module, name):
@@ -113,10 +111,6 @@ def _stand_in(module, name):
     if (module, name) not in _ARRAY:
         raise _Refused(safe_label(f"the function {module}.{name}"))
     return _Opaque
-
-
-def _global(stack, argument):
-    stack.append(_stand_in(*argument.split(" ", 1)))
 
 
 def _stack_global(stack, _):
@@ -147,7 +141,8 @@ def _since_mark(stack):
         items.append(item)
 
 
-def _fill(table, items):
+def _fill(stack, items):
+    table = stack[-1]
     if type(table) is not dict or len(items) % 2:
         raise _Refused("no table")
     for number, name in zip(items[::2], items[1::2], strict=True):
@@ -159,29 +154,19 @@ def _fill(table, items):
 
 def _set_item(stack, _):
     name, number = stack.pop(), stack.pop()
-    _fill(stack[-1], [number, name])
-
-
-def _set_items(stack, _):
-    items = _since_mark(stack)
-    _fill(stack[-1], items)
+    _fill(stack, [number, name])
 
 
 def _new_dict(stack, _):
     items = _since_mark(stack)
     stack.append({})
-    _fill(stack[-1], items)
+    _fill(stack, items)
 
 
 def _extend(stack, items):
     if type(stack[-1]) is not list:
         raise _Refused("no list")
     stack[-1].extend(items)
-
-
-def _append(stack, _):
-    item = stack.pop()
-    _extend(stack, [item])
 
 
 def _take(count):
@@ -213,12 +198,12 @@ _STEPS = {
     "TUPLE2": _take(2),
     "TUPLE3": _take(3),
     "LIST": lambda stack, _: stack.append(_since_mark(stack)),
-    "APPEND": _append,
+    "APPEND": lambda stack, _: _extend(stack, [stack.pop()]),
     "APPENDS": lambda stack, _: _extend(stack, _since_mark(stack)),
     "SETITEM": _set_item,
-    "SETITEMS": _set_items,
+    "SETITEMS": lambda stack, _: _fill(stack, _since_mark(stack)),
     "DICT": _new_dict,
-    "GLOBAL": _global,
+    "GLOBAL": lambda stack, argument: stack.append(_stand_in(*argument.split(" ", 1))),
     "STACK_GLOBAL": _stack_global,
     "REDUCE": _reduce,
     "BUILD": _build,

@@ -46,10 +46,8 @@ _TYPICAL = 20.0  # z-scores beyond this, on the median, are none
 
 def is_here(folder):
     """True where the folder holds one subject of this layout, complete or not."""
-    folder = Path(folder)
-    return (folder / "training_split").is_dir() or (
-        (folder / "roi_masks").is_dir() and (folder / "test_split").is_dir()
-    )
+    training, test, masks = ((Path(folder) / part).is_dir() for part in PARTS)
+    return training or (masks and test)
 
 
 @dataclass
@@ -78,9 +76,8 @@ class AlgonautsExamination(Examination):
         rows = max((len(array) for array in self.responses.values()), default=None)
         vertices = [len(self.mask[hemi]) if hemi in self.mask else None for hemi in HEMISPHERES]
         rois = {name: [masks[hemi] for hemi in HEMISPHERES] for name, masks in self.rois.items()}
-        return Summary.of(
-            rows, len(self.images), vertices, rois, [self.ceiling[h] for h in HEMISPHERES if h in self.ceiling]
-        )
+        ceiling = [self.ceiling[hemi] for hemi in HEMISPHERES if hemi in self.ceiling]
+        return Summary.of(rows, len(self.images), vertices, rois, ceiling)
 
 
 # ---------------------------------------------------------------- looking
@@ -241,10 +238,7 @@ def _beside(folder, part):
     """test_split/``part`` in the subject's folder or in a root of its own beside it; None where it is missing."""
     name, root = folder.name, folder.parent
     roots = [folder, *(base / test / name for base in (root, root.parent) for test in ("test", "test_data"))]
-    for candidate in roots:
-        if (candidate / "test_split" / part).is_dir():
-            return candidate / "test_split" / part
-    return None
+    return next((path for path in (base / "test_split" / part for base in roots) if path.is_dir()), None)
 
 
 # ---------------------------------------------------------------- loading

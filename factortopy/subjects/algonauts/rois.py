@@ -18,14 +18,8 @@ NAMES = {
     "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
     "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral", "parietal"),
 }
-UNIONS = {
-    "V1": ("V1v", "V1d"),
-    "V2": ("V2v", "V2d"),
-    "V3": ("V3v", "V3d"),
-    "FFA": ("FFA-1", "FFA-2"),
-    "FBA": ("FBA-1", "FBA-2"),
-    "VWFA": ("VWFA-1", "VWFA-2"),
-}
+UNIONS = {name: (f"{name}v", f"{name}d") for name in ("V1", "V2", "V3")}
+UNIONS |= {name: (f"{name}-1", f"{name}-2") for name in ("FFA", "FBA", "VWFA")}
 # How they are listed: the visual hierarchy, then parts of unions, then the coarse streams.
 _ORDER = ("V1", "V2", "V3", "hV4", "OFA", "FFA", "FBA", "EBA", "PPA", "OPA", "RSC", "OWFA", "VWFA")
 

@@ -222,10 +222,8 @@ def examine(examination):
         raise stop(path, "films in column 'stimulus'", "none", "name the files in stimuli/")
     onset = _onsets(path, table, run, clip, tr)
     per_tr = about.get("frames_per_tr") or int(np.clip(round(2 * tr), 2, 4))
-    sources = [
-        examination.try_to(_source, examination, name, per_tr / tr)
-        for name in each(list(clips), "looking at the films")
-    ]
+    titles = each(list(clips), "looking at the films")
+    sources = [examination.try_to(_source, examination, title, per_tr / tr) for title in titles]
     if len(examination.problems) > before and any(source is None for source in sources):
         return None
     times = onset[:, None] + (np.arange(per_tr) + 0.5) * tr / per_tr

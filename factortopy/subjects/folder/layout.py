@@ -22,18 +22,10 @@ import numpy as np
 from factortopy.formats.npy import row_blocks
 from factortopy.formats.problems import DataError, close_to, stop
 from factortopy.subjects.examination import Examination, Summary
+from factortopy.subjects.folder import responses
 from factortopy.subjects.folder import trials as folder_trials
 from factortopy.subjects.folder import vertices as folder_vertices
-from factortopy.subjects.folder.responses import (
-    CIFTI,
-    ENDINGS,
-    check_memory,
-    files_in,
-    is_volume,
-    open_cifti,
-    open_rows,
-    volume,
-)
+from factortopy.subjects.folder.responses import CIFTI, ENDINGS, files_in
 from factortopy.subjects.folder.tables import COLUMNS, read_about, read_table
 from factortopy.subjects.names import DENSITY
 from factortopy.subjects.progress import each
@@ -159,9 +151,8 @@ def examine(folder, thorough=False):
 def _examine_responses(examination):
     folder = examination.folder / "responses"
     files = files_in(folder)
-    volumes = [path for path in files.values() if is_volume(path)]
-    for path in volumes:
-        examination.problems.append(volume(path, path.name).problem)
+    volumes = [path for path in files.values() if responses.is_volume(path)]
+    examination.problems += [responses.volume(path, path.name).problem for path in volumes]
     both = [path for name, path in files.items() if name.endswith(CIFTI)]
     sides = {hemi: [files[f"hemi-{hemi}{e}"] for e in ENDINGS if f"hemi-{hemi}{e}" in files] for hemi in HEMISPHERES}
     several = [paths for paths in [*sides.values(), both] if len(paths) > 1]
@@ -175,10 +166,10 @@ def _examine_responses(examination):
         expected = "hemi-L.npy and hemi-R.npy (or .func.gii, .mgh, …)"
         examination.stop(folder, expected, have, "copy or rename the responses")
     elif both and not several:
-        examination.rows = examination.try_to(open_cifti, both[0]) or {}
+        examination.rows = examination.try_to(responses.open_cifti, both[0]) or {}
     elif not several:
         for hemi, paths in sides.items():
-            rows = examination.try_to(open_rows, paths[0]) if paths else None
+            rows = examination.try_to(responses.open_rows, paths[0]) if paths else None
             if rows is not None:
                 examination.rows[hemi] = rows
         _examine_lost(examination, sides, files)
@@ -295,7 +286,7 @@ def _responses(examination, keep):
             return source
     n = sum(int(mask.sum()) for mask in keep.values())
     size, remedy = 4 * examination.n_rows * n, "choose fewer sessions or vertices (an ROI)"
-    check_memory(examination.folder / "responses", size, remedy)
+    responses.check_memory(examination.folder / "responses", size, remedy)
     out, start = np.empty((examination.n_rows, n), dtype=np.float32), 0
     for hemi in examination.hemispheres:
         source, mask, n_kept = examination.rows[hemi], keep[hemi], int(keep[hemi].sum())

@@ -192,10 +192,8 @@ def examine_ceiling(examination):
         if share is None:
             return
         with np.errstate(invalid="ignore", over="ignore"):
-            parts = {
-                hemi: np.where(v > 0, v.astype(float) ** 2 / (v.astype(float) ** 2 + share), 0 * v)
-                for hemi, v in parts.items()
-            }
+            powers = {hemi: v.astype(float) ** 2 for hemi, v in parts.items()}
+            parts = {hemi: np.where(v > 0, powers[hemi] / (powers[hemi] + share), 0 * v) for hemi, v in parts.items()}
     divisor = examination.share_divisor(folder, max((np.nanmax(v, initial=0) for v in parts.values()), default=0))
     if divisor is None:
         return

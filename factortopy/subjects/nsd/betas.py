@@ -135,10 +135,9 @@ def check_values(session, problems):
     """Do the betas look like per cent signal change? Some frames of one session are looked at."""
     for mgh in session.files.values():
         if mgh.dtype.kind != "f":
+            actual = f"whole numbers ({mgh.dtype.name})"
             remedy = "as NSD's volumes are stored, ×300? z-scoring takes the factor away, but check the file"
-            problems.append(
-                warn(mgh.path, "float32 per cent signal change", f"whole numbers ({mgh.dtype.name})", remedy)
-            )
+            problems.append(warn(mgh.path, "float32 per cent signal change", actual, remedy))
             continue
         rows = np.unique(np.linspace(0, mgh.frames - 1, 4).astype(int))
         values = np.abs(np.concatenate([mgh.frame_block(k, k + 1) for k in rows]))
@@ -149,10 +148,8 @@ def check_values(session, problems):
         typical = float(np.median(values))
         odd = np.mean((values > 1e6) | (values < 1e-6))
         if odd > 0.2:
-            actual = f"{odd:.0%} of the values above 10⁶ or below 10⁻⁶"
-            problems.append(
-                stop(mgh.path, "per cent signal change", actual, f"bytes swapped or damaged: {_COPY}").problem
-            )
+            actual, remedy = f"{odd:.0%} of the values above 10⁶ or below 10⁻⁶", f"bytes swapped or damaged: {_COPY}"
+            problems.append(stop(mgh.path, "per cent signal change", actual, remedy).problem)
         elif typical > 50:
             remedy = "scaled by 300 (int16)? z-scoring takes the factor away, but check the file"
             problems.append(warn(mgh.path, "per cent signal change", f"values of typically {typical:.3g}", remedy))
@@ -289,9 +286,7 @@ def _open(folder, n_rows):
 def _create(folder, shape):
     """An open file of a .npy array of float32 whose space is taken; the position is at its first value."""
     path = Path(folder) / "responses.npy"
-    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    offset = array.offset
-    del array
+    offset = np.lib.format.open_memmap(path, "w+", np.float32, shape).offset
     take_space(path)
     file = open(path, "r+b", buffering=0)
     file.seek(offset)
@@ -337,7 +332,7 @@ def _write_sessions(folder, sessions, columns):
 
 
 def _trials(session, columns, trials, kept=None, words=None):
-    """(trials, N) float32 of both hemispheres, read some frames at a time; ``told``: say so in these words."""
+    """(trials, N) float32 of both hemispheres, read some frames at a time; ``words``: progress is told in them."""
     chosen = [np.asarray(columns[hemi]) for hemi in HEMISPHERES]
     if kept is not None:
         n_left = len(chosen[0])

@@ -121,9 +121,8 @@ def _compare_with_paper(examination, betas):
     if len(examination.sessions) < last:
         here = f"{len(examination.sessions)} of them"
         examination.warn(betas, f"sessions 1 to {last}, as in the paper", here, "these are used: figures will differ")
-    examination.remarks.append(
-        f"the paper's choice: sessions 1 to {last}, single trials, split 8:1:1 over unique pictures"
-    )
+    choice = f"sessions 1 to {last}, single trials, split 8:1:1 over unique pictures"
+    examination.remarks.append(f"the paper's choice: {choice}")
 
 
 def _checked_atlases(atlases):

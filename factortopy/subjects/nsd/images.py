@@ -18,17 +18,7 @@ _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}  # what h5py
 _MOST_CHUNK = 128 * 2**20  # bytes that one read may inflate
 _COPY = "copy or download it again"
 # What h5py raises on damaged files: HDF5's own errors arrive as many kinds.
-_DAMAGED = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    RuntimeError,
-    AttributeError,
-    UnicodeError,
-    OverflowError,
-    MemoryError,
-)
+_DAMAGED = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError, MemoryError)
 
 
 class NsdImages:
