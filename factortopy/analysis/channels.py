@@ -119,9 +119,8 @@ def cluster_overlap(labels, cluster, rois):
     for name, area in rois.items():
         both = int((mask & area).sum())
         if both:
-            rows.append(
-                {"roi": name, "vertices": both, "of_cluster": both / int(mask.sum()), "of_area": both / int((area & clustered).sum())}
-            )  # fmt: skip
+            shares = {"of_cluster": both / int(mask.sum()), "of_area": both / int((area & clustered).sum())}
+            rows.append({"roi": name, "vertices": both} | shares)
     return sorted(rows, key=lambda row: -row["of_cluster"])
 
 
@@ -142,9 +141,8 @@ def hemispheres_alike(encoder):
     rows = []
     for name, (left, right) in mean.items():
         others = [float(left @ pair[1]) for other, pair in mean.items() if other != name]
-        rows.append(
-            {"roi": name, "same": float(left @ right), "other": float(np.mean(others)) if others else float("nan")}
-        )
+        other = float(np.mean(others)) if others else float("nan")
+        rows.append({"roi": name, "same": float(left @ right), "other": other})
     return rows
 
 

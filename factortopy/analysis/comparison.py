@@ -185,11 +185,8 @@ def moved_in_words(a, b, names=("the first", "the second")):
     sentence = "; ".join(parts) or "about the same" + (" in every area" if same else "")
     sentence = f"Compared with {names[0]}, the mean layer of {names[1]}, weighted by use, is {sentence}"
     turned = {roi: mean(best, mask) for roi, mask in areas_and_all(a).items() if abs(moved.get(roi, 0)) >= STAYS}
-    turned = [
-        f"{roi} ({'+' if x > 0 else '−'}{abs(x):.0%})"
-        for roi, x in turned.items()
-        if abs(x) >= OTHER_WAY and (x > 0) != (moved[roi] > 0)
-    ]
+    turned = {roi: x for roi, x in turned.items() if abs(x) >= OTHER_WAY and (x > 0) != (moved[roi] > 0)}
+    turned = [f"{roi} ({'+' if x > 0 else '−'}{abs(x):.0%})" for roi, x in turned.items()]
     sentence += f". The best layer goes the other way in {_listed(turned)}" if turned else ""
     total = f"{float(np.mean(np.abs(shift[both]))):.0%} of the network's depth"
     return f"{sentence}. Over the {int(both.sum()):,} places that both predict the mean layer moves by {total}."

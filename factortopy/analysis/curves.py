@@ -21,10 +21,8 @@ def in_numbers(encoder, levels=None):
         vertices on one layer), layers_used (exp of the entropy of these shares: 1 … L), smooth (``smoothness``), scale;
         those of selectors NaN for a baseline.
     """
-    nan = float("nan")
-    row = {"score": mean(encoder.scores.get("score"))} | dict.fromkeys(
-        ("b0", "b1", "slope", "confidence", "one_layer", "layers_used", "smooth", "scale"), nan
-    )
+    of_selectors = ("b0", "b1", "slope", "confidence", "one_layer", "layers_used", "smooth", "scale")
+    row = {"score": mean(encoder.scores.get("score"))} | dict.fromkeys(of_selectors, float("nan"))
     if not encoder.has_selectors:
         return row
     factor, use = encoder.selectors(), painted(encoder)

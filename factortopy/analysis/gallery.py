@@ -67,17 +67,10 @@ def make_gallery(encoder, subject, features, folder):
     sheet.save(buffer, "JPEG", quality=88)
     folder = Path(folder)
     write_atomic(folder / "gallery.jpg", buffer.getvalue())
-    write_tensors(
-        folder / "gallery.safetensors",
-        {
-            "measured": measured.astype(np.float16),
-            "predicted": encoder.predict_features(features[np.array([row[image == i][0] for i in shown])]).astype(
-                np.float16
-            ),
-            "image": shown.astype(np.int32),
-        },
-        {"simulated": str(bool(subject.simulated))},
-    )
+    predicted = encoder.predict_features(features[np.array([row[image == i][0] for i in shown])])
+    tensors = {"measured": measured.astype(np.float16), "predicted": predicted.astype(np.float16)}
+    tensors["image"] = shown.astype(np.int32)
+    write_tensors(folder / "gallery.safetensors", tensors, {"simulated": str(bool(subject.simulated))})
 
 
 def _shown(encoder, subject, trials):

@@ -177,13 +177,9 @@ def score_run(encoder: Encoder, subject: Subject, features: Features, q: float =
     the encoder has selectors, clusters (N,) int16 (20, fewer where few vertices are predicted).
     """
     measured, prediction = held_out(encoder, subject, features)
-    encoder.scores = {
-        "score": r2(measured, prediction),
-        "pearson": pearson(measured, prediction),
-        "predicted": above_chance(measured, prediction, q, image=_shown(subject), block=_block(subject)).astype(
-            np.uint8
-        ),
-    }
+    better = above_chance(measured, prediction, q, image=_shown(subject), block=_block(subject))
+    encoder.scores = {"score": r2(measured, prediction), "pearson": pearson(measured, prediction)}
+    encoder.scores["predicted"] = better.astype(np.uint8)
     if encoder.noise_ceiling is not None:
         encoder.scores["challenge"] = challenge(encoder.scores["pearson"], encoder.noise_ceiling)
     if not encoder.has_selectors:
@@ -209,25 +205,18 @@ def by_roi(encoder: Encoder) -> list[dict[str, Any]]:
     factor = encoder.selectors() if encoder.has_selectors else None
     layer = None if factor is None else 1 + factor.layer_mean * (factor.layer.shape[1] - 1)
     metric = challenge(encoder.scores.get("pearson"), encoder.noise_ceiling)
+    values = {
+        "score": score, "ceiling": encoder.noise_ceiling, "share": painted(encoder).astype(float), "layer": layer,
+        "confidence": None if factor is None else factor.layer_confidence, "scale": None if factor is None else factor.scale,
+        "pearson": encoder.scores.get("pearson"), "normalised": normalised(score, encoder.noise_ceiling),
+    }  # fmt: skip
     rows = []
     for name, mask in {**encoder.rois, "all": np.ones(len(score), dtype=bool)}.items():
         use = mask & np.isfinite(score)
         row = {"roi": name, "vertices": int(mask.sum())}
-        for key, value in (
-            ("score", score),
-            ("ceiling", encoder.noise_ceiling),
-            ("share", painted(encoder).astype(float)),
-            ("layer", layer),
-            ("confidence", None if factor is None else factor.layer_confidence),
-            ("scale", None if factor is None else factor.scale),
-            ("pearson", encoder.scores.get("pearson")),
-            ("normalised", normalised(score, encoder.noise_ceiling)),
-        ):
-            row[key] = mean(value, use)
+        row |= {key: mean(value, use) for key, value in values.items()}
         finite = metric[use & np.isfinite(metric)] if len(metric) else metric
-        row["challenge"], row["challenge_median"] = (
-            mean(finite),
-            float(np.median(finite)) if len(finite) else float("nan"),
-        )
+        row["challenge"] = mean(finite)
+        row["challenge_median"] = float(np.median(finite)) if len(finite) else float("nan")
         rows.append(row)
     return rows

@@ -70,14 +70,9 @@ def against_learnt(full, singles):
         rows.append(row | {f"weight {k + 1}": float(w) for k, w in zip(layers, mean_weight, strict=True)})
     at, on = np.searchsorted(layers, best[use]), weight[use].argmax(1)
     share = [np.bincount(x, minlength=len(layers)) / max(1, len(x)) for x in (at, on)]
-    agreement = {
-        "vertices": int(use.sum()),
-        "equal": _share(at == on),
-        "near": _share(np.abs(at - on) <= 1),
-        "chance": float(share[0] @ share[1]),
-        "r": correlation(best[use] / (depth - 1), factor.layer_mean[use]),
-    }
-    return rows, agreement
+    agreement = {"vertices": int(use.sum()), "equal": _share(at == on), "near": _share(np.abs(at - on) <= 1)}
+    r = correlation(best[use] / (depth - 1), factor.layer_mean[use])
+    return rows, agreement | {"chance": float(share[0] @ share[1]), "r": r}
 
 
 def _share(values):

@@ -13,11 +13,8 @@ MOST = 12  # ROIs
 
 def section(doc, entries):
     """One figure a network."""
-    doc.section(
-        "Predicted against measured",
-        "Each point is a test picture that the run keeps, at the vertex of an area that is predicted best; repeats of a picture are "
-        "averaged.",
-    )
+    points = "Each point is a test picture that the run keeps, at the vertex of an area that is predicted best"
+    doc.section("Predicted against measured", f"{points}; repeats of a picture are averaged.")
     for entry in entries:
         _figure(doc, entry)
 
@@ -37,11 +34,11 @@ def best_vertices(encoder):
 def _figure(doc, entry):
     gallery, encoder = entry.gallery, entry.first
     if gallery is None:
-        doc.note(
-            f"{entry.name}: the run keeps no test pictures (its subject had none), so their responses cannot be drawn.",
-            SUBJECT,
-            f"predicted against measured, top pictures, channel images (Figs. 7, 8, 25, 28–33): {entry.name} keeps no test pictures",
+        line = (
+            f"{entry.name}: the run keeps no test pictures (its subject had none), so their responses cannot be drawn."
         )
+        missing = "predicted against measured, top pictures, channel images (Figs. 7, 8, 25, 28–33)"
+        doc.note(line, SUBJECT, f"{missing}: {entry.name} keeps no test pictures")
         return
     chosen = dict(list(best_vertices(encoder).items())[:MOST])
     if not chosen:

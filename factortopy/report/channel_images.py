@@ -54,10 +54,8 @@ def _groups(encoder, labels):
     out = {name: encoder.rois[name] & use for name in _early_to_late(encoder.rois)}
     out = dict([(name, mask) for name, mask in out.items() if mask.sum() > 2][:AREAS])
     if labels is not None:
-        most = CLUSTERS if out else 10
-        out |= {
-            f"cluster {k + 1}": labels == k for k in range(min(most, int(labels.max()) + 1)) if (labels == k).sum() > 1
-        }
+        first = range(min(CLUSTERS if out else 10, int(labels.max()) + 1))
+        out |= {f"cluster {k + 1}": labels == k for k in first if (labels == k).sum() > 1}
     return out
 
 
@@ -98,11 +96,8 @@ def _greys(doc, entry, shown, single, seen):
     seen = [line[: len(names)] for line in seen]
     grid = [[picture, *line] for (_, picture), line in zip(shown, seen, strict=True)]
     at = [encoder.vertices.place(single[name]) for name in names]
-    titles = [
-        "picture",
-        *(f"{name}\n{side[0].upper()} {vertex}" for name, (side, vertex) in zip(names, at, strict=True)),
-    ]
-    drawn = figures.pictures(grid, [str(i) for i, _ in shown], titles, doc.simulated, 0.9)
+    titles = [f"{name}\n{side[0].upper()} {vertex}" for name, (side, vertex) in zip(names, at, strict=True)]
+    drawn = figures.pictures(grid, [str(i) for i, _ in shown], ["picture", *titles], doc.simulated, 0.9)
     rows = [
         {"picture": i, "area": name, "hemisphere": side, "vertex": vertex, **place, "value": float(value)}
         for (i, _), line in zip(shown, seen, strict=True)

@@ -18,9 +18,8 @@ PICTURES = {True: 3, False: 6}  # by quick
 def section(doc, entries, flat, quick):
     """Everything about channels; the evidence is how alike hemispheres are and how diverse areas."""
     shown = [e for e in entries if e.encoder.has_selectors]
-    doc.section(
-        "Channels", "Channels belong to one encoder: those of the first subject are shown where several are averaged."
-    )
+    whose = "Channels belong to one encoder: those of the first subject are shown where several are averaged."
+    doc.section("Channels", whose)
     if not shown:
         doc.note("No network here has channel weights: baselines have none.", RUNS)
         return
@@ -78,8 +77,8 @@ def _top_pictures(doc, entry, labels):
         best = np.argsort(-mean, kind="stable")[:TOP]
         grid.append([gallery.pictures[i] for i in best])
         rows += [
-            {"cluster": k + 1, "rank": r + 1, "picture": int(gallery.number[i]), "response": float(mean[i])}
-            for r, i in enumerate(best)
+            {"cluster": k + 1, "rank": r, "picture": int(gallery.number[i]), "response": float(mean[i])}
+            for r, i in enumerate(best, start=1)
         ]
     shades = figures.of_clusters(len(grid))
     drawn = figures.pictures(grid, [f"cluster {k + 1}" for k in range(len(grid))], [], doc.simulated, 0.75, shades)
@@ -97,18 +96,14 @@ def _hemispheres(doc, entries):
     alike = {e.name: analysis.hemispheres_alike(e.first) for e in entries}
     names = [row["roi"] for row in next(iter(alike.values()))]
     if not names:
-        doc.note(
-            "Symmetry of channels needs areas with three vertices or more in both hemispheres; there are none here."  # in findings too
-        )
+        needs = "areas with three vertices or more in both hemispheres"  # in findings too
+        doc.note(f"Symmetry of channels needs {needs}; there are none here.")
         return {}
-    panels = [
-        ("cosine, left and right half", _by_roi(alike, names, "same")),
-        ("cosine to other areas", _by_roi(alike, names, "other")),
-    ]
+    labels = {"same": "cosine, left and right half", "other": "cosine to other areas"}
+    panels = [(label, _by_roi(alike, names, key)) for key, label in labels.items()]
     drawn = figures.bars(names, list(alike), panels, doc.simulated)
-    counts = "; ".join(
-        f"{n} in {sum(r['same'] > r['other'] for r in rows)} of {len(rows)} areas" for n, rows in alike.items()
-    )
+    more = {name: sum(row["same"] > row["other"] for row in rows) for name, rows in alike.items()}
+    counts = "; ".join(f"{name} in {more[name]} of {len(rows)} areas" for name, rows in alike.items())
     shows = f"An area's halves are more alike than its left half and the other areas' right halves: {counts}."
     title, paper = "Do both hemispheres read the same channels?", "After section 4.5 (symmetry of channels)"
     doc.figure("hemispheres", title, drawn, _together(alike), shows, paper)
@@ -116,9 +111,8 @@ def _hemispheres(doc, entries):
 
 
 def _diversity(doc, entries):
-    diversity = {
-        e.name: sorted(analysis.channel_diversity(e.first), key=lambda r: LEVELS.get(r["roi"], 2)) for e in entries
-    }
+    diversity = {e.name: analysis.channel_diversity(e.first) for e in entries}
+    diversity = {name: sorted(rows, key=lambda row: LEVELS.get(row["roi"], 2)) for name, rows in diversity.items()}
     names = [row["roi"] for row in next(iter(diversity.values()))]
     if not names:
         doc.note("Diversity of channels needs areas with three vertices or more; there are none here.")
@@ -127,9 +121,8 @@ def _diversity(doc, entries):
         f"{name}: {rows[0]['roi']} {rows[0]['diversity']:.2f}, {_last(rows)['roi']} {_last(rows)['diversity']:.2f}"
         for name, rows in diversity.items()
     )
-    drawn = figures.bars(
-        names, list(diversity), [("1 − mean cosine", _by_roi(diversity, names, "diversity"))], doc.simulated
-    )
+    panels = [("1 − mean cosine", _by_roi(diversity, names, "diversity"))]
+    drawn = figures.bars(names, list(diversity), panels, doc.simulated)
     shows = f"0 all alike, 1 unrelated; areas of the hierarchy first, from early to late. {ends}."
     title, paper = "How differently the vertices of an area read", "After section 4.5 (diversity of channels)"
     doc.figure("diversity", title, drawn, _together(diversity), shows, paper)

@@ -34,10 +34,8 @@ def section(doc, entries):
 def _scores(doc, part, of):
     """Scores by ROI of runs at several steps."""
     if len(of) < 2:
-        doc.note(
-            f"sd-1.5, {part}: one time step alone (T = {next(iter(of))}); scores by step need runs at two or more.",
-            RUNS,
-        )
+        alone = f"one time step alone (T = {next(iter(of))})"
+        doc.note(f"sd-1.5, {part}: {alone}; scores by step need runs at two or more.", RUNS)
         return {}
     rows = by_step({step: e.encoder for step, e in of.items()})
     steps = sorted(of)
@@ -46,11 +44,8 @@ def _scores(doc, part, of):
     whole = rows[-1]
     early, late = _ends(rows)
     shows = f"Over all vertices T = {whole['best']} predicts best"
-    shows += (
-        f"; {early['roi']} is predicted best at T = {early['best']}, {late['roi']} at T = {late['best']}"
-        if early
-        else ""
-    )
+    if early:
+        shows += f"; {early['roi']} is predicted best at T = {early['best']}, {late['roi']} at T = {late['best']}"
     title = f"Brain score by time step: sd-1.5, {part}"
     ticks, xlabel = (steps, [str(t) for t in steps]), "T (0 noise, 50 the clean picture)"
     drawn = figures.lines([("mean R²", series)], doc.simulated, xlabel, ticks=ticks, height=3.4, columns=1)

@@ -70,33 +70,22 @@ class Document:
             Figure or table of the paper.
         """
         stem = self._stem(name)
-        pixels = io.BytesIO()
+        pixels, drawing = io.BytesIO(), io.BytesIO()
         figure.savefig(pixels, format="png", dpi=DPI)
         figure.set_layout_engine("none")  # everything has its place now; the drawing need not look for it again
-        drawing = io.BytesIO()
         figure.savefig(drawing, format="svg", metadata={"Date": None})
         self._write(f"{stem}.png", pixels.getvalue())
         self._write(f"{stem}.svg", drawing.getvalue())
         links = [(f"{stem}.png", "PNG"), (f"{stem}.svg", "SVG"), *self._tables(stem, rows)]
         kind, data = _inline(pixels)
-        self.parts.append(
-            f'<figure id="{stem}">{self._heading(title, paper)}'
-            f'<img alt="{text(title)}: {text(shows)}" src="data:image/{kind};base64,{data}">'
-            f"<figcaption>{text(shows)} {_links(links)}</figcaption></figure>"
-        )
-        self.figures[name] = (stem, title)
-        self.say(title)
+        image = f'<img alt="{text(title)}: {text(shows)}" src="data:image/{kind};base64,{data}">'
+        self._shown(name, stem, title, paper, image, shows, links)
 
     def table(self, name, title, rows, shows, paper="", decimals=3, best=None):
         """A table, kept as CSV. ``best`` "max" or "min" sets the best of each row's networks in bold."""
         stem = self._stem(name)
         links = self._tables(stem, rows)
-        self.parts.append(
-            f'<figure id="{stem}">{self._heading(title, paper)}<div class="wide">{_table(rows, decimals, best)}</div>'
-            f"<figcaption>{text(shows)} {_links(links)}</figcaption></figure>"
-        )
-        self.figures[name] = (stem, title)
-        self.say(title)
+        self._shown(name, stem, title, paper, f'<div class="wide">{_table(rows, decimals, best)}</div>', shows, links)
 
     def keep(self, name, rows):
         """A table as CSV, with a link to it; the caller shows it."""
@@ -127,9 +116,13 @@ class Document:
 
     # ----
 
-    def _heading(self, title, paper):
+    def _shown(self, name, stem, title, paper, content, shows, links):
         mark = ' <span class="simulated">simulated</span>' if self.simulated else ""
-        return f"<h3>{text(title)}{mark}</h3>" + (f'<p class="paper">{text(paper)}</p>' if paper else "")
+        heading = f"<h3>{text(title)}{mark}</h3>" + (f'<p class="paper">{text(paper)}</p>' if paper else "")
+        caption = f"<figcaption>{text(shows)} {_links(links)}</figcaption>"
+        self.parts.append(f'<figure id="{stem}">{heading}{content}{caption}</figure>')
+        self.figures[name] = (stem, title)
+        self.say(title)
 
     def _stem(self, name):
         stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "figure"
@@ -249,12 +242,10 @@ def _table(rows, decimals, best):
     head = "".join(f"<th>{text(column)}</th>" for column in columns)
     body = []
     for row in rows:
-        top = _best(row, best)
-        cells = []
+        top, cells = _best(row, best), []
         for column in columns:
-            value = row.get(column)
-            word = text(number(value, decimals))
-            kind = "" if isinstance(value, str) else ' class="n"'
+            word = text(number(row.get(column), decimals))
+            kind = "" if isinstance(row.get(column), str) else ' class="n"'
             cells.append(f"<td{kind}>{f'<b>{word}</b>' if column in top else word}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

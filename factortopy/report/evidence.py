@@ -33,16 +33,14 @@ class Evidence:
     distance: Rows = field(default_factory=list)  # of distance_to_best
     slopes: Rows = field(default_factory=list)  # network, slope, slope from, slope to
     scale: dict[str, tuple[float, float]] = field(default_factory=dict)  # {name: mean scale of early, of late areas}
-    contralateral: dict[str, float] = field(
-        default_factory=dict
-    )  # {name: share of local vertices that look at the other side}
+    # {name: share of local vertices that look at the other side}
+    contralateral: dict[str, float] = field(default_factory=dict)
     hemispheres: dict[str, Rows] = field(default_factory=dict)  # {name: rows of hemispheres_alike}
     diversity: dict[str, Rows] = field(default_factory=dict)  # {name: rows of channel_diversity}
     tuning: tuple[Rows, float] = ((), float("nan"))  # of lost: rows, rank correlation of slope and share lost
     accuracy: Rows = field(default_factory=list)  # of score_against
-    steps: dict[str, tuple[float, float]] = field(
-        default_factory=dict
-    )  # {words: diffusion step of early, of late areas}
+    # {words: diffusion step of early, of late areas}
+    steps: dict[str, tuple[float, float]] = field(default_factory=dict)
     # Of new fits (``studies.STUDIES``):
     seeds: dict[str, float] = field(default_factory=dict)  # layer_r, layer_near: means over pairs of seeds
     topology: dict[str, list[float]] = field(default_factory=dict)  # smooth, score: each with topology, without
@@ -50,9 +48,8 @@ class Evidence:
     decay: Rows = field(default_factory=list)  # of curves.curve, the shortest first, with collapsed and recipe
     data: Rows = field(default_factory=list)  # of curves.curve, the fewest pictures first
     single: dict[str, float] = field(default_factory=dict)  # of single_layer.against_learnt
-    unfitted: dict[str, Missing] = field(
-        default_factory=dict
-    )  # {study: why it is not here}; not asked for where nothing is said
+    # {study: why it is not here}; not asked for where nothing is said
+    unfitted: dict[str, Missing] = field(default_factory=dict)
 
     def trained(self, names):
         """Those of the names that are trained networks."""

@@ -11,20 +11,7 @@ INCHES = 9.0  # width of a figure
 GREY = "#8a929b"
 LEAST_SPAN = 0.1  # of the upright axis of lines
 # Okabe and Ito's colours, which people with any colour deficiency tell apart, without the yellow; then darker ones.
-NETWORKS = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#d55e00",
-    "#56b4e9",
-    "#5b4b8a",
-    "#7f6000",
-    "#4d4d4d",
-    "#8c1d40",
-    "#2f5d50",
-    "#9a7b4f",
-)
+NETWORKS = "#0072b2 #e69f00 #009e73 #cc79a7 #d55e00 #56b4e9 #5b4b8a #7f6000 #4d4d4d #8c1d40 #2f5d50 #9a7b4f".split()
 MARK = "simulated data"
 
 
@@ -61,10 +48,8 @@ def keyed(axes, n):
     """A legend above everything, in at most ``n`` columns; long names must not push the panels aside."""
     handles, names = axes.get_legend_handles_labels()
     n = max(1, min(n, 4, int(120 // (max(map(len, names), default=1) + 7))))
-    shown = axes.figure.legend(
-        handles, names, loc="outside upper left", ncols=n, fontsize=SMALL, frameon=False, borderaxespad=0.3
-    )
-    for word in shown.get_texts():
+    form = {"ncols": n, "fontsize": SMALL, "frameon": False, "borderaxespad": 0.3}
+    for word in axes.figure.legend(handles, names, loc="outside upper left", **form).get_texts():
         word.set_parse_math(False)
 
 
@@ -77,16 +62,14 @@ def bars(names, series, panels, simulated, marks=None):
     """
     figure = sheet(0.6 + 2.1 * len(panels), simulated)
     axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
-    step, shades = 0.8 / max(1, len(series)), colours(len(series))
+    step, shades, places = 0.8 / max(1, len(series)), colours(len(series)), np.arange(len(names))
     for k, (one, (ylabel, values)) in enumerate(zip(axes, panels, strict=True)):
         for j, name in enumerate(series):
-            at = np.arange(len(names)) - 0.4 + step * (j + 0.5)
+            at = places - 0.4 + step * (j + 0.5)
             one.bar(at, np.asarray(values[name], float), step * 0.94, color=shades[j], label=name)
         if ylabel in (marks or {}):
             height, word = marks[ylabel]
-            one.hlines(
-                height, np.arange(len(names)) - 0.42, np.arange(len(names)) + 0.42, color=GREY, lw=1.4, label=word
-            )
+            one.hlines(height, places - 0.42, places + 0.42, color=GREY, lw=1.4, label=word)
         plain(one, ylabel=ylabel)
         one.axhline(0, color="black", lw=0.6)
         if k == 0:
@@ -180,18 +163,15 @@ def heat(values, rows, columns, label, simulated, low=None, high=None, palette="
     """A table of colours with its numbers; NaN stays white."""
     values = np.asarray(values, float)
     figure = sheet(1.0 + 0.28 * len(rows) + 0.3, simulated)
-    axes = figure.subplots()
-    shown = np.ma.masked_invalid(values)
-    picture = axes.imshow(shown, aspect="auto", cmap=palette, vmin=low, vmax=high)
-    plain(axes)
+    axes = plain(figure.subplots())
+    picture = axes.imshow(np.ma.masked_invalid(values), aspect="auto", cmap=palette, vmin=low, vmax=high)
     axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", parse_math=False)
     axes.set_yticks(range(len(rows)), rows, parse_math=False)
     if words and values.size <= 600:
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 red, green, blue, _ = picture.cmap(picture.norm(value))
-                dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-                shade = "white" if dark else "black"
+                shade = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"
                 axes.text(j, i, f"{value:.{decimals}f}", ha="center", va="center", fontsize=7, color=shade)
     bar = figure.colorbar(picture, ax=axes, shrink=0.9, pad=0.01)
     bar.set_label(label, fontsize=SMALL)
@@ -260,21 +240,16 @@ def legend(axes, brain_map):
     axes.tick_params(labelsize=7, length=2)
     axes.set_title("\n".join(_lines(key["label"])), fontsize=7, loc="left", parse_math=False)
     shape = key["shape"]
-    if shape == "strip":
-        axes.imshow(palette[::-1, None], aspect="auto", extent=(0, 1, 0, 1))
-        axes.set(xticks=[])
-        axes.set_yticks([at for at, _ in key["ticks"]], [word for _, word in key["ticks"]])
-        axes.yaxis.tick_right()
-        axes.set_box_aspect(5)
-    elif shape == "grid":
-        bright = np.linspace(0.22, 1, 12)[None, :, None]
+    if shape in ("strip", "grid"):
+        bright, tall = (1, 5) if shape == "strip" else (np.linspace(0.22, 1, 12)[None, :, None], 2.2)
         axes.imshow(palette[::-1, None] * bright, aspect="auto", extent=(0, 1, 0, 1))
         axes.set_yticks([at for at, _ in key["ticks"]], [word for _, word in key["ticks"]])
         axes.yaxis.tick_right()
-        side = key["side"]
-        axes.set_xticks([0, 1], [side["low"], side["high"]])
-        axes.set_xlabel(side["label"], fontsize=7)
-        axes.set_box_aspect(2.2)
+        axes.set_box_aspect(tall)
+        axes.set_xticks([])
+        if shape == "grid":
+            axes.set_xticks([0, 1], [key["side"]["low"], key["side"]["high"]])
+            axes.set_xlabel(key["side"]["label"], fontsize=7)
     elif shape == "square":
         axes.imshow(palette, extent=(-1, 1, 1, -1))
         axes.set_xticks([-1, 1], [key["low"], key["high"]])
@@ -323,7 +298,5 @@ def _lines(label, most=16):
 
 
 def _named(axes, names):
-    crowded = len(names) > 8
-    axes.set_xticks(
-        range(len(names)), names, rotation=30 if crowded else 0, ha="right" if crowded else "center", parse_math=False
-    )
+    turned = {"rotation": 30, "ha": "right"} if len(names) > 8 else {"rotation": 0, "ha": "center"}
+    axes.set_xticks(range(len(names)), names, parse_math=False, **turned)

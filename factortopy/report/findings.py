@@ -29,18 +29,9 @@ def section(doc):
     tested = [f for f in findings if f.verdict != OPEN]
     if tested:
         doc.raw(_table(doc, tested))
-    rows = [
-        {
-            "finding": f.claim,
-            "source": f.source,
-            "verdict": f.verdict,
-            "numbers": f.explanation,
-            "why": f.why,
-            "rule": f.rule,
-        }
-        for f in findings
-    ]
-    doc.keep("findings", rows)
+    columns = ("finding", "source", "verdict", "numbers", "why", "rule")
+    rows = [(f.claim, f.source, f.verdict, f.explanation, f.why, f.rule) for f in findings]
+    doc.keep("findings", [dict(zip(columns, row, strict=True)) for row in rows])
     groups = grouped(findings, doc.missing)
     if groups:
         doc.section("What is not tested or shown here, and why")

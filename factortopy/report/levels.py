@@ -38,11 +38,11 @@ def levels_of_settings(levels, rois):
     """Levels of a job's settings, {area: level}; None where they are none or the usual ones of a subject with these areas."""
     if levels is None:
         return None
-    good = isinstance(levels, dict) and all(
-        isinstance(name, str) and isinstance(x, (int, float)) and not isinstance(x, bool) and 0 <= x <= 1
-        for name, x in levels.items()
-    )
-    if not good:
+
+    def fits(name, x):
+        return isinstance(name, str) and isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1
+
+    if not isinstance(levels, dict) or not all(fits(name, x) for name, x in levels.items()):
         expected = f"areas with levels from 0 to 1 ({USUAL})"
         raise unexpected("levels", expected, str(levels)[:100], "mend or empty the one that is not")
     levels = {name: float(x) for name, x in levels.items()}

@@ -56,11 +56,9 @@ def degrees(entry):
 def _areas(doc, entry, flat):
     rois = entry.encoder.rois
     if not rois:
-        doc.note(
-            "This subject has no regions of interest: tables by ROI have the row of all vertices alone, and there is no hierarchy slope.",
-            SUBJECT,
-            "everything by ROI (Tables 1, 2, 13): it has no regions of interest",
-        )
+        line = "tables by ROI have the row of all vertices alone, and there is no hierarchy slope."
+        short = "everything by ROI (Tables 1, 2, 13): it has no regions of interest"
+        doc.note(f"This subject has no regions of interest: {line}", SUBJECT, short)
         return
     title = "Regions of interest"
     maps = {title: roi_map(rois, entry.encoder.vertices)}
@@ -75,9 +73,8 @@ def _score_maps(doc, entries, flat):
     top = max(0.05, float(np.percentile(finite, 99))) if len(finite) else 1.0
     scale = {"name": "Brain score", "label": "brain score R²", "low": 0.0, "high": top}
     maps = {e.name: value_map(values[e.name], **common(e), **scale) for e in entries}
-    shows = "; ".join(
-        f"{e.name} predicts {painted(e.encoder).mean():.0%} of the vertices above chance" for e in entries
-    )
+    shares = {e.name: f"{painted(e.encoder).mean():.0%}" for e in entries}
+    shows = "; ".join(f"{name} predicts {share} of the vertices above chance" for name, share in shares.items())
     paper = "After Figs. 3 and 12 (R² maps)"
     _show(doc, "score-maps", "Brain score", maps, flat, entries, values, f"{shows}.", paper)
     if len(entries) > 1:
@@ -165,11 +162,8 @@ def _scale(doc, entries, flat, levels=None):
     maps = {e.name: scale_map(e.encoder.selectors(), **common(e)) for e in entries}
     ends = {e.name: early_and_late(e.encoder, values[e.name], levels) for e in entries}
     means = ", ".join(f"{n} {a:.2f} and {b:.2f}" for n, (a, b) in ends.items() if np.isfinite(a + b))
-    shows = (
-        f"Mean scale (0 local, 1 global) of early and of late areas: {means}."
-        if means
-        else "Scale, 0 local to 1 global."
-    )
+    of_both = f"Mean scale (0 local, 1 global) of early and of late areas: {means}."
+    shows = of_both if means else "Scale, 0 local to 1 global."
     title, paper = "Detail or the whole picture", "After Fig. 4 (scale selector)"
     _show(doc, "scale-maps", title, maps, flat, entries, values, shows, paper)
     return ends

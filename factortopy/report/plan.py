@@ -129,9 +129,8 @@ def cost(entries, steps=None):
     net = costs.network_of(base["backbone"])
 
     def guess(full):
-        share = len(full["layers"] or ()) / depth or 1.0
+        channels = (net.channels if net else 768 * depth) * (len(full["layers"] or ()) / depth or 1.0)
         n = min(full["pictures"] or pictures, pictures)
-        channels = (net.channels if net else 768 * depth) * share
         fit = sum(costs.fit_seconds(channels, n, encoder.n_vertices, refits.steps_of(full)))
         return LOAD + costs.model_share(full["model"]) * fit
 

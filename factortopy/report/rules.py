@@ -41,25 +41,20 @@ def without_slope(evidence):
 
 def without_pairs(evidence):
     """What is missing where too few networks were fine-tuned."""
-    return Missing(
-        RUNS, f"needs three networks or more, each before and after fine-tuning; found {len(_tuned(evidence))}"
-    )
+    needs = "needs three networks or more, each before and after fine-tuning"
+    return Missing(RUNS, f"{needs}; found {len(_tuned(evidence))}")
 
 
 # ---------------------------------------------------------------- what each part of the method does
 
 
 def factors_matter(evidence):
-    rows = {row["model"]: row for row in evidence.ablation}
-    parts = [name for name in ("without layer", "without space", "without scale") if name in rows]
+    names = ("without layer", "without space", "without scale")
+    parts = {row["model"]: (row["difference"], row["better"]) for row in evidence.ablation if row["model"] in names}
     if not parts:
         return None
-    return (
-        all(rows[n]["difference"] < 0 and rows[n]["better"] < 0.5 for n in parts),
-        "; ".join(
-            f"{n} {rows[n]['difference']:+.3f}, {1 - rows[n]['better']:.0%} of the vertices worse" for n in parts
-        ),
-    )
+    words = [f"{n} {parts[n][0]:+.3f}, {1 - parts[n][1]:.0%} of the vertices worse" for n in names if n in parts]
+    return all(change < 0 and better < 0.5 for change, better in parts.values()), "; ".join(words)
 
 
 def topology_helps(evidence):
@@ -88,10 +83,8 @@ def regulariser_prevents_collapse(evidence):
         return None
     shortest, *others = evidence.decay
     shares = ", ".join(f"{row['one_layer']:.0%} on one layer at step {row['decay step']}" for row in evidence.decay)
-    return (
-        shortest["collapsed"] and not all(row["collapsed"] for row in others),
-        f"{shares}; recipe {shortest['recipe']} (the paper's finding is on its own recipe)",
-    )
+    words = f"{shares}; recipe {shortest['recipe']} (the paper's finding is on its own recipe)"
+    return shortest["collapsed"] and not all(row["collapsed"] for row in others), words
 
 
 def data_scales(evidence):
@@ -108,10 +101,8 @@ def hierarchy_aligns(evidence):
     rows = [row for row in evidence.slopes if evidence.networks[row["network"]].trained]
     if not rows:
         return None
-    return (
-        any(row["slope from"] > 0 for row in rows),
-        "; ".join(f"{r['network']} {r['slope']:.2f} ({r['slope from']:.2f} to {r['slope to']:.2f})" for r in rows),
-    )
+    words = (f"{r['network']} {r['slope']:.2f} ({r['slope from']:.2f} to {r['slope to']:.2f})" for r in rows)
+    return any(row["slope from"] > 0 for row in rows), "; ".join(words)
 
 
 def objective_matters(evidence):
@@ -150,10 +141,8 @@ def training_helps(evidence):
     both = [(min(yes, key=row.get), max(no, key=row.get)) for yes, no in ways.values() if yes and no]
     if not both:
         return None
-    return (
-        all(row[worst] > row[best] for worst, best in both),
-        "; ".join(f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}" for worst, best in both),
-    )
+    words = (f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}" for worst, best in both)
+    return all(row[worst] > row[best] for worst, best in both), "; ".join(words)
 
 
 def objectives_lead_somewhere(evidence):
@@ -169,10 +158,8 @@ def objectives_lead_somewhere(evidence):
         first = min(far, key=far.get)
         others = [far[n] for n in names if evidence.objective(n) != evidence.objective(first)]
         count[first] += bool(min(others) - far[first] >= NEAREST)
-    return (
-        evidence.differ([n for n in names if count[n]]),
-        ", ".join(f"{n} nearest to the best in {c} of {len(rows)} areas" for n, c in count.items()),
-    )
+    words = (f"{n} nearest to the best in {c} of {len(rows)} areas" for n, c in count.items())
+    return evidence.differ([n for n in names if count[n]]), ", ".join(words)
 
 
 def clip_leads(evidence):
@@ -245,7 +232,5 @@ def diversity_rises(evidence):
 def diffusion_steps(evidence):
     if not evidence.steps:
         return None
-    return (
-        any(a != b for a, b in evidence.steps.values()),
-        "; ".join(f"{k} {a:.4g} in early areas, {b:.4g} in late ones" for k, (a, b) in evidence.steps.items()),
-    )
+    words = (f"{k} {a:.4g} in early areas, {b:.4g} in late ones" for k, (a, b) in evidence.steps.items())
+    return any(a != b for a, b in evidence.steps.values()), "; ".join(words)

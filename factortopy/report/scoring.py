@@ -28,11 +28,9 @@ def tables(entries, levels=None):
     out["challenge-median"] = (f"{words}; median over vertices", _by_roi(entries, metric, np.median), "max")
     words = "Difference to the best network (root mean square over the area's vertices)"
     out["distance"] = (words, analysis.distance_to_best(encoders), "min")
+    out = {name: table for name, table in out.items() if _any_number(table[1], encoders)}
     slopes, without_slope = hierarchy_rows(entries, levels)
-    out["hierarchy"] = ("Hierarchy slope", slopes, None)
-    return {
-        name: table for name, table in out.items() if _any_number(table[1], encoders) or name == "hierarchy" and slopes
-    }, without_slope
+    return out | ({"hierarchy": ("Hierarchy slope", slopes, None)} if slopes else {}), without_slope
 
 
 def by_network(rows, names):
@@ -132,22 +130,17 @@ def section(doc, entries, levels=None):
 def _scores(doc, entries, results, names):
     rows = results["scores"][1]
     titles = {"scores": "mean R²", "pearson": "mean r", "normalised": "R² / ceiling"}
-    panels = [
-        (words, {n: [r[n] for r in results[key][1]] for n in names}) for key, words in titles.items() if key in results
-    ]
+    shown = {key: results[key][1] for key in titles if key in results}
+    panels = [(titles[key], {n: [r[n] for r in own] for n in names}) for key, own in shown.items()]
     ceiling = [row["ceiling"] for row in rows]
     marks = {"mean R²": (ceiling, "noise ceiling")} if np.isfinite(ceiling).any() else None
     drawn = figures.bars([row["roi"] for row in rows], names, panels, doc.simulated, marks)
-    behind = [(key, results[key][1]) for key in titles if key in results]
     best = max(names, key=lambda n: np.nan_to_num(rows[-1][n], nan=-np.inf))
     shows = f"Over all {rows[-1]['vertices']:,} vertices {best} predicts best, mean R² {rows[-1][best]:.3f}"
-    shows += (
-        f" of a noise ceiling of {ceiling[-1]:.3f}."
-        if np.isfinite(ceiling[-1])
-        else "; the noise ceiling is not known."
-    )
+    of_ceiling = f" of a noise ceiling of {ceiling[-1]:.3f}."
+    shows += of_ceiling if np.isfinite(ceiling[-1]) else "; the noise ceiling is not known."
     paper = "After the paper's Table 13 (R²; Pearson r and R² divided by the noise ceiling are added)"
-    doc.figure("scores", "Brain score by ROI", drawn, behind, shows, paper)
+    doc.figure("scores", "Brain score by ROI", drawn, list(shown.items()), shows, paper)
     paper = "Table 13; not divided by the ceiling"
     doc.table("scores-table", "Mean R² by ROI", rows, shows, paper, best=("max", names))
     further = {
@@ -190,8 +183,7 @@ def _shares(doc, entries):
         {"network": name, "layer": k + 1, "name": e.encoder.layer_names[k], "share": float(s)}
         for e in entries for name in [e.name] if name in shares for k, s in enumerate(shares[name])
     ]  # fmt: skip
-    sentences = [
-        f"{name} puts {s.max():.0%} of them on layer {int(s.argmax()) + 1} of {len(s)}" for name, s in shares.items()
-    ]
+    layers = {name: f"layer {int(s.argmax()) + 1} of {len(s)}" for name, s in shares.items()}
+    sentences = [f"{name} puts {s.max():.0%} of them on {layers[name]}" for name, s in shares.items()]
     doc.figure("layer-shares", "Which layers are used", drawn, rows, f"Of the predicted vertices, {'; '.join(sentences)}.",
                "Share of vertices by the layer with the largest weight")  # fmt: skip

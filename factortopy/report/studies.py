@@ -25,11 +25,9 @@ IN_WORDS = "seeds, topology, the ablation, decay of the regulariser, amount of d
 
 def section(doc, entry, refits, flat, levels=None):
     """Fit and draw everything, the evidence of its name each; what cannot be fitted is said in its place."""
-    steps = f"{refits.steps:,} optimiser steps" + (
-        ""
-        if refits.itself
-        else "; the network above was fitted with another number, these fits compare among themselves"
-    )
+    steps = f"{refits.steps:,} optimiser steps"
+    if not refits.itself:
+        steps += "; the network above was fitted with another number, these fits compare among themselves"
     doc.section(
         f"What each part of the method does: {entry.name}",
         f"New fits of {entry.name} on {refits.run.info.get('subject')}, kept under {refits.folder.name}/ ({steps}). "
@@ -59,11 +57,10 @@ def _seeds(doc, entry, refits, flat):
 def _agreement(doc, name, encoders, flat):
     """Fig. 13: each pair of seeds."""
     seeds = sorted(encoders)
-    rows = [
-        {"seed": a, "other seed": b}
-        | {AGREE[key]: v for key, v in asdict(analysis.agreement(encoders[a], encoders[b])).items()}
-        for a, b in combinations(seeds, 2)
-    ]
+    rows = []
+    for a, b in combinations(seeds, 2):
+        measured = asdict(analysis.agreement(encoders[a], encoders[b]))
+        rows.append({"seed": a, "other seed": b} | {AGREE[key]: value for key, value in measured.items()})
     r, near = (np.mean([row[AGREE[key]] for row in rows]) for key in ("layer_r", "layer_near"))
     shows = f"Over pairs of seeds a vertex's mean layer correlates with r = {r:.2f}; {near:.0%} have the same best layer or the next one."
     maps = _layer_maps({f"seed {s}": encoders[s] for s in seeds})
@@ -193,8 +190,5 @@ def _panels(entry, rows, along, titles):
 
 def _layer_maps(encoders):
     """Layer maps of one brightness."""
-    top = top_confidence(encoders.values())
-    return {
-        name: layer_map(e.selectors(), e.vertices, painted=painted(e), confidence_top=top)
-        for name, e in encoders.items()
-    }
+    one = partial(layer_map, confidence_top=top_confidence(encoders.values()))
+    return {name: one(e.selectors(), e.vertices, painted=painted(e)) for name, e in encoders.items()}

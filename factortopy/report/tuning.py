@@ -8,7 +8,7 @@ import numpy as np
 from factortopy import analysis
 from factortopy.analysis.curves import top_confidence
 from factortopy.analysis.scores import painted
-from factortopy.errors import InputError
+from factortopy.errors import InputError, unexpected
 from factortopy.report import figures
 from factortopy.report.document import safe_name, vertex_rows
 from factortopy.report.entries import alike, pairs
@@ -34,11 +34,8 @@ def section(doc, entries, flat, table=None):
         "Fine-tuning trains the whole network, with a linear head on one of its layers, to name the classes of other pictures.",
     )
     if not both:
-        doc.note(
-            MISSING,
-            RUNS,
-            "before and after fine-tuning (Figs. 6, 23, Table 14, short paper's Table 1): needs a network before and after it",
-        )
+        figures_of_it = "Figs. 6, 23, Table 14, short paper's Table 1"
+        doc.note(MISSING, RUNS, f"before and after fine-tuning ({figures_of_it}): needs a network before and after it")
     for name, (before, after) in both.items():
         _before_after(doc, name, before, after, flat)
     if both:
@@ -64,10 +61,9 @@ def accuracies(entries, table=None):
     for e in entries:
         tuned = e.info.get("finetuned")
         if tuned and tuned.get("accuracy"):
-            probes.setdefault(tuned["data"], {})[str(tuned.get("began_as") or tuned["base"])] = tuned["accuracy"][
-                "before"
-            ]["all"]
-            fine_tuned.setdefault(tuned["data"], {})[e.name] = tuned["accuracy"]["after"]["all"]
+            before, after = (tuned["accuracy"][part]["all"] for part in ("before", "after"))
+            probes.setdefault(tuned["data"], {})[str(tuned.get("began_as") or tuned["base"])] = before
+            fine_tuned.setdefault(tuned["data"], {})[e.name] = after
     if not probes:
         return {}
     data = max(probes, key=lambda name: len(probes[name]))
@@ -76,9 +72,8 @@ def accuracies(entries, table=None):
     if accuracy:
         return accuracy, f"accuracy is that of a linear probe of the networks as they were, on {data}"
     counted = {e.name for e in alike([e for e in entries if e.name in fine_tuned[data]])}
-    return {
-        name: value for name, value in fine_tuned[data].items() if name in counted
-    }, f"accuracy is that of the fine-tuned networks on {data}"
+    accuracy = {name: value for name, value in fine_tuned[data].items() if name in counted}
+    return accuracy, f"accuracy is that of the fine-tuned networks on {data}"
 
 
 def _read(path, names):
@@ -87,17 +82,14 @@ def _read(path, names):
             rows = list(csv.DictReader(file))
         accuracy = {row["network"].strip(): float(row["accuracy"]) for row in rows if row["network"].strip() in names}
     except (OSError, UnicodeError, csv.Error) as error:
-        raise InputError(
-            f"{path}: expected a table that can be read, found: {getattr(error, 'strerror', None) or error}; check the path"
-        ) from None
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: expected a table that can be read, found: {why}; check the path") from None
     except (KeyError, ValueError, AttributeError, TypeError):
-        raise InputError(
-            f"{path}: expected the columns network and accuracy, with a number in each row; write it so"
-        ) from None
+        columns = "the columns network and accuracy, with a number in each row"
+        raise InputError(f"{path}: expected {columns}; write it so") from None
     if not accuracy:
-        raise InputError(
-            f"{path}: expected a row for one of {', '.join(sorted(names))}, found none; name networks as the report does"
-        )
+        expected = f"a row for one of {', '.join(sorted(names))}"
+        raise unexpected(path, expected, "none", "name networks as the report does")
     return accuracy
 
 
@@ -127,10 +119,8 @@ def _before_after(doc, name, before, after, flat):
     if not (a.has_selectors and b.has_selectors):
         return
     both, top = painted(a) & painted(b), top_confidence((a, b))
-    maps = {
-        word: layer_map(e.encoder.selectors(), confidence_top=top, **common(e))
-        for word, e in (("before", before), ("after", after))
-    }
+    pair = {"before": before, "after": after}
+    maps = {word: layer_map(e.encoder.selectors(), confidence_top=top, **common(e)) for word, e in pair.items()}
     shift = analysis.layer_shift(a, b)
     values = {"layer before": a.selectors().layer_mean, "layer after": b.selectors().layer_mean, "shift": shift}
     moved = float(np.nanmean(np.abs(shift))) if both.any() else float("nan")
@@ -213,10 +203,10 @@ def _head_layers(doc, entries):
         panels = [(title, {base: (layers, [row[key] for row in rows])}) for key, title in titles.items()]
         best = max(rows, key=lambda row: row["accuracy"])
         shows = f"A head on layer {best['layer']} names most held-out pictures, {best['accuracy']:.1%}."
-        doc.figure(
-            f"head-layers-{safe_name(base)}-{safe_name(data)}", f"Which layer the head reads: {base} on {data}",
-            figures.lines(panels, doc.simulated, "layer of the head"), rows, shows, "After Fig. 23",
-        )  # fmt: skip
+        name = f"head-layers-{safe_name(base)}-{safe_name(data)}"
+        title = f"Which layer the head reads: {base} on {data}"
+        drawn = figures.lines(panels, doc.simulated, "layer of the head")
+        doc.figure(name, title, drawn, rows, shows, "After Fig. 23")
 
 
 def _against(doc, entries, accuracy):

@@ -11,20 +11,11 @@ from factortopy.report.levels import check_levels
 from factortopy.report.missing import NOT_ASKED, RUNS, Missing
 
 TITLE = "Reading the encoder"
-SHARES = {
-    "scores": 1,
-    "maps": 8,
-    "answers": 4,
-    "tuning": 1,
-    "diffusion": 1,
-    "studies": 4,
-    "channels": 26,
-}  # of the drawing's time
+# Of the drawing's time.
+SHARES = {"scores": 1, "maps": 8, "answers": 4, "tuning": 1, "diffusion": 1, "studies": 4, "channels": 26}
 
 
-def report(
-    runs, out, quick=False, steps=None, on_progress=None, say=None, accuracy=None, levels=None, fits=None,
-):  # fmt: skip
+def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accuracy=None, levels=None, fits=None):
     """Write the report of some finished runs.
 
     Parameters

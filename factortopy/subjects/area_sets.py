@@ -5,9 +5,7 @@ from factortopy.subjects.algonauts.rois import NAMES, UNIONS
 EARLY = ("V1", "V2", "V3", "hV4")
 FEW = 12  # areas of names that nobody knows that may stand beside the known ones
 _PARTS = {part for parts in UNIONS.values() for part in parts}
-_CATEGORY = {
-    name for kind, names in NAMES.items() if kind.startswith("floc-") for name in (*names, "FFA", "FBA", "VWFA")
-}
+_CATEGORY = {"FFA", "FBA", "VWFA"}.union(*(names for kind, names in NAMES.items() if kind.startswith("floc-")))
 _STREAMS = set(NAMES["streams"])
 
 
