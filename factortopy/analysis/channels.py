@@ -58,9 +58,8 @@ def _rows(encoder, vertices):
     given = np.atleast_1d(np.asarray(vertices))
     rows = np.flatnonzero(given) if given.dtype == bool and len(given) == encoder.n_vertices else given
     if not len(rows) or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= encoder.n_vertices:
-        raise InputError(
-            f"vertices: expected rows between 0 and {encoder.n_vertices - 1}, or a mask of them, found {vertices!r:.60}"
-        )
+        expected = f"rows between 0 and {encoder.n_vertices - 1}, or a mask of them"
+        raise InputError(f"vertices: expected {expected}, found {vertices!r:.60}")
     return rows
 
 

@@ -135,9 +135,8 @@ def cluster_tree(encoder, seed=0, least=2, on_progress=None):
     weight, painted = _clustered(encoder)
     n = int(painted.sum())
     if not 2 <= least <= n:
-        raise InputError(
-            f"channel clusters: expected between 2 and {n} clusters for {n} predicted vertices, found {least}"
-        )
+        expected = f"between 2 and {n} clusters for {n} predicted vertices"
+        raise InputError(f"channel clusters: expected {expected}, found {least}")
     w = weight[painted]
     m = max(least, min(CENTROIDS, n // 4))
     with threadpool_limits(1 if w.size * m < SMALL else None):

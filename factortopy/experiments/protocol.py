@@ -59,9 +59,8 @@ def complete(protocol):
         raise InputError(f"protocol: expected settings as an object, found {type(settings).__name__}")
     unknown = sorted(set(settings) - set(defaults))
     if unknown:
-        raise InputError(
-            f"protocol: {protocol['experiment']} has no setting {unknown[0]!r}; expected names among {', '.join(defaults)}"
-        )
+        names = f"expected names among {', '.join(defaults)}"
+        raise InputError(f"protocol: {protocol['experiment']} has no setting {unknown[0]!r}; {names}")
     settings = json.loads(json.dumps(defaults | settings))
     settings = {name: of_type(name, settings[name], defaults[name], also.get(name, ())) for name in defaults}
     return {"protocol": SCHEMA, "experiment": protocol["experiment"], "settings": settings}

@@ -68,9 +68,8 @@ def read_folder(path):
     try:
         folder = _tabled(path) or _nested(path)
     except OSError as error:
-        raise InputError(
-            f"{path}: expected a folder that can be read, found: {error.strerror}; check its permissions"
-        ) from None
+        why = f"found: {error.strerror}; check its permissions"
+        raise InputError(f"{path}: expected a folder that can be read, {why}") from None
     if folder is None:
         expected = "a folder for each class with pictures in it, or a CSV table of labels beside the pictures"
         raise unexpected(path, expected, "neither", "put the pictures of each class into a folder of its name")

@@ -11,7 +11,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from factortopy.backbones import finetuned
-from factortopy.errors import InputError, Stopped
+from factortopy.errors import InputError, Stopped, unexpected
 from factortopy.finetune.checkpoint import History, read_checkpoint, write_checkpoint
 from factortopy.finetune.drawings import write_drawings
 from factortopy.finetune.folder import read_folder
@@ -115,9 +115,8 @@ def _opened(out, asked, resume):
     before = needed(read_json(path, "fine-tuning"))
     for key, value in check_settings(asked).items():
         if key in asked and value != before[key]:
-            raise InputError(
-                f"{out}: {key} of this fine-tuning is {before[key]!r}, asked for was {value!r}; go on without it or choose another folder"
-            )
+            differs = f"{key} of this fine-tuning is {before[key]!r}, asked for was {value!r}"
+            raise InputError(f"{out}: {differs}; go on without it or choose another folder")
     info = finetuned.described(out / finetuned.WEIGHTS)
     if info is not None:  # written when all was learnt; a kill may have come before the end
         return before, _finished(out, info)
@@ -176,16 +175,14 @@ class _Tuning:
         layers = len(self.backbone.layer_names)
         self.layer = (s["layer"] or layers) - 1
         if self.layer >= layers:
-            raise InputError(
-                f"layer: expected 1 to {layers}, the layers of {self.backbone.name}, found {s['layer']}; choose one of them"
-            )
+            expected = f"1 to {layers}, the layers of {self.backbone.name}"
+            raise unexpected("layer", expected, s["layer"], "choose one of them")
         weights = sum(t.numel() for t in self.module.state_dict().values())
         # Weights and the optimiser's two moments, the old file beside the new.
         needed_mb = 10 + 2 * 3 * 4 * weights // 1_000_000
         if free_megabytes(self.out) < needed_mb:
-            raise InputError(
-                f"{self.out}: fine-tuning needs about {needed_mb:,} MB there, {free_megabytes(self.out):,} MB are free; free space"
-            )
+            sizes = f"{needed_mb:,} MB there, {free_megabytes(self.out):,} MB are free"
+            raise InputError(f"{self.out}: fine-tuning needs about {sizes}; free space")
         self.pixels = Pixels(self.backbone.input_size)
         self._begin("pictures")
         self.split = kept_split(self.out / "split.json", self.folder, self.pixels, s, self._report)
@@ -196,9 +193,8 @@ class _Tuning:
         for line in self.split["problems"][:20]:
             self.say(line)
         classes = self.split["classes"]
-        self.say(
-            f"{s['name']}: {len(classes)} classes, {len(self.train)} pictures to train on, {len(self.test)} held out; {self.backbone.name}"
-        )
+        pictures = f"{len(self.train)} pictures to train on, {len(self.test)} held out"
+        self.say(f"{s['name']}: {len(classes)} classes, {pictures}; {self.backbone.name}")
 
     def _drawn(self):
         """The folder of drawings, rendered where it is not there yet."""
@@ -238,9 +234,8 @@ class _Tuning:
         more = lambda done, total: self._report(n + done, n + total)  # noqa: E731
         fresh = self._unless_stopped(tokens(self.backbone, self.pixels, self.test, self.layer, on_progress=more))
         if not np.isfinite(seen).all():
-            raise InputError(
-                f"network {self.backbone.name}: expected finite tokens, found infinity or NaN; the weights may be damaged"
-            )
+            expected = "finite tokens"
+            raise unexpected(f"network {self.backbone.name}", expected, "infinity or NaN", "the weights may be damaged")
         mean, spread = moments(seen)
         write_tensors(self.out / "moments.safetensors", {"mean": mean, "spread": spread})
         named = probe(seen, self.train_labels, fresh, self.settings["seed"])
@@ -274,9 +269,8 @@ class _Tuning:
             losses.append(float(loss.detach()))
             right.append(float((given.detach().argmax(1) == wanted).float().mean()))
             if not math.isfinite(losses[-1]):
-                raise InputError(
-                    f"{self.out}: the loss is no number at step {step}; begin again with a smaller learning rate (lr {s['lr']:g})"
-                )
+                remedy = f"begin again with a smaller learning rate (lr {s['lr']:g})"
+                raise InputError(f"{self.out}: the loss is no number at step {step}; {remedy}")
             held = None
             if step % measure == 0 and step < s["steps"]:
                 mode(self.module, False)
@@ -316,10 +310,8 @@ class _Tuning:
         write_tensors(self.out / "head" / "head.safetensors", head_weights)
         write_tensors(self.out / finetuned.WEIGHTS, weights, {finetuned.KEY: json.dumps(info)})
         result = _finished(self.out, info)
-        self.say(
-            f"finished: {after['all']:.1%} of {len(self.test)} held-out pictures right, before {before['all']:.1%}; "
-            f"{self.out / finetuned.WEIGHTS}"
-        )
+        right = f"{after['all']:.1%} of {len(self.test)} held-out pictures right, before {before['all']:.1%}"
+        self.say(f"finished: {right}; {self.out / finetuned.WEIGHTS}")
         return result
 
     # ---- parts

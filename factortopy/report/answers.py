@@ -34,11 +34,9 @@ def best_vertices(encoder):
 def _figure(doc, entry):
     gallery, encoder = entry.gallery, entry.first
     if gallery is None:
-        line = (
-            f"{entry.name}: the run keeps no test pictures (its subject had none), so their responses cannot be drawn."
-        )
+        line = "the run keeps no test pictures (its subject had none), so their responses cannot be drawn."
         missing = "predicted against measured, top pictures, channel images (Figs. 7, 8, 25, 28–33)"
-        doc.note(line, SUBJECT, f"{missing}: {entry.name} keeps no test pictures")
+        doc.note(f"{entry.name}: {line}", SUBJECT, f"{missing}: {entry.name} keeps no test pictures")
         return
     chosen = dict(list(best_vertices(encoder).items())[:MOST])
     if not chosen:

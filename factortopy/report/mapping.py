@@ -144,9 +144,8 @@ def _space(doc, entries, flat):
         places |= {f"{e.name}: x": x, f"{e.name}: y up": y} | own
         opposite[e.name] = contralateral(e.encoder)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in opposite.items() if np.isfinite(share))
-    shows = (
-        f"Share of the local vertices that look at the other side of the picture than their hemisphere's own: {shares}."
-    )
+    shows = "Share of the local vertices that look at the other side of the picture than their hemisphere's own"
+    shows = f"{shows}: {shares}."
     if not shares:
         shows = "No vertex reads local tokens mostly, or one hemisphere alone is here: where they look says little."
     title, paper = "Where in the picture each vertex looks", "After Fig. 4 (space selector)"

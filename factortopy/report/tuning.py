@@ -217,13 +217,11 @@ def _against(doc, entries, accuracy):
     names = list(encoders)
     shown = sorted(rows, key=lambda row: row["roi"] == "all")
     panels = [(f"mean R² of {row['roi']}", {n: (values[n], row[n]) for n in names}) for row in shown]
-    rated = [row for row in rows if np.isfinite(row["r"])]
+    rated = {row["roi"]: row["r"] for row in rows if np.isfinite(row["r"])}
     if rated:
-        top, low = max(rated, key=lambda row: row["r"]), min(rated, key=lambda row: row["r"])
-        shows = (
-            f"Over {len(names)} networks the score of {top['roi']} goes along with accuracy most (r = {top['r']:.2f})"
-        )
-        shows += f", that of {low['roi']} least (r = {low['r']:.2f})"
+        top, low = max(rated, key=rated.get), min(rated, key=rated.get)
+        shows = f"Over {len(names)} networks the score of {top} goes along with accuracy most (r = {rated[top]:.2f})"
+        shows += f", that of {low} least (r = {rated[low]:.2f})"
     else:
         shows = f"{len(names)} network{'s' * (len(names) > 1)} with a known accuracy: a correlation needs three"
     table = [{"network": n, "accuracy": values[n]} for n in names]

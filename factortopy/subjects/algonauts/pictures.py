@@ -33,9 +33,8 @@ def list_images(folder, kind):
         raise stop(folder, "one picture a row", f"two for row {first_few(doubles)}", "remove the wrong ones")
     missing = sorted(set(range(1, max(rows) + 1)) - set(rows)) if max(rows) < 10**6 else []
     if missing:
-        renamed = [
-            name for name in sorted(others) if any(int(k) in missing[:1000] for k in re.findall(r"\d{1,6}", name)[:4])
-        ]
+        numbers = {name: map(int, re.findall(r"\d{1,6}", name)[:4]) for name in sorted(others)}
+        renamed = [name for name, own in numbers.items() if any(k in missing[:1000] for k in own)]
         beside = f" (but {first_few(map(safe_label, renamed), 3)}: renamed?)" if renamed else ""
         text = f"no picture {first_few(missing)}{beside}"
         remedy = f"copy them, or name them like {kind}-0001_nsd-00013.png"

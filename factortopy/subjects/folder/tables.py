@@ -62,14 +62,12 @@ def read_about(path, problems):
     if content.get("space") != "fsaverage":
         remedy = "resample other surfaces to fsaverage (mri_surf2surf, wb_command -metric-resample), project volumes"
         wrong("space", "'fsaverage'", remedy)
-    if isinstance(content.get("density"), str) and content["density"] in N_VERTICES:
-        about["density"] = content["density"]
-    else:
-        wrong("density", "'10k', '41k' or '164k' (fsaverage5, 6, 7)")
-    if content.get("normalised") in ("session", "none"):
-        about["normalised"] = content["normalised"]
-    else:
-        wrong("normalised", "'session' (z-scored per session already) or 'none'")
+    densities, forms = "'10k', '41k' or '164k' (fsaverage5, 6, 7)", "'session' (z-scored per session already) or 'none'"
+    for key, choices, words in (("density", list(N_VERTICES), densities), ("normalised", ["session", "none"], forms)):
+        if content.get(key) in choices:
+            about[key] = content[key]
+        else:
+            wrong(key, words)
     for key in ("averaged", "simulated"):
         about[key] = content.get(key, False)
         if not isinstance(about[key], bool):
