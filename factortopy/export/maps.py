@@ -55,12 +55,12 @@ def export_maps(
     painted = np.asarray(painted, dtype=bool)
     paths = list(exchange.write_gifti(out, exchange.RunMaps(selectors, score, painted, vertices, simulated)))
     word = "_simulated" if simulated else ""
-    outlines, shown = vertices.roi_rows(rois), {"painted": painted, "context": title}
+    outlines = vertices.roi_rows(rois)
     pictures = {
-        "layer": layer_map(selectors, vertices, **shown),
-        "space": space_map(selectors, vertices, **shown),
-        "scale": scale_map(selectors, vertices, **shown),
-        "score": score_map(score, vertices, **shown),
+        "layer": layer_map(selectors, vertices, painted=painted, context=title),
+        "space": space_map(selectors, vertices, painted=painted, context=title),
+        "scale": scale_map(selectors, vertices, painted=painted, context=title),
+        "score": score_map(score, vertices, painted=painted, context=title),
     }
     for name, brain_map in pictures.items():
         paths.append(flat_png(brain_map, out / f"flat_{name}{word}.png", rois=outlines, simulated=simulated))

@@ -51,8 +51,8 @@ def read_geometry(path):
 
 def _geometry_header(path, head):
     """(vertices, triangles, offset of the coordinates)."""
-    end = head.find(b"\n") + 2  # the second line of the comment is empty
-    if head[:3] != b"\xff\xff\xfe" or end < 5 or head[end - 1 : end] != b"\n" or len(head) < end + 8:
+    end = head.find(b"\n", head.find(b"\n") + 1) + 1  # two lines of comment, the second mostly empty
+    if head[:3] != b"\xff\xff\xfe" or end < 5 or len(head) < end + 8:
         raise _of_another_kind(path, _SURFACE, head)
     vertices, triangles = (int(v) for v in np.frombuffer(head[end : end + 8], ">i4"))
     if min(vertices, triangles) < 1:

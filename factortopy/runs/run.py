@@ -205,6 +205,6 @@ def check_description(info, path):
         parts.append(("roi in its table of scores", row.get("roi") if isinstance(row, dict) else None, str))
     for name, value, kind in parts:
         if not isinstance(value, kind):
-            kind = f"{type(value).__name__} {str(value)[:40]!r}"
-            raise InputError(f"{path}: expected another kind of value for {name}, found {kind}; copy the run again")
+            actual = f"{type(value).__name__} {str(value)[:40]!r}"
+            raise InputError(f"{path}: expected another kind of value for {name}, found {actual}; copy the run again")
     return info

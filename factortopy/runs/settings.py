@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Setting:
     flag, metavar, help : on the command line; flag None where it has none there
     in_name : how it is called in a run's name when it is not the default, a text with {}; None: not at all
     in_words : how it is called where runs stand side by side, a text with {}; None: its name and value
+    older : other types that files of versions before may hold
     extraction : runs that agree in these read the same features: the first one extracts them, the others find them
     """
 
@@ -38,12 +40,13 @@ class Setting:
     in_name: str | None = None
     in_words: str | None = None
     extraction: bool = False
+    older: tuple = ()
 
     @property
     def json_types(self):
         """Types that its value may have in a file."""
-        types = {str: (str,), int: (int,), float: (int, float), bool: (bool,), list: (list, tuple)}[self.kind]
-        return types + ((type(None),) if self.default is None else ())
+        types = {str: (str,), int: (int,), float: (int, float), bool: (bool, int), list: (list, tuple)}[self.kind]
+        return (*types, *self.older, *(() if self.choices and self.default else (type(None),)))
 
     def check(self, value):
         """Raise InputError, naming the setting, unless a training takes the value."""
@@ -53,6 +56,10 @@ class Setting:
             self._check_list(value)
         elif self.choices and value not in self.choices:
             raise InputError(f"{self.name}: expected one of {', '.join(self.choices)}, found {value!r}")
+        elif self.kind is bool and value not in (True, False):
+            raise InputError(f"{self.name}: expected true or false, found {value!r}")
+        elif self.kind is str and (isinstance(value, bool) or not isinstance(value, (str, int, PathLike))):
+            raise InputError(f"{self.name}: expected a name, found {value!r}")
         elif self.kind is int and (type(value) is not int or value < self.least):
             raise InputError(f"{self.name}: expected a whole number from {self.least} up, found {value!r}")
         elif self.kind is float and not (type(value) in (int, float) and self.least <= value < math.inf):
@@ -77,7 +84,7 @@ SETTINGS = (
     ),
     Setting(
         "subject_id", str, flag="--subject-id", metavar="ID", help="which subject, for a folder that holds several (subj05)",
-        extraction=True,
+        extraction=True, older=(int,),
     ),
     Setting(
         "density", str, choices=tuple(N_VERTICES), flag="--density", metavar="D",
@@ -160,7 +167,10 @@ def check_settings(settings):
             raise InputError(f"{key}: expected a {key}, found none; give one (--{key})")
         full[key] = str(full[key])
     for row in SETTINGS:
-        row.check(full[row.name])
+        value = full[row.name]
+        row.check(value)
+        if value is not None and row.kind in (str, bool):  # 5 for a subject's number, 0 for false
+            full[row.name] = row.kind(value)
     full["select"] = [name for name in FACTORS if name in full["select"]]
     if full["pca"] and full["model"] == "ridge":
         raise InputError("pca: expected none with the pooled ridge, which reduces channels itself; leave it out")

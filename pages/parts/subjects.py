@@ -13,10 +13,8 @@ from pages.parts.words import TERMS, plain
 
 DEMO = {"demo-1": "Demo subject 1", "demo-2": "Demo subject 2", "demo-3": "Demo subject 3", "": "A folder of mine"}
 AT_ONCE = 1.0  # seconds that a look may take before it says how far it is
-FRESH = {
-    True: 60,
-    False: 600,
-}  # seconds that findings are taken for true: those that stop a training may be mended any moment
+# Seconds that findings are taken for true: those that stop a training may be mended any moment.
+FRESH = {True: 60, False: 600}
 MOST = 16  # data sets whose findings are remembered
 
 

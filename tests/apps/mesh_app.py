@@ -1,4 +1,4 @@
-"""A page with a brain view at 41k, for tests/test_meshes.py."""
+"""A page with a brain view at 41k, for tests/surfaces/test_meshes.py."""
 
 import numpy as np
 import streamlit as st

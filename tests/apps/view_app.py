@@ -1,4 +1,4 @@
-"""A page with two linked brain views, for tests/test_view_browser.py."""
+"""A page with two linked brain views, for tests/view/test_view_browser.py."""
 
 import streamlit as st
 from synthetic import planted_layers

@@ -1,4 +1,4 @@
-"""Three linked brain views that report everything, for tests/test_view_linked_browser.py."""
+"""Three linked brain views that report everything, for tests/view/test_view_linked_browser.py."""
 
 import numpy as np
 import streamlit as st

@@ -1,4 +1,4 @@
-"""Weights of the zoo: every library's own file format, hostile files, servers that fail, folders, progress."""
+"""Weights: every library's own file format, hostile files, servers that fail, folders, progress."""
 
 import hashlib
 import http.server

@@ -7,7 +7,7 @@ import pytest
 from factortopy.cli.main import parser
 from factortopy.errors import InputError
 from factortopy.runs.names import in_word
-from factortopy.runs.run import check_description
+from factortopy.runs.run import Run, check_description
 from factortopy.runs.settings import DEFAULTS, EXTRACTION, SETTING, SETTINGS, Setting, check_settings
 from factortopy.sweeps.axes import settings_of
 
@@ -41,9 +41,7 @@ def test_the_command_line_takes_each_that_has_a_flag():
             assert all(getattr(options, other.name) is None for other in SETTINGS if other.flag and other != row)
 
 
-@pytest.mark.parametrize(
-    "row", [row for row in SETTINGS if row.least is not None or row.choices], ids=lambda row: row.name
-)
+@pytest.mark.parametrize("row", [row for row in SETTINGS if row.name not in ASKED], ids=lambda row: row.name)
 def test_each_is_checked(row):
     full = check_settings(ASKED)
     assert full[row.name] == DEFAULTS[row.name]
@@ -86,3 +84,17 @@ def test_a_setting_may_be_a_number():
 
 def test_runs_share_features_by_these():
     assert EXTRACTION == ("subject", "subject_id", "backbone", "weights", "pictures", "pca")
+
+
+def test_what_is_accepted_is_written_so_that_it_can_be_read(tmp_path):
+    chosen = check_settings(ASKED | {"topology": 0, "subject_id": 5})
+    assert chosen["topology"] is False and chosen["subject_id"] == "5"
+    for value in ("0", "no", 2):
+        with pytest.raises(InputError, match="^topology: expected true or false"):
+            check_settings(ASKED | {"topology": value})
+    run = Run.create(tmp_path / "run", chosen)
+    assert run.settings == chosen and run.status == "queued"
+
+
+def test_a_run_of_the_version_before_may_hold_numbers():
+    check_description({"settings": {"topology": 0, "subject_id": 5, "seed": None, "space_samples": None}}, "run.json")
