@@ -94,6 +94,7 @@ class Recorder:
         stage, step, total = more.pop("stage", self.stage), more.pop("step", 0), more.pop("total", None)
         if stage != self.stage:
             self.begin(stage, total, step)
+            self._first = step  # a step of the stage itself: its pace is measured from here
         else:
             self.report(step, total, **more)
         return not self.stopping()
