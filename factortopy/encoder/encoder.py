@@ -14,7 +14,7 @@ from factortopy.encoder.names import FACTORS
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from factortopy.storage.files import holds, make_folder, pack_tensors, read_json, read_tensors, write_atomic, write_json
-from factortopy.surfaces.coordinates import Vertices
+from factortopy.surfaces.coordinates import OnVertices, Vertices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = 1  # of the run folder; a newer one is refused
 
 
-class Encoder:
+class Encoder(OnVertices):
     """What a fit leaves.
 
     Attributes
@@ -66,18 +66,6 @@ class Encoder:
         self.scores: dict[str, np.ndarray] = {}
         self.maps = dict(maps or {})
         self._backbone: Backbone | None = None
-
-    @property
-    def hemi(self) -> np.ndarray:
-        return self.vertices.hemi
-
-    @property
-    def vertex(self) -> np.ndarray:
-        return self.vertices.vertex
-
-    @property
-    def density(self) -> str:
-        return self.vertices.density
 
     @property
     def n_vertices(self) -> int:

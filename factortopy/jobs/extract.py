@@ -2,9 +2,10 @@
 
 from factortopy.errors import Stopped
 from factortopy.jobs.contract import Kind, last_part, only
+from factortopy.runs.settings import EXTRACTION
 from factortopy.runs.settings import check_settings as check_training
 
-KEYS = ("subject", "subject_id", "backbone", "weights", "pca")
+KEYS = tuple(key for key in EXTRACTION if key != "pictures")  # of all pictures
 
 
 class Extract(Kind):

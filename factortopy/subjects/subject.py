@@ -13,6 +13,7 @@ from factortopy.pictures.reading import read_image
 from factortopy.subjects import arguments
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split
+from factortopy.surfaces.coordinates import OnVertices
 from factortopy.wording import first_few, safe_label
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class Subject:
+class Subject(OnVertices):
     """Measured or simulated responses of one person.
 
     Parameters (and attributes of the same names)
@@ -137,18 +138,6 @@ class Subject:
         self.warnings.append(warn(*words))
 
     # ------------------------------------------------------------ sizes and parts
-
-    @property
-    def hemi(self) -> np.ndarray:
-        return self.vertices.hemi
-
-    @property
-    def vertex(self) -> np.ndarray:
-        return self.vertices.vertex
-
-    @property
-    def density(self) -> str:
-        return self.vertices.density
 
     @property
     def n_trials(self) -> int:

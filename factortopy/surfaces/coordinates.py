@@ -128,6 +128,24 @@ class Vertices:
         return _whole_encoder_coords(self.density, None if self.density == "10k" else folder)[self.rows]
 
 
+class OnVertices:
+    """What has ``vertices``, with their parts by name."""
+
+    vertices: Vertices
+
+    @property
+    def hemi(self) -> np.ndarray:
+        return self.vertices.hemi
+
+    @property
+    def vertex(self) -> np.ndarray:
+        return self.vertices.vertex
+
+    @property
+    def density(self) -> str:
+        return self.vertices.density
+
+
 def apart(coords: np.ndarray, n: int, gap: float = 2.0) -> np.ndarray:
     """Shift the hemispheres of (2n, 3) coordinates apart along x, so that they do not overlap."""
     out = np.array(coords, dtype=np.float32)
