@@ -5,6 +5,7 @@ import numpy as np
 from factortopy.surfaces.meshes import load_mesh
 from factortopy.view.cells import ground
 from factortopy.view.geometry import arranged
+from factortopy.view.raster import OUTSIDE, vertex_at
 
 PIXELS = 620  # width
 BORDER = (20, 20, 20)
@@ -18,8 +19,6 @@ class Flat:
     """
 
     def __init__(self, vertices, pixels=PIXELS):
-        from scipy.spatial import cKDTree
-
         self.vertices, mesh = vertices, load_mesh(vertices.density)
         place = arranged(mesh)["flat"][:, [0, 2]]
         used = np.unique(mesh.flat_faces)
@@ -32,13 +31,9 @@ class Flat:
         self.width = pixels
         self.height = max(1, round(pixels * (high[1] - low[1]) / (high[0] - low[0])))
         self.scale, self.low = pixels / (high[0] - low[0]), low
-        x = low[0] + (np.arange(self.width) + 0.5) / self.scale
-        y = low[1] + (np.arange(self.height) + 0.5)[::-1] / self.scale
-        points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
-        edge = np.linalg.norm(place[mesh.flat_faces[:, 0]] - place[mesh.flat_faces[:, 1]], axis=1)
-        far, nearest = cKDTree(place[used]).query(points, distance_upper_bound=float(np.quantile(edge, 0.98)))
-        self.on = np.isfinite(far)
-        self.row = used[np.where(self.on, nearest, 0)]
+        window = low[0], high[0], low[1], low[1] + self.height / self.scale
+        self.row = vertex_at(mesh.flat_faces, place, window, (self.height, self.width)).ravel()
+        self.on = self.row != OUTSIDE
         self.place, self.ground, self.used = place, ground(mesh), np.zeros(len(place), bool)
         self.used[used] = True
 

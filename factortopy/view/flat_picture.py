@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,14 @@ from factortopy.view.geometry import arranged
 from factortopy.view.legend_picture import LEAST_WIDTH, print_figure, sheet
 from factortopy.view.names import write_names
 from factortopy.view.outlines import name_places, segments
+from factortopy.view.raster import vertex_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from factortopy.view.brainmap import BrainMap
 
+FINE_BELOW = 8e6  # pixels of a picture, up to which four points each are looked up, to smooth the edges of cells
 GREYS = 8  # shades of the ground in a drawing: neighbours of one shade become one shape
 
 
@@ -69,19 +72,25 @@ def flat_svg(
 
 def _write(brain_map, path, kind, rois, simulated, part, width, dpi):
     mesh = load_mesh(brain_map.density)
-    place = arranged(mesh)["flat"][:, [0, 2]]
+    place = _flat(mesh)
     left, right, low, high = window = _window(place, mesh, brain_map.painted if part == "visual" else None)
     width = max(width, LEAST_WIDTH)
     figure, box = sheet(brain_map, width, width * (high - low) / (right - left), dpi, simulated)
     axes = figure.add_axes(box)
     axes.set(xlim=(left, right), ylim=(low, high))
     axes.axis("off")
-    faces = _seen(mesh.flat_faces, place, window)
-    colours = brain_map.colours(ground(mesh) if kind == "png" else _stepped(ground(mesh)))
-    (_draw_cells if kind == "png" else _draw_shapes)(axes, faces, place, colours)
+    if kind == "png":
+        _draw_cells(axes, mesh, window, brain_map.colours(ground(mesh)))
+    else:
+        faces = _seen(mesh.flat_faces, place, window)
+        _draw_shapes(axes, faces, place, brain_map.colours(_stepped(ground(mesh))))
     _draw_regions(axes, region_masks(rois, 2 * mesh.n), mesh, place, kind)
     write_atomic(path, print_figure(figure, kind, brain_map.title, simulated))
     return Path(path)
+
+
+def _flat(mesh):
+    return arranged(mesh)["flat"][:, [0, 2]]
 
 
 def _window(place, mesh, painted):
@@ -110,14 +119,21 @@ def _stepped(grey):
     return np.round(low + np.round((grey - low) / step) * step).astype(np.uint8)
 
 
-def _draw_cells(axes, faces, place, colours):
-    from matplotlib.collections import PolyCollection
+def _draw_cells(axes, mesh, window, colours):
+    """Cells as pixels: the many of a dense mesh, smaller than a pixel, cost no more than the few of a coarse one."""
+    shape = round(axes.bbox.height), round(axes.bbox.width)
+    fine = 2 if np.prod(shape) < FINE_BELOW else 1
+    owner = _owners(mesh, window, (fine * shape[0], fine * shape[1]))
+    points = np.vstack([colours, np.full(3, 255, colours.dtype)])[owner]  # OUTSIDE is the last: white
+    parts = [points[y::fine, x::fine].astype(np.uint16) for y in range(fine) for x in range(fine)]
+    axes.imshow(
+        (sum(parts) / len(parts)).round().astype(np.uint8), extent=window, aspect="auto", interpolation="nearest"
+    )
 
-    quads, edges = cells(faces)
-    fill = colours[quads[:, 0]] / 255
-    # Edges of the fill's own colour close the hair lines between neighbours.
-    corners = node_values(place, faces, edges)[quads]
-    axes.add_collection(PolyCollection(corners, facecolors=fill, edgecolors=fill, linewidths=0.25), autolim=False)
+
+@lru_cache(maxsize=1)  # one map after the other is drawn on the same cortex
+def _owners(mesh, window, shape):
+    return vertex_at(mesh.flat_faces, _flat(mesh), window, shape)
 
 
 def _draw_shapes(axes, faces, place, colours):
