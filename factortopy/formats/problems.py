@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from factortopy.errors import InputError
@@ -69,13 +70,45 @@ def close_to(name, names):
     Another hemisphere, session or row is no slip of the pen: names that differ in a number or a side are not proposed.
     """
 
+    def plain(text):
+        return plain_spaces(unicodedata.normalize("NFC", text)).lower()
+
     def numbers_and_sides(text):
         return re.findall(r"\d+", text), re.findall(r"(?<![a-z])(?:lh|rh|l|r)(?![a-z])", text.lower())
 
     own = numbers_and_sides(name)
-    same = {o.lower(): o for o in names if numbers_and_sides(o) == own or o.lower() == name.lower()}
-    best = difflib.get_close_matches(name.lower(), same, 1, 0.75)
-    return f" (is it {safe_label(same[best[0]])}?)" if best else ""
+    same = {plain(o): o for o in names if numbers_and_sides(o) == own or plain(o) == plain(name)}
+    best = difflib.get_close_matches(plain(name), same, 1, 0.75)
+    return f" (is it {safe_label(same[best[0]])}?{look_alike(name, same[best[0]])})" if best else ""
+
+
+def plain_spaces(text):
+    """Text without invisible letters (zero width, direction marks), all white space single spaces, none at the ends."""
+    return " ".join("".join(letter for letter in text if unicodedata.category(letter) != "Cf").split())
+
+
+def look_alike(a, b):
+    """What tells two different names apart that look alike on the screen: "; …", or "" where they do not."""
+    if a == b:
+        return ""
+    if unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b):
+        return "; it differs in Unicode form alone (é as one sign or as e and an accent: NFC, NFD)"
+    if plain_spaces(a) == plain_spaces(b):
+        odd = [
+            unicodedata.name(c, f"U+{ord(c):04X}").lower()
+            for c in a + b
+            if unicodedata.category(c) in _UNSEEN and c != " "
+        ]
+        return f"; it differs in {odd[0] if odd else 'spaces'} alone"
+    a, b = (unicodedata.normalize("NFC", text) for text in (a, b))
+    differ = [(one, other) for one, other in zip(a, b, strict=False) if one != other]
+    if len(a) == len(b) and all(not (one + other).isascii() for one, other in differ):
+        one, other = (unicodedata.name(c, f"U+{ord(c):04X}").lower() for c in differ[0])
+        return f"; it has {other} where this has {one}"
+    return ""
+
+
+_UNSEEN = ("Cf", "Cc", "Zs", "Zl", "Zp")
 
 
 def foreign_content(data):

@@ -158,13 +158,13 @@ def _design(data, folder):
     (b"image", b"\t\t", b'"', b"\r\n", b"\x0b"),
 )
 def _table(data, folder):
-    from factortopy.subjects.folder.tables import codes, numbers, read_table
+    from factortopy.formats.tables import codes, read_table
 
     path = put(folder, "trials.tsv", data)
     table = read_table(path, required=("image",))
     codes(table["image"])
     if "session" in table:
-        numbers(path, "session", table["session"])
+        table.numbers("session")
 
 
 @parser(

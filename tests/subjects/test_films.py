@@ -252,7 +252,7 @@ def test_tables_of_films_are_checked(folder):
     stops(folder, "'image' or a column 'stimulus'")
     for name in ("missing.mp4", "../film", "/etc"):
         table(folder, **(rows | {"stimulus": [name] * 400}))
-        stops(folder, "a film or a folder of frames")
+        stops(folder, "films or folders of frames in stimuli/ in column 'stimulus'", "in line 2")
 
 
 def test_damaged_films_are_all_listed(folder):

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from factortopy.errors import InputError
+from factortopy.formats.names import in_order_of_numbers
 from factortopy.formats.npy import safe_npy
-from factortopy.formats.problems import STOPS, DataError, Problem, close_to, stop
+from factortopy.formats.problems import STOPS, DataError, Problem, stop
+from factortopy.formats.tables import NOTHING, codes
 from factortopy.storage.files import read_json, write_atomic, write_json
 from factortopy.storage.home import cache_dir
+from factortopy.storage.names import is_there
+from factortopy.subjects.folder.named_files import matched_files
 from factortopy.subjects.folder.responses import files_in
-from factortopy.subjects.folder.tables import NOTHING, codes, inside, numbers
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split
@@ -208,7 +211,7 @@ class Film:
 def examine(examination):
     """The ``Film`` of an examined folder's table, or None with its problems noted there; films are decoded once and kept."""
     folder, about, table = examination.folder, examination.about, examination.table
-    path, tr, before = folder / "trials.tsv", about.get("tr"), len(examination.problems)
+    path, tr, before = table.path, about.get("tr"), len(examination.problems)
     if tr is None:
         expected = "'tr': seconds between volumes, as there is a column 'stimulus'"
         raise stop(folder / "dataset.json", expected, "none", "add it")
@@ -216,10 +219,13 @@ def examine(examination):
     run = codes(table.get("run", ["1"] * len(names)))
     if len(np.flatnonzero(np.diff(run))) + 1 != len(np.unique(run)):
         raise stop(path, "the rows of each run one after another", "runs that mix", "sort the rows (and the responses)")
-    clips = {name: k for k, name in enumerate(dict.fromkeys(name for name in names if name))}
-    clip = np.array([clips.get(name, -1) for name in names])
-    if not clips:
+    if not any(names):
         raise stop(path, "films in column 'stimulus'", "none", "name the files in stimuli/")
+    files = _files(examination, dict.fromkeys(name for name in names if name))
+    if files is None:
+        return None
+    clips = {file: k for k, file in enumerate(dict.fromkeys(files.values()))}
+    clip = np.array([clips[files[name]] if name else -1 for name in names])
     onset = _onsets(path, table, run, clip, tr)
     per_tr = about.get("frames_per_tr") or int(np.clip(round(2 * tr), 2, 4))
     titles = each(list(clips), "looking at the films")
@@ -250,30 +256,36 @@ def _onsets(path, table, run, clip, tr):
     start = np.maximum.accumulate(np.where(new, np.arange(t), 0))
     if "onset" not in table:
         return (np.arange(t) - start) * tr
-    onset = numbers(path, "onset", table["onset"], missing=0.0)
-    if not np.isfinite(onset).all() or np.abs(onset).max() > 1e6:
+    onset = table.numbers("onset", missing=0.0)
+    if np.abs(onset).max() > 1e6:
         raise stop(path, "onsets in seconds", "other numbers", "correct them")
     step = np.r_[tr, np.diff(onset)]
     wrong = np.flatnonzero(~new & (clip >= 0) & (np.abs(step - tr) > 0.05 * tr))
     if len(wrong):
         k = int(wrong[0])
-        actual = f"{onset[k - 1]:g} s, then {onset[k]:g} s in line {k + 2}"
+        actual = f"{onset[k - 1]:g} s, then {onset[k]:g} s in line {table.lines[k]:,}"
         remedy = "'onset' is the second of the film at which the row's TR begins"
         raise stop(path, f"onsets that rise by tr ({tr:g} s) within a film", actual, remedy)
     return onset
 
 
-def _source(examination, name, fps):
+def _files(examination, names):
+    """{name in column 'stimulus': its film or folder of frames, a Path}, or None with the problem noted."""
+    parts = [examination.folder / part for part in ("stimuli", "images")]
+    folder = next((part for part in parts if all(is_there(part, name) for name in names)), parts[0])
+    below = [name for name in sorted(os.listdir(folder)) if name[0] != "."] if folder.is_dir() else []
+    below += [name for name in names if "/" in name and is_there(folder, name)]
+    files = matched_files(examination.problems, examination.table, "stimulus", folder, below, "film")
+    return None if files is None else {name: folder / file for name, file in files.items()}
+
+
+def _source(examination, path, fps):
     """Frames of a film at ``fps`` a second: (n, H, W, 3) memory map, or list of paths for a folder of frames; None after a
     problem that is noted."""
     folder = examination.folder
-    path = next((folder / part / name for part in ("stimuli", "images") if (folder / part / name).exists()), None)
-    if not inside(name) or path is None:
-        here = [entry.name for entry in sorted((folder / "stimuli").glob("*"))[:5000]]
-        expected = f"a film or a folder of frames {safe_label(name)!r}"
-        raise stop(folder / "stimuli", expected, "none" + close_to(name, here), "copy it there")
     if path.is_dir():
-        files = [file for key, file in files_in(path).items() if key.lower().endswith(_ENDINGS)]
+        here = files_in(path)
+        files = [here[name] for name in in_order_of_numbers(here) if name.lower().endswith(_ENDINGS)]
         rate = examination.about.get("fps")
         if not files:
             raise stop(path, "frames as .png or .jpg", "none", "copy them there")

@@ -21,12 +21,13 @@ import numpy as np
 
 from factortopy.formats.npy import row_blocks
 from factortopy.formats.problems import DataError, close_to, stop
+from factortopy.formats.tables import Table, read_table
 from factortopy.subjects.examination import Examination, Summary
 from factortopy.subjects.folder import responses
 from factortopy.subjects.folder import trials as folder_trials
 from factortopy.subjects.folder import vertices as folder_vertices
 from factortopy.subjects.folder.responses import CIFTI, ENDINGS, files_in
-from factortopy.subjects.folder.tables import COLUMNS, read_about, read_table
+from factortopy.subjects.folder.tables import COLUMNS, read_about
 from factortopy.subjects.names import DENSITY
 from factortopy.subjects.progress import each
 from factortopy.subjects.response_arrays import z_score
@@ -62,7 +63,7 @@ def is_here(folder):
 class FolderExamination(Examination):
     """What a subject's folder holds, and everything that is wrong with it.
 
-    about : dict, what dataset.json says; table : {column: list of str} of trials.tsv, or None
+    about : dict, what dataset.json says; table : Table of trials.tsv, or None; table_missing : True where there is none
     rows : {hemisphere: Rows}; vertices : {hemisphere: (n,) mesh indices}
     images : list of Path; image_index : (T,); session : (T,) or None; film : films.Film or None
     ceiling : {hemisphere: (n,)}; maps : {name: {hemisphere: (n,)}}
@@ -71,7 +72,8 @@ class FolderExamination(Examination):
     folder: Path
     name: str
     about: dict = field(default_factory=dict)
-    table: dict | None = None
+    table: Table | None = None
+    table_missing: bool = False
     rows: dict = field(default_factory=dict)
     vertices: dict = field(default_factory=dict)
     images: list = field(default_factory=list)
@@ -132,10 +134,11 @@ def examine(folder, thorough=False):
     name = about.get("subject") or safe_label(folder.name)
     examination = FolderExamination(folder, name, about, problems=problems, thorough=thorough)
     _examine_responses(examination)
-    table = folder / "trials.tsv"
-    if table.exists() or table.is_symlink():
+    table = examination.try_to(folder_trials.table_file, examination)
+    if table is not None:
         examination.table = examination.try_to(read_table, table, (), COLUMNS)
-    if examination.table is not None or not (table.exists() or table.is_symlink()):
+        examination.problems += examination.table.notes if examination.table is not None else ()
+    if examination.table is not None or examination.table_missing:
         folder_trials.examine(examination)
     for hemi in examination.hemispheres:
         vertices = examination.try_to(folder_vertices.vertices, examination, hemi)

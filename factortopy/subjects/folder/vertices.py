@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 
+from factortopy.formats.names import same_text
 from factortopy.formats.npy import safe_npy, whole_numbers
 from factortopy.formats.problems import DataError, stop
+from factortopy.formats.tables import read_table
 from factortopy.subjects.algonauts.rois import named_masks, union, with_unions
 from factortopy.subjects.examination import as_warning
 from factortopy.subjects.folder.responses import ENDINGS, files_in, read_values
-from factortopy.subjects.folder.tables import numbers, read_table
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
@@ -104,7 +105,7 @@ def _sets(examination, part):
                 expected = "files named hemi-L_NAME.npy (.shape.gii, .mgh, .mgz)"
                 examination.warn(path, expected, "another name", "it is left out")
             continue
-        paths = out.setdefault(match[2], {})
+        paths = out.setdefault(same_text(match[2]), {})  # the two sides may come from different machines
         if match[1] in paths:
             expected = f"one file of {match[2]} a hemisphere"
             examination.warn(path, expected, f"{paths[match[1]].name} too", "the first is used")
@@ -155,15 +156,17 @@ def examine_rois(examination):
 
 def _names(examination, kind, used):
     """{label: name} from <set>.tsv, None after a warning; a mask without a table is called like its file."""
-    path = examination.folder / "roi" / f"{kind}.tsv"
-    if not path.exists() and not path.is_symlink() and used in ([], [1]):
+    here = {same_text(name): path for name, path in files_in(examination.folder / "roi").items()}
+    path = here.get(f"{kind}.tsv", examination.folder / "roi" / f"{kind}.tsv")
+    if f"{kind}.tsv" not in here and used in ([], [1]):
         return {1: safe_label(kind)}
     try:
         table = read_table(path, ("index", "name"))
-        index = whole_numbers(numbers(path, "index", table["index"]), path)
+        index = whole_numbers(table.numbers("index"), path)
     except DataError as error:
         examination.problems.append(as_warning(error, "; its ROIs are left out"))
         return None
+    examination.problems += table.notes
     doubles = [k for k in np.unique(index) if (index == k).sum() > 1]
     if doubles:
         examination.warn(path, "every index once", f"{first_few(doubles)} twice", "the last name is used")
@@ -205,7 +208,7 @@ def _noise_share(examination, folder):
     if not examination.about.get("averaged"):
         return 1.0
     repeats = examination.table.get("repeats") if examination.table is not None else None
-    counts = examination.try_to(numbers, examination.folder / "trials.tsv", "repeats", repeats) if repeats else None
+    counts = examination.try_to(examination.table.numbers, "repeats") if repeats else None
     if counts is None or counts.min() < 1:
         remedy = "only raw R² is shown; or give hemi-L_noise_ceiling.npy itself"
         expected = "a column 'repeats' in trials.tsv (trials behind each averaged row) to turn ncsnr into a ceiling"
