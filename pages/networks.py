@@ -219,9 +219,9 @@ def tokens(entry, name, weights):
 
 def offered():
     """{name: picture}: the visitor's own first."""
-    from factortopy.pictures.reading import read_picture
+    from factortopy.pictures.reading import ENDINGS, read_picture
 
-    upload = st.file_uploader("Your picture", type=["png", "jpg", "jpeg", "webp"], key="own picture")
+    upload = st.file_uploader("Your picture", type=[ending[1:] for ending in ENDINGS], key="own picture")
     if upload is None:
         return samples()
     picture = checked(lambda: read_picture(upload.getvalue(), name=upload.name))

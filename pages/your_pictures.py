@@ -9,7 +9,7 @@ import streamlit as st
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
-from factortopy.pictures.reading import read_pictures
+from factortopy.pictures.reading import ENDINGS, read_pictures
 from factortopy.storage.allowed_folders import files_in
 from pages.parts import pictures_channels, saving, video
 from pages.parts.brain import areas_of, chosen_index, chosen_roi, describe_vertex, draw_brain, shown_of
@@ -22,7 +22,6 @@ HEIGHT = 640
 MOST = 200  # pictures at once
 MOST_BYTES = 200_000_000
 FEW = 2  # problems are read at once, more of them on demand
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 TEST = "test picture"  # how pictures of the subject's own set are called here
 
 
@@ -65,8 +64,8 @@ def own_pictures(encoder):
     """{name: pixels} of what the visitor dropped, a zip among it, or named as a folder."""
     uploads = st.file_uploader(
         "Drop your pictures here", type=[*(ending[1:] for ending in ENDINGS), "zip"], accept_multiple_files=True, key="uploads",
-        help=f"PNG, JPEG, WebP, or a zip of them, up to {MOST}. They stay on this machine and are forgotten when the page is "
-        "closed.",
+        help=f"PNG, JPEG, WebP, GIF, TIFF, BMP, AVIF, or a zip of them, up to {MOST}. They stay on this machine and are "
+        "forgotten when the page is closed.",
     )  # fmt: skip
     left, right = st.columns(2, gap="small")
     box = left.popover("A folder", icon=":material/folder_open:", width="stretch", help="Of pictures on this machine.")

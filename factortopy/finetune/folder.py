@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from factortopy.errors import InputError, unexpected
+from factortopy.pictures.reading import ENDINGS
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif")
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 NAME_COLUMNS = ("image", "image_id", "isic_id", "image_name", "filename", "file", "id")
 LABEL_COLUMNS = ("label", "class", "diagnosis", "dx", "category", "target", "benign_malignant")
@@ -128,7 +128,7 @@ def _classes(path):
             for name in sorted(inside):
                 if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini"):
                     continue
-                if name.lower().endswith(SUFFIXES):
+                if name.lower().endswith(ENDINGS):
                     files.append(Path(place) / name)
                 else:
                     others += 1
@@ -151,7 +151,7 @@ def _tabled(path):
     for place, names, inside in os.walk(path):
         names.sort()
         for name in sorted(inside):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
                 files.setdefault(Path(name).stem, Path(place) / name)
     table = max(tables, key=lambda one: len(tables[one][0].keys() & files.keys()))
     listed, form = tables[table]

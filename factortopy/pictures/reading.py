@@ -28,12 +28,17 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # EPS and the rest are left out on purpose: EPS starts Ghostscript, the others are rare and little tested decoders.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif")  # any case
 READABLE = "PNG, JPEG, WebP, GIF, TIFF, BMP or AVIF"
 MAX_PIXELS = 50_000_000  # the largest phone cameras make 48 to 50 million
 MAX_BYTES = 256 * 2**20
 MIN_SIDE = 8  # pixels
 MAX_ASPECT = 4  # thinner pictures are padded: networks squash every picture to a square
 MAX_PADDED = 16_000_000
+_HEAD = 4096  # bytes of an AVIF in which it lists its parts
+_SUBFILE = 254  # TIFF's kind of page: bit 1 is a smaller version of another one
+_ROTATION = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # where Pillow keeps it
+_GAIN_MAPS = (b"hdrgm:Version", b"urn:iso:std:iso:ts:21496:-1", b"HDRGainMap")
 
 
 @dataclass(frozen=True)
@@ -229,24 +234,17 @@ def _read_file(path, label):
 
 def _decode(data, label, notices, longest):
     """Bytes to an upright RGB PIL image; everything that is wrong becomes an InputError."""
-    foreign = foreign_content(data)
-    if foreign:
-        raise InputError(f"picture {label!r}: expected {READABLE}, found {foreign}")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         # Pillow looks at the header before we can; its own limit is far above ours.
         raise InputError(_too_large(label, f"more than {Image.MAX_IMAGE_PIXELS // 10**6} million")) from None
-    except Image.UnidentifiedImageError:
-        raise InputError(
-            f"picture {label!r}: expected {READABLE}, found a file of another kind or a damaged one; "
-            "open it in a picture program and save it as PNG or JPEG"
-        ) from None
     except MemoryError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged headers
-        raise InputError(_damaged(label, error)) from error
+        raise InputError(_unknown(data, label, error)) from error
     _check_size(image.size, label)
+    _check_preview(image, label)
     if longest and image.format == "JPEG":
         image.draft(image.mode, (longest, longest))  # decodes at a fraction of the size, several times sooner
     try:
@@ -257,13 +255,47 @@ def _decode(data, label, notices, longest):
             image.seek(0)
             image.load()
         _check_size(image.size, label)
-        return _finish(image, label, notices, longest)
+        _note_others(image, data, notices)
+        return _finish(image, label, notices, longest, data)
     except (InputError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InputError(_too_large(label, "more")) from None
     except Exception as error:  # decoders raise almost anything on damaged data
         raise InputError(_damaged(label, error)) from error
+
+
+def _unknown(data, label, error):
+    """The sentence for a file that no decoder takes: what it is where that can be seen."""
+    foreign = foreign_content(data)
+    if foreign:
+        return f"picture {label!r}: expected {READABLE}, found {foreign}"
+    if not isinstance(error, Image.UnidentifiedImageError):
+        return _damaged(label, error)
+    return (
+        f"picture {label!r}: expected {READABLE}, found a file of another kind or a damaged one; "
+        "open it in a picture program and save it as PNG or JPEG"
+    )
+
+
+def _check_preview(image, label):
+    """A raw camera file is a TIFF whose first page is a small preview: not what its owner means by the picture."""
+    if image.format == "TIFF" and image.tag_v2.get(_SUBFILE, 0) & 1:
+        raise InputError(
+            f"picture {label!r}: expected a picture on the first page, found a preview of a larger one (a raw camera "
+            "file?); export it as JPEG or PNG"
+        )
+
+
+def _note_others(image, data, notices):
+    """What else lies in the file of a photograph: a gain map for HDR screens, further views."""
+    photograph = image.format in ("JPEG", "MPO") and any(mark in data for mark in _GAIN_MAPS)
+    if photograph or (image.format == "AVIF" and b"tmap" in data[:_HEAD]):
+        notices.append("HDR gain map ignored: the standard picture is used")
+    elif image.format == "MPO":
+        kinds = [entry["Attribute"]["MPType"] for entry in image.mpinfo[0xB002][1:]]
+        if not all(kind.startswith("Large Thumbnail") for kind in kinds):
+            notices.append(f"{len(kinds) + 1} pictures in one file: first one used")
 
 
 def _check_size(size, label):
@@ -291,14 +323,15 @@ def _damaged(label, error):
     )
 
 
-def _finish(image, label, notices, longest):
-    """Rotate, convert to sRGB, shrink, pad: what every picture goes through after decoding."""
+def _finish(image, label, notices, longest, data=b""):
+    """Convert to sRGB, rotate, shrink, pad: what every picture goes through after decoding."""
+    rgb = to_srgb(image, notices, data, label)
+    keys = _ROTATION[:2] if image.format == "AVIF" else _ROTATION  # AVIF turns by its own property, which EXIF repeats
+    rgb.info = {key: image.info[key] for key in keys if key in image.info}
     try:
-        upright = ImageOps.exif_transpose(image)
+        rgb = ImageOps.exif_transpose(rgb)
     except Exception:  # a damaged EXIF block says nothing about the pixels
         notices.append("its rotation tag cannot be read: shown as stored")
-        upright = image
-    rgb = to_srgb(upright, notices)
     if longest and max(rgb.size) > longest:
         rgb.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return _pad_thin(rgb, notices)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from picture_bytes import png
 from PIL import Image, ImageCms, features
 
 from factortopy.errors import InputError
@@ -158,12 +159,6 @@ def test_first_page_of_a_tiff():
     assert tuple(picture.pixels[0, 0]) == (255, 0, 0) and "first page" in picture.notices[0]
 
 
-def test_a_phone_photograph_with_a_preview_is_no_animation():
-    first, second = Image.fromarray(photo()), Image.fromarray(photo(seed=1))
-    picture = read_picture(encoded(first, "MPO", save_all=True, append_images=[second]))
-    assert picture.notices == [] and np.abs(picture.pixels.astype(int) - photo()).mean() < 12
-
-
 # ---------------------------------------------------------------- row 4: transparency
 
 
@@ -206,13 +201,67 @@ def test_rare_modes(mode):
 # ---------------------------------------------------------------- row 5: rotation
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_exif_rotation_is_applied(kind):
+UPRIGHT = {
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: np.rot90,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("longest", [None, 12])
+def test_exif_rotation_is_applied(kind, orientation, longest):
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
     exif = Image.Exif()
-    exif[274] = 6  # turn by 90 degrees clockwise to see it upright
-    got = read_image(encoded(photo(), kind, exif=exif.tobytes()))
-    upright = np.rot90(photo(), -1)
+    exif[274] = orientation
+    options = {"save_all": True, "append_images": [Image.fromarray(photo(seed=1))]} if kind == "MPO" else {}
+    data = encoded(photo(), kind, exif=exif.tobytes(), **options)
+    upright = np.asarray(Image.fromarray(UPRIGHT[orientation](photo())))
+    got = read_picture(data, longest=longest).pixels
+    if longest:
+        upright = np.asarray(Image.fromarray(upright).resize(got.shape[1::-1], Image.Resampling.BOX))
+        assert max(got.shape) == longest
     assert got.shape == upright.shape and np.abs(got.astype(int) - upright).mean() < 12
+    assert np.array_equal(read_image(Image.open(io.BytesIO(data))), read_image(data))  # turned once, whoever opened it
+
+
+@given(
+    st.integers(1, 8),
+    st.integers(8, 30),
+    st.integers(8, 30),
+    st.sampled_from(["eXIf", "text", "TIFF", "TIFF, packed", "XMP"]),
+)
+@PROPERTY
+def test_any_orientation_of_any_shape_pixel_by_pixel(orientation, width, height, how):
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    if how == "text":  # as ImageMagick writes EXIF into a PNG
+        text = f"\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n"
+        data = png(pixels, 2, (b"tEXt", b"Raw profile type exif\0" + text.encode()))
+    elif how == "XMP":
+        data = encoded(pixels, "WEBP", lossless=True, xmp=b'<x tiff:Orientation="%d"/>' % orientation)
+    elif how == "eXIf":
+        data = encoded(pixels, "PNG", exif=exif.tobytes())
+    else:
+        options = {"compression": "tiff_lzw"} if "packed" in how else {}
+        data = encoded(pixels, "TIFF", tiffinfo={274: orientation}, **options)
+    assert np.array_equal(read_image(data), UPRIGHT[orientation](pixels))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_is_none_turns_nothing(orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    assert np.array_equal(read_image(encoded(photo(), "PNG", exif=exif.tobytes())), photo())
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow was built without AVIF")
+def test_an_avif_is_turned_by_its_own_property_alone():
+    """MIAF: EXIF and XMP repeat how a picture was turned before; programs that turn by them turn twice."""
+    data = encoded(photo(), "AVIF", xmp=b'<x tiff:Orientation="6"/>')
+    assert read_image(data).shape == photo().shape
 
 
 def test_damaged_exif_does_not_lose_the_picture():

@@ -307,7 +307,9 @@ def test_13_pictures_that_cannot_be_opened(folder):
     data = pictures[3].read_bytes()
     for path, content in zip(pictures[3:6], (data[: len(data) // 2], b"", b"<html></html>"), strict=True):
         replace_file(path, content)
-    stops(folder, PICTURES, "found 3 cut off or of another kind", pictures[3].name)
+    lines = problems(folder, "stops")
+    assert [path.name in line for path, line in zip(pictures[3:6], lines, strict=True)] == [True] * 3
+    assert "incomplete" in lines[0] and "empty file" in lines[1] and "web page" in lines[2]
 
 
 def test_13_a_damaged_picture_with_both_ends(folder):

@@ -260,7 +260,7 @@ def test_12_names_that_do_not_exist(folder):
 def test_13_pictures_that_cannot_be_opened(folder):
     whole = (folder / "images/picture-004.png").read_bytes()
     write(folder / "images/picture-004.png", whole[: len(whole) // 2])
-    stops(folder, "1 cut off", "picture-004.png")
+    stops(folder, "damaged or incomplete", "picture-004.png")
     write(folder / "images/picture-004.png", whole[:60] + bytes(20) + whole[80:])
     stops(folder, "picture-004.png")
 

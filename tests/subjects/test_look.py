@@ -92,7 +92,7 @@ def test_damage_beyond_the_pictures_looked_at(folder):
     assert findings.facts["looked at"] == f"all {N} pictures decoded"
     lines = [problem.line() for problem in findings.problems if problem.severity == "stops"]
     assert len(lines) == 6 and f"picture-{spared[0]:03d}.png: expected a whole picture, found" in lines[0]
-    assert "2 more damaged ones" in lines[-1] and f"picture-{spared[6]:03d}.png" in lines[-1]
+    assert "2 besides these that cannot be read" in lines[-1] and f"picture-{spared[6]:03d}.png" in lines[-1]
 
 
 def test_the_command_line_looks_at_all(folder, capsys):

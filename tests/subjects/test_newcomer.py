@@ -211,7 +211,7 @@ def test_a_damaged_frame_stops_before_training(watched, tmp_path):
     frame = folder / "stimuli/film-1/00007.png"
     write(frame, frame.read_bytes()[:60])
     (stop,) = lines(check(folder))
-    assert "stimuli/film-1" in stop and "00007.png" in stop and "cut off" in stop
+    assert "stimuli/film-1" in stop and "00007.png" in stop and "incomplete" in stop
 
 
 def test_a_frame_damaged_within_is_named_with_its_folder(tmp_path):

@@ -16,6 +16,7 @@ from factortopy.formats.names import in_order_of_numbers
 from factortopy.formats.npy import safe_npy
 from factortopy.formats.problems import STOPS, DataError, Problem, stop
 from factortopy.formats.tables import NOTHING, codes
+from factortopy.pictures.reading import ENDINGS
 from factortopy.storage.files import read_json, write_atomic, write_json
 from factortopy.storage.home import cache_dir
 from factortopy.storage.names import is_there
@@ -29,7 +30,6 @@ from factortopy.wording import count, safe_label, shown_path
 MOST = 5000  # frames of one film
 GREY = 128
 BLOCKS = 10  # at least, to be split 8:1:1
-_ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 class Frames:
@@ -285,7 +285,7 @@ def _source(examination, path, fps):
     folder = examination.folder
     if path.is_dir():
         here = files_in(path)
-        files = [here[name] for name in in_order_of_numbers(here) if name.lower().endswith(_ENDINGS)]
+        files = [here[name] for name in in_order_of_numbers(here) if name.lower().endswith(ENDINGS)]
         rate = examination.about.get("fps")
         if not files:
             raise stop(path, "frames as .png or .jpg", "none", "copy them there")

@@ -5,6 +5,7 @@ import numpy as np
 from factortopy.formats.names import in_order_of_numbers
 from factortopy.formats.problems import plain_spaces, stop
 from factortopy.formats.tables import NOTHING, codes
+from factortopy.pictures.reading import ENDINGS
 from factortopy.subjects.folder import films
 from factortopy.subjects.folder.named_files import matched_files, names_below
 from factortopy.subjects.folder.responses import files_in
@@ -12,7 +13,6 @@ from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.split import MIN_IMAGES, SPLIT_PARTS
 from factortopy.wording import count, first_few, safe_label
 
-PICTURES = (".png", ".jpg", ".jpeg")
 _TABLES = (".tsv", ".csv", ".txt", ".tsv.txt", ".csv.txt")
 _WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
@@ -83,7 +83,7 @@ def _examine_labels(examination, table):
 
 def _examine_images(examination):
     folder, table = examination.folder / "images", examination.table
-    here = {name: file for name, file in files_in(folder).items() if name.lower().endswith(PICTURES)}
+    here = {name: file for name, file in files_in(folder).items() if name.lower().endswith(ENDINGS)}
     if not folder.is_dir():
         examination.stop(folder, "pictures (.png, .jpg)", "no such folder", "copy them there")
         return
