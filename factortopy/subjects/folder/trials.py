@@ -104,7 +104,7 @@ def _examine_images(examination):
         return
     else:
         files = matched_files(
-            examination.problems, table, "image", folder, names_below(folder, table["image"], PICTURES)
+            examination.problems, table, "image", folder, names_below(folder, table["image"], ENDINGS)
         )
         if files is None:
             return
