@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from factortopy.view.brainmap import BrainMap
 
 FINE_BELOW = 8e6  # pixels of a picture, up to which four points each are looked up, to smooth the edges of cells
+STROKE = 1000  # parts of an outline in one path: matplotlib refuses paths that are very long
 GREYS = 8  # shades of the ground in a drawing: neighbours of one shade become one shape
 
 
@@ -89,13 +90,14 @@ def _write(brain_map, path, kind, rois, simulated, part, width, dpi):
     return Path(path)
 
 
+@lru_cache(maxsize=1)
 def _flat(mesh):
     return arranged(mesh)["flat"][:, [0, 2]]
 
 
 def _window(place, mesh, painted):
     """(left, right, low, high) of the flat map, in millimetres."""
-    used = np.unique(mesh.flat_faces)
+    used = np.flatnonzero(np.bincount(mesh.flat_faces.ravel()))
     if painted is not None and painted[used].any():
         used = used[painted[used]]
         (left, low), (right, high) = np.quantile(place[used], [0.004, 0.996], axis=0)
@@ -161,7 +163,9 @@ def _draw_regions(axes, rois, mesh, place, kind):
     on_flat[mesh.flat_faces] = True
     for name, inside in rois.items():
         ends = segments(mesh.flat_faces, inside)
-        lines = np.stack([place[ends[:, :2]].mean(1), place[ends[:, 2:]].mean(1)], axis=1)
+        lines = np.full((len(ends), 3, 2), np.nan)  # a gap after each: a stroke is quicker than its parts
+        lines[:, 0], lines[:, 1] = place[ends[:, :2]].mean(1), place[ends[:, 2:]].mean(1)
+        lines = [part.reshape(-1, 2) for part in np.split(lines, range(STROKE, len(lines), STROKE))]
         axes.add_collection(LineCollection(lines, colors="black", linewidths=0.7, capstyle="round"), autolim=False)
         for row in name_places(place, np.flatnonzero(inside & on_flat), mesh.n):
             names.append((*place[row], name, inside.sum(), row))
