@@ -1,25 +1,24 @@
-"""CIFTI-2 files of maps or time series on brain models (.dscalar.nii, .dtseries.nii), read strictly; maps written.
+"""CIFTI-2 files of maps, labels or time series on brain models, read strictly, whatever they are called; maps written.
 
-Such a file is a NIfTI-2 header of 540 bytes, an extension of XML that says what each column is, then the numbers, rows
-fastest. Numbers are memory-mapped; nothing in a header is believed before the file's size agrees.
+Such a file is a NIfTI-2 header of 540 bytes, an extension of XML that says what each row and column is, then the numbers,
+rows fastest. Numbers are memory-mapped, those of a gzipped file in memory; nothing in a header is believed before the
+file's size agrees.
 
 Source: https://www.nitrc.org/projects/cifti (CIFTI-2 specification)
 """
 
-import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from factortopy.formats.files import COPY, first_bytes
-from factortopy.formats.problems import foreign, stop
+from factortopy.formats.files import COPY
+from factortopy.formats.nifti import head_of, read_header
+from factortopy.formats.problems import stop
 from factortopy.formats.strict_xml import Document, Refused, numbers
 from factortopy.storage.files import write_atomic
 
 _MOST_XML = 16 * 2**20
-_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
 _SURFACE, _VOXELS = "CIFTI_MODEL_TYPE_SURFACE", "CIFTI_MODEL_TYPE_VOXELS"
 _PREFIX = "CIFTI_STRUCTURE_"
 _PAIRS = (
@@ -62,17 +61,24 @@ class BrainModel:
 class DenseCifti:
     """A checked file.
 
-    path : Path; data : (rows, columns) memory map, in the file's own byte order and precision
+    path : Path; data : (rows, columns) memory map or array, in the file's own byte order and precision
+    slope, intercept : what a stored number is multiplied by, and what is then added
     models : tuple of BrainModel, whose columns follow each other without gaps
+    names : tuple of str, of the rows where they are maps; labels : tuple of {key: (name, (r, g, b, a) floats)}, one a row,
+    where the values are keys
     """
 
     path: Path
     data: np.ndarray
+    slope: float
+    intercept: float
     models: tuple
+    names: tuple = ()
+    labels: tuple = ()
 
 
 def open_dense(path):
-    """A CIFTI-2 file whose columns are brain models; numbers are not read yet.
+    """A CIFTI-2 file whose columns are brain models; numbers are not read yet, but for a gzipped file.
 
     Returns
     -------
@@ -81,55 +87,56 @@ def open_dense(path):
     Raises
     ------
     InputError
-        For a missing, cut or damaged file, a pointer in its place, another kind, scaled numbers, XML that declares
-        entities, brain models that do not fit the data.
+        For a missing, cut or damaged file, a pointer in its place, another kind, XML that declares entities, brain models
+        that do not fit the data; parcels, connectivity and files whose rows and columns are exchanged are called by name.
     """
     path = Path(path)
-    size, head = first_bytes(path, "a CIFTI file", 552)
-    order = {540: "<", 469893120: ">"}.get(struct.unpack("<i", head[:4])[0] if len(head) >= 4 else 0)
-    if len(head) < 552 or order is None or head[4:8] not in (b"n+2\0", b"n+1\0"):
-        raise stop(path, "a CIFTI-2 file", foreign(head[:100], "another kind, or cut off"), COPY)
-    (kind,) = struct.unpack(order + "h", head[12:14])
-    n_axes, *lengths = struct.unpack(order + "8q", head[16:80])
-    (offset,) = struct.unpack(order + "q", head[168:176])
-    slope, intercept = struct.unpack(order + "2d", head[176:192])
-    extension, code = struct.unpack(order + "2i", head[544:552])
-    shape = tuple(lengths[4:6])
-    if kind not in _TYPES or n_axes != 6 or lengths[:4] != [1, 1, 1, 1] or min(shape) < 1:
+    header = read_header(path, "a CIFTI-2 file")
+    if not header.extension:
+        shape = " × ".join(f"{n:,}" for n in header.shape)
+        remedy = "take the .dscalar.nii or .dtseries.nii, or name a surface's values hemi-L.nii and hemi-R.nii"
+        raise stop(path, "a CIFTI-2 file", f"a NIfTI file of {shape} without a CIFTI header", remedy)
+    if len(header.shape) != 6 or header.shape[:4] != (1, 1, 1, 1):
         raise stop(path, "rows of grayordinates", "another array (a dense .dscalar or .dtseries is needed)", COPY)
-    if not 552 <= 544 + extension <= offset <= size or code != 32 or extension > _MOST_XML:
+    if not 8 < header.extension <= min(_MOST_XML, header.offset - 544):
         raise stop(path, "a CIFTI-2 header", "a damaged one", COPY)
-    dtype = np.dtype(order + _TYPES[kind])
-    needed = offset + math.prod(shape) * dtype.itemsize
-    if size != needed:
-        words = f"{needed:,} bytes for {shape[0]:,} × {shape[1]:,}"
-        raise stop(path, words, f"{size:,}: truncated, or its header lies", COPY)
-    if (np.isfinite(slope) and slope not in (0, 1)) or (np.isfinite(intercept) and intercept != 0):
-        actual = f"scaled ones (slope {slope:g}, intercept {intercept:g})"
-        raise stop(path, "plain numbers", actual, "save it as float32")
-    xml = first_bytes(path, "a CIFTI file", 544 + extension)[1][552:].rstrip(b"\0")
-    models = _brain_models(path, xml, shape[1])
-    return DenseCifti(path, np.memmap(path, dtype, "r", offset, shape, order="F"), models)
-
-
-def _brain_models(path, xml, n_columns):
-    """Brain models of the second dimension, which fill ``n_columns``."""
+    end = 544 + header.extension
+    xml = head_of(path, "a CIFTI-2 file", end)[2][552:].rstrip(b"\0")
+    rows, columns = header.shape[4:]
     if b"<!" in xml.replace(b"<!--", b"").replace(b"<![CDATA[", b""):
         raise stop(path, "plain XML", "a header that declares entities", "it was refused for safety: save it again")
-    reader = _Reader(n_columns)
+    reader = _Reader(columns)
     reader.read(xml, path)
+    _check_axes(path, reader.axes)
     models = sorted(reader.models, key=lambda model: model.columns.start)
     ends = [0, *(model.columns.stop for model in models)]
-    if [*(model.columns.start for model in models), n_columns] != ends:
+    if [*(model.columns.start for model in models), columns] != ends or len(reader.names) not in (0, rows):
         raise stop(path, *_DAMAGED, COPY)
-    return tuple(models)
+    labels = tuple(reader.labels) if reader.axes.get(0) == "LABELS" else ()
+    data = header.array((rows, columns), "F")
+    return DenseCifti(path, data, header.slope, header.intercept, tuple(models), tuple(reader.names), labels)
+
+
+def _check_axes(path, axes):
+    """Raise where rows and columns are not maps of brain models, and say what they are."""
+    wanted = "maps of brain models (a value a vertex: .dscalar.nii, .dtseries.nii)"
+    dense = "take the dense file that it was made from"
+    if "PARCELS" in axes.values():
+        remedy = f"{dense}, as a mean of an area tells nothing of its vertices"
+        raise stop(path, wanted, "parcels (one value an area: .ptseries.nii, .pscalar.nii, .pconn.nii)", remedy)
+    if axes.get(0) == axes.get(1) == "BRAIN_MODELS":
+        raise stop(path, wanted, "connectivity of every vertex with every other (.dconn.nii)", dense)
+    if axes.get(0) == "BRAIN_MODELS":
+        raise stop(path, wanted, "rows and columns exchanged", "turn it: wb_command -cifti-transpose")
+    if axes.get(1) != "BRAIN_MODELS" or axes.get(0) not in ("SERIES", "SCALARS", "LABELS"):
+        raise stop(path, *_DAMAGED, COPY)
 
 
 _DAMAGED = ("a CIFTI-2 header with brain models that fit the data", "a damaged one, or none")
 
 
 class _Reader(Document):
-    """Takes the brain models of dimension 1 out of a CIFTI-2 header of ``n_columns``."""
+    """Takes the brain models of dimension 1, and names and labels of dimension 0, out of a header of ``n_columns``."""
 
     kind = "CIFTI-2"
     root = "CIFTI"
@@ -137,8 +144,9 @@ class _Reader(Document):
     def __init__(self, n_columns):
         super().__init__()
         self.n_columns, self.models, self.structures = n_columns, [], set()
-        self.maps = self.matrices = 0
-        self.axis = self.model = self.indices = None
+        self.axes, self.names, self.labels = {}, [], []  # axes: {dimension: its kind, as in "BRAIN_MODELS"}
+        self.matrices = 0
+        self.axis = self.model = self.indices = self.label = None
 
     def opened(self, tag, attributes):
         if self.path and self.path[-1] not in _PARENTS.get(tag, self.path):
@@ -148,15 +156,21 @@ class _Reader(Document):
                 raise ValueError
             if tag == "MatrixIndicesMap":
                 self.axis = [int(n) for n in attributes["AppliesToMatrixDimension"].split(",")]
-                self.maps += 1 in self.axis
-                if 1 in self.axis and attributes["IndicesMapToDataType"] != "CIFTI_INDEX_TYPE_BRAIN_MODELS":
+                if any(n in self.axes for n in self.axis) or len(set(self.axis)) < len(self.axis):
                     raise ValueError
+                kind = attributes["IndicesMapToDataType"].removeprefix("CIFTI_INDEX_TYPE_")
+                self.axes |= dict.fromkeys(self.axis, kind)
             if tag == "BrainModel":
                 self.model, self.indices = attributes, None
+            if tag == "NamedMap" and 0 in self.axis:
+                self.names.append("")
+                self.labels.append({})
+            if tag == "Label":
+                self.label = attributes
         except (KeyError, ValueError):
             raise Refused(*_DAMAGED, COPY) from None
         self.matrices += tag == "Matrix"
-        if self.maps > 1 or self.matrices > 1:
+        if self.matrices > 1:
             raise Refused(*_DAMAGED, COPY)
 
     def closed(self, tag, text):
@@ -167,6 +181,13 @@ class _Reader(Document):
                 self.indices = tag, numbers(text, 3 * self.n_columns, int)
             elif tag == "BrainModel" and 1 in self.axis:
                 self.models.append(self._finished())
+            elif tag == "MapName" and 0 in self.axis:
+                self.names[-1] = text.strip()
+            elif tag == "Label" and 0 in self.axis:
+                colour = tuple(float(self.label[part]) for part in ("Red", "Green", "Blue", "Alpha"))
+                if not all(0 <= part <= 1 for part in colour):
+                    raise ValueError
+                self.labels[-1][int(self.label["Key"])] = (text.strip(), colour)
         except (KeyError, ValueError, OverflowError):
             raise Refused(*_DAMAGED, COPY) from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from factortopy.formats.problems import close_to, stop
 
 COPY = "copy or download it again"
+MOST_INFLATION = 1032  # deflate's own limit: a file cannot hold more than this many times its size
 _PIECE = 2**20
 
 
@@ -84,3 +85,12 @@ def inflated(path, what, most):
         actual = "a truncated one" if isinstance(error, EOFError) else "a damaged one"
         raise stop(path, what, actual, COPY) from None
     return out
+
+
+def check_memory(path, needed, remedy):
+    """Raise where ``needed`` bytes are more than a program could still get."""
+    from factortopy.storage.machine import free_memory
+
+    free = free_memory()
+    if free is not None and needed > 0.9 * free:
+        raise stop(path, f"{needed / 1e9:.1f} GB of memory to read it", f"{free / 1e9:.1f} GB free", remedy)

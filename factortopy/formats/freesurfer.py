@@ -1,8 +1,9 @@
-"""FreeSurfer's own surface files: geometry, curvature and flat patches read strictly, annotations written.
+"""FreeSurfer's own surface files: geometry, curvature, flat patches and annotations read strictly, annotations written.
 
 All are big-endian. A surface of triangles is ff ff fe, a comment of two lines, the numbers of vertices and triangles,
 coordinates, triangles. A curvature file is ff ff ff, the numbers of vertices, triangles and values a vertex, then values;
-an old one has two counts of 3 bytes, then hundredths as int16. A patch is −1, a count, then vertex, x, y, z of each.
+an old one has two counts of 3 bytes, then hundredths as int16. A patch is −1, a count, then vertex, x, y, z of each. An
+annotation is a count, then vertex and colour of each, then a table of keys, names and colours.
 Nothing in a header is believed before the file's size agrees; more may follow behind (tags).
 
 Source: nibabel.freesurfer.io and https://surfer.nmr.mgh.harvard.edu/fswiki/FileFormats
@@ -19,6 +20,7 @@ from factortopy.storage.files import write_atomic
 
 _MOST = 64 * 2**20  # bytes: twice a surface of fsaverage
 _SURFACE, _CURVATURE, _PATCH = "a FreeSurfer surface of triangles", "a FreeSurfer curvature file", "a FreeSurfer patch"
+_ANNOTATION = "a FreeSurfer annotation"
 _NODE = np.dtype([("vertex", ">i4"), ("xyz", ">f4", 3)])
 
 
@@ -91,6 +93,86 @@ def _curvature_header(path, size, head):
     if vertices < 1 or size != 6 + 2 * vertices:  # an old file has no mark of its own
         raise _of_another_kind(path, _CURVATURE, head)
     return vertices, 6, np.dtype(">i2")
+
+
+def is_curvature(size, head):
+    """Whether a file of ``size`` bytes that begins with ``head`` has a number a vertex, in the new form or the old."""
+    return head[:3] == b"\xff\xff\xff" or (size > 2000 and size == 6 + 2 * int.from_bytes(head[:3], "big"))
+
+
+def is_annotation(size, head):
+    """Whether a file of ``size`` bytes that begins with ``head`` lists a colour for each vertex, from vertex 0 on."""
+    first = np.frombuffer(head[:24].ljust(24, b"\xff"), ">i4")
+    return first[0] > 2 and size >= 4 + 8 * int(first[0]) and first[1::2].tolist()[:2] == [0, 1]
+
+
+def read_annot(path):
+    """Regions of an annotation.
+
+    Returns
+    -------
+    keys : (n,) float32, of the table below, NaN in no region
+    labels : {key: (name, (r, g, b, a) floats)}
+
+    Raises
+    ------
+    InputError
+        For a missing, cut or damaged file, another kind, vertices that are not 0, 1, 2, …, an annotation without its colours.
+    """
+    data = content(path, _ANNOTATION, _MOST)
+    if not is_annotation(len(data), data):
+        raise _of_another_kind(path, _ANNOTATION, data)
+    n = int(np.frombuffer(data, ">i4", 1)[0])
+    vertices, colours = np.frombuffer(data, ">i4", 2 * n, 4).reshape(n, 2).T
+    if not np.array_equal(vertices, np.arange(n)):
+        raise stop(path, f"vertices 0 to {n - 1:,} in their order", "others", "save it again (FreeView, mris_convert)")
+    table = _colour_table(path, data, 4 + 8 * n)
+    key_of = {r + (g << 8) + (b << 16): key for key, (_, (r, g, b, _)) in reversed(table.items())}  # the first counts
+    there, place = np.unique(colours & 0xFFFFFF, return_inverse=True)
+    keys = np.array([key_of.get(int(colour), np.nan) for colour in there], np.float32)[place]
+    labels = {key: (name, (r / 255, g / 255, b / 255, 1 - t / 255)) for key, (name, (r, g, b, t)) in table.items()}
+    return keys, labels
+
+
+def _colour_table(path, data, at):
+    """{key: (name, (r, g, b, transparency))} behind the vertices of an annotation, in FreeSurfer's old or new form."""
+    entries = {}
+
+    def whole(count=1):
+        nonlocal at
+        if at + 4 * count > len(data):
+            raise ValueError
+        numbers = [int(v) for v in np.frombuffer(data, ">i4", count, at)]
+        at += 4 * count
+        return numbers if count > 1 else numbers[0]
+
+    def words():
+        nonlocal at
+        length = whole()
+        if not 0 <= length <= 4096 or at + length > len(data):
+            raise ValueError
+        at += length
+        return data[at - length : at].split(b"\0")[0].decode("utf-8", "replace")
+
+    try:
+        if whole() != 1:
+            raise stop(path, "an annotation with its colours and names", "one without", "save it with its colour table")
+        count = whole()
+        newer = count < 0
+        if newer:
+            if count != -2:
+                raise ValueError
+            whole()  # the largest key
+        words()  # the table's own file
+        for k in range(whole() if newer else count):
+            key = whole() if newer else k
+            name, colour = words(), whole(4)
+            if not all(0 <= part <= 255 for part in colour) or len(entries) > 100_000:
+                raise ValueError
+            entries[key] = (name, colour)
+    except ValueError:
+        raise stop(path, "a whole colour table behind the vertices", "a damaged one, or cut off", COPY) from None
+    return entries
 
 
 def read_patch(path, n):

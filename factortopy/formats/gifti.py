@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import math
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.formats.problems import stop
-from factortopy.formats.strict_xml import Document, Refused, numbers
+from factortopy.formats.gifti_data import ENCODINGS, ENDIANS, unpacked
+from factortopy.formats.npy import whole_numbers
+from factortopy.formats.problems import DataError, stop
+from factortopy.formats.strict_xml import Document, Refused
+from factortopy.formats.structures import is_other_structure, stated_side
+from factortopy.formats.surface_shapes import is_fsaverage
 from factortopy.storage.files import write_atomic
-from factortopy.wording import PROGRAM
+from factortopy.wording import PROGRAM, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,20 +24,13 @@ if TYPE_CHECKING:
 
 SIDES = (("L", "CortexLeft"), ("R", "CortexRight"))
 MOST_VALUES = 40_000_000  # of one file: 122 maps of both hemispheres at full density
-TYPES = {
-    "NIFTI_TYPE_UINT8": "u1", "NIFTI_TYPE_INT8": "i1", "NIFTI_TYPE_INT16": "i2", "NIFTI_TYPE_UINT16": "u2",
-    "NIFTI_TYPE_INT32": "i4", "NIFTI_TYPE_UINT32": "u4", "NIFTI_TYPE_FLOAT32": "f4", "NIFTI_TYPE_FLOAT64": "f8",
-    "2": "u1", "4": "i2", "8": "i4", "16": "f4", "64": "f8", "256": "i1", "512": "u2", "768": "u4",
-}  # fmt: skip
 _INTENTS = {
     "0": "NONE", "1002": "LABEL", "1007": "VECTOR", "1008": "POINTSET", "1009": "TRIANGLE", "2001": "TIME_SERIES",
     "2002": "NODE_INDEX", "2003": "RGB_VECTOR", "2004": "RGBA_VECTOR", "2005": "SHAPE",
 }  # fmt: skip
 _GEOMETRY = ("POINTSET", "TRIANGLE")
-_HEMISPHERES = {"cortexleft": 0, "cortexright": 1}
-_ENCODINGS = {"1": "ASCII", "2": "Base64Binary", "3": "GZipBase64Binary"}
-_ORDERS = {"RowMajorOrder": "C", "1": "C", "ColumnMajorOrder": "F", "2": "F"}
-_ENDIANS = {"BigEndian": ">", "1": ">", "LittleEndian": "<", "2": "<"}
+_NOT_VALUES = (*_GEOMETRY, "NODE_INDEX")
+_STRUCTURE = "anatomicalstructureprimary"
 _COPY = "copy it again"
 _SAVE = "save it again"
 
@@ -134,22 +128,25 @@ class Gifti:
 
     meta : dict of str to str, metadata of the whole file
     labels : {key: (name, (r, g, b, a) floats)}, its colour table
+    nodes : (n,) int64, the vertices that the values are about, each once and rising; None where they are about all, in order
     """
 
     arrays: tuple
     meta: dict
     labels: dict
+    nodes: np.ndarray | None = None
 
     @property
-    def structure(self):
-        """AnatomicalStructurePrimary of the file or of its first array that has one: "CortexLeft"; "" where none has."""
+    def structures(self):
+        """AnatomicalStructurePrimary of the file and of its arrays, each once: ["CortexLeft"]."""
         metas = (self.meta, *(array.meta for array in self.arrays))
-        return next(filter(None, (meta.get("AnatomicalStructurePrimary") for meta in metas)), "")
+        stated = (value for meta in metas for name, value in meta.items() if name.lower() == _STRUCTURE and value)
+        return list(dict.fromkeys(stated))
 
     @property
     def hemi(self):
         """0 left, 1 right, None where the structure is another one or not stated."""
-        return _HEMISPHERES.get(self.structure.replace("_", "").lower())
+        return next((side for side in map(stated_side, self.structures) if side is not None), None)
 
     @property
     def is_label(self):
@@ -157,22 +154,24 @@ class Gifti:
         return any(array.intent == "LABEL" for array in self.arrays)
 
     @property
-    def node_index(self):
-        """(n,) vertices that the values are about, of a NODE_INDEX array; None where they are about all, in order."""
-        return next((array.values for array in self.arrays if array.intent == "NODE_INDEX"), None)
+    def maps(self):
+        """List of (name, intent, (n,) array): each map of values, in the order of ``nodes``."""
+        return [
+            (array.name, array.intent, column)
+            for array in self.arrays
+            if array.intent not in _NOT_VALUES
+            for column in array.values.reshape(len(array.values), -1).T
+        ]
 
     @property
     def columns(self):
         """List of (n,) arrays: each map of values."""
-        return [column for array in self._maps() for column in array.values.reshape(len(array.values), -1).T]
+        return [column for _, _, column in self.maps]
 
     @property
     def names(self):
         """List of str, of each of ``columns``; "" where there is none."""
-        return [array.name for array in self._maps() for _ in range(array.values[:1].size)]
-
-    def _maps(self):
-        return [array for array in self.arrays if array.intent not in (*_GEOMETRY, "NODE_INDEX")]
+        return [name for name, _, _ in self.maps]
 
     def surface(self):
         """((n, 3) coordinates, (F, 3) triangles); None for what is missing.
@@ -205,12 +204,13 @@ def read_gifti(data: bytes | bytearray, name: str | Path = "file", geometry: boo
     Raises
     ------
     InputError
-        For anything but a whole GIFTI file of values, or of one surface. Values of chosen vertices alone (NODE_INDEX)
-        are refused: read as a map of the whole surface they would lie at other vertices.
+        For anything but a whole GIFTI file of values, or of one surface; for one that says both hemispheres or another
+        part of the brain, and for node indices (NODE_INDEX) that do not say where each value lies.
     """
     reader = _Reader(geometry)
     reader.read(data, name)
     gifti = Gifti(tuple(reader.arrays), reader.meta, reader.labels)
+    _check_structures(gifti, name)
     if geometry:
         several = [i for i in _GEOMETRY if sum(array.intent == i for array in gifti.arrays) > 1]
         if several or not gifti.arrays:
@@ -218,11 +218,55 @@ def read_gifti(data: bytes | bytearray, name: str | Path = "file", geometry: boo
         return gifti
     if not gifti.columns:
         raise stop(name, "GIFTI with at least one map of values", "none", "export the map again")
-    index = gifti.node_index
-    if index is not None and not np.array_equal(index.ravel(), np.arange(index.size)):
-        raise stop(name, "a value for each vertex, in their order", "values of chosen vertices (NODE_INDEX)",
-                   "export the map of the whole surface")  # fmt: skip
-    return gifti
+    return _in_place(gifti, name)
+
+
+def _check_structures(gifti, name):
+    sides = {stated_side(structure) for structure in gifti.structures} - {None}
+    if len(sides) > 1:
+        actual = f"both in its own metadata ({', '.join(gifti.structures)})"
+        raise stop(name, "one hemisphere a file", actual, "save each hemisphere in a file of its own")
+    other = next(filter(is_other_structure, gifti.structures), None)
+    if other:
+        raise stop(name, "values of the cortex", other, "choose the file of the left or right cortex")
+
+
+def _in_place(gifti, name):
+    """Maps as columns whose vertices rise: 2-D arrays turned where their rows are maps, values sorted by their nodes."""
+    indices = [array.values for array in gifti.arrays if array.intent == "NODE_INDEX"]
+    try:
+        nodes = [whole_numbers(index.reshape(-1), name) for index in indices]
+    except DataError:
+        raise stop(name, "whole numbers as node indices", "others", _SAVE) from None
+    if any(not np.array_equal(nodes[0], other) for other in nodes[1:]):
+        raise stop(
+            name, "one array of node indices", f"{len(nodes)} different ones", "save each map in a file of its own"
+        )
+    n = len(nodes[0]) if nodes else None
+    arrays = [a if a.intent in _NOT_VALUES else replace(a, values=_by_vertex(a.values, n)) for a in gifti.arrays]
+    if not nodes:
+        return replace(gifti, arrays=tuple(arrays))
+    lengths = {len(a.values) for a in arrays if a.intent not in _NOT_VALUES}
+    if lengths != {n}:
+        raise stop(name, f"{n:,} values, one a node index", first_few(sorted(lengths)), _SAVE)
+    order = np.argsort(nodes[0], kind="stable")
+    rising = nodes[0][order]
+    if rising[0] < 0 or (np.diff(rising) == 0).any():
+        twice = rising[:-1][np.diff(rising) == 0]
+        actual = first_few(np.unique(twice)) + " twice" if len(twice) else first_few(rising[rising < 0])
+        raise stop(name, "node indices from 0, each once", actual, "save it again")
+    arrays = [replace(a, values=a.values.reshape(n, -1)[order].reshape(a.values.shape)) for a in arrays]
+    whole = rising[-1] == n - 1
+    return replace(gifti, arrays=tuple(arrays), nodes=None if whole else rising)
+
+
+def _by_vertex(values, n):
+    """(vertices,) or (vertices, maps) of an array that may be (maps, vertices), as NumPy users write it."""
+    if values.ndim == 1:
+        return values
+    rows, columns = values.shape
+    turned = rows != n and columns == n if n else is_fsaverage(columns) and not is_fsaverage(rows)
+    return values.T if turned or (rows == 1 and columns > 4) else values
 
 
 class _Reader(Document):
@@ -261,7 +305,8 @@ class _Reader(Document):
         elif tag == "Data" and self.path[-1:] == ["DataArray"]:
             if self.values is not None:
                 raise Refused("one block of data in an array", "several", _SAVE)
-            self.values = self._unpacked(text)
+            self.values = unpacked(text, self.array, MOST_VALUES - self.count)
+            self.count += self.values.size
         elif tag == "DataArray":
             self._finished()
 
@@ -269,7 +314,7 @@ class _Reader(Document):
         if self.values is None:
             raise Refused("data in each data array", "an array without", "save it as GZipBase64Binary")
         array, encoding = self.array, self.array.get("Encoding", "")
-        form = _ENCODINGS.get(encoding, encoding), _ENDIANS.get(array.get("Endian")) == ">"
+        form = ENCODINGS.get(encoding, encoding), ENDIANS.get(array.get("Endian")) == ">"
         self.arrays.append(DataArray(self.values, _intent(array), *form, self.array_meta))
         self.array = None
 
@@ -284,74 +329,7 @@ class _Reader(Document):
             raise Refused("label colours from 0 to 1", f"{rgba} for {name!r}", _SAVE)
         self.labels[key] = (name, rgba)
 
-    def _unpacked(self, text):
-        array = self.array
-        dtype = TYPES.get(array.get("DataType"))
-        if dtype is None:
-            raise Refused("numbers that GIFTI knows", f"the type {array.get('DataType')!r}", "save it as float32")
-        try:
-            shape = [int(array[f"Dim{k}"]) for k in range(int(array.get("Dimensionality", 1)))]
-        except (KeyError, ValueError):
-            raise Refused("the size of each data array", "none", _SAVE) from None
-        order = _ORDERS.get(array.get("ArrayIndexingOrder", "1"))
-        if not 1 <= len(shape) <= 2 or min(shape) < 1 or self.count + math.prod(shape) > MOST_VALUES:
-            raise Refused("one number a vertex", f"an array of {' × '.join(map(str, shape[:6]))}", _SAVE)
-        if order is None and min(shape) > 1:
-            raise Refused("RowMajorOrder or ColumnMajorOrder", f"{array['ArrayIndexingOrder']!r}", _SAVE)
-        self.count += math.prod(shape)
-        return _numbers(text, array, np.dtype(dtype), math.prod(shape)).reshape(shape, order=order or "C")
-
 
 def _intent(array):
     intent = array.get("Intent", "NONE").removeprefix("NIFTI_INTENT_")
     return _INTENTS.get(intent, intent)
-
-
-def _numbers(text, array, dtype, count):
-    """``count`` numbers of a data array, unpacked no further than its stated size."""
-    encoding, size = array.get("Encoding"), count * dtype.itemsize
-    encoding = _ENCODINGS.get(encoding, encoding)
-    if encoding == "ASCII":
-        values = _written_out(text, dtype, count)
-        actual = len(values) * dtype.itemsize
-    elif encoding in ("Base64Binary", "GZipBase64Binary"):
-        raw = _decoded(text, encoding == "GZipBase64Binary", size)
-        actual = len(raw)
-        endian = _ENDIANS.get(array.get("Endian", "2"))
-        if endian is None and dtype.itemsize > 1:
-            raise Refused("BigEndian or LittleEndian", f"{array['Endian']!r}", _SAVE)
-        values = np.frombuffer(raw[: actual - actual % dtype.itemsize], dtype.newbyteorder(endian or "<"))
-    else:
-        raise Refused("data inside the file", f"the encoding {encoding!r}", "save it as GZipBase64Binary")
-    if actual != size:
-        more = "more" if actual > size else f"{actual:,}"
-        raise Refused(f"{size:,} bytes of data as its header says", more, _COPY)
-    return values.astype(dtype)
-
-
-def _written_out(text, dtype, count):
-    """Numbers in ASCII, ``count`` + 1 at most."""
-    try:
-        values = numbers(text, count)
-    except (ValueError, OverflowError):
-        raise Refused("numbers", "other words", _SAVE) from None
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if not ((values == np.rint(values)) & (values >= limits.min) & (values <= limits.max)).all():
-            raise Refused(f"numbers of type {dtype.name} as its header says", "others", _SAVE)
-    with np.errstate(over="ignore"):
-        return values.astype(dtype)
-
-
-def _decoded(text, zipped, size):
-    """Bytes behind base 64, and behind zlib: no more than ``size`` + 1 of those."""
-    try:
-        raw = base64.b64decode("".join(text.split()), validate=True)
-        if zipped:
-            inflater = zlib.decompressobj(wbits=47)
-            raw = inflater.decompress(raw, size + 1)
-            if len(raw) <= size and not inflater.eof:
-                raise zlib.error("it ends too early")
-    except (ValueError, zlib.error) as error:  # binascii.Error is a ValueError
-        raise Refused("whole data", f"damaged ones ({error})", _COPY) from None
-    return raw

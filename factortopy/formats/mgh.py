@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.formats.files import COPY, first_bytes, inflated
+from factortopy.formats.files import COPY, MOST_INFLATION, check_memory, first_bytes, inflated
 from factortopy.formats.npy import as_float32
 from factortopy.formats.problems import foreign, stop
+from factortopy.formats.surface_shapes import axes_words, on_surface
 from factortopy.storage.files import write_atomic
 
 HEADER = 284
 _TYPES = {0: ">u1", 1: ">i4", 3: ">f4", 4: ">i2", 10: ">u2"}
-_MOST_INFLATION = 1032  # deflate's own limit: a file cannot hold more than this many times its size
 _MOST_TAGS = 2**20  # bytes behind the values
 _ZIPPED = "a whole gzipped MGH file"
 
@@ -75,11 +75,22 @@ class Mgh:
 
     def values(self):
         """All of it, (frames, vertices) float32; an MGZ is read to its end."""
+        return as_float32(self.array()) if self.packed else self.frame_block()
+
+    def array(self):
+        """(frames, vertices) in the file's own type: a read-only memory map, of an MGZ in memory.
+
+        Raises
+        ------
+        InputError
+            For an MGZ that is cut, damaged or too large for the memory that is free.
+        """
+        shape = self.frames, self.vertices
         if not self.packed:
-            return self.frame_block()
-        count = self.frames * self.vertices
-        data = _unzipped(self.path, HEADER + count * self.dtype.itemsize)
-        return as_float32(np.frombuffer(data, self.dtype, count, HEADER).reshape(self.frames, self.vertices))
+            return np.memmap(self.path, self.dtype, "r", HEADER, shape)
+        check_memory(self.path, 3 * 4 * math.prod(shape), "unpack it (gzip -d): an .mgh is read piece by piece")
+        data = _unzipped(self.path, HEADER + math.prod(shape) * self.dtype.itemsize)
+        return np.frombuffer(data, self.dtype, math.prod(shape), HEADER).reshape(shape)
 
 
 def open_mgh(path, vertices=None, frames=None, surface=""):
@@ -116,7 +127,7 @@ def open_mgh(path, vertices=None, frames=None, surface=""):
     mgh = Mgh(path, tuple(axes), n_frames, np.dtype(_TYPES[kind]), packed)
     needed = HEADER + mgh.frames * mgh.vertices * mgh.dtype.itemsize
     words = f"{' × '.join(f'{n:,}' for n in (*axes, n_frames))} of {mgh.dtype.name}"
-    if packed and needed > size * _MOST_INFLATION:
+    if packed and needed > size * MOST_INFLATION:
         raise stop(path, f"values for {words}", f"{size:,} bytes, too few to hold them: its header lies", COPY)
     if not packed and size < needed:
         raise stop(path, f"{needed:,} bytes for {words}", f"{size:,} bytes: truncated, or its header lies", COPY)
@@ -151,16 +162,17 @@ def write_mgz(path, values):
 
 
 def _check_shape(mgh, vertices, frames, surface):
+    wanted = "values on a surface" if vertices is None else f"{vertices:,} vertices"
+    wanted += f" ({surface})" if surface else ""
+    if vertices is not None and mgh.vertices != vertices and mgh.frames == vertices:
+        raise stop(mgh.path, wanted, f"{mgh.vertices:,} vertices and {mgh.frames:,} frames", "it looks transposed")
+    if not on_surface(mgh.axes):
+        shape = axes_words(mgh.axes)
+        raise stop(mgh.path, wanted, f"a volume of {shape}", "project it to the surface first (mri_vol2surf)")
     if vertices is None or mgh.vertices == vertices:
         if frames is not None and mgh.frames != frames:
             raise stop(mgh.path, f"{frames} frame{'s' * (frames > 1)}", f"{mgh.frames:,}", "another file was meant?")
         return
-    wanted = f"{vertices:,} vertices" + (f" ({surface})" if surface else "")
-    if mgh.frames == vertices:
-        raise stop(mgh.path, wanted, f"{mgh.vertices:,} vertices and {mgh.frames:,} frames", "it looks transposed")
-    if sum(n > 1 for n in mgh.axes) > 1:
-        shape = " × ".join(f"{n:,}" for n in mgh.axes)
-        raise stop(mgh.path, wanted, f"a volume of {shape}", "project it to the surface first (mri_vol2surf)")
     remedy = "another subject's?"
     if surface:
         remedy = f"a native surface, not {surface}? take the file of the {surface} folder"

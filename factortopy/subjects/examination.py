@@ -101,3 +101,12 @@ class Examination:
 def as_warning(error, instead):
     """The Problem of a DataError as a warning; ``instead``, behind its remedy, says what is done until it is mended."""
     return replace(error.problem, severity=WARNING, remedy=error.problem.remedy + instead)
+
+
+def warn_of_likeness(examination, left, right):
+    """Note that the files of both hemispheres hold the same numbers."""
+    expected, remedy = (
+        "other numbers than in the left hemisphere",
+        "was one hemisphere saved twice? they are used as they are",
+    )
+    examination.warn(right, expected, f"the same ones as in {left.name}", remedy)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from factortopy.formats.problems import stop
+from factortopy.formats.surface_values import PROJECT
 from factortopy.storage.allowed_folders import is_permitted, permitted
 from factortopy.subjects.algonauts import layout as algonauts_layout
 from factortopy.subjects.folder import layout as folder_layout
-from factortopy.subjects.folder.responses import PROJECT, volumes_in
+from factortopy.subjects.folder.responses import volumes_in
 from factortopy.subjects.names import same_subject
 from factortopy.subjects.nsd import layout as nsd_layout
 from factortopy.wording import first_few, safe_label

@@ -10,6 +10,7 @@ from factortopy.formats import freesurfer
 from factortopy.formats.files import inflated, size_of
 from factortopy.formats.gifti import read_gifti
 from factortopy.formats.problems import DataError, stop
+from factortopy.formats.structures import side_in_name
 
 SIDES = (("lh", "left"), ("rh", "right"))
 SURFACES = ("white", "pial", "inflated", "sphere")
@@ -130,7 +131,14 @@ def _gifti(path, geometry=False):
 
     def read(path):
         size_of(path, "a GIFTI file")
-        return read_gifti(inflated(path, "a whole gzipped GIFTI file", _MOST), path, geometry)
+        gifti = read_gifti(inflated(path, "a whole gzipped GIFTI file", _MOST), path, geometry)
+        side = side_in_name(path.name.replace("_", "."))
+        if None not in (side, gifti.hemi) and side != gifti.hemi:
+            words = [SIDES[k][1] for k in (side, gifti.hemi)]
+            raise stop(
+                path, f"the {words[0]} hemisphere, as its name says", f"the {words[1]} one in its own metadata", ""
+            )
+        return gifti
 
     return _checked(read, path, remedy="let nilearn download it again")
 

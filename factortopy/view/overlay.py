@@ -1,9 +1,8 @@
-"""A user's own map as one more overlay: GIFTI, MGH/MGZ or .npy on an fsaverage mesh, read strictly."""
+"""A user's own map as one more overlay, of any file that ``formats.surface_values`` reads, on an fsaverage mesh."""
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.formats.gifti import MOST_VALUES, read_gifti
-from factortopy.formats.mgh import open_mgh
-from factortopy.formats.npy import safe_npy
-from factortopy.formats.problems import foreign_content
+from factortopy.formats.gifti import MOST_VALUES
+from factortopy.formats.structures import side_in_name, without_side
+from factortopy.formats.surface_values import SIDES, open_values
+from factortopy.formats.twins import NOTICE, alike_where_both
 from factortopy.surfaces.coordinates import Vertices
 from factortopy.surfaces.meshes import N_VERTICES, load_mesh
 from factortopy.view.brainmap import TOP, UNPAINTED
 from factortopy.view.maps import coded_map, value_map
-from factortopy.wording import safe_label
+from factortopy.wording import safe_label, shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 512 * 2**20
 MOST_MAPS = 24  # of one overlay that are shown
 DENSITIES = {n: density for density, n in N_VERTICES.items()}
-SIDE_WORDS = ("left", "right")
-FORMATS = "GIFTI (.func.gii, .shape.gii, .label.gii), MGH (.mgh, .mgz) or NumPy (.npy)"
-_SIDE = re.compile(r"(?:^|[._\-/\\])(?:hemi-)?(lh|rh|l|r|left|right)(?=[._\-]|$)", re.IGNORECASE)
 _NO_LABEL = ("", "???", "unknown", "unpainted", "medial_wall", "medial wall")
 NOTE = "grey: no data in this file"
 
@@ -60,6 +56,11 @@ class Overlay:
     vertices: Vertices
     labels: dict | None = None
     notices: list = field(default_factory=list)
+
+    @property
+    def density(self):
+        """ "10k", "41k" or "164k", of the mesh that the values are on."""
+        return self.vertices.density
 
     def at(self, density):
         """The same at another density.
@@ -160,8 +161,9 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
     Returns
     -------
     Overlay
-        Density and hemisphere(s) follow from the number of vertices (10242, 40962 or 163842 in a hemisphere, or both
-        hemispheres one after the other, left first). Vertices are counted from 0 in the file's order; nothing is shifted.
+        Density and hemisphere(s) follow from the file itself (CIFTI), else from the number of vertices (10242, 40962 or 163842
+        in a hemisphere, or both hemispheres one after the other, left first). Vertices are counted from 0 in the file's
+        order, or are those that its node indices name.
 
     Raises
     ------
@@ -171,30 +173,51 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
     is_path = isinstance(path_or_bytes, (str, os.PathLike))
     name = str(name if name is not None else Path(path_or_bytes).name if is_path else "overlay")
     label = safe_label(name)
-    data = _content(Path(path_or_bytes), label) if is_path else bytes(path_or_bytes)
-    if len(data) > MOST_BYTES:
-        raise InputError(f"{label}: expected at most {MOST_BYTES // 2**20} MB, found {len(data) / 2**20:.0f} MB")
-    columns, names, labels, stated = _columns(data, label)
-    lengths = {len(column) for column in columns}
-    if len(lengths) != 1:
-        raise InputError(f"{label}: expected maps of one mesh, found lengths {sorted(lengths)[:5]}; save them apart")
-    n = lengths.pop()
-    values = np.stack([np.asarray(column, dtype=float) for column in columns], axis=1)
+    if is_path:
+        parts = _opened(Path(path_or_bytes), label)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / label
+            path.write_bytes(path_or_bytes)
+            parts = [replace(part, source=np.array(part.source)) for part in _opened(path, label)]
+    overlays = [_of_part(part, name, hemi, label) for part in parts]
+    return overlays[0] if len(overlays) == 1 else join(*overlays, label)
+
+
+def _of_part(part, name, hemi, label):
+    """The Overlay of one hemisphere, or of both one after the other, that a file holds."""
+    values, notices = _by_vertex(part, label).astype(float), list(part.notices)
+    n = len(values)
     values[~np.isfinite(values)] = np.nan
-    notices = (
-        [f"{values.shape[1]} maps in the file; the first {MOST_MAPS} are shown"] if values.shape[1] > MOST_MAPS else []
+    if values.shape[1] > MOST_MAPS:
+        notices.append(f"{values.shape[1]} maps in the file; the first {MOST_MAPS} are shown")
+    names = [
+        safe_label(words) if words else f"map {k + 1}" for k, words in enumerate(part.names or [""] * values.shape[1])
+    ]
+    mesh = part.mesh or (
+        n if part.vertices is None else min((m for m in DENSITIES if m > part.vertices.max()), default=0)
     )
-    names = [safe_label(words) if words else f"map {k + 1}" for k, words in enumerate(names)]
-    if n % 2 == 0 and n // 2 in DENSITIES:
-        return Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n // 2]), labels, notices)
-    if n not in DENSITIES:
+    if part.vertices is None and _is_both(n):
+        if part.hemi is not None:
+            words = f"expected {n // 2:,} values of the {SIDES[part.hemi]} hemisphere, which the file says it is"
+            raise InputError(f"{label}: {words}, found {n:,}, those of both; save each hemisphere in a file of its own")
+        overlay = Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n // 2]), part.labels, notices)
+        return replace(overlay, notices=[*notices, *_likeness(overlay)])
+    if mesh not in DENSITIES:
         sizes = ", ".join(f"{count} ({density})" for density, count in N_VERTICES.items())
         raise InputError(
-            f"{label}: expected values of an fsaverage hemisphere, {sizes}, or twice as many, found {n}; "
-            "resample it to fsaverage (mri_surf2surf --trgsubject fsaverage)"
+            f"{label}: expected values of an fsaverage hemisphere, {sizes}, or twice as many, found {mesh or n}{_of_mesh(mesh)}; "
+            "resample it to fsaverage (mri_surf2surf --trgsubject fsaverage, wb_command -metric-resample)"
         )
-    side = _side(name, stated, hemi, label)
-    return Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n], [side]), labels, notices)
+    side = _side(name, part.hemi, hemi, label)
+    if part.vertices is None:
+        return Overlay(label, values, names, Vertices.of_mesh(DENSITIES[n], [side]), part.labels, notices)
+    if part.mesh is None:
+        notices.append(
+            f"values of {n:,} vertices alone (NODE_INDEX); the file names no mesh, taken as {DENSITIES[mesh]} of fsaverage"
+        )
+    vertices = Vertices(np.full(n, side), part.vertices, DENSITIES[mesh])
+    return Overlay(label, values, names, vertices, part.labels, notices)
 
 
 def read_overlays(files: Iterable[Any]) -> list[Overlay]:
@@ -213,7 +236,7 @@ def read_overlays(files: Iterable[Any]) -> list[Overlay]:
     for file in files:
         name, source = file if isinstance(file, tuple) else (Path(file).name, file)
         overlay = read_overlay(source, name)
-        stem = _SIDE.sub("", str(name), count=1).strip("._- ") or overlay.name
+        stem = without_side(name) or overlay.name
         sides = np.unique(overlay.vertices.hemi).tolist()
         key = (stem, sides[0]) if len(sides) == 1 else (str(name), -1)
         if key in by_side:
@@ -248,30 +271,56 @@ def join(left, right, name=None):
         shift = max(map(abs, [*labels, *right.labels]), default=0) * 2 + 1
         labels = labels | {key + shift: value for key, value in right.labels.items()}
         values = values + shift
-    return Overlay(
-        safe_label(name or left.name), np.concatenate([left.values, values]), left.names,
-        Vertices(np.concatenate([one.hemi, other.hemi]), np.concatenate([one.vertex, other.vertex]), one.density), labels,
-        list(dict.fromkeys([*left.notices, *right.notices])),
-    )  # fmt: skip
+    vertices = Vertices(np.concatenate([one.hemi, other.hemi]), np.concatenate([one.vertex, other.vertex]), one.density)
+    both = Overlay(safe_label(name or left.name), np.concatenate([left.values, values]), left.names, vertices, labels)
+    likeness = _likeness(replace(both, values=np.concatenate([left.values, right.values])))
+    return replace(both, notices=list(dict.fromkeys([*left.notices, *right.notices, *likeness])))
 
 
-def _content(path, label):
+def _likeness(overlay):
+    """The notice that both hemispheres hold the same numbers, where they do."""
+    values, vertices = overlay.values.T, overlay.vertices
+    left, right = vertices.hemi == 0, vertices.hemi == 1
+    same = alike_where_both(values[:, left], vertices.vertex[left], values[:, right], vertices.vertex[right])
+    return [NOTICE] if same else []
+
+
+def _opened(path, label):
+    """What ``open_values`` gives; its messages name the label, never the path."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        if path.is_file() and path.stat().st_size > MOST_BYTES:
             raise InputError(
                 f"{label}: expected at most {MOST_BYTES // 2**20} MB, found {path.stat().st_size / 2**20:.0f} MB"
             )
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{label}: expected a map, found: {error.strerror or error}; check the path") from None
+        parts = open_values(path)
+    except InputError as error:
+        raise InputError(str(error).replace(shown_path(path), label)) from None
+    size = sum(part.source.size for part in parts)
+    if size > MOST_VALUES:
+        raise InputError(f"{label}: expected at most {MOST_VALUES:,} values, found {size:,}; save fewer maps in a file")
+    return parts
+
+
+def _by_vertex(part, label):
+    """(n, K) float32 of a part; the maps of an array may lie in its rows or columns."""
+    shape = part.shape
+    if len(shape) not in (1, 2) or 0 in shape:
+        words = " × ".join(map(str, shape)) or "a single value"
+        raise InputError(
+            f"{label}: expected one number a vertex, found an array of {words}; save one or two dimensions"
+        )
+    if len(shape) == 1:
+        part = replace(part, source=part.source[None], oriented=True)
+    rows, columns = part.shape
+    in_columns = not part.oriented and (_is_mesh(rows) or not _is_mesh(columns))
+    return part.values() if in_columns else part.values().T
 
 
 def _side(name, stated, hemi, label):
     """0 or 1 from the file, its name and the caller, which must agree."""
-    words = _SIDE.search(name)
     sources = {
         "the file says": stated,
-        "its name says": None if words is None else int(words[1][0].lower() == "r"),
+        "its name says": side_in_name(name),
         "you said": hemi,
     }
     sides = {source: side for source, side in sources.items() if side is not None}
@@ -281,68 +330,18 @@ def _side(name, stated, hemi, label):
             "rename it to begin with lh. or rh., or hold hemi-L or hemi-R"
         )
     if len(set(sides.values())) > 1:
-        answers = ", ".join(f"{source} {SIDE_WORDS[side]}" for source, side in sides.items())
+        answers = ", ".join(f"{source} {SIDES[side]}" for source, side in sides.items())
         raise InputError(f"{label}: expected one hemisphere, found that {answers}; rename the file")
     return next(iter(sides.values()))
 
 
-def _columns(data, label):
-    """([(n,) arrays], names, labels or None, hemisphere or None) of a file; its content decides what it is."""
-    if data.startswith(b"\x93NUMPY"):
-        return *_stored(data, label, ".npy", _npy), None, None
-    if data.startswith(b"\x1f\x8b") or data[:4] == b"\0\0\0\1":
-        return *_stored(data, label, ".mgz" if data.startswith(b"\x1f\x8b") else ".mgh", _mgh), None, None
-    if data[:512].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and b"GIFTI" in data[:4096]:
-        file = read_gifti(data, label)
-        return file.columns, file.names, file.labels if file.is_label else None, file.hemi
-    words = foreign_content(data[:100]).replace("the picture", "the map") or "a file of another kind"
-    kind, _, remedy = words.partition("; ")
-    if not remedy or any(word in remedy for word in ("picture", "PNG", "JPEG")):  # a remedy for pictures
-        remedy = "export the map in one of these formats"
-    raise InputError(f"{label}: expected {FORMATS}, found {kind}; {remedy}")
-
-
-def _stored(data, label, suffix, read):
-    """What a reader of files says of ``data``; its messages name the label."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"overlay{suffix}"
-        path.write_bytes(data)
-        try:
-            return read(path)
-        except InputError as error:
-            raise InputError(str(error).replace(str(path), label)) from None
-
-
-def _npy(path):
-    values = safe_npy(path, mmap=False)
-    if values.ndim not in (1, 2) or values.size == 0:
-        shape = " × ".join(map(str, values.shape)) or "a single value"
-        raise InputError(f"{path}: expected one number a vertex, found an array of {shape}; save one or two dimensions")
-    values = values[:, None] if values.ndim == 1 else values
-    if not _is_mesh(values.shape[0]) and _is_mesh(values.shape[1]):
-        values = values.T  # maps in rows
-    return _checked(path, values)
-
-
-def _mgh(path):
-    file = open_mgh(path)
-    if not _is_mesh(file.vertices) and sum(n > 1 for n in file.axes) > 1:
-        shape = " × ".join(map(str, file.axes))
-        raise InputError(
-            f"{path}: expected values of a surface, found a volume of {shape}; project it first (mri_vol2surf)"
-        )
-    if file.vertices * file.frames > MOST_VALUES:
-        raise InputError(f"{path}: expected at most {MOST_VALUES:,} values, found {file.vertices * file.frames:,}")
-    return _checked(path, file.values().T)
-
-
-def _checked(path, values):
-    if values.size > MOST_VALUES:
-        raise InputError(
-            f"{path}: expected at most {MOST_VALUES:,} values, found {values.size:,}; save fewer maps in a file"
-        )
-    return list(values.T), [""] * values.shape[1]
+def _is_both(n):
+    return n % 2 == 0 and n // 2 in DENSITIES
 
 
 def _is_mesh(n):
-    return n in DENSITIES or (n % 2 == 0 and n // 2 in DENSITIES)
+    return n in DENSITIES or _is_both(n)
+
+
+def _of_mesh(n):
+    return {32492: " (fsLR 32k)", 64984: " (fsLR 32k, both)", 59292: " (fsLR 59k)"}.get(n, "")

@@ -107,7 +107,8 @@ def far(task):
 
 def overlay(density):
     """Where a visitor's own maps come in; ``overlays`` puts them on the brain."""
-    st.file_uploader("GIFTI, MGH or .npy, one or both hemispheres", type=["gii", "mgh", "mgz", "npy"], key="overlay",
+    kinds = ["gii", "mgh", "mgz", "npy", "nii", "gz", "annot", "sulc", "curv", "thickness", "area", "volume"]
+    st.file_uploader("GIFTI, MGH, NIfTI, CIFTI or .npy, one or both hemispheres", type=kinds, key="overlay",
                      accept_multiple_files=True, help="On fsaverage, fsaverage6 or fsaverage5. The name says the hemisphere "
                      "(lh, rh, hemi-L), unless the file does. The map joins the others above the brain.")  # fmt: skip
     maps, notices, error = overlays(density)

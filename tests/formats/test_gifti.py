@@ -87,8 +87,8 @@ def test_arrays_are_read_as_written(code, encoding, order, endian, n, k, several
         assert array.big_endian == (endian == "BigEndian")
     columns = [column for values in arrays for column in values.reshape(n, -1).T]
     assert np.array_equal(gifti.columns, columns) and gifti.names == [words.strip()] * len(columns)
-    assert gifti.structure == f"Cortex{side}" and gifti.hemi == (side == "Right") and gifti.meta["Note"] == "a < b"
-    assert not gifti.is_label and gifti.node_index is None
+    assert gifti.structures == [f"Cortex{side}"] and gifti.hemi == (side == "Right") and gifti.meta["Note"] == "a < b"
+    assert not gifti.is_label and gifti.nodes is None
 
 
 @pytest.mark.parametrize("encoding", ["ASCII", "B64BIN", "B64GZ"])
@@ -124,14 +124,74 @@ def test_what_we_write_is_read_with_all_that_it_says(tmp_path):
     assert gifti.labels[1] == ("V1 <left>", (1, 0, 0, 1)) and gifti.labels[0][1][3] == 0
 
 
-def test_values_of_chosen_vertices_are_not_taken_for_a_whole_surface():
-    for index in (np.arange(6), np.array([5, 4, 3, 2, 1, 0])):
-        data = document(data_array(index.astype(np.int32), "NODE_INDEX"), data_array(NUMBERS))
-        if index[0] == 0:
-            gifti = read_gifti(data)
-            assert len(gifti.columns) == 1 and np.array_equal(gifti.node_index, index)
-        else:
-            refused(data, "NODE_INDEX")
+@given(
+    n=st.integers(2, 30), share=st.sampled_from([0.5, 1.0]), place=st.integers(0, 3), twice=st.booleans(),
+    two=st.booleans(), turned=st.booleans(), seed=st.integers(0, 999),
+)  # fmt: skip
+@PROPERTY
+def test_values_lie_at_their_nodes_whatever_their_order(n, share, place, twice, two, turned, seed):
+    rng = np.random.default_rng(seed)
+    nodes = rng.permutation(n)[: max(1, int(share * n))].astype(np.int32)
+    truth = rng.standard_normal((3, n)).astype(np.float32)
+    index = data_array(nodes, "NODE_INDEX")
+    if two and len(nodes) != 3:  # one array of all maps, its rows the nodes or, as NumPy users write it, the maps
+        parts = [data_array(truth[:, nodes] if turned else truth[:, nodes].T, "ZSCORE")]
+    else:
+        parts = [data_array(row[nodes], "ZSCORE") for row in truth]
+    parts.insert(min(place, len(parts)), index)
+    gifti = read_gifti(document(*parts, *([index] if twice else [])))
+    rising = np.sort(nodes)
+    assert np.array_equal(np.stack(gifti.columns), truth[:, rising]) and len(gifti.names) == 3
+    if len(nodes) == rising[-1] + 1:
+        assert gifti.nodes is None
+    else:
+        assert np.array_equal(gifti.nodes, rising)
+
+
+def nodes(*values, kind=np.int32):
+    return data_array(np.array(values, kind), "NODE_INDEX")
+
+
+@pytest.mark.parametrize(
+    ("index", "match"),
+    [
+        ([nodes(0, 1, 2, 3, 4, 4)], "4 twice"),
+        ([nodes(0, 1, 2, 3, 4, -5)], "found -5"),
+        ([nodes(0, 1, 2)], "3 values, one a node index, found 6"),
+        ([nodes(0, 1, 2, 3, 4, 5.5, kind=np.float32)], "whole numbers as node indices"),
+        ([nodes(0, 1, 2, 3, 4, 5), nodes(5, 4, 3, 2, 1, 0)], "2 different ones"),
+    ],
+)
+def test_node_indices_that_do_not_say_where_a_value_lies(index, match):
+    refused(document(*index, data_array(NUMBERS)), match)
+
+
+SPELLINGS = ("CortexLeft", "CORTEX_LEFT", "CIFTI_STRUCTURE_CORTEX_LEFT", "Cortex Left", "cortex_left")
+
+
+@pytest.mark.parametrize("words", SPELLINGS)
+@pytest.mark.parametrize("key", ["AnatomicalStructurePrimary", "anatomicalstructureprimary"])
+def test_the_hemisphere_in_any_spelling_and_place(words, key):
+    right = words.replace("Left", "Right").replace("LEFT", "RIGHT").replace("left", "right")
+    left_array, right_array = (data_array(NUMBERS, meta={key: side}) for side in (words, right))
+    for side, array in ((words, left_array), (right, right_array)):
+        assert read_gifti(document(data_array(NUMBERS), meta={key: side})).hemi == (side == right)
+        assert read_gifti(document(data_array(NUMBERS), array)).hemi == (side == right)
+    refused(document(left_array, meta={key: right}), "both in its own metadata")
+    refused(document(left_array, right_array), "both in its own metadata")
+    for silent in ("Cortex", "Invalid", "CortexLeftAndRight", "x"):
+        assert read_gifti(document(data_array(NUMBERS), meta={key: silent})).hemi is None
+    for other in ("HippocampusLeft", "CEREBELLUM", "CIFTI_STRUCTURE_THALAMUS_RIGHT"):
+        refused(document(data_array(NUMBERS), meta={key: other}), "values of the cortex")
+
+
+def test_an_array_whose_rows_are_maps_is_turned():
+    truth = np.arange(4 * 642, dtype=np.float32).reshape(4, 642)  # fsaverage3
+    for array in (truth, truth.T):
+        for order in "CF":
+            assert np.array_equal(read_gifti(document(data_array(array, order=order))).columns, truth)
+    row = read_gifti(document(data_array(np.arange(7, dtype=np.float32)[None])))
+    assert [len(column) for column in row.columns] == [7]
 
 
 # ---------------------------------------------------------------- what is refused

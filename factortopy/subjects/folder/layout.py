@@ -19,14 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from factortopy.formats.npy import row_blocks
+from factortopy.formats.files import check_memory
 from factortopy.formats.problems import DataError, close_to, stop
+from factortopy.formats.surface_values import volume
 from factortopy.formats.tables import Table, read_table
-from factortopy.subjects.examination import Examination, Summary
+from factortopy.formats.twins import alike_where_both
+from factortopy.subjects.examination import Examination, Summary, warn_of_likeness
 from factortopy.subjects.folder import responses
 from factortopy.subjects.folder import trials as folder_trials
 from factortopy.subjects.folder import vertices as folder_vertices
-from factortopy.subjects.folder.responses import CIFTI, ENDINGS, files_in
+from factortopy.subjects.folder.responses import ENDINGS, files_in
 from factortopy.subjects.folder.tables import COLUMNS, read_about
 from factortopy.subjects.names import DENSITY
 from factortopy.subjects.progress import each
@@ -64,7 +66,7 @@ class FolderExamination(Examination):
     """What a subject's folder holds, and everything that is wrong with it.
 
     about : dict, what dataset.json says; table : Table of trials.tsv, or None; table_missing : True where there is none
-    rows : {hemisphere: Rows}; vertices : {hemisphere: (n,) mesh indices}
+    rows : {hemisphere: SurfaceValues}; vertices : {hemisphere: (n,) mesh indices}
     images : list of Path; image_index : (T,); session : (T,) or None; film : films.Film or None
     ceiling : {hemisphere: (n,)}; maps : {name: {hemisphere: (n,)}}
     """
@@ -144,6 +146,7 @@ def examine(folder, thorough=False):
         vertices = examination.try_to(folder_vertices.vertices, examination, hemi)
         if vertices is not None:
             examination.vertices[hemi] = vertices
+    _examine_likeness(examination)
     if examination.hemispheres and len(examination.vertices) == len(examination.rows):
         folder_vertices.examine_rois(examination)
         folder_vertices.examine_ceiling(examination)
@@ -154,10 +157,14 @@ def examine(folder, thorough=False):
 def _examine_responses(examination):
     folder = examination.folder / "responses"
     files = files_in(folder)
-    volumes = [path for path in files.values() if responses.is_volume(path)]
-    examination.problems += [responses.volume(path, path.name).problem for path in volumes]
-    both = [path for name, path in files.items() if name.endswith(CIFTI)]
-    sides = {hemi: [files[f"hemi-{hemi}{e}"] for e in ENDINGS if f"hemi-{hemi}{e}" in files] for hemi in HEMISPHERES}
+    both = [path for path in files.values() if responses.holds_both(path)]
+    sides = {
+        hemi: [files[f"hemi-{hemi}{e}"] for e in ENDINGS if files.get(f"hemi-{hemi}{e}") not in (None, *both)]
+        for hemi in HEMISPHERES
+    }
+    sided = [path for paths in sides.values() for path in paths]
+    volumes = [path for path in files.values() if responses.is_volume(path) and path not in (*both, *sided)]
+    examination.problems += [volume(path, path.name).problem for path in volumes]
     several = [paths for paths in [*sides.values(), both] if len(paths) > 1]
     for paths in several:
         names = first_few(path.name for path in paths)
@@ -171,8 +178,8 @@ def _examine_responses(examination):
     elif both and not several:
         examination.rows = examination.try_to(responses.open_cifti, both[0]) or {}
     elif not several:
-        for hemi, paths in sides.items():
-            rows = examination.try_to(responses.open_rows, paths[0]) if paths else None
+        for side, (hemi, paths) in enumerate(sides.items()):
+            rows = examination.try_to(responses.open_rows, paths[0], side) if paths else None
             if rows is not None:
                 examination.rows[hemi] = rows
         _examine_lost(examination, sides, files)
@@ -184,6 +191,7 @@ def _examine_responses(examination):
         examination.remarks.append(f"{SIDES[examination.hemispheres[0]]} hemisphere alone")
     for rows in examination.rows.values():
         _examine_values(examination, rows)
+        examination.remarks += [note for note in rows.notices if note not in examination.remarks]
 
 
 def _examine_lost(examination, sides, files):
@@ -200,6 +208,21 @@ def _examine_lost(examination, sides, files):
             expected = f"responses of the {SIDES[hemi]} hemisphere, as there is {first_few(others, 3)}"
             remedy = "the other hemisphere is used alone: copy it, or remove those files"
             examination.warn(path, expected, "none" + close_to(path.name, files), remedy)
+
+
+def _examine_likeness(examination):
+    """Warn where both hemispheres hold the same numbers, or the same part of the mesh."""
+    if len(examination.vertices) < 2:
+        return
+    rows, vertices = examination.rows, examination.vertices
+    if len({part.shape[0] for part in rows.values()}) == 1:
+        parts = [(rows[hemi].sample(), vertices[hemi]) for hemi in HEMISPHERES]
+        if alike_where_both(*parts[0], *parts[1]):
+            warn_of_likeness(examination, rows["L"].path, rows["R"].path)
+    index = [folder_vertices.index_file(examination, hemi) for hemi in HEMISPHERES]
+    if all(path.exists() for path in index) and np.array_equal(vertices["L"], vertices["R"]):
+        if len(vertices["L"]) > 2 and np.ptp(np.diff(vertices["L"])):  # every vertex, or every tenth, may be meant
+            warn_of_likeness(examination, *index)
 
 
 def _examine_values(examination, rows):
@@ -284,18 +307,17 @@ def _responses(examination, keep):
     raw = examination.about["normalised"] == "none" and examination.session is not None
     if len(keep) == 1 and not raw:
         ((hemi, mask),) = keep.items()
-        source = examination.rows[hemi].source
-        if isinstance(source, np.memmap) and mask.all() and source.dtype == np.float32 and source.dtype.isnative:
-            return source
+        if mask.all() and examination.rows[hemi].as_it_lies:
+            return examination.rows[hemi].source
     n = sum(int(mask.sum()) for mask in keep.values())
     size, remedy = 4 * examination.n_rows * n, "choose fewer sessions or vertices (an ROI)"
-    responses.check_memory(examination.folder / "responses", size, remedy)
+    check_memory(examination.folder / "responses", size, remedy)
     out, start = np.empty((examination.n_rows, n), dtype=np.float32), 0
     for hemi in examination.hemispheres:
         source, mask, n_kept = examination.rows[hemi], keep[hemi], int(keep[hemi].sum())
         columns = slice(0, n_kept) if mask[:n_kept].all() else np.flatnonzero(mask)
         words = f"reading the responses of the {SIDES[hemi]} hemisphere"
-        for rows, block in each(source.blocks(), words, len(row_blocks(*source.shape))):
+        for rows, block in each(source.blocks(), words, source.n_blocks):
             out[rows, start : start + n_kept] = block[:, columns]
         start += n_kept
     if raw:

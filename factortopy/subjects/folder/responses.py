@@ -1,74 +1,37 @@
-"""Numbers a vertex in the folder layout: NumPy, GIFTI, MGH/MGZ and CIFTI files, each checked before it is believed."""
+"""Which files of the folder layout hold numbers a vertex, and of which hemisphere; ``formats.surface_values`` reads them."""
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from factortopy.formats.cifti import open_dense
-from factortopy.formats.files import COPY, content
-from factortopy.formats.gifti import read_gifti
-from factortopy.formats.mgh import Mgh, open_mgh
-from factortopy.formats.npy import as_float32, mapped_blocks, row_blocks, safe_npy
-from factortopy.formats.problems import foreign, stop
+from factortopy.formats.nifti import head_of, is_cifti
+from factortopy.formats.problems import DataError, stop
+from factortopy.formats.surface_values import check_kind, check_side, open_values
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import safe_label
 
-ENDINGS = (".npy", ".func.gii", ".shape.gii", ".mgh", ".mgz")  # of one hemisphere
-CIFTI = (".dscalar.nii", ".dtseries.nii")  # both hemispheres in one file
+ENDINGS = (  # of one hemisphere; the content decides, whatever the name
+    ".npy", ".func.gii", ".shape.gii", ".label.gii", ".gii", ".func.gii.gz", ".shape.gii.gz", ".label.gii.gz", ".gii.gz",
+    ".mgh", ".mgz", ".nii", ".nii.gz",
+)  # fmt: skip
 VOLUMES = (".nii", ".nii.gz", ".mnc", ".HEAD", ".BRIK")
-PROJECT = (
-    "project it to fsaverage first (nilearn.surface.vol_to_surf, or FreeSurfer's mri_vol2surf --trgsubject fsaverage)"
-)
-MOST_XML = 128 * 2**20  # bytes of a GIFTI file, which is read whole
+_CIFTI = re.compile(r"\.[dp](scalar|tseries|label|conn|dconn|pconn|fan\w*)\.nii(\.gz)?$")  # dense or parcels
 
 
-@dataclass
-class Rows:
-    """Responses of one hemisphere as they lie on the disk.
-
-    path : Path; source : (T, N) array, memory-mapped where that can be, or Mgh
-    vertices : (N,) mesh indices where the file itself tells them (CIFTI), else None; mesh : vertices of that mesh
-    """
-
-    path: Path
-    source: object
-    vertices: np.ndarray | None = None
-    mesh: int | None = None
-
-    @property
-    def shape(self):
-        return (self.source.frames, self.source.vertices) if isinstance(self.source, Mgh) else self.source.shape
-
-    @property
-    def dtype(self):
-        return self.source.dtype
-
-    def blocks(self):
-        """Yield (rows, (rows, N) float32), a few megabytes each."""
-        if isinstance(self.source, Mgh):
-            for rows in row_blocks(*self.shape):
-                yield rows, self.source.frame_block(rows.start, rows.stop)
-        else:
-            for rows, block in mapped_blocks(self.source):
-                yield rows, as_float32(block)
-
-    def sample(self, most=32):
-        """(k, N) float32: up to ``most`` trials, evenly spread."""
-        chosen = np.unique(np.linspace(0, self.shape[0] - 1, most).astype(int))
-        if isinstance(self.source, Mgh):
-            return np.concatenate([self.source.frame_block(int(k), int(k) + 1) for k in chosen])
-        return as_float32(self.source[chosen])
-
-
-def open_rows(path):
+def open_rows(path, hemi=None):
     """Responses of one hemisphere, (trials, vertices), from any file of ``ENDINGS``.
+
+    Parameters
+    ----------
+    path : path
+    hemi : int, optional
+        0 left, 1 right: what the file is called, which its content must not contradict.
 
     Returns
     -------
-    Rows
-        .npy and .mgh are read later, block by block; GIFTI and MGZ are in memory.
+    SurfaceValues
+        .npy, .mgh and .nii are read later, block by block; GIFTI and gzipped files are in memory.
 
     Raises
     ------
@@ -76,68 +39,92 @@ def open_rows(path):
         Path, expected, actual, remedy; nothing is believed before the file's size agrees.
     """
     path = Path(path)
-    if path.name.endswith(".npy"):
-        array = safe_npy(path, kinds="fiu")
-        if array.ndim != 2 or 0 in array.shape:
-            words = " × ".join(f"{n:,}" for n in array.shape) or "a single value"
-            raise stop(path, "a (trials, vertices) array", words, "save it as (trials, vertices)")
-        return Rows(path, array)
-    if path.name.endswith(".gii"):
-        return Rows(path, _gifti(path))
-    mgh = open_mgh(path)
-    if sum(n > 1 for n in mgh.axes) > 1:
-        raise volume(path, " × ".join(f"{n:,}" for n in mgh.axes))
-    return Rows(path, _unpacked(mgh) if mgh.packed else mgh)
+    values = _one_side(path, hemi)
+    check_kind(values, labels=False)
+    if values.dtype.kind == "b":
+        raise stop(path, "responses as numbers", "true/false: a mask", "copy the responses there")
+    if len(values.shape) != 2 or 0 in values.shape:
+        words = " × ".join(f"{n:,}" for n in values.shape) or "a single value"
+        raise stop(path, "a (trials, vertices) array", words, "save it as (trials, vertices)")
+    return values
 
 
-def read_values(path):
-    """(n,) float32 of a file of ``ENDINGS`` that holds one number a vertex: a map, labels, a mask."""
-    path = Path(path)
-    if path.name.endswith(".npy"):
-        array = safe_npy(path, shape=(None,))
-        return as_float32(np.array(array))
-    if path.name.endswith(".gii"):
-        columns = _gifti(path)
-        if len(columns) != 1:
-            raise stop(path, "one map", f"{len(columns)}", "save each in a file of its own")
-        return as_float32(columns[0])
-    mgh = open_mgh(path, frames=1)
-    return (_unpacked(mgh) if mgh.packed else mgh.values())[0]
+def open_map(path, hemi=None, labels=True):
+    """SurfaceValues of one row from a file of ``ENDINGS``: a map, a mask, with ``labels`` also keys; InputError as ``open_rows``."""
+    values = _one_side(Path(path), hemi)
+    check_kind(values, labels)
+    if len(values.shape) == 1:
+        values = replace(values, source=values.source[None])
+    if len(values.shape) != 2 or 0 in values.shape:
+        words = " × ".join(f"{n:,}" for n in values.shape) or "a single value"
+        raise stop(path, "one number a vertex", f"an array of {words}", "save it with one dimension")
+    if len(values.source) != 1:
+        raise stop(path, "one map", f"{len(values.source)}", "save each in a file of its own")
+    return values
+
+
+def read_values(path, hemi=None):
+    """(n,) float32 of ``open_map``."""
+    return open_map(path, hemi).values()[0]
+
+
+def _one_side(path, hemi):
+    """The part of a file that is about a hemisphere; one that says the other hemisphere is refused."""
+    parts = open_values(path)
+    if len(parts) > 1:
+        parts = [part for part in parts if part.hemi == hemi]
+        if not parts:
+            raise stop(path, "one hemisphere", "both", "name it hemi-L or hemi-R after the one that is wanted")
+    if hemi is not None:
+        check_side(parts[0], hemi)
+    return _on_fsaverage(parts[0])
 
 
 def open_cifti(path):
-    """{"L" and "R": Rows} of a dense CIFTI-2 file; its cortical surfaces only (other structures are left out).
+    """{"L" and "R": SurfaceValues} of a dense CIFTI-2 file; its cortical surfaces only (other structures are left out).
 
     Raises
     ------
     InputError
         As ``open_rows``; also for another surface than fsaverage.
     """
-    path = Path(path)
-    cifti = open_dense(path)
-    rows = {}
-    for model in cifti.models:
-        if model.hemi is None or model.surface is None:
-            continue
-        if model.surface not in N_VERTICES.values():
-            actual = "fsLR (32k)" if model.surface == 32492 else f"a surface of {model.surface:,} vertices"
-            remedy = "resample it: wb_command -cifti-separate, then -metric-resample to fsaverage"
-            raise stop(path, "vertices of fsaverage", actual, remedy)
-        rows["LR"[model.hemi]] = Rows(path, cifti.data[:, model.columns], model.vertices, model.surface)
-    if not rows:
-        raise volume(path, "a CIFTI file without a cortical surface")
-    return rows
+    parts = open_values(path)
+    if any(part.hemi is None or part.mesh is None for part in parts):
+        remedy = f"name it after its hemisphere: hemi-L{''.join(Path(path).suffixes[-2:])}"
+        raise stop(path, "a CIFTI file of both hemispheres", "values of one surface without a CIFTI header", remedy)
+    for part in parts:
+        check_kind(part, labels=False)
+    return {"LR"[part.hemi]: _on_fsaverage(part) for part in parts}
 
 
-def volume(path, actual):
-    """DataError for a volume where a surface is needed."""
-    return stop(path, "values on fsaverage's surface", f"{actual}: a volume", PROJECT)
+def _on_fsaverage(values):
+    if values.mesh not in (None, *N_VERTICES.values()):
+        actual = "fsLR (32k)" if values.mesh == 32492 else f"a surface of {values.mesh:,} vertices"
+        remedy = "resample it: wb_command -cifti-separate, then -metric-resample to fsaverage"
+        raise stop(values.path, "vertices of fsaverage", actual, remedy)
+    return values
+
+
+def holds_both(path):
+    """Whether a file is a CIFTI-2 file, by its content; of one that cannot be read, by its name."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return False
+    try:
+        return is_cifti(head_of(path, "a CIFTI-2 file")[2]) or bool(_CIFTI.search(path.name))
+    except DataError:
+        return bool(_CIFTI.search(path.name))
+
+
+def without_ending(name):
+    """A file's name without its ending; None where that is none of ``ENDINGS``, or CIFTI's."""
+    ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if name.endswith(e)), None)
+    return None if ending is None or _CIFTI.search(name) else name[: -len(ending)]
 
 
 def is_volume(path):
     """True for the file of a volume, by its name."""
     name = Path(path).name
-    return name.endswith(VOLUMES) and not name.endswith(CIFTI)
+    return name.endswith(VOLUMES) and not _CIFTI.search(name)
 
 
 def volumes_in(folder):
@@ -157,33 +144,3 @@ def files_in(folder):
     except OSError:
         return {}
     return {name: Path(folder) / name for name in names}
-
-
-# ---------------------------------------------------------------- single formats
-
-
-def _unpacked(mgh):
-    """Values of an MGZ; refused where they would not fit into the memory that is free."""
-    check_memory(mgh.path, 3 * mgh.frames * mgh.vertices * 4, "unpack it (gzip -d): an .mgh is read piece by piece")
-    return mgh.values()
-
-
-def check_memory(path, needed, remedy):
-    """Raise where ``needed`` bytes are more than a program could still get."""
-    from factortopy.storage.machine import free_memory
-
-    free = free_memory()
-    if free is not None and needed > 0.9 * free:
-        raise stop(path, f"{needed / 1e9:.1f} GB of memory to read it", f"{free / 1e9:.1f} GB free", remedy)
-
-
-def _gifti(path):
-    """(maps, vertices) of a GIFTI file."""
-    data = content(path, "a GIFTI file", MOST_XML, "save large responses as .npy, which is not read at once")
-    actual = foreign(data[:1024], "")
-    if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") or actual.startswith("a web page"):
-        raise stop(path, "a GIFTI file", actual or "a file of another kind", COPY)
-    columns = read_gifti(data, path).columns
-    if len({len(column) for column in columns}) > 1:
-        raise stop(path, "maps of the same length", "different lengths", "save it again")
-    return np.stack(columns)

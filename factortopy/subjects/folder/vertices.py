@@ -8,9 +8,10 @@ from factortopy.formats.names import same_text
 from factortopy.formats.npy import safe_npy, whole_numbers
 from factortopy.formats.problems import DataError, stop
 from factortopy.formats.tables import read_table
+from factortopy.formats.twins import alike_where_both
 from factortopy.subjects.algonauts.rois import named_masks, union, with_unions
-from factortopy.subjects.examination import as_warning
-from factortopy.subjects.folder.responses import ENDINGS, files_in, read_values
+from factortopy.subjects.examination import as_warning, warn_of_likeness
+from factortopy.subjects.folder.responses import files_in, open_map, without_ending
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
@@ -29,19 +30,19 @@ def vertices(examination, hemi):
     rows, density = examination.rows[hemi], examination.about.get("density")
     columns = rows.shape[1]
     mesh = N_VERTICES.get(density) or rows.mesh
-    path = examination.folder / "vertices" / f"hemi-{hemi}.npy"
+    path = index_file(examination, hemi)
     if rows.vertices is not None:
-        if mesh != rows.mesh:
+        if rows.mesh is not None and mesh != rows.mesh:
             text = f"a mesh of {rows.mesh:,} vertices"
             expected = f"{mesh:,} vertices a hemisphere ({density})"
             raise stop(rows.path, expected, text, "correct density in dataset.json")
-        index, path = rows.vertices, rows.path
+        index = rows.vertices
+        if (path.exists() or path.is_symlink()) and not np.array_equal(_from_file(path), index):
+            expected = f"the vertices that {rows.path.name} itself names, in their order"
+            raise stop(path, expected, "others", "remove it: the responses' own are used then")
+        path = rows.path
     elif path.exists() or path.is_symlink():
-        index = safe_npy(path, mmap=False, kinds="iuf", shape=(None,))
-        try:
-            index = whole_numbers(index, path)
-        except DataError:
-            raise stop(path, "whole mesh indices", "fractions or missing values", "save them as int32") from None
+        index = _from_file(path)
     elif mesh is None:
         raise DataError(examination.first_stop())
     elif columns == mesh:
@@ -67,6 +68,20 @@ def vertices(examination, hemi):
     return index.astype(np.int64)
 
 
+def index_file(examination, hemi):
+    """Path of the file of a hemisphere's mesh indices, there or not."""
+    return examination.folder / "vertices" / f"hemi-{hemi}.npy"
+
+
+def _from_file(path):
+    """Mesh indices of a file in vertices/."""
+    index = safe_npy(path, mmap=False, kinds="iuf", shape=(None,))
+    try:
+        return whole_numbers(index, path)
+    except DataError:
+        raise stop(path, "whole mesh indices", "fractions or missing values", "save them as int32") from None
+
+
 def _no_whole_mesh(rows, density, mesh, path):
     n_rows, columns = rows.shape
     wanted = f"{mesh:,} vertices ({density}), as there is no vertices/{path.name}"
@@ -82,14 +97,24 @@ def _no_whole_mesh(rows, density, mesh, path):
     return stop(rows.path, wanted, f"{columns:,}: no fsaverage mesh", remedy)
 
 
-def values(examination, path, hemi):
-    """(n,) float32 for each column; the file has a value a column, or one for each vertex of the whole mesh."""
-    array, index = read_values(path), examination.vertices[hemi]
-    mesh = N_VERTICES[examination.about["density"]] if examination.about.get("density") else None
+def values(examination, path, hemi, labels=True):
+    """(n,) float32 for each column, and the file's table of labels or None.
+
+    The file has a value a column, or one for each vertex of the whole mesh, or names its vertices itself: NaN at others.
+    """
+    file, index = open_map(path, "LR".index(hemi), labels), examination.vertices[hemi]
+    array, mesh = file.values()[0], N_VERTICES.get(examination.about.get("density"))
+    if file.vertices is not None:
+        if mesh is None or file.mesh not in (None, mesh) or file.vertices.max() >= mesh:
+            expected = f"vertices of the {examination.about.get('density')} mesh"
+            raise stop(path, expected, f"vertices up to {file.vertices.max():,}", "copy files of the same density")
+        whole = np.full(mesh, np.nan, np.float32)
+        whole[file.vertices] = array
+        return whole[index], file.labels
     if len(array) == len(index):
-        return array
+        return array, file.labels
     if len(array) == mesh:
-        return array[index]
+        return array[index], file.labels
     wanted = f"{len(index):,} values, one a column of the responses" + (f" (or {mesh:,}, the mesh)" if mesh else "")
     raise stop(path, wanted, f"{len(array):,}", "another subject's? copy files of the same subject")
 
@@ -98,8 +123,7 @@ def _sets(examination, part):
     """{name: {hemisphere: path}} of the files hemi-L_NAME.* in a folder, for hemispheres with responses."""
     out = {}
     for name, path in files_in(examination.folder / part).items():
-        ending = next((e for e in ENDINGS if name.endswith(e)), None)
-        match = _NAME.fullmatch(name[: -len(ending)]) if ending else None
+        match = _NAME.fullmatch(without_ending(name) or "")
         if match is None:
             if not (part == "roi" and name.endswith(".tsv")):
                 expected = "files named hemi-L_NAME.npy (.shape.gii, .mgh, .mgz)"
@@ -117,18 +141,27 @@ def _sets(examination, part):
     return {name: paths for name, paths in list(out.items())[:_MOST_SETS] if paths}
 
 
-def _read_both(examination, paths, instead, empty=np.nan):
-    """{hemisphere: (n,)}; ``empty`` where a hemisphere's file is missing; None with a warning where one is unusable."""
+def _read_both(examination, paths, instead, labels=None):
+    """{hemisphere: (n,)}, NaN where a hemisphere's file is missing; None with a warning where one is unusable.
+
+    ``labels``, {}, allows files of labels and is given their tables.
+    """
     out = {}
     for hemi in examination.hemispheres:
         if hemi not in paths:
-            out[hemi] = np.full(len(examination.vertices[hemi]), empty, dtype=np.float32)
+            out[hemi] = np.full(len(examination.vertices[hemi]), np.nan, dtype=np.float32)
             continue
         try:
-            out[hemi] = values(examination, paths[hemi], hemi)
+            out[hemi], table = values(examination, paths[hemi], hemi, labels is not None)
+            if table is not None and labels is not None:
+                labels[hemi] = table
         except DataError as error:
             examination.problems.append(as_warning(error, f"; {instead}"))
             return None
+    if all(hemi in paths and hemi in out for hemi in "LR"):
+        parts = [(out[hemi][None], examination.vertices[hemi]) for hemi in "LR"]
+        if alike_where_both(*parts[0], *parts[1]):
+            warn_of_likeness(examination, paths["L"], paths["R"])
     return out
 
 
@@ -139,12 +172,13 @@ def examine_rois(examination):
     """Fill ``rois``, unions such as V1 included. ROI problems only warn."""
     rois = {}
     for kind, paths in _sets(examination, "roi").items():
-        labels = _read_both(examination, paths, "its ROIs are left out", 0)
+        tables = {}
+        labels = _read_both(examination, paths, "its ROIs are left out", tables)
         if labels is None:
             continue
         labels = {h: np.where(np.isfinite(v) & (np.abs(v) < 1e6), v, 0).astype(np.int64) for h, v in labels.items()}
         used = sorted({int(k) for label in labels.values() for k in np.unique(label) if k > 0})
-        names = _names(examination, kind, used)
+        names = _names(examination, kind, used, tables)
         if names is None:
             continue
         file = examination.folder / "roi" / f"{kind}.tsv"
@@ -154,10 +188,18 @@ def examine_rois(examination):
     examination.rois = with_unions(rois)
 
 
-def _names(examination, kind, used):
-    """{label: name} from <set>.tsv, None after a warning; a mask without a table is called like its file."""
+def _names(examination, kind, used, tables):
+    """{label: name} from <set>.tsv or the files' own tables, None after a warning; a mask without is called like its file."""
     here = {same_text(name): path for name, path in files_in(examination.folder / "roi").items()}
     path = here.get(f"{kind}.tsv", examination.folder / "roi" / f"{kind}.tsv")
+    if tables and f"{kind}.tsv" not in here:
+        names = [{k: safe_label(name) for k, (name, _) in table.items() if k > 0} for table in tables.values()]
+        if any(names[0].get(k, name) != name for table in names[1:] for k, name in table.items()):
+            examination.warn(
+                path, "the same names in both hemispheres' tables", "others", "its ROIs are left out; write it"
+            )
+            return None
+        return {k: name for table in names for k, name in table.items()}
     if f"{kind}.tsv" not in here and used in ([], [1]):
         return {1: safe_label(kind)}
     try:
