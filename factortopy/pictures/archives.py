@@ -18,7 +18,7 @@ from factortopy.wording import safe_label
 MAX_MEMBERS = 2000
 MAX_TOTAL = 512 * 2**20  # bytes unpacked
 MAX_RATIO = 100  # pictures hardly shrink in a zip; bombs shrink a thousandfold
-FREE_RATIO_BELOW = 4 * 2**20  # a small drawing may shrink a lot
+FREE_RATIO_BELOW = 128 * 2**20  # flat drawings as BMP or TIFF shrink five hundredfold
 _CLUTTER = ("__macosx/", ".ds_store", "thumbs.db", "desktop.ini")
 
 
@@ -60,6 +60,8 @@ def read_zip(path_or_bytes, name=None):
 
 def _is_clutter(info):
     low = info.filename.lower()
+    if low.rsplit("/", 1)[-1].startswith("._"):  # what macOS lays beside each file on a foreign disk
+        return True
     return info.is_dir() or low.startswith(_CLUTTER[0]) or low.endswith(_CLUTTER[1:])
 
 
@@ -100,15 +102,12 @@ def _members(archive, members, label):
                 with archive.open(info) as file:
                     # Capped: stated sizes lie. Past the stated size the checksum does not fit, and zipfile raises.
                     data = file.read(min(info.file_size, MAX_BYTES) + 1)
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                OSError,
-                EOFError,
-                ValueError,
-                NotImplementedError,
-                RuntimeError,
-            ) as error:
+            except NotImplementedError as error:  # Deflate64 of Windows' Explorer, for one
+                raise InputError(
+                    f"archive {label!r}: expected plain zip compression, found another for {shown!r} ({error}); "
+                    "unpack it and choose the pictures, or pack them again"
+                ) from None
+            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
                 raise InputError(
                     f"archive {label!r}: expected a whole file {shown!r}, found a damaged one ({error}); copy it again"
                 ) from None

@@ -34,15 +34,17 @@ def eight_bits(image, profile, data, notices):
     if image.mode == "L" and getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT) == (_SIGNED,):
         return Image.fromarray(_by_unit(np.asarray(image).view(np.int8), (127,), notices)), profile
     if image.format == "PNG" and data[24:25] in (b"\2", b"\4") and image.mode == "L":
-        _scale_key(image, data[24])
+        image = _key_scaled(image, data[24])
     low = _low_bytes(image, data)
     return (image, profile) if low is None else _colours(image, low, profile, data)
 
 
-def _scale_key(image, bits):
+def _key_scaled(image, bits):
     """Pillow scales greys of 2 and 4 bits to 8, but not the one that is transparent."""
     if isinstance(image.info.get("transparency"), int):
+        image = image.copy()
         image.info["transparency"] *= 255 // (2**bits - 1)
+    return image
 
 
 # ---------------------------------------------------------------- greys

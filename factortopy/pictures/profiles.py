@@ -61,14 +61,14 @@ def stated_profile(image, data, label, notices):
     broken = "icc_profile" in image.info and not embedded
     if broken:
         notices.append("its colour profile cannot be read: colours may differ a little")
-    if image.format == "PNG" and data:
+    if image.format == "PNG":
         chunks = _png_chunks(data)
         if len(chunks.get(b"cICP", b"")) == 4:
             primaries, curve, _, full = chunks[b"cICP"]
             if not full:
                 notices.append("limited range stated in its cICP: shown as full range")
             return _coded(primaries, curve, label, notices)
-        if not embedded and b"sRGB" not in chunks:
+        if not embedded and "srgb" not in image.info:
             return _of_gamma(image.info.get("gamma"), image.info.get("chromaticity"), notices)
     elif image.format == "AVIF" and data and not embedded:
         primaries, curve = _avif_code_points(data) or (1, 13)

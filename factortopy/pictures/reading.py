@@ -107,8 +107,7 @@ def read_picture(path_or_bytes, name=None, longest=None):
         return _from_array(path_or_bytes, label)
     if isinstance(path_or_bytes, Image.Image):
         notices = []
-        _check_size(path_or_bytes.size, label)
-        image = _finish(path_or_bytes.copy(), label, notices, longest)
+        image = _from_pil(path_or_bytes, label, notices, longest)
         identity = hashlib.sha256(repr(path_or_bytes.size).encode() + path_or_bytes.tobytes()).hexdigest()[:32]
         return Picture(_pixels(image), notices, identity, label)
     data = _bytes_of(path_or_bytes, label)
@@ -298,6 +297,18 @@ def _note_others(image, data, notices):
             notices.append(f"{len(kinds) + 1} pictures in one file: first one used")
 
 
+def _from_pil(image, label, notices, longest):
+    """The same for somebody's PIL image, which may be of a file that was opened and not yet decoded."""
+    _check_size(image.size, label)
+    try:
+        image.load()
+        return _finish(image, label, notices, longest)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise almost anything on damaged data
+        raise InputError(_damaged(label, error)) from error
+
+
 def _check_size(size, label):
     width, height = size
     if width * height > MAX_PIXELS:
@@ -326,7 +337,8 @@ def _damaged(label, error):
 def _finish(image, label, notices, longest, data=b""):
     """Convert to sRGB, rotate, shrink, pad: what every picture goes through after decoding."""
     rgb = to_srgb(image, notices, data, label)
-    keys = _ROTATION[:2] if image.format == "AVIF" else _ROTATION  # AVIF turns by its own property, which EXIF repeats
+    # Pillow turns a TIFF while it loads; AVIF turns by its own property, which Pillow gives as EXIF.
+    keys = () if image.format == "TIFF" else _ROTATION[:2] if image.format == "AVIF" else _ROTATION
     rgb.info = {key: image.info[key] for key in keys if key in image.info}
     try:
         rgb = ImageOps.exif_transpose(rgb)

@@ -86,7 +86,7 @@ def files_in(folder, endings):
     """Files of a typed folder whose names end so, sorted; InputError where there are none."""
     place, shown = typed(folder), f"folder {str(folder)[:200]!r}"
     try:
-        files = sorted(p for p in place.iterdir() if p.suffix.lower() in endings)
+        files = sorted(p for p in place.iterdir() if p.suffix.lower() in endings and not p.name.startswith("."))
     except FileNotFoundError:
         raise InputError(f"{shown}: expected a folder, found nothing there; check the path") from None
     except NotADirectoryError:

@@ -346,6 +346,27 @@ def test_random_bytes(data, start):
         assert "\n" not in str(error)
 
 
+def test_a_cut_file_that_somebody_opened():
+    data = encoded(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    assert "incomplete" in sentence(Image.open(io.BytesIO(data[:3000])))
+
+
+TAILS = [b"\0" * 4096, b"\0\0\0\x18ftypmp42" + bytes(range(1, 200)) * 20, b"IDATrest" * 100, b"\xff\xd8\xff\xe0", b"x"]
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, "AVIF"])
+@pytest.mark.parametrize("tail", TAILS)
+def test_bytes_behind_the_end_are_none_of_the_picture(kind, tail):
+    data = encoded(photo(), kind)
+    assert np.array_equal(read_image(data + tail), read_image(data))
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": "4:1:1"}, {"subsampling": "4:4:4"}])
+def test_kinds_of_jpeg(options):
+    picture = read_picture(encoded(photo(), "JPEG", quality=95, **options))
+    assert picture.notices == [] and np.abs(picture.pixels.astype(int) - photo()).mean() < 12
+
+
 # ---------------------------------------------------------------- rows 8, 9, 16: other content
 
 
@@ -518,8 +539,23 @@ def test_zip_with_link():
 
 
 def test_zip_bombs():
-    assert "times its size" in refused(zipped({"big.png": b"\0" * (50 * 2**20)}, compresslevel=9))
+    assert "times its size" in refused(zipped({"big.png": b"\0" * (150 * 2**20)}, compresslevel=9))
     assert "at most 2000 files" in refused(zipped({f"{k}.png": b"" for k in range(2001)}))
+
+
+def test_flat_drawings_may_shrink_a_lot():
+    drawings = {f"{k}.bmp": encoded(Image.new("RGB", (512, 512), (k, 0, 0)), "BMP") for k in range(12)}
+    data = zipped(drawings | {"._0.bmp": b"Mac"})
+    assert sum(map(len, drawings.values())) > 100 * len(data)
+    assert len(read_pictures(read_zip(data)).good) == 12
+
+
+def test_another_compression_is_not_called_damage():
+    data = zipped({"a.png": encoded(photo())})
+    for signature, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        k = data.index(signature) + at
+        data = data[:k] + b"\x09\0" + data[k + 2 :]
+    assert "plain zip compression" in refused(data)
 
 
 def test_zip_that_lies_about_its_sizes(monkeypatch):
