@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time the same na
     from factortopy.analysis.scores import brain_score as brain_score
     from factortopy.backbones.loading import list_backbones as list_backbones
     from factortopy.backbones.loading import load_backbone as load_backbone
-    from factortopy.backbones.modules import from_module as from_module
+    from factortopy.backbones.own_module import from_module as from_module
     from factortopy.encoder.encoder import Encoder as Encoder
     from factortopy.encoder.estimator import FactorTopyRegressor as FactorTopyRegressor
     from factortopy.encoder.fitting import Progress as Progress
@@ -50,7 +50,7 @@ _WHERE = {
     "brain_score": "analysis.scores",
     "extract": "features.extraction",
     "fit": "encoder.fitting",
-    "from_module": "backbones.modules",
+    "from_module": "backbones.own_module",
     "list_backbones": "backbones.loading",
     "load_backbone": "backbones.loading",
     "load_subject": "subjects.loading",

@@ -6,4 +6,4 @@ from .loading import check_name as check_name
 from .loading import list_backbones as list_backbones
 from .loading import load_backbone as load_backbone
 from .loading import load_finetuned as load_finetuned
-from .modules import from_module as from_module
+from .own_module import from_module as from_module

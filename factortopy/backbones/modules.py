@@ -1,81 +1,21 @@
-"""Any torch module as a network: tokens are read where its layers end, by hooks."""
+"""Torch modules as networks: tokens are read where their layers end, by hooks."""
 
 from __future__ import annotations
 
-import math
+import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 from factortopy.backbones.base import Backbone, Site
+from factortopy.backbones.layout import Unclear, layout_of, picture_axis
 from factortopy.backbones.weights import digest
 from factortopy.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
 
 VERSION = 1  # of the preprocessing below: part of the fingerprint
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # Linear layers of a transformer's block that add to its tokens: attention's output and the perceptron's second half.
 ADDERS = (("attn.proj", "mlp.fc2"), ("attn.out_proj", "mlp.c_proj"), ("self_attention.out_proj", "mlp.3"))
-
-
-def from_module(
-    module: torch.nn.Module,
-    layers: Sequence[Any],
-    name: str = "own network",
-    input_size: int = 224,
-    mean: Sequence[float] = IMAGENET[0],
-    std: Sequence[float] = IMAGENET[1],
-    prefix: int | None = None,
-    class_token: bool | None = None,
-    form: str | None = None,
-    layer_names: Sequence[str] | None = None,
-    weights_of: str | None = None,
-    trained: bool = True,
-    drawings_only: bool = False,
-) -> Backbone:
-    """Your own torch module as a network.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Called with (B, 3, S, S) float32 normalised pictures; what it returns does not matter.
-    layers : list of str or of modules
-        Its parts whose outputs are the layers, first to last, as ``module.named_modules()`` names them.
-    input_size : int
-        S; pictures are squashed to it.
-    mean, std : three numbers each
-        Of the colours in 0 … 1 that the module was trained with; ImageNet's by default.
-    prefix : int, optional
-        Tokens before the local ones (class token, registers) where layers give (B, tokens, C); None: what is over a square.
-    class_token : bool, optional
-        Whether the first of them is the global token; None: yes when there is any. Otherwise global is the mean of local.
-    form : {"tokens", "nchw", "nhwc"}, optional
-        Of the layers' outputs; None: found from their shapes.
-    weights_of : str, optional
-        Stands for the weights in the feature cache's key; None: they are hashed.
-
-    Returns
-    -------
-    Backbone
-
-    Raises
-    ------
-    InputError
-        A layer that the module does not have, or whose output is no grid of tokens.
-
-    Examples
-    --------
-    >>> module = MyTransformer(); module.load_state_dict(safetensors.torch.load_file("mine.safetensors"))
-    >>> backbone = ft.from_module(module, [f"blocks.{i}" for i in range(12)], name="mine", input_size=224)
-    >>> features = ft.extract(backbone, subject.images)
-    """
-    return HookedBackbone(
-        module, layers, name, input_size, mean, std, prefix=prefix, class_token=class_token, form=form,
-        layer_names=layer_names, weights_of=weights_of, trained=trained, drawings_only=drawings_only,
-    )  # fmt: skip
 
 
 class TorchBackbone(Backbone):
@@ -88,8 +28,18 @@ class TorchBackbone(Backbone):
         import torch
 
         self.model = model.eval().requires_grad_(False)
-        self.name, self.trained, self.input_size = name, trained, int(input_size)
+        self._size = (
+            tuple(input_size) if isinstance(input_size, tuple | list) else (int(input_size),) * 2
+        )  # height, width
+        self.name, self.trained, self.input_size = name, trained, max(self._size)
         self._mean, self._std = (torch.tensor(tuple(c), dtype=torch.float32)[:, None, None] for c in (mean, std))
+
+    def tokens(self, images):
+        """See ``Backbone``; InputError for a network without values."""
+        if self.device.type == "meta":
+            raise InputError(f"network {self.name}: expected weights with values, found their shapes alone (torch's meta device); "
+                             "load it outside torch.device('meta')")  # fmt: skip
+        return super().tokens(images)
 
     def prepare(self, images):
         """(B, H, W, 3) uint8 -> (B, 3, S, S) normalised; squashed, not cropped: a crop would move the visual field."""
@@ -100,28 +50,30 @@ class TorchBackbone(Backbone):
     def _normalised(self, pixels):
         import torch.nn.functional as F
 
-        size = (self.input_size, self.input_size)
-        if tuple(pixels.shape[2:]) != size:
-            pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        if tuple(pixels.shape[2:]) != self._size:
+            pixels = F.interpolate(pixels, self._size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
         return (pixels - self._mean.to(pixels.device)) / self._std.to(pixels.device)
 
     def token_shapes(self):
         """(h, w, C) of each layer's local tokens, found without computing anything."""
+        local, _ = self._without_values(self.pixel_tokens)
+        return [tuple(tokens.shape[1:]) for tokens in local]
+
+    def _without_values(self, run, n=1):
+        """What ``run`` gives for the pixels of n pictures, on torch's meta device: shapes without computing anything."""
         import torch
 
-        size = (1, 3, self.input_size, self.input_size)
+        size = (n, 3, *self._size)
         held = dict(self.model.named_parameters(remove_duplicate=False))
         held |= dict(self.model.named_buffers(remove_duplicate=False))
         shapes = {f"model.{key}": tensor.to("meta") for key, tensor in held.items()}
-        try:
-            with torch.no_grad():
-                local, _ = torch.func.functional_call(_callable(self), shapes, (torch.empty(size, device="meta"),))
-        except InputError:
-            raise
-        except Exception:  # a module that looks at values cannot run without them
-            with torch.no_grad():
-                local, _ = self.pixel_tokens(torch.zeros(size, device=self.device))
-        return [tuple(tokens.shape[1:]) for tokens in local]
+        with torch.no_grad():
+            try:
+                return torch.func.functional_call(_callable(self, run), shapes, (torch.empty(size, device="meta"),))
+            except InputError:
+                raise
+            except Exception:  # a module that looks at values cannot run without them
+                return run(torch.zeros(size, device=self.device))
 
     def _measure(self, kind, weights_of=None):
         """Widths and fingerprint, once the network can be looked at."""
@@ -151,11 +103,17 @@ class TorchBackbone(Backbone):
 
 @contextmanager
 def outputs_of(model, names):
-    """A dict that fills while it is open: what each module of these names gave last."""
-    modules, seen = dict(model.named_modules()), {}
-    hooks = [
-        modules[name].register_forward_hook(lambda m, i, out, name=name: seen.update({name: out})) for name in names
-    ]
+    """A dict that fills while it is open: what each module of these names gave last, in this thread.
+
+    Copies: what runs later may write into a module's output (``ReLU(inplace=True)``, ``add_``). Gradients go through them.
+    """
+    modules, seen, owner = dict(model.named_modules()), {}, threading.get_ident()
+
+    def keep(name, module, inputs, output):
+        if threading.get_ident() == owner:
+            seen[name] = copied(output)
+
+    hooks = [modules[name].register_forward_hook(partial(keep, name)) for name in names]
     try:
         yield seen
     finally:
@@ -163,8 +121,46 @@ def outputs_of(model, names):
             hook.remove()
 
 
-def _callable(backbone):
-    """``pixel_tokens`` as a module around the network, so that its weights can be put aside for one call."""
+def copied(output):
+    """A module's output with its tensors copied, in tuples, lists and dicts as well."""
+    import torch
+
+    if torch.is_tensor(output):
+        return output.clone()
+    if isinstance(output, Mapping):
+        return {key: copied(value) for key, value in output.items()}
+    return tuple(copied(value) for value in output) if isinstance(output, tuple | list) else output
+
+
+def hidden_states(output):
+    """The tensor that a module's output holds: itself, the first of several, ``last_hidden_state`` or the only one of a dict.
+
+    Raises
+    ------
+    Unclear
+    """
+    import torch
+
+    while isinstance(output, tuple | list) and output:
+        output = output[0]
+    if isinstance(output, Mapping):
+        named = {key: value for key, value in output.items() if torch.is_tensor(value)}
+        output = named.get("last_hidden_state", next(iter(named.values())) if len(named) == 1 else output)
+    if not torch.is_tensor(output):
+        keys = f" with {', '.join(map(str, list(output)[:4]))}" if isinstance(output, Mapping) else ""
+        raise Unclear(f"{type(output).__name__}{keys}", "choose the module inside it whose output is one tensor")
+    if output.is_nested or output.layout is not torch.strided or not output.is_floating_point():
+        kind = (
+            "tensors of several sizes"
+            if output.is_nested
+            else f"{output.dtype} ({output.layout})".replace("torch.", "")
+        )
+        raise Unclear(kind, "choose a layer that gives floating-point numbers in one array")
+    return output
+
+
+def _callable(backbone, run):
+    """``run``, a method, as a module around the network, so that its weights can be put aside for one call."""
     import torch
 
     class Call(torch.nn.Module):
@@ -173,13 +169,16 @@ def _callable(backbone):
             self.model = backbone.model
 
         def forward(self, pixels):
-            return backbone.pixel_tokens(pixels)
+            return run(pixels)
 
     return Call()
 
 
 class HookedBackbone(TorchBackbone):
-    """A module whose layers are read by forward hooks; see ``from_module``."""
+    """A module whose layers are read by forward hooks.
+
+    layers : its modules, by name or themselves; form, prefix, class_token : of their outputs, as ``from_module`` takes them
+    """
 
     kind = "module"
 
@@ -197,25 +196,57 @@ class HookedBackbone(TorchBackbone):
                 f"network {name}: expected every layer once and a name for each, found {len(self._names)} layers and "
                 f"{len(self.layer_names)} names; list each layer once"
             )
+        self._layouts = self._looked_at()
         self._measure(f"{self.kind}{VERSION}", weights_of)
+
+    def _looked_at(self):
+        """The Layout of each layer, by the shapes for one and for three pictures."""
+        one, three = (self._without_values(self._raw, n) for n in (1, 3))
+        return [
+            self._or_unreadable(name, self._layout, tuple(a.shape), tuple(b.shape), 3)
+            for name, a, b in zip(self._names, one, three, strict=True)
+        ]
+
+    def _layout(self, one, several, n, **seen):
+        """The Layout of an output with these shapes for one picture and for n; ``seen`` as ``layout_of`` takes it."""
+        batch = picture_axis(one, several, n)
+        return layout_of(batch, one[:batch] + one[batch + 1 :], self._size, self._form, self._prefix, **seen)
+
+    def _or_unreadable(self, name, call, *given):
+        """``call(*given)``; InputError with the layer's name where what it gives is ``Unclear``."""
+        try:
+            return call(*given)
+        except Unclear as unclear:
+            raise InputError(
+                f"network {self.name}, layer {name}: expected tokens (B, prefix + side², C) or maps (B, C, side, side), "
+                f"found {unclear}"
+            ) from None
+
+    def token_shapes(self):
+        """See ``TorchBackbone``."""
+        return [(*layout.grid, layout.channels) for layout in self._layouts]
 
     def _layer_modules(self):
         return self._names
 
     def pixel_tokens(self, pixels):
         """See ``Backbone``; the class token where the network has one, else the mean of the local tokens."""
-        outputs = self._outputs(lambda: self.model(self._normalised(pixels)))
         local, global_ = [], []
-        for name, output in zip(self._names, outputs, strict=True):
-            grid, token = self._split(name, output)
+        for name, layout, output in zip(self._names, self._layouts, self._raw(pixels), strict=True):
+            grid, token = self._or_unreadable(name, layout.split, output, len(pixels))
             local.append(grid)
-            global_.append(grid.mean((1, 2)) if token is None else token)
+            global_.append(grid.mean((1, 2)) if token is None or self._class_token is False else token)
         return local, global_
 
-    def _outputs(self, run):
-        """What each layer's module gives while ``run()`` runs; the last time counts."""
+    def _raw(self, pixels):
+        """The tensor that each layer gives of (B, 3, H, W) pixels in 0 … 1, in its own shape."""
+        outputs = self._outputs(pixels)
+        return [self._or_unreadable(name, hidden_states, out) for name, out in zip(self._names, outputs, strict=True)]
+
+    def _outputs(self, pixels):
+        """What each layer's module gives; the last time counts."""
         with outputs_of(self.model, self._names) as seen:
-            run()
+            self._run(pixels)
         absent = [name for name in self._names if name not in seen]
         if absent:
             raise InputError(
@@ -223,52 +254,22 @@ class HookedBackbone(TorchBackbone):
             )
         return [seen[name] for name in self._names]
 
-    def _split(self, name, output):
-        """A layer's output as (B, h, w, C) local tokens and (B, C) class token or None."""
-        output = output[0] if isinstance(output, tuple | list) and output else output
-        form, prefix, side = self._shape_of(name, output)
-        if form == "nchw":
-            return output.permute(0, 2, 3, 1), None
-        if form == "nhwc":
-            return output, None
-        has_class = self._class_token if self._class_token is not None else prefix > 0
-        return output[:, prefix:].unflatten(1, (side, side)), output[:, 0] if has_class else None
-
-    def _shape_of(self, name, output):
-        """("tokens", prefix, side), ("nchw", 0, side) or ("nhwc", 0, side)."""
-        shape = tuple(getattr(output, "shape", ()))
-        form = self._form
-        if form is None:
-            form = "tokens" if len(shape) == 3 else "nchw" if len(shape) == 4 and shape[2] == shape[3] else "nhwc"
-        if form == "tokens" and len(shape) == 3:
-            prefix = shape[1] - math.isqrt(shape[1]) ** 2 if self._prefix is None else self._prefix
-            side = math.isqrt(max(shape[1] - prefix, 0))
-            if side and side**2 == shape[1] - prefix:
-                return form, prefix, side
-        if form in ("nchw", "nhwc") and len(shape) == 4:
-            sides = shape[2:] if form == "nchw" else shape[1:3]
-            if sides[0] == sides[1]:
-                return form, 0, sides[0]
-        raise InputError(
-            f"network {self.name}, layer {name}: expected tokens (B, prefix + side², C) or maps (B, C, side, side), found "
-            f"{shape or type(output).__name__}; choose another layer, or say prefix and form"
-        )
+    def _run(self, pixels):
+        self.model(self._normalised(pixels))
 
     def sites(self):
         """The layers' own modules; see ``Backbone.sites``."""
         import torch
 
         with torch.no_grad():
-            pixels = torch.zeros(1, 3, self.input_size, self.input_size, device=self.device)
-            outputs = self._outputs(lambda: self.model(self._normalised(pixels)))
+            outputs = self._outputs(torch.zeros(1, 3, *self._size, device=self.device))
+        if not all(layout.plain for layout in self._layouts) or not all(torch.is_tensor(output) for output in outputs):
+            return None
         modules = dict(self.model.named_modules())
-        sites = []
-        for name, output in zip(self._names, outputs, strict=True):
-            if not torch.is_tensor(output):
-                return None
-            form, prefix, _ = self._shape_of(name, output)
-            sites.append(Site(modules[name], form, prefix, *attention_of(modules[name])))
-        return sites
+        return [
+            Site(modules[name], layout.form, layout.prefix, *attention_of(modules[name]))
+            for name, layout in zip(self._names, self._layouts, strict=True)
+        ]
 
 
 def attention_of(block):
@@ -314,7 +315,7 @@ def _written(model, name, width):
         gains = [getattr(modules[name], f"gamma_{i}", gain) for i, gain in zip((1, 2), gains, strict=True)]
         # A block may scale what it adds, channel by channel.
         parts = [p.weight if g is None else g[:, None] * p.weight for p, g in zip(block, gains, strict=True)]
-        return torch.cat(parts, 1).float().cpu().numpy()
+        return torch.cat(parts, 1).detach().float().cpu().numpy()
     writers, paths = (torch.nn.Linear, torch.nn.Conv2d), list(modules)
     own = [path for path in paths if path == name or path.startswith(f"{name}.")]
     if not any(isinstance(modules[path], writers) for path in own):
@@ -325,4 +326,4 @@ def _written(model, name, width):
         modules[path].weight for path in own if isinstance(modules[path], writers) and not aside & set(path.split("."))
     ]
     weights = [weight for weight in weights if len(weight) == width]
-    return weights[-1].flatten(1).float().cpu().numpy() if weights else None
+    return weights[-1].detach().flatten(1).float().cpu().numpy() if weights else None
