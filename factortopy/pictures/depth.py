@@ -11,7 +11,18 @@ from PIL import Image
 from factortopy.pictures.profiles import curves_apart
 
 _WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 0, 1, 2
+_SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339
+
+
+def mend_planes(image):
+    """Before a TIFF is loaded: Pillow unpacks separate planes of 16 bits as if they had 8; the tiles say what they have."""
+    if image.format != "TIFF" or set(image.tag_v2.get(_BITS, ())) != {16}:
+        return
+    order = ";16B" if image.tag_v2.prefix[:2] == b"MM" else ";16L"
+    for k, tile in enumerate(image.tile):
+        if tile.codec_name != "libtiff" and isinstance(tile.args, tuple) and tile.args[0] in ("R", "G", "B", "A"):
+            image.tile[k] = tile._replace(args=(tile.args[0] + order, *tile.args[1:]))
 
 
 def eight_bits(image, profile, data, notices):
@@ -84,12 +95,12 @@ def _table(table, values, top):
 
 
 def _by_unit(values, tops, notices):
-    """Values of 0 … top for the first top that holds all; others from lowest to highest. NaN is as the lowest."""
+    """Values of 0 … top for the first top that holds all; others from lowest to highest. NaN is as the lowest, ∞ as the highest."""
     whole, finite = values.dtype.kind != "f", np.isfinite(values)
     if not finite.any():
         raise ValueError("no finite value in it")
     low, high = float(values[finite].min()), float(values[finite].max())
-    values = np.where(finite, values, low)
+    values = values if whole else np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     for top in tops:
         if low >= 0 and high <= top:
             if whole:
@@ -110,20 +121,20 @@ def _low_bytes(image, data):
     """
     if image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA") or not data:
         return None
+    if image.format == "PNG" and data[24] != 16:
+        return None
     again = Image.open(io.BytesIO(data), formats=(image.format,))
-    raw = {tile.args if isinstance(tile.args, str) else tile.args[0] for tile in again.tile}
-    if len(raw) != 1:
-        return None
-    raw = raw.pop()
-    other = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}.get(raw[-4:])
-    if other is None or raw.startswith("RGBa"):  # colours multiplied by alpha: their upper bytes do
-        return None
-    swapped = "RGBA" if raw.startswith("LA") else raw[:-4] + other  # LA's two numbers as four bytes
-    again.tile = [
-        tile._replace(args=swapped if isinstance(tile.args, str) else (swapped, *tile.args[1:])) for tile in again.tile
-    ]
+    mend_planes(again)
+    two_numbers = False
+    for k, tile in enumerate(again.tile):
+        raw, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args
+        if raw[-4:] not in _SWAPPED or raw.startswith("RGBa"):  # colours multiplied by alpha: their upper bytes do
+            return None
+        two_numbers = raw.startswith("LA")
+        swapped = "RGBA" if two_numbers else raw[:-4] + _SWAPPED[raw[-4:]]  # LA's two numbers are four bytes
+        again.tile[k] = tile._replace(args=(swapped, *rest) if rest else swapped)
     again.load()
-    if raw.startswith("LA"):
+    if two_numbers:
         low, alpha = again.getchannel("G"), again.getchannel("A")
         return Image.merge("RGBA", (low, low, low, alpha))
     return again if again.size == image.size and again.mode == image.mode else None

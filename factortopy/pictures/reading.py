@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from factortopy.errors import InputError
 from factortopy.formats.problems import foreign_content
 from factortopy.pictures.colour import GREY, to_srgb
+from factortopy.pictures.depth import mend_planes
 from factortopy.wording import safe_label
 
 # Pillow's remarks on odd files are not for users: size limits are ours, and damage that matters raises.
@@ -246,6 +247,7 @@ def _decode(data, label, notices, longest):
     _check_preview(image, label)
     if longest and image.format == "JPEG":
         image.draft(image.mode, (longest, longest))  # decodes at a fraction of the size, several times sooner
+    mend_planes(image)
     try:
         image.load()
         if image.format != "MPO" and getattr(image, "is_animated", False):
@@ -300,6 +302,7 @@ def _note_others(image, data, notices):
 def _from_pil(image, label, notices, longest):
     """The same for somebody's PIL image, which may be of a file that was opened and not yet decoded."""
     _check_size(image.size, label)
+    mend_planes(image)
     try:
         image.load()
         return _finish(image, label, notices, longest)

@@ -63,6 +63,7 @@ def noise(*shape, high=256, dtype=np.uint8):
 
 
 def picture_seeds():
+    from picture_bytes import png, rgb_profile, tiff
     from PIL import Image, features
 
     rgb = Image.fromarray(noise(24, 20, 3))
@@ -75,10 +76,21 @@ def picture_seeds():
     made += [saved(frames[0].save, kind, save_all=True, append_images=frames[1:]) for kind in ("GIF", "PNG", "WEBP")]
     exif = Image.Exif()
     exif[274], exif[306] = 6, "2026:11:21 00:00:00"
+    made += [png(noise(9, 9, 3, high=65536, dtype=np.uint16), 2, (b"cICP", b"\x0c\x0d\0\1"), depth=16)]
+    made += [
+        png(noise(9, 9, 3), 2, (b"gAMA", b"\0\1\x86\xa0")),
+        tiff(noise(9, 9, 3, high=65536, dtype=np.uint16), 2, planes=True),
+    ]
+    made += [saved(rgb.save, "TIFF", icc_profile=rgb_profile("Display P3", 1.8))]
     return [*made, saved(rgb.save, "JPEG", exif=exif), saved(rgb.convert("P").save, "PNG", transparency=3)]
 
 
-@parser("picture", 10, picture_seeds, (b"IHDR", b"acTL", b"\xff\xd8", b"Exif\0\0", b"II*\0", b"GIF89a"))
+@parser(
+    "picture",
+    10,
+    picture_seeds,
+    (b"IHDR", b"acTL", b"cICP", b"iCCP", b"\xff\xd8", b"Exif\0\0", b"II*\0", b"GIF89a", b"nclx", b"mft1"),
+)
 def _picture(data, folder):
     from factortopy.pictures.reading import read_picture
 

@@ -28,35 +28,40 @@ def png(values, kind, *chunks, depth=8):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-def tiff(values, photometric=1, bits=None, order="<", tags=()):
-    """Uncompressed TIFF of an array of any type; ``tags`` are more of (tag, whole number)."""
+def tiff(values, photometric=1, bits=None, order="<", tags=(), planes=False):
+    """Uncompressed TIFF of an array of any type; ``tags`` are more of (tag, whole number); ``planes``: one channel after the other."""
     values = np.asarray(values)
     height, width = values.shape[:2]
     channels = values.shape[2] if values.ndim == 3 else 1
     form = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
-    data = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    stored = np.moveaxis(values, 2, 0) if planes else values
+    data = stored.astype(values.dtype.newbyteorder(order)).tobytes()
     bits = bits or values.dtype.itemsize * 8
     if bits == 12:
         pairs = values.reshape(-1, 2).astype(np.uint32)
         packed = pairs[:, 0] << 12 | pairs[:, 1]
         data = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], 1).astype(np.uint8).tobytes()
+    strips = channels if planes else 1
     rows = dict(tags) | {
         256: width, 257: height, 258: [bits] * channels, 259: 1, 262: photometric, 277: channels, 278: height,
-        279: len(data), 339: [form] * channels,
+        279: [len(data) // strips] * strips, 284: 1 + planes, 339: [form] * channels,
     }  # fmt: skip
-    start = 8 + 2 + 12 * (len(rows) + 1) + 4
+    head = _directory(rows | {273: [0] * strips}, order)  # to learn its length, in which the pixels' places stand
+    places = [len(head) + k * len(data) // strips for k in range(strips)]
+    return _directory(rows | {273: places}, order) + data
+
+
+def _directory(rows, order):
     blob, entries = b"", []
-    for tag, value in sorted((rows | {273: 0}).items()):
+    for tag, value in sorted(rows.items()):
         numbers = value if isinstance(value, list) else [value]
         content = struct.pack(f"{order}{len(numbers)}{'H' if isinstance(value, list) else 'I'}", *numbers)
         if len(content) > 4:
-            content, blob = struct.pack(f"{order}I", start + len(blob)), blob + content
-        entries.append((tag, 3 if isinstance(value, list) else 4, len(numbers), content.ljust(4, b"\0")))
-    out = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(entries))
-    for tag, kind, count, content in entries:
-        where = struct.pack(f"{order}I", start + len(blob))
-        out += struct.pack(f"{order}HHI", tag, kind, count) + (where if tag == 273 else content)
-    return out + bytes(4) + blob + data
+            content, blob = struct.pack(f"{order}I", 8 + 2 + 12 * len(rows) + 4 + len(blob)), blob + content
+        kind = 3 if isinstance(value, list) else 4
+        entries.append(struct.pack(f"{order}HHI", tag, kind, len(numbers)) + content.ljust(4, b"\0"))
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    return start + struct.pack(f"{order}IH", 8, len(entries)) + b"".join(entries) + bytes(4) + blob
 
 
 def packed_profile(tags, space=b"RGB ", pcs=b"XYZ ", kind=b"mntr"):

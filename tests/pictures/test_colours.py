@@ -149,7 +149,8 @@ def test_any_gamma(gamma, adobe):
     )
     if not adobe and abs(round(gamma, 5) * 2.2 - 1) < 0.01:
         expected = COLOURS
-    assert off(png(COLOURS, 2, gama(gamma), *([chrm(ADOBE_RGB)] if adobe else [])), expected) <= 2
+    data = png(COLOURS, 2, gama(gamma), *([chrm(ADOBE_RGB)] if adobe else []))
+    assert off(data, expected) <= 2 and np.array_equal(read_image(Image.open(io.BytesIO(data))), read_image(data))
 
 
 @pytest.mark.parametrize(
