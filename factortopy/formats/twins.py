@@ -14,7 +14,8 @@ def alike(left, right):
     Exactly alike, or one a straight line of the other: over all values, or over the rows at nearly every vertex (as after
     z-scoring each). Rising or falling (a mirrored coordinate falls) is not the same: the line must rise. Constants say nothing.
     """
-    left, right = (np.atleast_2d(np.asarray(part, dtype=np.float64)) for part in (left, right))
+    with np.errstate(invalid="ignore"):  # damaged numbers are others' to refuse
+        left, right = (np.atleast_2d(np.asarray(part, dtype=np.float64)) for part in (left, right))
     if left.shape != right.shape:
         return False
     both = np.isfinite(left) & np.isfinite(right)

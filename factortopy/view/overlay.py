@@ -81,16 +81,22 @@ class Overlay:
         return replace(self, values=self.values[rows], vertices=vertices, notices=[*self.notices, notice])
 
     def _nearest(self, density):
-        """(M,) row of ``values`` nearest to each of the ``Vertices`` of a finer mesh, and those."""
+        """(M,) row of ``values`` for the ``Vertices`` of a finer mesh whose nearest of this one has a value, and those."""
         from scipy.spatial import cKDTree
 
-        mesh, parts = load_mesh(density), []
+        mesh, rows, vertices, own = load_mesh(density), [], [], N_VERTICES[self.density]
         sides = np.unique(self.vertices.hemi).tolist()
         for side in sides:
-            rows = np.flatnonzero(self.vertices.hemi == side)
-            sphere = mesh.coords["sphere"][side * mesh.n : (side + 1) * mesh.n]
-            parts.append(rows[cKDTree(sphere[self.vertices.vertex[rows]]).query(sphere)[1]])
-        return np.concatenate(parts), Vertices.of_mesh(density, sides)
+            sphere = mesh.coords["sphere"][
+                side * mesh.n : (side + 1) * mesh.n
+            ]  # the coarser mesh's vertices come first
+            row_of = np.full(own, -1)
+            row_of[self.vertices.vertex[self.vertices.hemi == side]] = np.flatnonzero(self.vertices.hemi == side)
+            nearest = row_of[cKDTree(sphere[:own]).query(sphere)[1]]
+            vertices.append(np.flatnonzero(nearest >= 0))
+            rows.append(nearest[nearest >= 0])
+        hemi = np.repeat(sides, [len(part) for part in vertices])
+        return np.concatenate(rows), Vertices(hemi, np.concatenate(vertices), density)
 
     def maps(self, density="10k", **options):
         """BrainMaps of the first 24 columns; ``options`` as for ``value_map`` (palette, low, high, symmetric, …).
@@ -181,7 +187,7 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
             path.write_bytes(path_or_bytes)
             parts = [replace(part, source=np.array(part.source)) for part in _opened(path, label)]
     overlays = [_of_part(part, name, hemi, label) for part in parts]
-    return overlays[0] if len(overlays) == 1 else join(*overlays, label)
+    return overlays[0] if len(overlays) == 1 else join(overlays[0], overlays[1], label)
 
 
 def _of_part(part, name, hemi, label):

@@ -269,6 +269,41 @@ def _cifti(data, folder):
     open_cifti(put(folder, "a.dtseries.nii", data))
 
 
+def surface_values_seeds():
+    import gzip
+
+    from nibabel import Cifti2Image, Nifti1Image, Nifti2Image, cifti2
+    from nibabel.freesurfer import write_annot
+    from nibabel.gifti import GiftiDataArray, GiftiImage
+
+    folded = noise(1707, 1, 6, 2).astype(np.float32)
+    made = [Nifti1Image(folded, np.eye(4)).to_bytes(), Nifti2Image(folded, np.eye(4)).to_bytes()]
+    nodes = np.random.default_rng(0).permutation(10242).astype(np.int32)
+    arrays = [GiftiDataArray(nodes, "NIFTI_INTENT_NODE_INDEX", "NIFTI_TYPE_INT32")]
+    arrays += [GiftiDataArray(noise(10242).astype(np.float32), "NIFTI_INTENT_ZSCORE", "NIFTI_TYPE_FLOAT32")]
+    axis = cifti2.LabelAxis(["a"], [{0: ("???", (0, 0, 0, 0)), 3: ("V1", (1, 0, 0, 1))}])
+    model = cifti2.BrainModelAxis.from_surface(np.arange(6), 10242, "cortex_left")
+    made += [GiftiImage(darrays=arrays).to_bytes(), Cifti2Image(np.full((1, 6), 3, "f4"), (axis, model)).to_bytes()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lh.a.annot"
+        colours = np.array([[0, 0, 0, 0], [255, 0, 0, 0], [0, 9, 255, 0]])
+        write_annot(str(path), np.arange(10242) % 3, colours, ["unknown", "V1", "V2"], fill_ctab=True)
+        made.append(path.read_bytes())
+    return [*made, *(gzip.compress(one, 6, mtime=0) for one in made[:1])]
+
+
+@parser(
+    "values on a surface",
+    4,
+    surface_values_seeds,
+    (b"NODE_INDEX", b"CIFTI_INDEX_TYPE_PARCELS", b"n+1", b'Key="', b"ni1"),
+)
+def _surface_values(data, folder):
+    from factortopy.view.overlay import read_overlay
+
+    read_overlay(data, "lh.a").maps()
+
+
 def film_seeds():
     from film_files import KINDS, film
 

@@ -10,7 +10,10 @@ from gifti_text import gii, packed
 
 from factortopy import surfaces
 from factortopy.errors import InputError
+from factortopy.formats.cifti import write_dscalar
+from factortopy.formats.freesurfer import write_annot
 from factortopy.formats.gifti import write_func_gii, write_label_gii
+from factortopy.formats.mgh import write_mgz
 from factortopy.view.overlay import join, read_overlay, read_overlays
 
 N = 10242
@@ -114,6 +117,55 @@ def test_the_map_is_the_values(tmp_path):
     inside = np.isfinite(values) & (np.abs(values) < made.words["high"])
     np.testing.assert_allclose(shown[inside], values[inside], atol=0.02)
     assert "10,241" in made.title
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_values_of_nodes_lie_at_their_vertices(whole):
+    rng = np.random.default_rng(0)
+    nodes = rng.permutation(N)[: N if whole else 700]
+    index = nibabel.gifti.GiftiDataArray(nodes.astype("i4"), "NIFTI_INTENT_NODE_INDEX", "NIFTI_TYPE_INT32")
+    values = nibabel.gifti.GiftiDataArray(ramp()[nodes], "NIFTI_INTENT_ZSCORE", "NIFTI_TYPE_FLOAT32")
+    overlay = read_overlay(nibabel.gifti.GiftiImage(darrays=[index, values]).to_bytes(), "rh.tmap.func.gii")
+    assert overlay.density == "10k" and overlay.names == ["map 1"] and set(overlay.vertices.hemi) == {1}
+    np.testing.assert_array_equal(overlay.vertices.vertex, np.sort(nodes))
+    np.testing.assert_array_equal(overlay.values[:, 0], ramp()[np.sort(nodes)])
+    (made,) = overlay.maps()
+    np.testing.assert_array_equal(np.flatnonzero(made.painted), N + np.sort(nodes))
+    assert overlay.notices == [] if whole else "700 vertices alone (NODE_INDEX)" in overlay.notices[0]
+    fine = overlay.at("41k")  # the same places, and what is nearest to them; nothing beyond
+    shared = fine.vertices.vertex < N
+    np.testing.assert_array_equal(fine.vertices.vertex[shared], np.sort(nodes))
+    np.testing.assert_array_equal(fine.values[shared, 0], ramp()[np.sort(nodes)])
+    assert len(fine.values) < 6 * len(nodes)
+
+
+def test_what_we_export_is_read_back(tmp_path):
+    models = [("CortexLeft", np.arange(0, N, 3), N), ("CortexRight", np.arange(1, N, 5), N)]
+    both = np.concatenate([ramp()[::3], -ramp()[1::5]])
+    overlay = read_overlay(write_dscalar(tmp_path / "maps.dscalar.nii", {"score": both, "scale": 2 * both}, models, {}))
+    assert overlay.names == ["score", "scale"] and overlay.density == "10k" and overlay.notices == []
+    np.testing.assert_array_equal(overlay.values, np.stack([both, 2 * both], 1))
+    np.testing.assert_array_equal(overlay.vertices.vertex, np.r_[0:N:3, 1:N:5])
+    keys = np.arange(N) % 3 - 1
+    path = write_annot(
+        tmp_path / "lh.layer.annot", keys, np.array([[255, 0, 0], [0, 0, 255]], np.uint8), ["layer 1", "layer 2"]
+    )
+    (made,) = read_overlay(path).maps()
+    assert made.legend["names"] == ["layer 1", "layer 2"] and made.painted[:N].sum() == (keys >= 0).sum()
+    np.testing.assert_array_equal(made.value[:N], np.where(keys >= 0, keys, 255))
+    two = np.stack([ramp(), -ramp()], 1)
+    np.testing.assert_array_equal(read_overlay(write_mgz(tmp_path / "rh.space.mgz", two)).values, two)
+
+
+def test_one_hemisphere_saved_twice_is_said(tmp_path):
+    mgh(tmp_path / "lh.area.mgh", ramp())
+    mgh(tmp_path / "rh.area.mgh", 2 * ramp())
+    (both,) = read_overlays([tmp_path / "lh.area.mgh", tmp_path / "rh.area.mgh"])
+    assert both.notices == ["left and right hold the same numbers; was one hemisphere saved twice?"]
+    np.save(tmp_path / "both.npy", np.tile(ramp(), 2))
+    assert "saved twice" in read_overlay(tmp_path / "both.npy").notices[0]
+    mgh(tmp_path / "rh.area.mgh", -ramp())
+    assert read_overlays([tmp_path / "lh.area.mgh", tmp_path / "rh.area.mgh"])[0].notices == []
 
 
 # ---------------------------------------------------------------- what is refused

@@ -24,9 +24,10 @@ import numpy as np
 
 from factortopy.formats.npy import as_float32, safe_npy
 from factortopy.formats.problems import DataError
+from factortopy.formats.twins import alike_where_both
 from factortopy.subjects.algonauts.pictures import list_images
 from factortopy.subjects.algonauts.rois import read_rois
-from factortopy.subjects.examination import Examination, Summary, as_warning
+from factortopy.subjects.examination import Examination, Summary, as_warning, warn_of_likeness
 from factortopy.subjects.picture_files import examine_files
 from factortopy.subjects.response_arrays import copy_columns, read_whole_mesh
 from factortopy.subjects.split import default_split
@@ -131,6 +132,11 @@ def _examine_responses(examination):
     if len(set(rows.values())) > 1:
         text = f"{rows['lh']:,} rows left, {rows['rh']:,} right"
         examination.stop(folder, "the same number of rows in both hemispheres", text, "copy or download both again")
+    elif len(rows) == len(HEMISPHERES):
+        chosen = np.unique(np.linspace(0, rows["lh"] - 1, 32).astype(int))
+        parts = [(as_float32(examination.responses[hemi][chosen]), examination.mask[hemi]) for hemi in HEMISPHERES]
+        if alike_where_both(*parts[0], *parts[1]):
+            warn_of_likeness(examination, *(folder / f"{hemi}_training_fmri.npy" for hemi in HEMISPHERES))
 
 
 def _columns_fit(examination, path, array, hemi):

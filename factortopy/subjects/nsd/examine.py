@@ -8,7 +8,8 @@ import numpy as np
 
 from factortopy.formats.mgh import read_mgh, whole_labels
 from factortopy.formats.problems import DataError, stop
-from factortopy.subjects.examination import Examination, Summary, as_warning
+from factortopy.formats.twins import alike
+from factortopy.subjects.examination import Examination, Summary, as_warning, warn_of_likeness
 from factortopy.subjects.nsd.betas import FULL, HEMISPHERES, VERSION, check_values, find_sessions
 from factortopy.subjects.nsd.design import TRIALS, check_log, pictures_of_trials, read_expdesign
 from factortopy.subjects.nsd.images import NsdImages
@@ -86,6 +87,7 @@ def examine(folder, sessions=None, average=False, mask="nsdgeneral", paper=False
         _compare_with_paper(examination, betas)
     if examination.sessions:
         check_values(examination.sessions[0], examination.problems)
+        _examine_likeness(examination)
         files = count(2 * len(examination.sessions), "session file")
         examination.looked_at.append(f"the headers of {files}, some trials of session {examination.sessions[0].number}")
     _examine_design(examination)
@@ -123,6 +125,14 @@ def _compare_with_paper(examination, betas):
         examination.warn(betas, f"sessions 1 to {last}, as in the paper", here, "these are used: figures will differ")
     choice = f"sessions 1 to {last}, single trials, split 8:1:1 over unique pictures"
     examination.remarks.append(f"the paper's choice: {choice}")
+
+
+def _examine_likeness(examination):
+    """Warn of sessions whose hemispheres hold the same numbers in the first trial."""
+    for session in each(examination.sessions, "comparing the hemispheres of every session"):
+        left, right = (session.files[hemi] for hemi in HEMISPHERES)
+        if alike(left.frame_block(0, 1), right.frame_block(0, 1)):
+            warn_of_likeness(examination, left.path, right.path)
 
 
 def _checked_atlases(atlases):
@@ -192,6 +202,8 @@ def _examine_ncsnr(examination, betas):
             examination.problems.append(as_warning(error, "; until then only raw R² is shown"))
     if len(examination.ncsnr) < len(HEMISPHERES):
         examination.ncsnr = {}
+    elif alike(*examination.ncsnr.values()):
+        warn_of_likeness(examination, *(betas / f"{hemi}.ncsnr.mgh" for hemi in HEMISPHERES))
 
 
 def _examine_images(examination):
