@@ -112,6 +112,8 @@ def read_header(path, what="a NIfTI file"):
     magic = {1: head[344:348], 2: head[4:8]}.get(version, b"")
     if magic[:3] in (b"ni1", b"ni2"):
         raise stop(path, "one file with header and values", "a header alone (.hdr)", "save both as one .nii file")
+    if version == 1 and len(head) >= 348 and magic == bytes(4):
+        raise stop(path, what, "an ANALYZE header (.hdr), or a damaged one", "save it with its values as one .nii file")
     if len(head) < (352 if version == 1 else 544) or magic[:3] not in (b"n+1", b"n+2"):
         raise stop(path, what, foreign(head[:1024], "another kind, or cut off"), COPY)
     if version == 1:

@@ -10,7 +10,10 @@ _OTHERS = (
     "accumbens", "amygdala", "brainstem", "caudate", "cerebell", "diencephalon", "hippocampus", "pallidum", "putamen",
     "thalamus", "whitematter",
 )  # fmt: skip
-_SIDE = re.compile(r"(?:^|[._\-/\\])(?:hemi-)?(lh|rh|l|r|left|right)(?=[._\-]|$)", re.IGNORECASE)
+_SIDE_IN_NAME = [  # the surest first: task-L_hemi-R is the right one, as is rh.left_minus_right
+    re.compile(rf"(?:^|[._\-/\\]){words}(?=[._\-]|$)", re.IGNORECASE)
+    for words in ("hemi-(lh|rh|l|r|left|right)", "(lh|rh)", "(l|r|left|right)")
+]
 _SPACE = re.compile(r"(?:^|[._])(?:(?:space|tpl)-(?!fsaverage)([a-z0-9]+)|\d+k_(fs_?LR))(?=[._\-]|$)", re.IGNORECASE)
 
 
@@ -33,13 +36,19 @@ def _plain(structure):
 
 def side_in_name(name):
     """0 left, 1 right, None where a file's name does not say: lh.x.mgh, sub-01_hemi-R_x.func.gii, x.L.func.gii."""
-    words = _SIDE.search(str(name))
-    return None if words is None else int(words[1][0].lower() == "r")
+    match = _side_match(name)
+    return None if match is None else int(match[1][0].lower() == "r")
 
 
 def without_side(name):
     """A file's name without the words that say its hemisphere."""
-    return _SIDE.sub("", str(name), count=1).strip("._- ")
+    match = _side_match(name)
+    text = str(name) if match is None else str(name)[: match.start()] + str(name)[match.end() :]
+    return text.strip("._- ")
+
+
+def _side_match(name):
+    return next(filter(None, (pattern.search(str(name)) for pattern in _SIDE_IN_NAME)), None)
 
 
 def other_space(name):

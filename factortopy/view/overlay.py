@@ -185,14 +185,14 @@ def read_overlay(path_or_bytes: Any, name: str | None = None, hemi: int | None =
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / label
             path.write_bytes(path_or_bytes)
-            parts = [replace(part, source=np.array(part.source)) for part in _opened(path, label)]
+            parts = [replace(part, source=np.array(part.source)) for part in _opened(path, label)]  # before it is gone
     overlays = [_of_part(part, name, hemi, label) for part in parts]
     return overlays[0] if len(overlays) == 1 else join(overlays[0], overlays[1], label)
 
 
 def _of_part(part, name, hemi, label):
     """The Overlay of one hemisphere, or of both one after the other, that a file holds."""
-    values, notices = _by_vertex(part, label).astype(float), list(part.notices)
+    values, notices = _by_vertex(part, label), list(part.notices)
     n = len(values)
     values[~np.isfinite(values)] = np.nan
     if values.shape[1] > MOST_MAPS:
@@ -211,8 +211,9 @@ def _of_part(part, name, hemi, label):
         return replace(overlay, notices=[*notices, *_likeness(overlay)])
     if mesh not in DENSITIES:
         sizes = ", ".join(f"{count} ({density})" for density, count in N_VERTICES.items())
+        actual = f"{mesh}{_of_mesh(mesh)}" if mesh else f"values of vertices up to {part.vertices.max()}"
         raise InputError(
-            f"{label}: expected values of an fsaverage hemisphere, {sizes}, or twice as many, found {mesh or n}{_of_mesh(mesh)}; "
+            f"{label}: expected values of an fsaverage hemisphere, {sizes}, or twice as many, found {actual}; "
             "resample it to fsaverage (mri_surf2surf --trgsubject fsaverage, wb_command -metric-resample)"
         )
     side = _side(name, part.hemi, hemi, label)
@@ -308,18 +309,19 @@ def _opened(path, label):
 
 
 def _by_vertex(part, label):
-    """(n, K) float32 of a part; the maps of an array may lie in its rows or columns."""
+    """(n, K) float64 of a part, in which keys of labels stay whole; the maps of an array may lie in its rows or columns."""
     shape = part.shape
     if len(shape) not in (1, 2) or 0 in shape:
         words = " × ".join(map(str, shape)) or "a single value"
         raise InputError(
             f"{label}: expected one number a vertex, found an array of {words}; save one or two dimensions"
         )
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = np.array(part.source, dtype=float) * part.slope + part.intercept
     if len(shape) == 1:
-        part = replace(part, source=part.source[None], oriented=True)
-    rows, columns = part.shape
-    in_columns = not part.oriented and (_is_mesh(rows) or not _is_mesh(columns))
-    return part.values() if in_columns else part.values().T
+        return values[:, None]
+    in_columns = not part.oriented and (_is_mesh(shape[0]) or not _is_mesh(shape[1]))
+    return values if in_columns else values.T
 
 
 def _side(name, stated, hemi, label):

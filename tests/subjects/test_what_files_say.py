@@ -196,6 +196,14 @@ def test_parcels_are_refused_by_name(folder, name):
     stops(folder, name, "found parcels", "take the dense file")
 
 
+def test_a_surface_under_another_name_is_no_volume(folder):
+    left, _ = parts(folder)
+    responses(folder, **{"lh.nii": nibabel.Nifti1Image(left.T.reshape(40, 1, 1, 24), np.eye(4)).to_bytes()})
+    stops(folder, "lh.nii: expected hemi-L.nii and hemi-R.nii, found values of a surface under another name; rename it")
+    responses(folder, **{"hemi-L.npz": b"PK"})
+    stops(folder, "found hemi-L.npz; save its arrays")
+
+
 # ---------------------------------------------------------------- kinds
 
 

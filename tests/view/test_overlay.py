@@ -63,6 +63,13 @@ def test_labels_keep_keys_names_and_colours(tmp_path):
     np.testing.assert_array_equal(made.palette, [(255, 0, 0), (0, 0, 255)])
 
 
+def test_large_keys_stay_whole(tmp_path):
+    keys = np.where(np.arange(N) % 2, 2**24 + 1, 2**24)  # float32 knows the second only
+    table = [(2**24, "A", (255, 0, 0)), (2**24 + 1, "B", (0, 0, 255))]
+    (made,) = read_overlay(write_label_gii(tmp_path / "lh.a.label.gii", keys, table, False)).maps()
+    np.testing.assert_array_equal(made.value[:N], np.arange(N) % 2)
+
+
 def test_both_hemispheres_of_labels_whose_keys_differ(tmp_path):
     left = write_label_gii(tmp_path / "lh.a.label.gii", np.full(N, 1), [(1, "A", (255, 0, 0))], False, "CortexLeft")
     right = write_label_gii(tmp_path / "rh.a.label.gii", np.full(N, 1), [(1, "B", (0, 255, 0))], False, "CortexRight")

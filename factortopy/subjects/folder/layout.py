@@ -21,7 +21,6 @@ import numpy as np
 
 from factortopy.formats.files import check_memory
 from factortopy.formats.problems import DataError, close_to, stop
-from factortopy.formats.surface_values import volume
 from factortopy.formats.tables import Table, read_table
 from factortopy.formats.twins import alike_where_both
 from factortopy.subjects.examination import Examination, Summary, warn_of_likeness
@@ -164,7 +163,7 @@ def _examine_responses(examination):
     }
     sided = [path for paths in sides.values() for path in paths]
     volumes = [path for path in files.values() if responses.is_volume(path) and path not in (*both, *sided)]
-    examination.problems += [volume(path, path.name).problem for path in volumes]
+    examination.problems += [responses.unnamed(path).problem for path in volumes]
     several = [paths for paths in [*sides.values(), both] if len(paths) > 1]
     for paths in several:
         names = first_few(path.name for path in paths)
@@ -174,7 +173,9 @@ def _examine_responses(examination):
     elif not both and not any(sides.values()) and not volumes:
         have = first_few(map(safe_label, files)) or ("an empty folder" if folder.is_dir() else "no such folder")
         expected = "hemi-L.npy and hemi-R.npy (or .func.gii, .mgh, …)"
-        examination.stop(folder, expected, have, "copy or rename the responses")
+        packed = any(name.lower().endswith((".npz", ".mat", ".h5", ".hdf5")) for name in files)
+        remedy = "save its arrays: np.save('hemi-L.npy', …)" if packed else "copy or rename the responses"
+        examination.stop(folder, expected, have, remedy)
     elif both and not several:
         examination.rows = examination.try_to(responses.open_cifti, both[0]) or {}
     elif not several:

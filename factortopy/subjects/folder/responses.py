@@ -5,9 +5,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from factortopy.formats.nifti import head_of, is_cifti
+from factortopy.formats.nifti import head_of, is_cifti, read_header
 from factortopy.formats.problems import DataError, stop
-from factortopy.formats.surface_values import check_kind, check_side, open_values
+from factortopy.formats.surface_shapes import on_surface
+from factortopy.formats.surface_values import check_kind, check_side, open_values, volume
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import safe_label
 
@@ -125,6 +126,18 @@ def is_volume(path):
     """True for the file of a volume, by its name."""
     name = Path(path).name
     return name.endswith(VOLUMES) and not _CIFTI.search(name)
+
+
+def unnamed(path):
+    """DataError for a file of ``VOLUMES`` whose name says no hemisphere: a volume, or a surface that is to be renamed."""
+    try:
+        surface = path.name.endswith((".nii", ".nii.gz")) and on_surface((*read_header(path).shape, 1, 1)[:3])
+    except DataError:  # damaged as well: the name says enough
+        surface = False
+    if not surface:
+        return volume(path, path.name)
+    ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
+    return stop(path, f"hemi-L{ending} and hemi-R{ending}", "values of a surface under another name", "rename it")
 
 
 def volumes_in(folder):
