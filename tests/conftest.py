@@ -1,10 +1,19 @@
 """Fixtures that several tests share."""
 
+import functools
 import sys
 
 import numpy as np
 import pytest
 from browser import browser, what_is_seen  # noqa: F401  (one for all modules: playwright starts once a process)
+
+
+def pytest_collection_finish():
+    """Each AppTest looks through all installed packages for components, a quarter of a second: once will do."""
+    if "streamlit.testing.v1" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.hookimpl(wrapper=True)
