@@ -131,11 +131,11 @@ def png():
 @pytest.mark.parametrize(
     "data, words",
     [
-        (b"", "of another kind or an incomplete one"),
+        (b"", "an empty file"),
         (b"this is no film" * 100, "of another kind"),
         (bytes(5000), "of another kind"),
-        (png(), "of another kind"),
-        (riff(), "of another kind"),
+        (png(), "a still picture"),
+        (riff(), "sound alone"),
         (sound(), "sound alone"),
         (film("mp4")[: len(film("mp4")) // 2], "incomplete"),  # its index comes last
     ],

@@ -4,6 +4,7 @@ import io
 import shutil
 
 import av
+import film_files
 import numpy as np
 import pytest
 from plain_folder import about, clone, make_film_folder, make_folder, table, write
@@ -222,6 +223,25 @@ def test_a_film_is_sampled_in_its_time(tmp_path):
     again = load_subject(folder)  # from the kept frames
     assert np.array_equal(again.image(30), subject.image(30))
     assert "100 TRs of 1 s in 1 run, 1 film" in " ".join(check(folder).lines())
+
+
+def test_a_tr_sees_the_frames_of_its_time(tmp_path):
+    """A film whose frames last from 0.1 to 2.5 s, turned and mirrored: each TR has the one on the screen; what was done is told."""
+    folder = make_film_folder(tmp_path, runs=1, trs=100)
+    gaps = np.random.default_rng(0).choice([0.1, 0.3, 0.7, 1.1, 2.5], 130)
+    times = np.concatenate([[0], np.cumsum(gaps)])
+    grey = (20 + 40 * (np.arange(131) % 6)).astype(np.uint8)
+    pictures = [np.full((32, 32, 3), level, np.uint8) for level in grey]
+    film = film_files.encoded(pictures, "mov", rate=1000, times=times)
+    write(folder / "stimuli/uneven.mov", film_files.with_matrix(film, 0, 1, 1, 0))
+    about(folder, fps=None, delays=[1, 2])
+    table(folder, stimulus=["uneven.mov"] * 100, onset=np.arange(100))
+    subject = load_subject(folder)
+    rows = subject.film.frames
+    expected = grey[np.searchsorted(times, np.arange(200) / 2 + 1e-6, side="right") - 1].reshape(100, 2)
+    near = np.abs(np.arange(200)[:, None] / 2 - times).min(1).reshape(100, 2) < 2e-3
+    seen = np.array([[int(subject.image(i).mean()) for i in row] for row in rows])
+    assert (np.abs(seen - expected.astype(int)) < 6)[~near].all() and near.mean() < 0.5
 
 
 @pytest.mark.parametrize(

@@ -296,25 +296,29 @@ def _source(examination, path, fps):
         if not examine_files(examination, path, files, "frame"):
             return None
         return [files[min(int(k / fps * rate + 1e-6), len(files) - 1)] for k in range(max(n, 1))]
-    frames, notices = _decoded(path, fps)
-    for notice in notices:
+    frames, faults, notices = _decoded(path, fps)
+    for fault in faults:
         remedy = "what could be read is used, grey after it: copy the film again, or save it as MP4"
-        examination.warn(path, "a whole film", notice, remedy)
-    if not notices:
-        examination.looked_at.append(f"all of {safe_label(path.name)} decoded")
+        examination.warn(path, "a whole film", fault, remedy)
+    if not faults:
+        done = [notice for notice in notices if notice not in faults]
+        examination.looked_at.append(
+            f"all of {safe_label(path.name)} decoded" + "".join(f" ({words})" for words in done)
+        )
     return frames
 
 
 def _decoded(path, fps):
-    """(frames, memory-mapped; notices of the decoder) of a film, decoded once and kept."""
+    """(frames, memory-mapped; faults and notices of ``read_video``) of a film, decoded once and kept."""
     about = os.stat(path)
-    key = repr((2, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
+    key = repr((3, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
     kept = cache_dir("films") / f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.npy"
     notes = kept.with_suffix(".json")  # written last: it says that both are whole
     if notes.is_file():
         try:
-            notices = [str(notice) for notice in read_json(notes, "film")["notices"]]
-            return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), notices
+            words = read_json(notes, "film")
+            faults, notices = ([str(word) for word in words[key]] for key in ("faults", "notices"))
+            return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), faults, notices
         except (InputError, KeyError, TypeError):
             pass  # damaged: made again
     from io import BytesIO
@@ -328,5 +332,6 @@ def _decoded(path, fps):
     buffer = BytesIO()
     np.save(buffer, film.frames)
     write_atomic(kept, buffer.getbuffer())
-    write_json(notes, {"notices": film.notices})
-    return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), film.notices
+    words = {key: film.info[key] for key in ("faults", "notices")}
+    write_json(notes, words)
+    return safe_npy(kept, kinds="u", shape=(None, None, None, 3)), words["faults"], words["notices"]
