@@ -186,8 +186,8 @@ def test_rgb_and_jpeg_films_are_full_range(kind, codec, pix):
 
 @pytest.mark.parametrize("span, grey", [(1, round((128 - 16) * 255 / 219)), (2, 128)])
 def test_greys_by_their_range(span, grey):
-    quiet = {"x265-params": "log-level=none"}
-    data = encoded(flat((128,) * 3), codec="libx265", pix="gray", options=quiet, tags={"color_range": span})
+    quiet = {"x265-params": "log-level=none:bframes=0"}
+    data = encoded(flat((128,) * 3), "matroska", "libx265", "gray", options=quiet, tags={"color_range": span})
     assert np.abs(shown(data) - grey).max() <= 1
     assert (shown(encoded(flat((128,) * 3), "matroska", "ffv1", "gray")) == 128).all()
 
@@ -213,7 +213,7 @@ def test_hdr_is_tone_mapped_and_said(curve, name):
     ramp = np.repeat(np.linspace(0, 255, 8).round().astype(np.uint8), 8)
     picture = np.repeat(np.broadcast_to(ramp, (48, 64))[..., None], 3, 2)
     tags = {"colorspace": 9, "color_trc": curve, "color_primaries": 9}
-    options = {"x265-params": "log-level=none", "crf": "1"}
+    options = {"x265-params": "log-level=none:bframes=0", "crf": "1"}
     data = encoded(
         [picture], codec="libx265", pix="yuv420p10le", options=options, conversion={"dst_colorspace": 9}, tags=tags
     )
