@@ -5,6 +5,7 @@ The content decides what a file is, not its name; of a file that is none of thes
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from factortopy.formats.nifti import head_of, is_cifti, looks_like_nifti, read_h
 from factortopy.formats.npy import as_float32, mapped_blocks, row_blocks, safe_npy
 from factortopy.formats.problems import foreign, foreign_content, stop
 from factortopy.formats.structures import other_space
-from factortopy.formats.surface_shapes import axes_words, on_surface
+from factortopy.formats.surface_shapes import axes_words, is_fsaverage, on_surface
 
 SIDES = ("left", "right")
 PROJECT = (
@@ -242,11 +243,16 @@ def _mgh(path):
 def _nifti(path):
     header = read_header(path)
     axes, frames = (header.shape + (1, 1, 1))[:3], header.shape[3:]
-    if not on_surface(axes):
+    if len(header.shape) == 2:  # as NumPy users write it, vertices first or last
+        first, last = header.shape
+        source = header.array((last, first))
+        source = source.T if is_fsaverage(last) and not is_fsaverage(first) else source
+    elif not on_surface(axes):
         raise volume(path, axes_words(axes))
-    n, rows = int(np.prod(axes)), int(np.prod(frames, initial=1))
+    else:
+        source = header.array((math.prod(frames), math.prod(axes)))
     intents = frozenset(["LABEL"] if header.intent == _LABEL else [])
-    return [SurfaceValues(path, header.array((rows, n)), header.slope, header.intercept, intents=intents)]
+    return [SurfaceValues(path, source, header.slope, header.intercept, intents=intents)]
 
 
 def _cifti(path):

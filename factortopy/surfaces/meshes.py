@@ -232,6 +232,11 @@ def _real(density, n_file, where, files):
                     "is it a subject's own surface, or were its vertices sorted anew? take FreeSurfer's fsaverage"
                 )
             read.append(xyz[:n])
+        if kind in ("white", "pial") and not read[0][:, 0].mean() < read[1][:, 0].mean():
+            raise InputError(
+                f"{paths[kind][0]}: expected the left hemisphere, further left than {paths[kind][1].name}, found it as far right or "
+                "further; one was saved twice, or the two were exchanged: copy both again from FreeSurfer's fsaverage"
+            )
         coords[kind] = np.concatenate(read)
     sulc = np.concatenate([mesh_files.read_depth(path, n_file)[:n] for path in paths["sulc"]])
     coords["flat"], flat_faces, words = _flat(density, n_file, paths.get("flat"))

@@ -86,6 +86,15 @@ def test_folded_or_not_vertex_k_is_value_k(tmp_path, n, folded, frames, kind, or
     assert np.array_equal(np.concatenate([block for _, block in values.blocks()]), values.values())
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_axes_as_numpy_users_write_them(tmp_path, turned):
+    truth = np.random.default_rng(0).standard_normal((3, N)).astype("f4")
+    content = nibabel.Nifti2Image(truth if turned else truth.T, np.eye(4)).to_bytes()
+    for packed in (False, True):
+        (values,) = open_values(put(tmp_path / "x.nii", gzip.compress(content, 1) if packed else content))
+        assert np.array_equal(values.values(), truth) and np.array_equal(values.sample(2), truth[::2])
+
+
 def test_volumes_headers_alone_and_other_numbers(tmp_path):
     for image in (
         nibabel.Nifti1Image(np.zeros((8, 9, 10), "f4"), np.eye(4)),

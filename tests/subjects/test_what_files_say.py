@@ -204,6 +204,12 @@ def test_a_surface_under_another_name_is_no_volume(folder):
     stops(folder, "found hemi-L.npz; save its arrays")
 
 
+def test_both_hemispheres_side_by_side(folder):
+    (folder / "vertices/hemi-L.npy").unlink()
+    responses(folder, **{"hemi-L.npy": np.random.default_rng(0).standard_normal((24, 2 * N10)).astype("f4")})
+    stops(folder, "found 20,484, twice as many; both hemispheres side by side?")
+
+
 # ---------------------------------------------------------------- kinds
 
 

@@ -353,6 +353,26 @@ def test_a_spoilt_file_is_named(surf, name, how, says):
     assert words.startswith(str(surf / name)) and says in words and "\n" not in words and "expected" in words
 
 
+def test_a_surface_that_says_the_other_side(tmp_path):
+    shipped = mesh_files.shipped_files()["pial"]
+    copies = [tmp_path / path.name for path in shipped]
+    for copy, path in zip(copies, shipped[::-1], strict=True):
+        copy.write_bytes(path.read_bytes())
+        with pytest.raises(InputError, match="in its own metadata"):
+            mesh_files.read_surface(copy)
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_exchanged_hemispheres_are_seen(surf, twice):
+    left, right = (surf / f"{side}.pial" for side in ("lh", "rh"))
+    contents = left.read_bytes(), right.read_bytes()
+    left.write_bytes(contents[1])
+    if not twice:
+        right.write_bytes(contents[0])
+    with pytest.raises(InputError, match="lh.pial: expected the left hemisphere.*exchanged"):
+        meshes.load_mesh("41k", surf)
+
+
 @pytest.mark.parametrize("name", ["lh.pial", "rh.sulc", "lh.white"])
 def test_a_missing_file_is_named_where_the_folder_was_asked_for(surf, name, monkeypatch):
     (surf / name).unlink()

@@ -91,6 +91,9 @@ def _no_whole_mesh(rows, density, mesh, path):
         return stop(rows.path, wanted, f"{n_rows:,} rows, {columns:,} columns", remedy)
     if other:
         return stop(rows.path, wanted, f"{columns:,} ({other})", "correct density in dataset.json")
+    if columns == 2 * mesh:
+        remedy = "both hemispheres side by side? save each half in a file of its own"
+        return stop(rows.path, wanted, f"{columns:,}, twice as many", remedy)
     if columns in (32492, 64984, 91282):
         return stop(rows.path, wanted, f"{columns:,} (fsLR)", "resample it to fsaverage (wb_command -metric-resample)")
     remedy = f"a part of the mesh? write their indices to vertices/{path.name}; a native surface? resample it to fsaverage (mri_surf2surf)"
