@@ -104,9 +104,7 @@ def as_warning(error, instead):
 
 
 def warn_of_likeness(examination, left, right):
-    """Note that the files of both hemispheres hold the same numbers."""
-    expected, remedy = (
-        "other numbers than in the left hemisphere",
-        "was one hemisphere saved twice? they are used as they are",
-    )
-    examination.warn(right, expected, f"the same ones as in {left.name}", remedy)
+    """Note that both hemispheres hold the same numbers; paths of their files, which may be one."""
+    actual = f"the same ones as in {left.name}" if left != right else "the same ones on both sides"
+    remedy = "was one hemisphere saved twice? they are used as they are"
+    examination.warn(right, "other numbers than in the left hemisphere", actual, remedy)
