@@ -230,7 +230,7 @@ def offered():
 
 
 def look(name, weights, picture):
-    """(colours, share of variance, layer names, a sentence on cost) of one picture; the work behind the button."""
+    """(colours, share of variance, layer names, sentences on cost and on its weights) of one picture; the work behind the button."""
     from factortopy.analysis.token_colours import token_colours
     from factortopy.backbones.loading import load_backbone
     from factortopy.features.estimate import plan
@@ -239,10 +239,17 @@ def look(name, weights, picture):
     backbone = load_backbone(name, weights)
     features = compute(backbone, picture, grid=None)
     colours, share = token_colours([tokens[0] for tokens in features.local])
-    return name, colours, share, list(features.layer_names), plan(backbone, 10_000, seconds=2.0).sentence()
+    return (
+        name,
+        colours,
+        share,
+        list(features.layer_names),
+        plan(backbone, 10_000, seconds=2.0).sentence(),
+        list(backbone.notices),
+    )
 
 
-def layers(name, colours, share, names, cost):
+def layers(name, colours, share, names, cost, notices):
     """The pictures of the layers, and what extracting them would cost."""
     for start in range(0, len(colours), A_ROW):
         for column, i in zip(st.columns(A_ROW), range(start, min(start + A_ROW, len(colours))), strict=False):
@@ -252,6 +259,8 @@ def layers(name, colours, share, names, cost):
         f"{name}. Alike colours, alike tokens: red, green and blue are each layer's first three principal components over this picture; "
         f"the figure is their share of its variance. Extraction on this machine: {plain(cost)}."
     )
+    for notice in notices:
+        st.info(plain(notice), icon=":material/info:")
 
 
 guard(page)

@@ -64,6 +64,8 @@ class Backbone:
         True for networks that were trained on rendered pictures alone.
     weights : str or None
         What ``load_backbone`` was given: None as published, "untrained", or a file.
+    notices : list of str
+        What was done to the weights of a file for them to fit: positions resampled, one network of several read.
     finetuned : dict or None
         How it was fine-tuned (base, data, classes, layer, recipe, accuracy before and after), where its weights say so.
     fingerprint : str
@@ -78,6 +80,7 @@ class Backbone:
     trained = True
     drawings_only = False
     weights = None
+    notices = ()
     finetuned = None
     fingerprint = ""
 

@@ -6,6 +6,7 @@ architecture: 12 blocks, width 128, patches of 8 pixels, 112-pixel pictures, no 
 """
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 
 from factortopy.backbones.base import Backbone, Site
 from factortopy.backbones.demo_facts import DEPTH, INPUT_SIZE, OBJECTIVES, PATCH, WIDTH, weights_path
+from factortopy.backbones.foreign_weights import another_kind
 from factortopy.errors import InputError
 
 HEADS = 4
@@ -217,10 +219,8 @@ def read_weights(path):
         raise InputError(
             f"{label}: expected a readable safetensors file, found none ({error.strerror}); check the path"
         ) from None
-    if content.startswith(b"version https://git-lfs"):
-        raise InputError(
-            f"{label}: expected a safetensors file, found a git-LFS pointer to one; run `git lfs pull` where it lies"
-        )
+    if content and (kind := another_kind(Path(path), content[:1024])):
+        raise InputError(f"{label}: expected a safetensors file, found {kind}")
     try:
         tensors = load(content)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
@@ -232,10 +232,11 @@ def read_weights(path):
     expected = module.state_dict()
     if set(tensors) != set(expected):
         first = ", ".join(sorted(tensors)[:5]) or "no tensors"
+        strange = ", ".join(sorted(set(tensors) - set(expected))[:5]) or "none"
         absent = ", ".join(sorted(set(expected) - set(tensors))[:5]) or "none missing"
         raise InputError(
             f"{label}: expected the {len(expected)} tensors of a demo network, found {len(tensors)} "
-            f"(first: {first}; missing: {absent}); give a file written by benchmarks.make_demo_networks"
+            f"(first: {first}; unknown: {strange}; missing: {absent}); give a file written by benchmarks.make_demo_networks"
         )
     for key, tensor in sorted(tensors.items()):
         if tensor.shape != expected[key].shape:

@@ -5,12 +5,14 @@ the U-Net has been called 50 − T + 1 times. Needs diffusers and transformers (
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 from factortopy.backbones.base import UNTRAINED
+from factortopy.backbones.fit import fit_weights
 from factortopy.backbones.modules import TorchBackbone, outputs_of
 from factortopy.backbones.published import Hub, console_progress
-from factortopy.backbones.weights import fit_weights, read_weights, seeded
+from factortopy.backbones.weights import read_weights, seeded
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json
 
@@ -122,7 +124,8 @@ def fill(model, folder, label):
     """Load the weights of a folder in the layout of diffusers."""
     for part, file in FOLDERS.items():
         path = Path(folder) / file
-        fit_weights(model[part], convert(part, read_weights(path, f"{label} ({part})"), model[part]), str(path), label)
+        file = read_weights(path, f"{label} ({part})")
+        fit_weights(model[part], file, str(path), label, convert=partial(convert, part, module=model[part]))
 
 
 def convert(part, tensors, module):

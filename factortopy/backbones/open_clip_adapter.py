@@ -3,9 +3,10 @@
 import copy
 
 from factortopy.backbones.base import UNTRAINED
+from factortopy.backbones.fit import fit_weights
 from factortopy.backbones.modules import HookedBackbone
 from factortopy.backbones.published import Hub, Url, console_progress
-from factortopy.backbones.weights import fit_weights, read_weights, seeded
+from factortopy.backbones.weights import read_weights, seeded
 from factortopy.errors import InputError
 
 FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -32,8 +33,10 @@ def load_open_clip(name, weights=None, label=None, on_progress=None):
     if weights is None:
         weights = source_of(name).fetch(label, on_progress or console_progress(label))
     tower = seeded(lambda: build(config, published))
-    fit_weights(tower, from_whole(read_weights(weights, label)), str(weights), label)
-    return wrap(tower, label, published)
+    notices = fit_weights(tower, read_weights(weights, label), str(weights), label)
+    backbone = wrap(tower, label, published)
+    backbone.notices = notices
+    return backbone
 
 
 def configuration(model, tag, label):
@@ -85,12 +88,6 @@ def build(config, published):
     vision.pop("timm_model_pretrained") if not vision.get("timm_model_name") else None
     quick = config.get("quick_gelu", False) or published.get("quick_gelu", False)  # as the weights were trained
     return _build_vision_tower(config["embed_dim"], CLIPVisionCfg(**vision), quick)
-
-
-def from_whole(tensors):
-    """The vision tower's tensors of a whole model's; a tower's own as they are."""
-    tower = {key.removeprefix("visual."): t for key, t in tensors.items() if key.startswith("visual.")}
-    return tower or tensors
 
 
 def wrap(tower, name, published, trained=True):

@@ -5,9 +5,9 @@ from fnmatch import fnmatch
 from factortopy.backbones.base import UNTRAINED, Site
 from factortopy.backbones.modules import HookedBackbone, TorchBackbone, attention_of, outputs_of
 from factortopy.backbones.published import Hub, console_progress
-from factortopy.backbones.weights import finite, fit_weights, read_weights, seeded
+from factortopy.backbones.timm_files import create, from_file
+from factortopy.backbones.weights import seeded
 from factortopy.errors import InputError
-from factortopy.wording import first_words
 
 VERSION = 1  # of the preprocessing: part of the fingerprint
 OPTIONS = {"num_classes": 0}  # tokens are read before the classifier
@@ -38,13 +38,12 @@ def load_timm(name, weights=None, label=None, options=None, source=None, layers=
     if weights is None:
         where = hub_of(name, label)
         where.fetch(label, progress)
-        model = _create(timm, name, f"weights of {label}", label, **options)
-    elif source is not None:  # not timm's own names, nor its heads
-        model = seeded(lambda: timm.create_model(name, pretrained=False, **options))
-        fit_weights(model, from_moco(read_weights(weights, label)), str(weights), label)
+        model, notices = create(timm, name, f"weights of {label}", label, **options), []
     else:
-        model = _from_file(timm, name, weights, label, options)
-    return wrap(model, label, layers, size=options.get("img_size"))
+        model, notices = from_file(timm, name, weights, label, options)
+    backbone = wrap(model, label, layers, size=options.get("img_size"))
+    backbone.notices = notices
+    return backbone
 
 
 def settled(model):
@@ -125,56 +124,6 @@ def hub_of(name, label=None):
     files = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
     own = getattr(config, "hf_hub_filename", None)
     return Hub(where if where != "timm/" else f"timm/{name}", (own,) if own else files)
-
-
-def _from_file(timm, name, path, label, options):
-    """The network with the weights of a file, all of them: timm itself is content with a file of another network."""
-    import torch
-
-    tensors = read_weights(path, label)
-    with torch.device("meta"):  # names alone
-        wanted = timm.create_model(name, pretrained=False, **options).state_dict()
-    config = timm.get_pretrained_cfg(name)
-    heads = (config and config.classifier) or ()
-    heads = {head.split(".")[0] for head in ((heads,) if isinstance(heads, str) else heads)}
-    tensors = {k: v for k, v in tensors.items() if k in wanted or k.split(".")[0] not in heads}
-    # Told that the file has no classifier either, timm compares strictly.
-    overlay = {"state_dict": tensors, "num_classes": 0, "label_offset": 0, "custom_load": False}
-    model = _create(timm, name, str(path), label, pretrained_cfg_overlay=overlay, **options)
-    finite(model, str(path), label)
-    return model
-
-
-def _create(timm, name, what, label, **options):
-    try:
-        return timm.create_model(name, pretrained=True, **options)
-    except Exception as error:  # timm raises many classes for one cause: the file does not fit
-        raise InputError(
-            f"{what}: expected weights that fit {label}, found {first_words(error)}; use the file of this network"
-        ) from None
-
-
-# Names of MMPreTrain's transformer and of timm's.
-MM_NAMES = (("layers.", "blocks."), (".ln1.", ".norm1."), (".ln2.", ".norm2."), (".ffn.layers.0.0.", ".mlp.fc1."),
-            (".ffn.layers.1.", ".mlp.fc2."), ("patch_embed.projection.", "patch_embed.proj."), ("ln1.", "norm."))  # fmt: skip
-
-
-def from_moco(tensors):
-    """MoCo v3's tensors, as its authors or MMPreTrain saved them, by timm's names; without the heads of its training."""
-    own = {k.removeprefix("base_encoder."): v for k, v in tensors.items() if k.startswith("base_encoder.")}
-    if own:  # the authors'; beside it lie the momentum encoder and the predictor
-        return {k: v for k, v in own.items() if not k.startswith("head")}
-    theirs = {k.removeprefix("backbone."): v for k, v in tensors.items() if k.startswith("backbone.")}
-    if not theirs:
-        return {k: v for k, v in tensors.items() if not k.startswith("head")}
-    renamed = {}
-    for key, tensor in theirs.items():
-        for old, new in MM_NAMES:
-            key = (
-                key.replace(old, new) if old.startswith(".") else new + key[len(old) :] if key.startswith(old) else key
-            )
-        renamed[key] = tensor
-    return renamed
 
 
 class TimmBackbone(TorchBackbone):

@@ -1,9 +1,10 @@
 """torchvision's vision transformers (the papers' ImageNet-supervised ones)."""
 
 from factortopy.backbones.base import UNTRAINED
+from factortopy.backbones.fit import fit_weights
 from factortopy.backbones.modules import IMAGENET, HookedBackbone
 from factortopy.backbones.published import Url, console_progress
-from factortopy.backbones.weights import fit_weights, read_weights, seeded
+from factortopy.backbones.weights import read_weights, seeded
 
 
 def load_torchvision(name, weights=None, label=None, on_progress=None):
@@ -14,9 +15,10 @@ def load_torchvision(name, weights=None, label=None, on_progress=None):
     if weights is None:
         weights = source_of(name).fetch(label, on_progress or console_progress(label))
     model = seeded(lambda: build(name))
-    tensors = {key: t for key, t in read_weights(weights, label).items() if not key.startswith("heads.")}
-    fit_weights(model, tensors, str(weights), label)
-    return wrap(model, label)
+    notices = fit_weights(model, read_weights(weights, label), str(weights), label, heads=("heads",))
+    backbone = wrap(model, label)
+    backbone.notices = notices
+    return backbone
 
 
 def build(name, **options):

@@ -1,41 +1,121 @@
-"""Weights files read without running code in them, and put into a network that they fit."""
+"""Weights files read without running code in them: one file, its shards, or what a training left; every tensor by its whole path."""
+
+from __future__ import annotations
 
 import hashlib
+import json
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from factortopy.backbones.foreign_weights import SHARD, another_kind, folder_of_another_kind
+from factortopy.backbones.pickled_weights import NOT_WHOLE, read_pickle
 from factortopy.errors import InputError
 from factortopy.wording import first_words
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 USUAL = ("model.safetensors", "open_clip_model.safetensors")  # the one that counts beside others in a folder
-WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "teacher")
-PREFIXES = ("module.", "_orig_mod.")  # of parallel training, of compiled networks
-NOT_WHOLE = "it is no whole PyTorch file"
+INDEX = ".index.json"  # of weights in shards: which of them holds which tensor
+PARTED = "."  # between the names of a path
+# What lies in a checkpoint beside the network's weights.
+NO_WEIGHTS = ("optimizer", "optimizers", "optimizer_states", "optim", "opt", "lr_schedulers", "lr_scheduler", "scheduler",
+              "scaler", "callbacks", "loops", "rng_state", "random_rng_states")  # fmt: skip
+
+
+@dataclass
+class Checkpoint:
+    """What a weights file holds.
+
+    tensors : {path: tensor}; the names of dicts inside dicts stand before a tensor's own, with points between
+    facts : list of dict, what the file, or config.json beside it, says of the network (heads, activation, sizes)
+    """
+
+    path: Path
+    tensors: dict[str, Any]
+    facts: list[dict[str, Any]] = field(default_factory=list)
 
 
 def weights_file(path, what):
-    """The one weights file that a path means: itself, or the one in a folder.
+    """The one weights file that a path means: itself, or the one in a folder; of shards their index, or the first.
 
     Raises
     ------
     InputError
-        Nothing there, a folder with none or several.
+        Nothing there, a folder with none or several, one that another program wrote.
     """
     path = Path(path).expanduser()
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
         named = [file for file in files if file.name in USUAL]
-        safe = [file for file in files if file.suffix == ".safetensors"]
-        for choice in (named, safe, files):
+        indices = sorted(file for file in path.iterdir() if file.name.endswith(INDEX) and file.is_file())
+        safe_indices = [file for file in indices if ".safetensors" in file.name]
+        whole = [file for file in files if not SHARD.search(file.name)]
+        safe = [file for file in whole if file.suffix == ".safetensors"]
+        shards = [file for file in files if (match := SHARD.search(file.name)) and int(match[1]) in (0, 1)]
+        for choice in (named, safe_indices, safe, indices, whole, shards):
             if len(choice) == 1:
                 return choice[0]
+        kind = folder_of_another_kind(path)
+        if kind:
+            raise InputError(f"{path}: expected weights of {what}, found {kind}")
         names = ", ".join(file.name for file in files[:5]) or "none"
         raise InputError(
             f"{path}: expected one weights file of {what} in this folder, found {names}; give the file itself"
         )
     if not path.is_file():
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: expected a weights file of {what}, found a link to a file that is not here; fetch it (git annex get)"
+            )
         raise InputError(f"{path}: expected a weights file of {what}, found none; check the path")
     return path
+
+
+def shards_of(path, what):
+    """The files that make up the weights of ``path``: itself, or every shard that its index or its own name speaks of.
+
+    Raises
+    ------
+    InputError
+        Naming a shard that is not there, an index that names none.
+    """
+    match = SHARD.search(path.name)
+    if match:  # its index knows the others; without one their names do
+        stem, ending = path.name[: match.start()], path.name[match.end() :]
+        index = path.with_name(f"{stem}{ending}{INDEX}")
+        if not index.is_file():
+            count, first = int(match[2]), 0 if path.with_name(_shard(stem, 0, match, ending)).is_file() else 1
+            return _all_there([_shard(stem, k + first, match, ending) for k in range(count)], path, what)
+        path = index
+    elif not path.name.endswith(INDEX):
+        return [path]
+    try:
+        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+        plain = bool(names) and all(Path(name).name == name for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        plain = False
+    if not plain:
+        raise InputError(
+            f"{path}: expected an index of the shards of {what} (weight_map: tensor to file), found another content; "
+            "copy or download it again"
+        )
+    return _all_there(names, path, what)
+
+
+def _shard(stem, number, match, ending):
+    return f"{stem}-{number:0{len(match[1])}d}-of-{match[2]}{ending}"
+
+
+def _all_there(names, path, what):
+    files = [path.with_name(name) for name in names]
+    absent = [file.name for file in files if not file.is_file()]
+    if absent:
+        raise InputError(
+            f"{path}: expected all {len(files)} shards of {what} beside it, found {len(files) - len(absent)}, without "
+            f"{', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}; copy or download what is missing"
+        )
+    return files
 
 
 def opened(path, what):
@@ -43,15 +123,15 @@ def opened(path, what):
     path = weights_file(path, what)
     try:
         with open(path, "rb") as file:
-            head = file.read(64)
+            head = file.read(1024)
     except OSError as error:
         raise unreadable(path, what, error.strerror or error) from None
-    if head.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path}: expected weights of {what}, found a Git-LFS pointer; run: git lfs pull")
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        raise unreadable(path, what, "it is a web page")
-    pickled = head.startswith(b"PK") or head[:1] == b"\x80" or path.suffix not in (".safetensors", "")
-    return path, pickled and path.suffix != ".safetensors"
+    kind = another_kind(path, head)
+    if kind:
+        raise InputError(f"{path}: expected weights of {what}, found {kind}")
+    if head[4:9] == b"\0\0\0\0{":  # the length of a safetensors header and its start, whatever the file is called
+        return path, False
+    return path, head.startswith((b"PK", b"\x80")) or path.suffix not in (".safetensors", "")
 
 
 def unreadable(path, what, reason):
@@ -63,83 +143,86 @@ def unreadable(path, what, reason):
 
 
 def read_weights(path, what):
-    """{key: tensor} of a .safetensors or PyTorch file; a pickle's code is not run.
-
-    Training checkpoints are unwrapped (``state_dict``, ``model`` and the like, "module." before each key).
+    """The ``Checkpoint`` of a .safetensors or PyTorch file, of its shards or of a folder with one; a pickle's code is not run.
 
     Raises
     ------
     InputError
-        Missing, cut, a Git-LFS pointer, a web page, a pickle that holds more than tensors, no tensors at all.
+        Missing, cut, a pointer, a web page, another library's file, a shard that is missing, a pickle that holds other objects
+        than settings beside its tensors, no tensors at all.
     """
-    import torch
+    path = weights_file(path, what)
+    tensors, facts = {}, []
+    for file in shards_of(path, what):
+        content, header = _content(file, what)
+        facts += header + list(_dicts(content))
+        tensors |= flat(content)
+    if not tensors:
+        raise InputError(f"{path}: expected weights of {what}, found no tensors in it; give the file of this network")
+    config = path.with_name("config.json")
+    if config.is_file():
+        try:
+            beside = json.loads(config.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # nothing that the weights need
+            beside = None
+        facts += [beside] if isinstance(beside, dict) else []
+    return Checkpoint(path, tensors, facts)
+
+
+def _content(path, what):
+    """(what a file holds, what its header says of it)."""
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
     path, pickled = opened(path, what)
     try:
-        content = torch.load(path, "cpu", weights_only=True) if pickled else load_file(path)
+        if pickled:
+            return read_pickle(path, what), []
+        content = load_file(path)
+        with safe_open(path, "pt") as file:
+            header = {key: _of_text(text) for key, text in (file.metadata() or {}).items()}
+    except InputError:
+        raise
     except Exception as error:  # safetensors, pickle and zip raise many classes for one cause
-        reason = first_words(error, 120)
-        if "Unsupported" in str(error):
-            reason = "a pickle that holds more than tensors; nothing in it was run"
-        elif "weights_only" in str(error):  # torch says how to run what is in it: that is not passed on
-            reason = NOT_WHOLE
-        raise unreadable(path, what, reason) from None
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    tensors = {str(k): v for k, v in content.items() if torch.is_tensor(v)} if isinstance(content, dict) else {}
-    if not tensors:
-        raise InputError(f"{path}: expected weights of {what}, found no tensors in it; give the file of this network")
-    for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+        unknown_words = "weights_only" in str(error)  # torch says how to run what is in it: that is not passed on
+        raise unreadable(path, what, NOT_WHOLE if unknown_words else first_words(error, 120)) from None
+    return content, [header, *(value for value in header.values() if isinstance(value, dict))]
+
+
+def _of_text(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def flat(content, path=()):
+    """{path: tensor} of dicts inside dicts; an optimiser's are left out."""
+    import torch
+
+    tensors = {}
+    if not isinstance(content, dict):
+        return tensors
+    for key, value in content.items():
+        here = (*path, str(key))
+        if torch.is_tensor(value):
+            tensors[PARTED.join(here)] = value
+        elif isinstance(value, dict) and str(key).lower() not in NO_WEIGHTS and len(here) < 6:
+            tensors |= flat(value, here)
     return tensors
 
 
-def fit_weights(module, tensors, label, what):
-    """Load tensors into a module, every one of them and no other.
-
-    Raises
-    ------
-    InputError
-        Naming the first five keys that are missing, unknown or of another shape, and what is not finite.
-    """
-    wanted = module.state_dict()
-    absent = [key for key in wanted if key not in tensors]
-    strange = [key for key in tensors if key not in wanted]
-    misshapen = [
-        f"{key} is {tuple(tensors[key].shape)} instead of {tuple(wanted[key].shape)}"
-        for key in wanted if key in tensors and tensors[key].shape != wanted[key].shape
-    ]  # fmt: skip
-    integers = [  # of a quantised network: they would be taken for weights
-        f"{key} is {tensors[key].dtype}"
-        for key in wanted if key in tensors and wanted[key].is_floating_point() > tensors[key].is_floating_point()
-    ]  # fmt: skip
-    kinds = {"missing": absent, "unknown": strange, "of another shape": misshapen, "of another kind": integers}
-    problems = [
-        f"{len(keys)} {word} ({', '.join(keys[:5])}{', …' if len(keys) > 5 else ''})"
-        for word, keys in kinds.items()
-        if keys
-    ]
-    if problems:
-        raise InputError(
-            f"{label}: expected the {len(wanted)} tensors that fit {what}, found {len(tensors)}, {'; '.join(problems)}; "
-            "use the file of this network"
-        )
-    module.load_state_dict(tensors)
-    finite(module, label, what)
-
-
-def finite(module, label, what):
-    """InputError naming the first tensor of a module that holds infinity or NaN."""
-    import torch
-
-    for key, tensor in module.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise InputError(
-                f"{label}: expected finite weights of {what}, found infinity or NaN in {key}; take an earlier file"
-            )
+def _dicts(content):
+    """The dicts of settings in a checkpoint (args, hyper_parameters, config …), and the checkpoint itself for its plain values."""
+    if not isinstance(content, dict):
+        return
+    yield {key: value for key, value in content.items() if isinstance(value, str | int | float)}
+    for key, value in content.items():
+        held = vars(value) | dict(value) if hasattr(value, "__dict__") and isinstance(value, dict) else value
+        if isinstance(held, dict) and re.fullmatch(
+            r"args|arguments|hyper_parameters|hparams|config|cfg|opts?|options|model_args|kwargs|meta", str(key)
+        ):
+            yield held
 
 
 def digest(module):

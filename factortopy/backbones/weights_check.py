@@ -4,7 +4,8 @@ import zipfile
 from pathlib import Path
 
 from factortopy.backbones.demo_facts import OBJECTIVES
-from factortopy.backbones.weights import NOT_WHOLE, opened, unreadable
+from factortopy.backbones.pickled_weights import NOT_WHOLE
+from factortopy.backbones.weights import opened, shards_of, unreadable, weights_file
 from factortopy.errors import InputError
 from factortopy.storage.allowed_folders import typed
 from factortopy.wording import first_words
@@ -35,6 +36,11 @@ def check_weights(name: str, weights: str | Path) -> str:
 
 def _look_at(path: Path, what: str, safe: bool = False) -> None:
     """InputError where the file cannot be read, as far as its ends tell; ``safe``: only safetensors will do."""
+    for file in shards_of(weights_file(path, what), what):
+        _look_at_one(file, what, safe)
+
+
+def _look_at_one(path: Path, what: str, safe: bool) -> None:
     from safetensors import SafetensorError, safe_open
 
     path, pickled = opened(path, what)

@@ -78,6 +78,8 @@ def extract(args):
     def on_network(subject, backbone):
         cost = plan(backbone, len(subject.images), reduce=args.pca).sentence()
         ticker.say(f"before it starts: {cost} at most")
+        for notice in backbone.notices:
+            ticker.say(f"{backbone.name}: {notice}")
 
     ticker = Ticker()
     subject, backbone, features = extract_features(vars(args), stages(ticker), on_network=on_network)

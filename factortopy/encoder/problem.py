@@ -148,6 +148,7 @@ def origin(subject, features):
         "backbone": features.backbone,
         "weights": features.weights,
         "trained": features.trained,
+        **({"notices": list(features.notices)} if features.notices else {}),
         **({"fir": features.extra["fir"]} if "fir" in features.extra else {}),
         **({"finetuned": tuning} if (tuning := description_of(features.backbone, features.weights)) else {}),
         **({} if features.reduction is None else {"pca": features.reduction.most}),

@@ -59,6 +59,7 @@ class Features:
     drawings_only: bool = False
     extra: dict = field(default_factory=dict)
     reduction: Any = None
+    notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.local or len(self.local) != len(self.global_):
@@ -119,7 +120,7 @@ class Features:
 def _described(backbone, local, global_, reduction=None):
     return Features(
         local, global_, list(backbone.layer_names), backbone.name, backbone.weights,
-        bool(backbone.trained), bool(backbone.drawings_only), reduction=reduction,
+        bool(backbone.trained), bool(backbone.drawings_only), reduction=reduction, notices=list(backbone.notices),
     )  # fmt: skip
 
 

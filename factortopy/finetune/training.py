@@ -169,6 +169,8 @@ class _Tuning:
         if self.backbone is None:
             refuse(s["backbone"])  # before its weights are fetched
             self.backbone = load_backbone(s["backbone"], weights=s["weights"])
+            for notice in self.backbone.notices:
+                self.say(f"{self.backbone.name}: {notice}")
         self.module = trainable(self.backbone)
         self._begin("pictures")
         self.folder = read_folder(self._drawn() if s["images"] == DRAWINGS else s["images"])

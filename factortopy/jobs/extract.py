@@ -32,6 +32,8 @@ class Extract(Kind):
 
         def on_network(subject, backbone):
             job.log(f"{backbone.name} on {subject.name}: {len(subject.images)} pictures")
+            for notice in backbone.notices:
+                job.log(f"{backbone.name}: {notice}")
 
         subject, _, features = extract_features(job.settings, on_progress, on_subject, on_network)
         job.log(f"{len(features)} pictures, {len(features.local)} layers, on disk")

@@ -172,6 +172,8 @@ def _train(run, settings, recorder, say, seconds_before):
         say(
             f"{subject.name}: {len(subject.images)} pictures, {n_vertices} vertices; {backbone.name}: {n_layers} layers"
         )
+        for notice in backbone.notices:
+            say(f"{backbone.name}: {notice}")
         write_json(run.path / "split.json", subject.split.as_dict())  # rows of the subject's trials
         recorder.begin("features", len(subject.images))
 

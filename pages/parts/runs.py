@@ -96,7 +96,9 @@ def network_of(info):
     weights = (info.get("settings") or {}).get("weights")
     if weights == "untrained" or not info.get("trained", True):
         return f"{plain(info.get('backbone'))} (random weights)"
-    return plain(info.get("backbone")) + (f", weights of the file {plain(Path(weights).name)}" if weights else "")
+    file = f", weights of the file {plain(Path(weights).name)}" if weights else ""
+    notices = f" ({plain('; '.join(map(str, info['notices'])))})" if isinstance(info.get("notices"), list) else ""
+    return plain(info.get("backbone")) + file + notices
 
 
 def recipe_of(info):
