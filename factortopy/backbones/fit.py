@@ -183,13 +183,14 @@ def check_positions(result, label, what, grid=None):
     """
     notices = {}
     for key, (theirs, ours) in result.positions.items():
-        sides = _sides(theirs, ours, grid, along=re.search(r"rel_pos_[hw]$", key))
+        relative = "rel" in key
+        sides = _sides(theirs, ours, None if relative else grid, along=re.search(r"rel_pos_[hw]$", key))
         if sides is None:
             raise InputError(
                 f"{label}: expected position embeddings of {what}, {key} of {ours}, found {theirs}: no other size of the same square "
                 "grid; use the file of this network"
             )
-        notices.setdefault(positions_notice(*sides, relative="rel" in key), key)
+        notices.setdefault(positions_notice(*sides, relative=relative), key)
     return list(notices)
 
 
@@ -227,6 +228,17 @@ def check_facts(file, module, label, what):
     if not isinstance(file, Checkpoint):
         return
     heads = {m.num_heads for m in module.modules() if isinstance(getattr(m, "num_heads", None), int)}
+    quick = any("QuickGELU" in type(m).__name__ for m in module.modules())
+    names = {key.rsplit(".", 1)[-1] for key in file.tensors}
+    if {
+        "input_resolution",
+        "context_length",
+        "vocab_size",
+    } <= names and not quick:  # only OpenAI's own files have these
+        raise InputError(
+            f"{label}: expected weights trained with GELU as {what} has, found OpenAI's, which were trained with QuickGELU; "
+            "load the network with that activation (its name has quickgelu in it, or a tag as openai)"
+        )
     for facts in file.facts:
         stated = _stated(facts, HEADS)
         if isinstance(stated, int) and not isinstance(stated, bool) and len(heads) == 1 and stated not in heads:
@@ -235,7 +247,6 @@ def check_facts(file, module, label, what):
                 "load the network with that number"
             )
         act = _stated(facts, ("hidden_act",))
-        quick = any("QuickGELU" in type(m).__name__ for m in module.modules())
         if isinstance(act, str) and (act == "quick_gelu") != quick and act in ("quick_gelu", "gelu"):
             raise InputError(
                 f"{label}: expected weights trained with {'QuickGELU' if quick else 'GELU'} as {what} has, found that config.json says "

@@ -4,7 +4,16 @@ import math
 import re
 from collections import Counter
 
-from factortopy.backbones.fit import POSITIONS, check_facts, check_positions, finite, match, positions_notice, refuse
+from factortopy.backbones.fit import (
+    AFTER,
+    POSITIONS,
+    check_facts,
+    check_positions,
+    finite,
+    match,
+    positions_notice,
+    refuse,
+)
 from factortopy.backbones.unwrap import plain_names, under
 from factortopy.backbones.weights import read_weights
 from factortopy.errors import InputError
@@ -81,7 +90,7 @@ def _by_timm(timm, name, path, label, options, file, heads, result, wanted):
         start = starts.most_common(1)[0][0]
         bare = {key.removeprefix(start): t for key, t in bare.items() if key.startswith(start)}
     for given in (under(tensors, result.prefix), bare):
-        given = {k: t for k, t in given.items() if k.split(".")[0] not in heads}
+        given = {k: t for k, t in given.items() if k.split(".")[0] not in heads and k.rsplit(".", 1)[-1] not in AFTER}
         try:
             model = create(timm, name, str(path), label, **_overlay(dict(given)), **options)
         except InputError:

@@ -434,3 +434,70 @@ def test_read_weights_keeps_the_path_of_each_tensor(tmp_path):
         tmp_path / "c.pth",
     )
     assert list(read_weights(tmp_path / "c.pth", "x").tensors) == ["teacher.backbone.a"]
+
+
+def test_openai_weights_are_no_network_with_another_activation(tmp_path):
+    sizes = {"layers": 2, "width": 48, "head_width": 16, "patch_size": 16, "image_size": 64}
+    text = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
+    model = open_clip.model.CLIP(16, open_clip.CLIPVisionCfg(**sizes), open_clip.CLIPTextCfg(**text), quick_gelu=True)
+    path, tensors = tmp_path / "c.pt", networks.shaken(model).state_dict()
+    only_theirs = {
+        "input_resolution": torch.tensor(64),
+        "context_length": torch.tensor(8),
+        "vocab_size": torch.tensor(50),
+    }
+    torch.save(tensors | only_theirs, path)
+    with pytest.raises(InputError, match="OpenAI's, which were trained with QuickGELU"):
+        load_timm("vit_base_patch16_clip_224", path, options=OURS)
+    backbone = load_timm("vit_base_patch16_clip_quickgelu_224", path, options=OURS)
+    pixels = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        wanted = model.eval().visual(backbone._normalised(pixels))
+        norm, token = model.visual.ln_post, backbone.pixel_tokens(pixels)[1][-1]
+        torch.testing.assert_close(norm(token) @ model.visual.proj, wanted, atol=2e-5, rtol=1e-4)
+
+
+def test_originals_that_timm_converts_are_looked_at_too(tmp_path):
+    name, options, path = "vit_small_patch14_reg4_dinov2", OURS | {"patch_size": 16}, tmp_path / "c.pth"
+
+    def original(**changes):
+        own = networks.shaken(timm.create_model(name, num_classes=0, **(options | changes))).state_dict()
+        tensors = {key: t for key, t in own.items() if key != "reg_token"}
+        tensors |= {"register_tokens": own["reg_token"], "mask_token": torch.ones(1, 48)}
+        tensors["pos_embed"] = torch.cat([torch.zeros(1, 1, 48), own["pos_embed"]], 1)
+        torch.save({"teacher": {f"backbone.{key}": t for key, t in tensors.items()}}, path)
+        return own
+
+    own = original()
+    equal(load_timm(name, path, options=options), own)
+    original(img_size=96)
+    assert "resampled from 6 × 6" in load_timm(name, path, options=options).notices[0]
+    original(patch_size=14, img_size=56)
+    with pytest.raises(InputError, match="kernels"):
+        load_timm(name, path, options=options)
+
+
+def test_relative_positions_of_another_window_are_resampled_and_said(tmp_path):
+    name, small = (
+        "swin_tiny_patch4_window7_224",
+        {"embed_dim": 24, "depths": (1, 1), "num_heads": (2, 2), "img_size": 56},
+    )
+    torch.save(timm.create_model(name, num_classes=0, window_size=5, **small).state_dict(), tmp_path / "c.pth")
+    assert load_timm(name, tmp_path / "c.pth", options=small).notices == [
+        "relative positions resampled from 9 × 9 (the file's) to 13 × 13 (this network's)"
+    ]
+
+
+def test_a_residual_network_of_moco_without_counts_of_batches(tmp_path):
+    own = networks.shaken(timm.create_model("resnet10t", num_classes=0)).state_dict()
+    plain = {key: t for key, t in own.items() if "num_batches" not in key}
+    query, key = under("module.encoder_q.", plain), under("module.encoder_k.", {k: t + 1 for k, t in plain.items()})
+    torch.save(
+        {"state_dict": query | key | {"module.encoder_q.fc.0.weight": torch.ones(3), "module.queue": torch.ones(3)}},
+        tmp_path / "c.pth",
+    )
+    backbone = load_timm("resnet10t", tmp_path / "c.pth")
+    assert (
+        all(torch.equal(t, backbone.model.state_dict()[k]) for k, t in plain.items())
+        and "encoder_q" in backbone.notices[0]
+    )
