@@ -89,6 +89,28 @@ def test_films_put_end_to_end_play_on(lengths):
     assert len(video.notices) == len(lengths) - 1 and "jumps back" in video.notices[0]
 
 
+@pytest.mark.parametrize("kept", [0.9, 0.6, 0.2])
+def test_a_film_cut_behind_its_index_is_incomplete(tmp_path, kept):
+    noise = np.random.default_rng(0).integers(0, 256, (60, *SIZE, 3), dtype=np.uint8)
+    path = tmp_path / "film.mp4"
+    with av.open(path, "w", options={"movflags": "faststart"}) as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.height, stream.width = SIZE
+        for pixels in noise:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        out.mux(stream.encode(None))
+    data = path.read_bytes()
+    assert not read_video(data).notices
+    video = read_video(data[: int(len(data) * kept)])
+    assert video.info["duration"] < 5.9 and video.info["faults"][0].startswith("incomplete: ")
+
+
+def test_a_last_frame_that_is_held_is_no_damage():
+    for reordered in "03":
+        data = encoded(greys(6), rate=1000, times=[0, 0.1, 0.2, 1.5, 1.6, 4.6], options={"crf": "1", "bf": reordered})
+        assert not read_video(data).info["faults"]
+
+
 def test_the_rate_of_a_film_of_one_frame():
     assert read_video(encoded(greys(1), rate=25)).info["fps"] == pytest.approx(25)
     buffer = io.BytesIO()
