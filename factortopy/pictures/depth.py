@@ -12,6 +12,7 @@ from factortopy.pictures.profiles import curves_apart
 
 _WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 0, 1, 2
 _SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
+_ROWS = 256  # that are widened to 16 bits at a time
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339
 
 
@@ -141,18 +142,24 @@ def _low_bytes(image, data):
 
 
 def _colours(image, low, profile, data):
-    """The picture in 8 bits, channel by channel, and what is left of its profile."""
+    """The picture in 8 bits, channel by channel, and what is left of its profile; both images are given up."""
     apart = curves_apart(profile) if profile else None
     tables = apart[0] if apart and len(apart[0]) == 3 else [None] * 3
-    key = image.info.get("transparency")
-    shown = None
-    channels = []
-    for c, table in zip(image.getbands(), [*tables, None], strict=False):
-        values = np.asarray(image.getchannel(c)).astype(np.uint16) << 8 | np.asarray(low.getchannel(c))
+    key, bands = image.info.get("transparency"), image.getbands()
+    shown, channels, pairs = None, [], []
+    for whole in (image, low):
+        pairs.append(list(whole.split()))
+        whole.close()  # 50 million pixels are 200 MB in each
+    for c, table in zip(bands, [*tables, None], strict=False):
+        upper, lower = (np.asarray(halves.pop(0)) for halves in pairs)
+        levels = np.empty_like(upper)
+        for start in range(0, len(upper), _ROWS):
+            rows = slice(start, start + _ROWS)
+            levels[rows] = _table(table, upper[rows].astype(np.uint16) << 8 | lower[rows], 65535)
         if isinstance(key, tuple) and c != "A":
-            same = values == key[len(channels)]
+            same = (upper == key[len(channels)] >> 8) & (lower == key[len(channels)] & 255)
             shown = same if shown is None else shown & same
-        channels.append(Image.fromarray(_table(table, values, 65535)))
+        channels.append(Image.fromarray(levels))
     if shown is not None:
         channels.append(Image.fromarray(np.where(shown, 0, 255).astype(np.uint8)))
     out = Image.merge("RGBA" if len(channels) == 4 else "RGB", channels)

@@ -37,7 +37,7 @@ MIN_SIDE = 8  # pixels
 MAX_ASPECT = 4  # thinner pictures are padded: networks squash every picture to a square
 MAX_PADDED = 16_000_000
 _HEAD = 4096  # bytes of an AVIF in which it lists its parts
-_SUBFILE = 254  # TIFF's kind of page: bit 1 is a smaller version of another one
+_SUBFILE, _SUB_PAGES = 254, 330  # TIFF's kind of page (bit 1: a smaller version of another one), and where others are
 _ROTATION = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # where Pillow keeps it
 _GAIN_MAPS = (b"hdrgm:Version", b"urn:iso:std:iso:ts:21496:-1", b"HDRGainMap")
 
@@ -281,7 +281,9 @@ def _unknown(data, label, error):
 
 def _check_preview(image, label):
     """A raw camera file is a TIFF whose first page is a small preview: not what its owner means by the picture."""
-    if image.format == "TIFF" and image.tag_v2.get(_SUBFILE, 0) & 1:
+    if image.format != "TIFF" or not image.tag_v2.get(_SUBFILE, 0) & 1:
+        return
+    if _SUB_PAGES in image.tag_v2 or getattr(image, "n_frames", 1) > 1:  # else there is nothing larger in it
         raise InputError(
             f"picture {label!r}: expected a picture on the first page, found a preview of a larger one (a raw camera "
             "file?); export it as JPEG or PNG"
@@ -340,11 +342,12 @@ def _damaged(label, error):
 def _finish(image, label, notices, longest, data=b""):
     """Convert to sRGB, rotate, shrink, pad: what every picture goes through after decoding."""
     rgb = to_srgb(image, notices, data, label)
+    rgb = rgb.copy() if rgb is image else rgb  # it is changed in place, and may be somebody's
     # Pillow turns a TIFF while it loads; AVIF turns by its own property, which Pillow gives as EXIF.
     keys = () if image.format == "TIFF" else _ROTATION[:2] if image.format == "AVIF" else _ROTATION
     rgb.info = {key: image.info[key] for key in keys if key in image.info}
     try:
-        rgb = ImageOps.exif_transpose(rgb)
+        ImageOps.exif_transpose(rgb, in_place=True)
     except Exception:  # a damaged EXIF block says nothing about the pixels
         notices.append("its rotation tag cannot be read: shown as stored")
     if longest and max(rgb.size) > longest:

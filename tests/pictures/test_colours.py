@@ -324,7 +324,8 @@ def test_further_views_are_said_and_previews_are_not():
 
 def test_a_raw_camera_file_is_no_picture_of_its_preview():
     with pytest.raises(InputError, match="preview of a larger one"):
-        read_image(tiff(RAMP.astype("u1"), tags=[(254, 1)]))
+        read_image(tiff(RAMP.astype("u1"), tags=[(254, 1), (330, 8)]))
+    assert off(tiff(RAMP.astype("u1"), tags=[(254, 1)]), RAMP[..., None]) == 0  # nothing larger is in it
 
 
 def test_a_printers_profile_for_colours_is_said():

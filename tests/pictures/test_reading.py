@@ -67,6 +67,10 @@ def test_all_kinds_of_source_give_the_same(tmp_path):
     sources = [path, str(path), data, bytearray(data), io.BytesIO(data), Image.open(path), photo()]
     for source in sources:
         assert np.array_equal(read_image(source), photo())
+    own = Image.fromarray(photo())
+    own.info["mine"] = 1
+    read_picture(own, longest=10)
+    assert own.size == (48, 32) and own.info == {"mine": 1} and np.array_equal(own, photo())
 
 
 # ---------------------------------------------------------------- row 1: CMYK, and colour profiles
