@@ -133,7 +133,7 @@ def _examine_responses(examination):
         text = f"{rows['lh']:,} rows left, {rows['rh']:,} right"
         examination.stop(folder, "the same number of rows in both hemispheres", text, "copy or download both again")
     elif len(rows) == len(HEMISPHERES):
-        chosen = np.unique(np.linspace(0, rows["lh"] - 1, 32).astype(int))
+        chosen = np.unique(np.linspace(0, rows["lh"] - 1, 8).astype(int))
         parts = [(as_float32(examination.responses[hemi][chosen]), examination.mask[hemi]) for hemi in HEMISPHERES]
         if alike_where_both(*parts[0], *parts[1]):
             warn_of_likeness(examination, *(folder / f"{hemi}_training_fmri.npy" for hemi in HEMISPHERES))

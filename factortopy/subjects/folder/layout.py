@@ -217,7 +217,7 @@ def _examine_likeness(examination):
         return
     rows, vertices = examination.rows, examination.vertices
     if len({part.shape[0] for part in rows.values()}) == 1:
-        parts = [(rows[hemi].sample(), vertices[hemi]) for hemi in HEMISPHERES]
+        parts = [(rows[hemi].sample(8), vertices[hemi]) for hemi in HEMISPHERES]
         if alike_where_both(*parts[0], *parts[1]):
             warn_of_likeness(examination, rows["L"].path, rows["R"].path)
     index = [folder_vertices.index_file(examination, hemi) for hemi in HEMISPHERES]
