@@ -135,7 +135,7 @@ def _sampled(film, label, fps, most, size):
         )
     final = last[0]
     shown = float(final.duration * final.time_base) if final.duration and final.time_base else 0
-    if not (0 < shown < 10 or (stated and 0 < shown <= stated - clock.now + 0.1)):
+    if not (1e-3 < shown < 10 or (stated and 1e-3 < shown <= stated - clock.now + 0.1)):
         shown = 1 / rate
     end = clock.now + shown
     show(*last, end)

@@ -113,6 +113,7 @@ def test_a_last_frame_that_is_held_is_no_damage():
 
 def test_the_rate_of_a_film_of_one_frame():
     assert read_video(encoded(greys(1), rate=25)).info["fps"] == pytest.approx(25)
+    assert len(read_video(encoded(greys(1), "mov", rate=2_000_000)).frames) == 1  # shown for half a microsecond
     buffer = io.BytesIO()
     Image.new("RGB", (32, 16)).save(buffer, "GIF")
     assert read_video(buffer.getvalue()).info["fps"] == 10  # as long as browsers show a frame that states nothing
