@@ -12,6 +12,7 @@ from typing import Any
 from factortopy.backbones.foreign_weights import SHARD, another_kind, folder_of_another_kind
 from factortopy.backbones.pickled_weights import NOT_WHOLE, read_pickle
 from factortopy.errors import InputError
+from factortopy.storage.names import as_path
 from factortopy.wording import first_words
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
@@ -44,7 +45,7 @@ def weights_file(path, what):
     InputError
         Nothing there, a folder with none or several, one that another program wrote.
     """
-    path = Path(path).expanduser()
+    path = as_path(path, "weights")
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
         named = [file for file in files if file.name in USUAL]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 from factortopy.cli import options
@@ -144,8 +145,8 @@ def finished_run(name):
     from factortopy.runs.folder import ACTIVE, NAME_PATTERN
     from factortopy.runs.run import Run, find_run
 
-    run = find_run(name) if NAME_PATTERN.fullmatch(name) and not Path(name).is_dir() else Run(name)
-    if not run.path.is_dir():
+    run = find_run(name) if NAME_PATTERN.fullmatch(name) and not os.path.isdir(name) else Run(name)
+    if not os.path.isdir(run.path):
         raise InputError(f"{name}: expected a run folder, found none; give the folder that train --out made")
     info = run.info
     if not info.get("finished"):

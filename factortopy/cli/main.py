@@ -11,6 +11,7 @@ from factortopy.runs.folder import BUSY_EXIT, RunBusy
 from factortopy.storage.machine import explain_os_error
 
 MENDABLE_ERRORS = (
+    errno.ENAMETOOLONG, errno.ELOOP,
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOENT,
     errno.ENOTDIR, errno.EISDIR,
 )  # fmt: skip

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from importlib import import_module
-from pathlib import Path
 
 from factortopy.errors import InputError, unexpected
 from factortopy.experiments.checks import of_type
@@ -70,7 +70,7 @@ def read_protocol(name):
     """The protocol of a JSON file, or an experiment's name with its default settings."""
     if name in EXPERIMENTS:
         return complete({"experiment": name})
-    if not Path(name).is_file():
+    if not os.path.isfile(name):
         raise InputError(f"protocol {name!r}: expected a JSON file or one of {', '.join(EXPERIMENTS)}; check the path")
     protocol = read_json(name, "protocol")
     if "experiment" not in protocol:

@@ -125,7 +125,7 @@ def plain(value):
 
 
 def _file_name(name):
-    return re.sub(r"[^\w.-]+", "_", name)
+    return re.sub(r"[^\w.-]+", "_", name)[:60]  # letters of four bytes fit, too
 
 
 def _png(pixels):

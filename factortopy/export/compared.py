@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from factortopy.export.exchange import halves, place_columns
 from factortopy.formats.gifti import write_func_gii
 from factortopy.storage.files import write_atomic
+from factortopy.storage.names import file_stem
 from factortopy.view.brainmap import BrainMap
 from factortopy.view.flat_picture import flat_png, flat_svg
 
@@ -88,6 +88,6 @@ def _stems(shown):
     for one in shown:
         what = one.map.group if one.map.group not in (one.name, "Layer weight") else one.map.name
         words = f"{one.name}_{what}" if what != one.name else one.name
-        stem = re.sub(r"[^A-Za-z0-9_+=-]+", "-", words).strip("-")[:120] + "_simulated" * bool(one.encoder.simulated)
+        stem = file_stem(words, 120, "map", also="_+=") + "_simulated" * bool(one.encoder.simulated)
         stems.append(stem if stem not in stems else f"{stem}_{len(stems) + 1}")
     return stems

@@ -136,7 +136,7 @@ def write_bids(out: Path, of: RunMaps, info: Mapping) -> Iterator[Path]:
     data are simulated, and so do ``dataset_description.json``, ``README`` and the folder's name.
     """
     mark = " (simulated)" if of.simulated else ""
-    subject = re.sub("[^A-Za-z0-9]", "", str(info.get("subject") or "")) or "unnamed"
+    subject = re.sub("[^A-Za-z0-9]", "", str(info.get("subject") or ""))[:60] or "unnamed"
     root = out / ("bids_simulated" if of.simulated else "bids")
     folder = root / f"sub-{subject}" / "func"
     try:

@@ -1,20 +1,21 @@
 """Labelled pictures: a folder of class folders, or a table of labels beside its pictures; which are trained on, which held out."""
 
-import csv
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from factortopy.errors import InputError, unexpected
+from factortopy.formats.names import same_text
+from factortopy.formats.tables import read_table
 from factortopy.pictures.reading import ENDINGS
+from factortopy.wording import safe_label
 
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
 NAME_COLUMNS = ("image", "image_id", "isic_id", "image_name", "filename", "file", "id")
 LABEL_COLUMNS = ("label", "class", "diagnosis", "dx", "category", "target", "benign_malignant")
 FEWEST_CLASSES, DEEPEST = 2, 4
-MOST_ROWS = 5_000_000
 RENDERED = "factortopy-rendered.txt"  # beside pictures that FactorTopy drew
 
 
@@ -143,16 +144,17 @@ def _classes(path):
 
 def _tabled(path):
     """Labels of the CSV table that names most of the pictures in the folder; None where there is none."""
-    candidates = sorted([*path.glob("*.csv"), *path.glob("*/*.csv")])
+    candidates = sorted(file for form in ("*.csv", "*.tsv", "*/*.csv", "*/*.tsv") for file in path.glob(form))
     tables = {table: labelled for table in candidates if (labelled := _labels(table))}
     if not tables:
         return None
-    files = {}
+    files, several = {}, []
     for place, names, inside in os.walk(path):
         names.sort()
         for name in sorted(inside):
             if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                files.setdefault(Path(name).stem, Path(place) / name)
+                if files.setdefault(_name(name), Path(place) / name).parent != Path(place):
+                    several.append(_name(name))
     table = max(tables, key=lambda one: len(tables[one][0].keys() & files.keys()))
     listed, form = tables[table]
     labels = {name: label for name, label in listed.items() if name in files}
@@ -161,7 +163,7 @@ def _tabled(path):
     classes = {label: [] for label in sorted(set(labels.values()))}
     for name in sorted(labels):
         classes[labels[name]].append(files[name])
-    problems = []
+    problems = [f"{name}: two pictures of that name in different folders; the first is used" for name in several[:5]]
     if len(listed) > len(labels):
         missing = f"{len(listed) - len(labels):,} of its {len(listed):,} pictures"
         problems.append(f"{table.name}: {missing} are not in the folder; left out")
@@ -170,31 +172,46 @@ def _tabled(path):
     return ClassFolder(path, classes, {}, problems, f"labels of {table.name} ({form})")
 
 
+def _name(cell):
+    """A picture's name as tables and files share it: no folder, no ending of a picture, Unicode's composed form."""
+    name = PurePath(cell.replace("\\", "/")).name
+    return same_text(name[: -len(PurePath(name).suffix)] if name.lower().endswith(ENDINGS) else name)
+
+
 def _labels(table):
-    """({picture's name without ending: class}, form) of a CSV file; None where it is no table of labels."""
+    """({picture's name without ending: class}, form) of a table; None where it is no table of labels.
+
+    Raises
+    ------
+    InputError
+        Where it gives one picture two labels.
+    """
     try:
-        with open(table, newline="", encoding="utf-8-sig", errors="replace") as file:
-            reader = csv.DictReader(file)
-            columns = {str(c).strip().lower(): c for c in reader.fieldnames or ()}
-            name = next((columns[c] for c in NAME_COLUMNS if c in columns), None)
-            label = next((columns[c] for c in LABEL_COLUMNS if c in columns), None)
-            if name is None:
-                return None
-            rest = [c for c in reader.fieldnames if c != name]
-            rows = [row for row, _ in zip(reader, range(MOST_ROWS), strict=False) if row.get(name)]
-    except (OSError, csv.Error, UnicodeError):
+        cells = read_table(table)
+    except InputError:
         return None
-    if not rows:
+    columns = {column.strip().lower(): column for column in cells}
+    name = next((columns[c] for c in NAME_COLUMNS if c in columns), None)
+    label = next((columns[c] for c in LABEL_COLUMNS if c in columns), None)
+    if name is None:
         return None
+    names, rest = [_name(cell) for cell in cells[name]], [c for c in cells if c != name]
     if label is not None:
-        classes = {Path(row[name]).stem: str(row[label]).strip() for row in rows}
-        return {key: value for key, value in classes.items() if value}, f"column {label}"
-    try:
-        hot = np.array([[float(row[c] or "nan") for c in rest] for row in rows])
-    except (ValueError, TypeError):
-        return None
-    if not len(rest) or not np.isin(hot, (0.0, 1.0)).all() or (hot.sum(1) > 1).any():
-        return None
-    # ISIC 2017 has a column for two of its three classes: neither is the third.
-    words = [rest[k] if row.any() else "none of them" for row, k in zip(hot, hot.argmax(1), strict=True)]
-    return {Path(row[name]).stem: word for row, word in zip(rows, words, strict=True)}, "one column a class"
+        words, form = cells[label], f"column {label}"
+    else:
+        form = "one column a class"
+        try:
+            hot = np.array([cells.numbers(c) for c in rest]).T
+        except InputError:
+            return None
+        if not rest or not np.isin(hot, (0.0, 1.0)).all() or (hot.sum(1) > 1).any():
+            return None
+        # ISIC 2017 has a column for two of its three classes: neither is the third.
+        words = [rest[k] if row.any() else "none of them" for row, k in zip(hot, hot.argmax(1), strict=True)]
+    classes = {}
+    for k, (one, word) in enumerate(zip(names, words, strict=True)):
+        if one and word and classes.setdefault(one, word) != word:
+            raise cells.wrong(
+                name, k, f"one label a picture ({safe_label(classes[one])} above)", "remove one of its rows"
+            )
+    return classes, form

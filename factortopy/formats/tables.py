@@ -22,7 +22,7 @@ from factortopy.wording import count, first_few, safe_label
 NOTHING = ("", "n/a", "na", "nan", "none", "null", "<na>")  # cells that hold no value, in small letters
 _MOST = 128 * 2**20  # bytes
 _MOST_ROWS = 2_000_000
-_WHAT = "a tab-separated table"
+_WHAT = "a table as text"
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d{1,4})?", re.ASCII)

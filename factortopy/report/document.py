@@ -13,6 +13,7 @@ from factortopy.errors import InputError, unexpected
 from factortopy.report.evidence import Evidence
 from factortopy.storage.files import read_json, write_atomic, write_json
 from factortopy.storage.machine import explain_os_error
+from factortopy.storage.names import file_stem
 
 DPI = 110
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing runs in the page, whatever is in it
@@ -190,7 +191,7 @@ def text(value):
 
 def safe_name(name):
     """A network's name as part of a file's: letters, digits and dashes."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "network"
+    return file_stem(name, 80, otherwise="network", also="")
 
 
 def vertex_rows(encoder, values):

@@ -1,6 +1,5 @@
 """Fine-tuning in the report: before and after, slope against what was lost, accuracy (short paper, Fig. 6, Tables 1 and 14, 4.1)."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,8 @@ import numpy as np
 from factortopy import analysis
 from factortopy.analysis.curves import top_confidence
 from factortopy.analysis.scores import painted
-from factortopy.errors import InputError, unexpected
+from factortopy.errors import unexpected
+from factortopy.formats.tables import read_table
 from factortopy.report import figures
 from factortopy.report.document import safe_name, vertex_rows
 from factortopy.report.entries import alike, pairs
@@ -77,16 +77,16 @@ def accuracies(entries, table=None):
 
 
 def _read(path, names):
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        accuracy = {row["network"].strip(): float(row["accuracy"]) for row in rows if row["network"].strip() in names}
-    except (OSError, UnicodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: expected a table that can be read, found: {why}; check the path") from None
-    except (KeyError, ValueError, AttributeError, TypeError):
-        columns = "the columns network and accuracy, with a number in each row"
-        raise InputError(f"{path}: expected {columns}; write it so") from None
+    table = read_table(path, ("network", "accuracy"), hint="write the columns network and accuracy")
+    values, accuracy = table.numbers("accuracy", missing=np.nan), {}
+    for k, name in enumerate(table["network"]):
+        if name not in names:
+            continue
+        if not np.isfinite(values[k]):
+            raise table.wrong("accuracy", k, "a number")
+        if accuracy.setdefault(name, values[k]) != values[k]:
+            raise table.wrong("network", k, "every network once", "remove one of its rows")
+    accuracy = {name: float(value) for name, value in accuracy.items()}
     if not accuracy:
         expected = f"a row for one of {', '.join(sorted(names))}"
         raise unexpected(path, expected, "none", "name networks as the report does")

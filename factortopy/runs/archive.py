@@ -25,6 +25,7 @@ from factortopy.runs.run import Run
 from factortopy.storage.files import read_json, read_tensors, write_atomic, write_json
 from factortopy.storage.home import assets_dir, runs_dir
 from factortopy.storage.machine import explain_os_error
+from factortopy.storage.names import file_stem
 from factortopy.storage.records import now
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import safe_label
@@ -39,7 +40,7 @@ FILES = (
     "gallery.safetensors",
 )  # fmt: skip
 _RESULT = re.compile(
-    r"experiments/[A-Za-z0-9_.-]{1,120}/(protocol\.json|result\.json|result\.safetensors|pictures/[A-Za-z0-9_-]{1,80}\.png)"
+    r"experiments/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,119}/(protocol\.json|result\.json|result\.safetensors|pictures/[A-Za-z0-9_-]{1,80}\.png)"
 )
 _STAMP = (1980, 1, 1, 0, 0, 0)  # the same run gives the same bytes
 _PLACES = ("subject", "weights")  # settings that may hold a path of the sender's machine
@@ -222,7 +223,7 @@ def _object(data, label):
 def _name(files):
     """A run's name from what the archive says; letters that no name has become "-"."""
     name = _object(files["run.json"], "run.json").get("name")
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name if isinstance(name, str) else "").strip("-")[:100] or "run"
+    return file_stem(name if isinstance(name, str) else "", otherwise="run")
 
 
 def _check(folder):

@@ -130,7 +130,7 @@ class JobFolder:
         InputError
             When it is missing, torn, or of a newer version of FactorTopy.
         """
-        if not self.path.is_dir():
+        if not os.path.isdir(self.path):
             raise RunGone(f"{self.path}: this {self.noun}'s folder is gone; it was deleted or moved")
         info = read_json(self.path / "run.json")
         schema = info.get("schema")
@@ -167,7 +167,7 @@ class JobFolder:
 
     def state(self, locked=None):
         """(status, reason or None); ``locked`` False for a caller that holds the lock itself."""
-        if not self.path.is_dir():
+        if not os.path.isdir(self.path):
             return "deleted", f"{self.path}: this {self.noun}'s folder is gone"
         try:
             info = self.info
@@ -215,7 +215,7 @@ class JobFolder:
     @contextlib.contextmanager
     def lock(self, timeout=1.5):
         """Hold the folder; RunBusy, naming the holder, when another process still holds it after ``timeout`` seconds."""
-        if not self.path.is_dir():  # the lock would make it
+        if not os.path.isdir(self.path):  # the lock would make it
             raise RunGone(f"{self.path}: this {self.noun}'s folder is gone; it was deleted or moved")
         lock = FileLock(self.path / "lock")
         try:  # looking whether a lock is held takes it for an instant; the timeout outlasts that
@@ -259,7 +259,7 @@ class JobFolder:
 
     def stop_requested(self):
         """True when a stop was asked for and not yet obeyed."""
-        return (self.path / "cancel").exists()
+        return os.path.exists(self.path / "cancel")
 
     def clear_stop(self):
         """Forget a stop that was asked for."""
@@ -306,5 +306,5 @@ class JobFolder:
 
     def check_there(self):
         """Raise RunGone when the folder is gone: nothing is written there again."""
-        if not (self.path / "run.json").exists():
+        if not os.path.exists(self.path / "run.json"):
             raise RunGone(f"{self.path}: this {self.noun}'s folder was deleted while it was in use; the work ends")

@@ -9,7 +9,6 @@ Beside what every folder of work holds (``factortopy.runs.folder``):
 """
 
 import contextlib
-import re
 
 from factortopy.errors import InputError
 from factortopy.runs.folder import (
@@ -21,6 +20,7 @@ from factortopy.runs.history import read_history
 from factortopy.runs.settings import DEFAULTS, SETTINGS, check_settings, name_parts
 from factortopy.storage.files import read_json, read_tensors
 from factortopy.storage.home import assets_dir, runs_dir
+from factortopy.storage.names import file_stem
 
 
 class Run(JobFolder):
@@ -162,7 +162,7 @@ def find_run(name):
 def new_run_name(settings):
     """A free name that says what a run of these settings is: demo-1_demo-vit_fast_seed0, then …-2, …-3."""
     parts = name_parts({**DEFAULTS, **{key: value for key, value in settings.items() if value is not None}})
-    stem = "_".join(re.sub(r"[^A-Za-z0-9-]+", "-", part).strip("-") or "x" for part in parts)[:100]
+    stem = file_stem("_".join(file_stem(part, also="") for part in parts))
     taken = {p.name for folder in (runs_dir(), assets_dir() / "runs") if folder.is_dir() for p in folder.iterdir()}
     name, count = stem, 1
     while name in taken:

@@ -67,7 +67,7 @@ class Setting:
 
     def _check_list(self, value):
         if self.choices:
-            if not isinstance(value, (list, tuple)) or set(value) - set(self.choices):
+            if not isinstance(value, (list, tuple)) or any(one not in self.choices for one in value):
                 raise InputError(f"{self.name}: expected names among {', '.join(self.choices)}, found {value!r}")
         elif (
             not isinstance(value, (list, tuple))

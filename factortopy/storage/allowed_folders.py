@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from factortopy.errors import InputError
+from factortopy.storage.names import as_path
 
 LISTED = "FACTORTOPY_FOLDERS"  # separated as in PATH; empty: none
 
@@ -68,18 +69,7 @@ def permitted(path, what="folder"):
 
 def typed(path, what="folder"):
     """``Path`` of what a person typed, ``~`` read as in a shell, permitted; InputError where it can be no path."""
-    permitted(path, what)
-    try:
-        place = Path(path).expanduser()
-        os.stat(place)
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{what} {str(path)[:200]!r}: expected a path, found none that can be used ({why}); check it"
-        ) from None
-    return place
+    return as_path(permitted(path, what), what)
 
 
 def files_in(folder, endings):

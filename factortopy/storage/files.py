@@ -95,7 +95,7 @@ def read_tensors(path, what="run"):
     from safetensors.numpy import load_file
 
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: expected a safetensors file of this {what}, found none; train it again or copy it")
     try:
         return load_file(path)
@@ -112,7 +112,7 @@ def read_json(path, what="run"):
     """Read a JSON object; InputError naming the file when it is missing or torn."""
     path = Path(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())  # UTF-8, or UTF-16 as some editors save it
     except FileNotFoundError:
         raise InputError(f"{path}: expected this {what}'s description, found no such file") from None
     except (ValueError, OSError, RecursionError) as error:

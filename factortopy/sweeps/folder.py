@@ -6,6 +6,7 @@ SWEEP/slurm/        what SLURM's jobs printed
 """
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from factortopy.runs.settings import DEFAULTS, check_settings
 from factortopy.storage.files import read_json, write_json
 from factortopy.storage.home import assets_dir, home, runs_dir
 from factortopy.storage.machine import explain_os_error
+from factortopy.storage.names import as_path, file_stem
 from factortopy.storage.records import now, versions
 from factortopy.sweeps import slurm
 from factortopy.sweeps.axes import settings_of
@@ -75,8 +77,8 @@ class Sweep:
 
 def run_of(trial):
     """The run of one of ``Sweep.runs``: where it was made or, after a move of the home folder, the one of that name."""
-    path = Path(trial["path"]) if trial["path"] else None
-    return Run(path if path is not None and path.is_dir() else runs_dir() / trial["name"])
+    there = trial["path"] and os.path.isdir(trial["path"])  # what a file says may be no path at all
+    return Run(trial["path"] if there else runs_dir() / trial["name"])
 
 
 # ---- make and read
@@ -104,9 +106,9 @@ def make(axes, out=None, name=None, engine="local", options=None):
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, found {engine!r}")
     if engine == "slurm":
         slurm.check_here()
-    stem = re.sub(r"[^A-Za-z0-9-]+", "-", name or (Path(out).name if out else "")).strip("-")[:40]
-    stem = _free(stem or "sweep-" + now()[:10])
-    path = (Path(out).expanduser() if out else home() / "sweeps" / stem).absolute()
+    words = name or (Path(out).name if out else "")
+    stem = _free(file_stem(words, 40, otherwise="sweep-" + now()[:10], also=""))
+    path = (as_path(out, "sweep") if out else home() / "sweeps" / stem).absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
         names = sorted(p.name for p in path.iterdir() if not p.name.startswith(".") and p.name != "lock")
@@ -126,7 +128,7 @@ def make(axes, out=None, name=None, engine="local", options=None):
             chosen["backbone"].split("/")[-1],
             f"seed{chosen['seed']}",
         )
-        words = (re.sub(r"[^A-Za-z0-9-]+", "-", word).strip("-") or "x" for word in words)
+        words = (file_stem(word, also="") for word in words)
         runs.append(
             {
                 "name": "_".join([stem, f"{number:0{width}}", *words])[:120],
@@ -163,7 +165,7 @@ def read(path):
     InputError
         Naming the file and the key that is wrong.
     """
-    path = Path(path).expanduser()
+    path = as_path(path, "sweep")
     file = path / "sweep.json"
     if not file.is_file():
         raise InputError(

@@ -64,7 +64,8 @@ def states(sweep):
     """{run name: (status, reason)}; one of ``STATUSES`` each."""
     runs = [run_of(trial) if trial["path"] else None for trial in sweep.runs]
     unsettled = any(
-        t["job"] and run.status not in ("finished", "failed") for t, run in zip(sweep.runs, runs, strict=True)
+        t["job"] and run is not None and run.status not in ("finished", "failed")
+        for t, run in zip(sweep.runs, runs, strict=True)
     )
     asked = slurm.jobs() if unsettled else None
     return {t["name"]: _state(run, t["job"], asked) for t, run in zip(sweep.runs, runs, strict=True)}

@@ -7,6 +7,8 @@ from tempfile import TemporaryDirectory
 
 import streamlit as st
 
+from factortopy.storage.names import any_script
+
 HEAD = 24  # pixels above a chart, where its button and the word "simulated" stand, and nothing else
 MORE = 20  # further pixels where a title or a legend stands below that line
 UNSEEN = dict.fromkeys(("bgcolor", "color", "activecolor"), "rgba(0,0,0,0)")  # plotly's own button, which ours presses
@@ -110,7 +112,7 @@ def picture_rows(pictures, columns):
 
 def file_name(words, simulated):
     """A file's name of words, without an ending."""
-    return "-".join(f"{'simulated ' if simulated else ''}{words}".split())
+    return any_script("-".join(f"{'simulated ' if simulated else ''}{words}".split()), 120)
 
 
 def zipped(write):

@@ -151,20 +151,70 @@ def _design(data, folder):
     assert order.shape == (30000,) and pictures.shape == (8, 10000)
 
 
+def table_seeds():
+    rows = [f"p{k}.png\t{k % 3}\ttrain\t{k / 2}" for k in range(20)]
+    text = "\n".join(["image\tsession\tsplit\tonset", *rows]) + "\n"
+    commas = text.replace(".", ",").replace("\t", ";").replace(",png", ".png")
+    index = "\n".join("\t".join([str(k - 1) if k else "", line]) for k, line in enumerate(text.splitlines()))
+    quoted = '"' + text.strip().replace("\t", '","').replace("\n", '"\r\n"') + '"'
+    texts = [text, commas, index, quoted, "# by hand\n" + text, text.replace("p1.", "é.")]
+    encodings = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252")
+    return [one.encode(encoding) for one in texts for encoding in encodings]
+
+
 @parser(
     "trials.tsv",
-    5,
-    lambda: [b"image\tsession\tsplit\n" + b"".join(b"p%d.png\t%d\ttrain\n" % (k, k % 3) for k in range(20))],
-    (b"image", b"\t\t", b'"', b"\r\n", b"\x0b"),
+    8,
+    table_seeds,
+    (
+        b"image",
+        b"\t\t",
+        b'"',
+        b"\r\n",
+        b"\x0b",
+        b";",
+        b",",
+        b"#",
+        b"sep=;\n",
+        b"1,5",
+        b"\xc2\xa0",
+        b"PK\x03\x04",
+        b"Unnamed: 0",
+    ),
 )
 def _table(data, folder):
+    """Whatever is read is a rectangle of the columns that are allowed; names mean files that exist, or none."""
+    from factortopy.formats.names import FileNames
     from factortopy.formats.tables import codes, read_table
+    from factortopy.subjects.folder.tables import COLUMNS
 
-    path = put(folder, "trials.tsv", data)
-    table = read_table(path, required=("image",))
-    codes(table["image"])
-    if "session" in table:
-        table.numbers("session")
+    table = read_table(put(folder, "trials.tsv", data), ("image",), COLUMNS)
+    assert set(table) <= set(COLUMNS) and {len(cells) for cells in table.values()} == {len(table.lines)}
+    assert all("\n" not in note.line() for note in table.notes)
+    for cells in table.values():
+        assert len(codes(cells)) == len(cells)
+    files = [f"p{k}.png" for k in range(20)]
+    matches = FileNames(files, "images").match(list(dict.fromkeys(table["image"])))
+    assert set(matches.files.values()) <= set(files) and not set(matches.files) & set(matches.missing)
+    if "onset" in table:
+        assert np.isfinite(table.numbers("onset", missing=0.0)).all()
+
+
+@parser("table of accuracies", 2, lambda: [b"network,accuracy\nnet,0.5\nother,0.25\n", b"network;accuracy\nnet;0,5\n"])
+def _accuracies(data, folder):
+    from types import SimpleNamespace
+
+    from factortopy.report.tuning import accuracies
+
+    accuracy, _ = accuracies([SimpleNamespace(name="net")], put(folder, "a.csv", data))
+    assert set(accuracy) == {"net"} and np.isfinite(accuracy["net"])
+
+
+@parser("log of NSD", 2, lambda: [b"SUBJECT\tSESSION\t73KID\n" + b"".join(b"1\t1\t%d\n" % (k + 1) for k in range(30))])
+def _log(data, folder):
+    from factortopy.subjects.nsd.design import check_log
+
+    check_log(put(folder, "responses.tsv", data), {1: 12}, np.arange(30000))
 
 
 @parser(
@@ -359,10 +409,21 @@ def sweep_seeds():
     with tempfile.TemporaryDirectory() as place:
         axes = {"subject": ["demo-1"], "backbone": ["demo-vit", "demo-mae"], "seed": [0, 1]}
         sweep = make(axes, out=Path(place) / "s")
-        return [(sweep.path / "sweep.json").read_bytes()]
+        whole = (sweep.path / "sweep.json").read_bytes()
+    content = json.loads(whole)
+    for trial, (path, job) in zip(
+        content["runs"], [("/gone", "12_1"), (None, "7"), ("x" * 300, None), ("a", None)], strict=True
+    ):
+        trial |= {"path": path, "job": job}
+    return [whole, json.dumps(content).encode()]
 
 
-@parser("sweep.json", 4, sweep_seeds, (b'"runs": [', b'"axes": {', b'"engine": "slurm"', b'"schema": 1'))
+@parser(
+    "sweep.json",
+    4,
+    sweep_seeds,
+    (b'"runs": [', b'"axes": {', b'"engine": "slurm"', b'"schema": 1', b'"path": "\\u0000"'),
+)
 def _sweep(data, folder):
     from factortopy import sweeps
     from factortopy.sweeps import folder as sweepfolder
@@ -381,7 +442,7 @@ def label_seeds():
     ]
 
 
-@parser("table of labels", 4, label_seeds, (b"label", b"image_id", b"1.0", b'"', b"\r", b"../p1"))
+@parser("table of labels", 4, label_seeds, (b"label", b"image_id", b"1.0", b'"', b"\r", b"../p1", b";", b"\t"))
 def _labels(data, folder):
     from factortopy.finetune.folder import read_folder
 

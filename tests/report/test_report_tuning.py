@@ -140,9 +140,11 @@ def test_what_is_missing_is_said_and_a_table_gives_accuracy(tmp_path):
     assert rows[-1]["r"] == pytest.approx(np.corrcoef([0.5, 0.6, 0.9], [0.1, 0.2, 0.3])[0, 1])
     assert any(f.source == "4.1" and f.verdict == "does not hold" for f in checklist(doc.evidence))
     for text, told in (
-        ("a,b\n1,2\n", "columns network and accuracy"),
+        ("a,b\n1,2\n", "a column network, accuracy, found a, b"),
+        ("network;accuracy\nnet1;0,5\nnet1;0,6\n", "every network once .* in line 3"),
+        ("network,accuracy\nnet1,high\n", "numbers in column 'accuracy', found 'high' in line 2"),
         ("network,accuracy\nx,0.1\n", "expected a row for one of net1"),
-        (None, "read"),
+        (None, "found none"),
     ):
         (tmp_path / "bad.csv").unlink(missing_ok=True)
         (tmp_path / "bad.csv").write_text(text) if text else None

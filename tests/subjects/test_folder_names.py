@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pandas as pd
 import pytest
-from plain_folder import clone, make_folder, table, write
+from plain_folder import clone, make_film_folder, make_folder, table, write
 from test_algonauts import problems, stops
 
 from factortopy.subjects.loading import load_subject
@@ -140,3 +140,13 @@ def test_dataset_json_as_notepad_saves_it(folder):
         assert load_subject(folder).name == "anna"
     write(folder / "dataset.json", data.replace("{", '{"density": "164k", ', 1))
     stops(folder, "every key once", "density twice")
+
+
+def test_frames_without_leading_zeros(tmp_path):
+    folder = make_film_folder(tmp_path, trs=100, vertices=2)
+    expected = [path.name for path in load_subject(folder).film.pictures.sources[0]]
+    for run in range(2):
+        for file in sorted((folder / f"stimuli/film-{run}").iterdir()):
+            file.rename(file.with_name(f"{int(file.stem)}.png"))
+    sources = load_subject(folder).film.pictures.sources
+    assert [int(path.stem) for path in sources[0]] == [int(name[:-4]) for name in expected]

@@ -406,7 +406,7 @@ def test_21_the_log_disagrees_with_the_design(root):
     write(path, "\n".join(lines[:20]).encode())
     stops(root, "expected 12 trials of session 2, found 7")
     write(path, b"a,b\n1,2\n")
-    stops(root, "a table with the columns SESSION and 73KID")
+    stops(root, "a column SESSION, 73KID, found a, b")
     path.unlink()
     assert any("responses.tsv is not here" in note for note in load_subject(root).notes)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from factortopy.formats.problems import stop
 from factortopy.storage.files import write_atomic, write_json
+from factortopy.storage.names import any_script
 from factortopy.subjects.split import SPLIT_PARTS
 
 _SIDES = ("L", "R")
@@ -62,7 +63,7 @@ def write_folder(subject, path, normalised="session"):
         if subject.noise_ceiling is not None:
             save("noise", subject.noise_ceiling, "_noise_ceiling")
         for name, values in subject.maps.items():
-            save("maps", values.astype(np.float32), f"_{name.replace('/', '-')}")
+            save("maps", values.astype(np.float32), f"_{any_script(name)}")
     for k, name in enumerate(subject.rois):
         write_atomic(path / "roi" / f"{k:03d}.tsv", f"index\tname\n1\t{' '.join(name.split())}\n")
     columns = {"image": [names[i] for i in subject.image_index], "split": _split(subject)}

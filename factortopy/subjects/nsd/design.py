@@ -15,6 +15,7 @@ import numpy as np
 
 from factortopy.formats.npy import whole_numbers
 from factortopy.formats.problems import DataError, foreign, stop
+from factortopy.formats.tables import read_table
 
 SUBJECTS, SESSIONS, TRIALS, PICTURES = 8, 40, 750, 73000
 SEEN = 10000  # different pictures that one subject was to see
@@ -166,17 +167,14 @@ def check_log(path, trials, pictures):
     InputError
         Naming the first trial where they disagree.
     """
-    import pandas as pd
-
     columns = ["SESSION", "73KID"]
     try:
-        log = pd.read_csv(path, sep="\t", usecols=columns, nrows=SESSIONS * TRIALS + 1)
-        session, seen = (whole_numbers(log[column].to_numpy(), column) for column in columns)
+        log = read_table(path, columns, hint=_COPY)
+        session, seen = (whole_numbers(log.numbers(column), column) for column in columns)
     except DataError as error:
+        if error.problem.thing not in columns:
+            raise
         raise stop(path, f"whole numbers in {error.problem.thing}", error.problem.actual, _COPY) from None
-    except (ValueError, OSError, pd.errors.ParserError, OverflowError, MemoryError) as error:
-        actual = str(error)[:100] if isinstance(error, OSError) else "another kind of file"
-        raise stop(path, "a table with the columns SESSION and 73KID", actual, _COPY) from None
     for number, count in sorted(trials.items()):
         rows = seen[session == number][:count]
         expected = pictures[(number - 1) * TRIALS : (number - 1) * TRIALS + count] + 1
