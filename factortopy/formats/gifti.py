@@ -256,7 +256,7 @@ def _in_place(gifti, name):
         actual = first_few(np.unique(twice)) + " twice" if len(twice) else first_few(rising[rising < 0])
         raise stop(name, "node indices from 0, each once", actual, "save it again")
     arrays = [replace(a, values=a.values.reshape(n, -1)[order].reshape(a.values.shape)) for a in arrays]
-    whole = rising[-1] == n - 1
+    whole = rising[-1] == n - 1 and is_fsaverage(n)
     return replace(gifti, arrays=tuple(arrays), nodes=None if whole else rising)
 
 

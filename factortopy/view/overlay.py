@@ -200,9 +200,8 @@ def _of_part(part, name, hemi, label):
     names = [
         safe_label(words) if words else f"map {k + 1}" for k, words in enumerate(part.names or [""] * values.shape[1])
     ]
-    mesh = part.mesh or (
-        n if part.vertices is None else min((m for m in DENSITIES if m > part.vertices.max()), default=0)
-    )
+    counted = part.vertices is None or part.vertices[-1] == n - 1  # a whole surface, of so many vertices
+    mesh = part.mesh or (n if counted else min((m for m in DENSITIES if m > part.vertices.max()), default=0))
     if part.vertices is None and _is_both(n):
         if part.hemi is not None:
             words = f"expected {n // 2:,} values of the {SIDES[part.hemi]} hemisphere, which the file says it is"

@@ -142,10 +142,13 @@ def test_values_lie_at_their_nodes_whatever_their_order(n, share, place, twice, 
     gifti = read_gifti(document(*parts, *([index] if twice else [])))
     rising = np.sort(nodes)
     assert np.array_equal(np.stack(gifti.columns), truth[:, rising]) and len(gifti.names) == 3
-    if len(nodes) == rising[-1] + 1:
-        assert gifti.nodes is None
-    else:
-        assert np.array_equal(gifti.nodes, rising)
+    assert np.array_equal(gifti.nodes, rising)
+
+
+def test_all_vertices_of_fsaverage_need_no_nodes():
+    order, truth = np.random.default_rng(0).permutation(642).astype(np.int32), np.arange(642, dtype=np.float32)
+    gifti = read_gifti(document(data_array(truth[order]), data_array(order, "NODE_INDEX")))
+    assert gifti.nodes is None and np.array_equal(gifti.columns[0], truth)
 
 
 def nodes(*values, kind=np.int32):

@@ -70,6 +70,15 @@ def test_values_of_chosen_nodes_lie_at_their_vertices(folder):
     write(folder / "vertices/hemi-L.npy", vertices[0] + 1)
     stops(folder, "the vertices that hemi-L.func.gii itself names", "remove it")
     (folder / "vertices/hemi-L.npy").unlink()
+    order = rng.permutation(40)
+    write(folder / "responses/hemi-L.func.gii", gifti(parts_of(expected, 0)[:, order], order))
+    subject = load_subject(folder)  # the first vertices, all of them
+    assert np.array_equal(subject.responses, expected.responses) and subject.vertex[:40].tolist() == list(range(40))
+    write(folder / "vertices/hemi-L.npy", vertices[0])  # or the columns' own numbers
+    assert np.array_equal(load_subject(folder).vertex, expected.vertex)
+    write(folder / "maps/hemi-L_t.func.gii", gifti(parts_of(expected, 0)[:1, order], order))
+    assert np.array_equal(load_subject(folder).maps["t"][:40], parts_of(expected, 0)[0])
+    (folder / "vertices/hemi-L.npy").unlink()
     about(folder, density="10k")
     write(folder / "responses/hemi-L.func.gii", gifti(parts_of(expected, 0), vertices[0] + N10))
     stops(folder, "indices from 0 to 10,241")

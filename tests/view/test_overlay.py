@@ -146,6 +146,15 @@ def test_values_of_nodes_lie_at_their_vertices(whole):
     assert len(fine.values) < 6 * len(nodes)
 
 
+def test_a_whole_mesh_of_another_kind_is_no_part_of_fsaverage():
+    index = nibabel.gifti.GiftiDataArray(
+        np.arange(36002)[::-1].astype("i4"), "NIFTI_INTENT_NODE_INDEX", "NIFTI_TYPE_INT32"
+    )
+    values = nibabel.gifti.GiftiDataArray(np.zeros(36002, "f4"), "NIFTI_INTENT_ZSCORE", "NIFTI_TYPE_FLOAT32")
+    data = nibabel.gifti.GiftiImage(darrays=[index, values]).to_bytes()  # AFNI's std.60
+    refused(data, "lh.std60.gii.dset", match="found 36002; resample it")
+
+
 def test_what_we_export_is_read_back(tmp_path):
     models = [("CortexLeft", np.arange(0, N, 3), N), ("CortexRight", np.arange(1, N, 5), N)]
     both = np.concatenate([ramp()[::3], -ramp()[1::5]])

@@ -37,7 +37,11 @@ def vertices(examination, hemi):
             expected = f"{mesh:,} vertices a hemisphere ({density})"
             raise stop(rows.path, expected, text, "correct density in dataset.json")
         index = rows.vertices
-        if (path.exists() or path.is_symlink()) and not np.array_equal(_from_file(path), index):
+        given = _from_file(path) if path.exists() or path.is_symlink() else index
+        counted = rows.mesh is None and index[-1] == len(index) - 1  # 0, 1, 2, … may be the columns' own numbers
+        if counted and len(given) == len(index):
+            index = given
+        elif not np.array_equal(given, index):
             expected = f"the vertices that {rows.path.name} itself names, in their order"
             raise stop(path, expected, "others", "remove it: the responses' own are used then")
         path = rows.path
@@ -107,7 +111,8 @@ def values(examination, path, hemi, labels=True):
     """
     file, index = open_map(path, "LR".index(hemi), labels), examination.vertices[hemi]
     array, mesh = file.values()[0], N_VERTICES.get(examination.about.get("density"))
-    if file.vertices is not None:
+    counted = file.vertices is None or (file.mesh is None and file.vertices[-1] == len(index) - 1 == len(array) - 1)
+    if not counted:  # 0, 1, 2, … are the columns' own numbers
         if mesh is None or file.mesh not in (None, mesh) or file.vertices.max() >= mesh:
             expected = f"vertices of the {examination.about.get('density')} mesh"
             raise stop(path, expected, f"vertices up to {file.vertices.max():,}", "copy files of the same density")
