@@ -60,7 +60,7 @@ def planted_subject(planted):
 
 @pytest.fixture(scope="session")
 def planted_fit(planted, planted_subject):
-    """The planted problem, fitted once with the fast recipe."""
+    """The planted problem, fitted with a few steps of the fast recipe: for tests of what an encoder is, not of how good."""
     from factortopy.encoder import fit
 
-    return fit(planted_subject, planted.features, seed=0)
+    return fit(planted_subject, planted.features, seed=0, steps=10)
