@@ -84,23 +84,24 @@ def key_of(module, places, layer, name):
 
 @contextmanager
 def as_for_reading(module):
-    """In evaluation mode, its weights frozen, nothing compiled (hooks would be passed over); as it was afterwards."""
+    """Nothing compiled (hooks would be passed over), and without gradients in evaluation mode; as it was afterwards.
+
+    Where gradients are wanted its mode is left: who trains the network sets it.
+    """
     import torch
 
     parts = list(module.modules())
-    modes, weights = [part.training for part in parts], [w for w in module.parameters() if w.requires_grad]
+    modes = [] if torch.is_grad_enabled() else [part.training for part in parts]
     compiled = any(type(p).__name__ == "OptimizedModule" or getattr(p, "_compiled_call_impl", None) for p in parts)
     with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
         try:
-            module.eval()
-            for weight in weights:
-                weight.requires_grad_(False)
+            if any(modes):
+                module.eval()
             yield
         finally:
-            for part, mode in zip(parts, modes, strict=True):
-                part.training = mode
-            for weight in weights:
-                weight.requires_grad_(True)
+            if any(modes):
+                for part, mode in zip(parts, modes, strict=True):
+                    part.training = mode
 
 
 def precision_of(module):

@@ -45,10 +45,10 @@ class FirstTokens:
             if not torch.is_tensor(tensor) or tensor.is_nested or not tensor.is_floating_point():
                 return
             see(next(seen), tensor)
-            strides = (
-                isinstance(module, torch.nn.Conv2d) and max(module.stride) > 1 and module.stride == module.kernel_size
+            patchify = (
+                isinstance(module, torch.nn.Conv2d) and module.in_channels == 3 and module.stride == module.kernel_size
             )
-            if output is not None and strides and self.patches is None and tensor.ndim == 4:
+            if output is not None and patchify and self.patches is None and tensor.ndim == 4 and max(module.stride) > 1:
                 self.patches = tuple(tensor.shape[2:])
 
         hooks = [part.register_forward_pre_hook(look) for part in self.module.modules()]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AGREES, LEANS = 0.9, 0.2
 MANY = 16  # tokens that do not follow a grid by chance
 FORMS = ("tokens", "nchw", "nhwc")  # that a user can say
-SEEN = 1e-6  # of the strongest token's change: what changes less stands for no place
+SEEN = 1e-9  # of the strongest token's change: what changes less stands for no place
 
 
 class Unclear(Exception):
@@ -150,21 +150,23 @@ def agreement(places: np.ndarray, grid: tuple[int, int], strict: bool = True) ->
 
 def _seen_grid(places, size, patches=None):
     """(prefix, (h, w), rest) that the places of tokens, (3, N), prove; None where they prove none."""
-    x, n = np.flatnonzero(places[2] > SEEN * places[2].max()), places.shape[1]
-    if not len(x):
+    seen, n = np.flatnonzero(places[2] > SEEN * places[2].max()), places.shape[1]
+    if not len(seen):
         return None
-    ranges = [(x[0], x[-1] + 1)]
-    if ranges == [(0, n)] and patches and n > math.prod(patches):  # all change, where tokens have met
-        ranges += [(p, p + math.prod(patches)) for p in range(n - math.prod(patches) + 1)]
-    best = (AGREES, None)
-    for start, stop in ranges:
-        count = int(stop - start)
-        grids = [(count // w, w) for w in range(1, count + 1) if count % w == 0]
-        for grid in sorted(grids, key=lambda g: not fits(*g, size)):
-            best = max(
-                best, (agreement(places[:, start:stop], grid), (int(start), grid, int(n - stop))), key=lambda b: b[0]
-            )
-    return best[1]
+    start, stop = int(seen[0]), int(seen[-1]) + 1
+    count = stop - start
+    grids = sorted(
+        ((count // w, w) for w in range(1, count + 1) if count % w == 0), key=lambda grid: not fits(*grid, size)
+    )
+    tried = [(start, grid) for grid in grids]
+    if patches and count == n and MANY <= math.prod(patches) < n:  # all change, where tokens have met
+        tried += [(prefix, patches) for prefix in range(n - math.prod(patches) + 1)]
+    scores = [agreement(places[:, first : first + math.prod(grid)], grid) for first, grid in tried]
+    best = int(np.argmax(scores[: len(grids)])) if max(scores[: len(grids)]) >= AGREES else int(np.argmax(scores))
+    if scores[best] < AGREES:
+        return None
+    first, grid = tried[best]
+    return first, grid, n - first - math.prod(grid)
 
 
 def _against(places, prefix, grid):

@@ -153,17 +153,17 @@ class OwnModule(HookedBackbone):
         shapes = tuple(one.shape), tuple(four.shape)
         batch = picture_axis(*shapes, 4)
         one, four = one.movedim(batch, 0), four.movedim(batch, 0)
+        apart = float((four[0] - one[0]).double().norm() / one.double().norm().clamp_min(1e-300))
+        if apart > (SAME if one.dtype.itemsize > 2 else SAME_IN_HALF):
+            raise Unclear(
+                f"tokens of a picture that change by {min(apart, 9.99):.0%} when others are shown with it, or from time to time",
+                "give a module without batch statistics, masking or other chance, whose attention has batch_first=True",
+            )
         tokens = first.tokens.get(four.shape[1]) if four.ndim == 3 else None
         layout = self._layout(*shapes, 4, four=four, first=tokens, patches=first.patches)
         if layout.form == "nchw" and layout.grid[0] in first.tokens and first.patches not in (None, layout.grid):
             raise Unclear(
                 f"{shapes[0]}, as wide as there are tokens (attention)", "choose a layer that gives the tokens"
-            )
-        apart = float((four[0] - one[0]).double().norm() / one.double().norm().clamp_min(1e-300))
-        if not apart <= (SAME if one.dtype.itemsize > 2 else SAME_IN_HALF):
-            raise Unclear(
-                f"tokens of a picture that change by {min(apart, 9.99):.0%} when others are shown with it, or from time to time",
-                "give a module without batch statistics, masking or other chance, whose attention has batch_first=True",
             )
         return layout
 

