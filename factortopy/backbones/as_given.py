@@ -21,8 +21,8 @@ def unwrapped(module, name):
     """
     import torch
 
-    def refuse(expected, found, remedy):
-        raise InputError(f"network {name}: expected {expected}, found {found}; {remedy}")
+    def refuse(expected, given, remedy):
+        raise InputError(f"network {name}: expected {expected}, found {given}; {remedy}")
 
     while (inner := getattr(module, WRAPPERS.get(type(module).__name__, ""), None)) is not None:
         module = inner

@@ -27,8 +27,8 @@ SEEN = 1e-9  # of the strongest token's change: what changes less stands for no 
 class Unclear(Exception):
     """An output that cannot be read; the words say what was found and what to do."""
 
-    def __init__(self, found: str, remedy: str):
-        super().__init__(f"{found}; {remedy}")
+    def __init__(self, what: str, remedy: str):
+        super().__init__(f"{what}; {remedy}")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Layout:
         """
         wanted = (*self.shape[: self.batch], pictures, *self.shape[self.batch :])
         if tuple(output.shape) != wanted:
-            found = f"{tuple(output.shape)} for {pictures} pictures, where {wanted} was expected"
-            raise Unclear(found, "choose a layer that gives as many tokens of every picture")
+            what = f"{tuple(output.shape)} for {pictures} pictures, where {wanted} was expected"
+            raise Unclear(what, "choose a layer that gives as many tokens of every picture")
         output = output.movedim(self.batch, 0)
         if self.form == "nchw":
             return output.permute(0, 2, 3, 1), None
@@ -93,11 +93,11 @@ def picture_axis(one: tuple[int, ...], several: tuple[int, ...], n: int) -> int:
     )
     if len(grown) == 1 and (one[grown[0]], several[grown[0]]) == (1, n):
         return grown[0]
-    found = f"{one} for one picture and {several} for {n}"
+    what = f"{one} for one picture and {several} for {n}"
     if len(grown) == 1 and several[grown[0]] == n * one[grown[0]]:
-        parts = f"{found} ({one[grown[0]]} parts of each picture in one axis)"
+        parts = f"{what} ({one[grown[0]]} parts of each picture in one axis)"
         raise Unclear(parts, "choose the module that puts the parts together again")
-    raise Unclear(f"{found} (no axis of pictures)", "choose a layer with tokens of each picture")
+    raise Unclear(f"{what} (no axis of pictures)", "choose a layer with tokens of each picture")
 
 
 # ---------------------------------------------------------------- what follows the places of a picture
@@ -256,8 +256,8 @@ def _tokens(batch, shape, size, prefix, four, first, patches):
         changing = [] if places is None else np.flatnonzero(places[2] > SEEN * places[2].max())
         between = changing[-1] - changing[0] + 1 - len(changing) if len(changing) else 0
         if between:
-            found = f"{n} tokens, {between} in the middle of which stand for no place of a picture"
-            raise Unclear(found, "take them out in a module of your own and name that as the layer")
+            what = f"{n} tokens, {between} in the middle of which stand for no place of a picture"
+            raise Unclear(what, "take them out in a module of your own and name that as the layer")
         grid = _stated_grid(n, size, prefix, patches)
         if places is not None and _against(places, prefix or 0, grid):
             raise Unclear(*_reordered(n, grid))
