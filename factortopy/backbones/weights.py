@@ -94,7 +94,7 @@ def shards_of(path, what):
     try:
         names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
         plain = bool(names) and all(Path(name).name == name for name in names)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         plain = False
     if not plain:
         raise InputError(
@@ -164,7 +164,7 @@ def read_weights(path, what):
     if config.is_file():
         try:
             beside = json.loads(config.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # nothing that the weights need
+        except (OSError, ValueError, RecursionError):  # nothing that the weights need
             beside = None
         facts += [beside] if isinstance(beside, dict) else []
     return Checkpoint(path, tensors, facts)
@@ -193,7 +193,7 @@ def _content(path, what):
 def _of_text(text):
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -26,7 +26,10 @@ from factortopy.backbones.timm_adapter import load_timm
 from factortopy.backbones.unwrap import choose, plain_names
 from factortopy.backbones.weights import flat, read_weights
 from factortopy.backbones.weights_check import check_weights
+from factortopy.encoder.problem import origin
 from factortopy.errors import InputError
+from factortopy.features.extraction import compute
+from pages.parts.runs import network_of
 
 NAME = "vit_tiny_patch16_224"
 OURS = {"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 64}
@@ -500,4 +503,19 @@ def test_a_residual_network_of_moco_without_counts_of_batches(tmp_path):
     assert (
         all(torch.equal(t, backbone.model.state_dict()[k]) for k, t in plain.items())
         and "encoder_q" in backbone.notices[0]
+    )
+
+
+def test_what_was_done_to_the_weights_goes_with_features_and_runs(tmp_path):
+    torch.save(state(img_size=96), tmp_path / "c.pth")
+    backbone = loaded(tmp_path / "c.pth")
+    features = compute(backbone, np.zeros((2, 64, 64, 3), np.uint8), grid=None)
+    assert features.notices == backbone.notices and features[:1].notices and features.only([0]).notices
+    subject = types.SimpleNamespace(name="anna", simulated=False, image_degrees=8.4)
+    info = origin(subject, features)
+    assert info["notices"] == backbone.notices
+    assert "6 × 6" in network_of({"backbone": "mine", **info})
+    torch.save(state(), tmp_path / "c.pth")
+    assert "notices" not in origin(
+        subject, compute(loaded(tmp_path / "c.pth"), np.zeros((1, 64, 64, 3), np.uint8), grid=None)
     )
