@@ -149,7 +149,8 @@ def _draw_shapes(axes, faces, place, colours):
     for k, loops in outlines(quads, group.ravel()).items():
         points = np.concatenate([nodes[[*loop, loop[0]]] for loop in loops])
         codes = [code for loop in loops for code in _codes(len(loop), Outline)]
-        axes.add_patch(PathPatch(Outline(points, codes), color=palette[k] / 255, linewidth=0.3, joinstyle="round"))
+        # Not add_patch, which would look for the extent of each shape: the limits are set.
+        axes.add_artist(PathPatch(Outline(points, codes), color=palette[k] / 255, linewidth=0.3, joinstyle="round"))
 
 
 def _codes(n, outline):
