@@ -110,10 +110,20 @@ class Backbone:
         local : list over layers of (B, h, w, C) float32 tensors
         global_ : list over layers of (B, C) float32 tensors
             The class token, or the mean of the local tokens where the network has none.
+
+        Raises
+        ------
+        InputError
+            What the network's own library raises on these pictures, in one line.
         """
         import torch
 
-        with torch.no_grad():
+        from factortopy.foreign import door
+
+        with (
+            door(f"network {self.name}", "one that can be shown pictures", SHOWN, answers_memory=True),
+            torch.no_grad(),
+        ):
             return self.pixel_tokens(torch.as_tensor(images).to(self.device).permute(0, 3, 1, 2).float() / 255)
 
     def pixel_tokens(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -135,3 +145,4 @@ class Backbone:
 
 
 UNTRAINED = " untrained"
+SHOWN = "look at what the network itself needs (input size, device, number type), or choose another"

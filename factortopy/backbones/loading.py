@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.finetuned import WEIGHTS, find_finetuned
+from factortopy.backbones.names import unknown
 from factortopy.errors import InputError
+from factortopy.foreign import door
 from factortopy.storage.allowed_folders import permitted
 from factortopy.storage.files import read_json
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
     from factortopy.backbones.base import Backbone, Entry
 
-
+OTHERWISE = (
+    "build it yourself and use factortopy.from_module"  # what to do with a network that cannot be loaded by its name
+)
 ELSEWHERE = ("timm/", "open_clip/", "sd-1.5:", "sd-1.5@")  # how names begin that their library knows
 
 
@@ -84,45 +88,42 @@ def check_name(name):
 
 
 def _unknown(name):
-    from difflib import get_close_matches
-
     from factortopy.backbones.demo_facts import OBJECTIVES
     from factortopy.backbones.registry import ENTRIES
 
-    names = [*OBJECTIVES, *ENTRIES]
-    near = get_close_matches(name, names, 3)
-    expected = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(names)}"
-    return InputError(
-        f"network {str(name)[:60]!r}: expected a name of the registry (docs/networks.md), timm/NAME or open_clip/MODEL:TAG, "
-        f"found none of that name; {expected}"
-    )
+    return unknown(name, (*OBJECTIVES, *ENTRIES))
 
 
 def of_name(name, weights=None, on_progress=None):
     """The network of a name without its endings; ``load_backbone`` without the look at where the weights lie."""
-    from factortopy.backbones.demo import OBJECTIVES, load_demo
-    from factortopy.backbones.registry import ENTRIES, load
-
-    if name.startswith("timm/"):
-        from factortopy.backbones.timm_adapter import load_timm
-
-        backbone = load_timm(name.removeprefix("timm/"), weights, on_progress=on_progress)
-    elif name.startswith("open_clip/"):
-        from factortopy.backbones.open_clip_adapter import load_open_clip
-
-        backbone = load_open_clip(name.removeprefix("open_clip/"), weights, on_progress=on_progress)
-    elif name in OBJECTIVES:
-        backbone = load_demo(name, weights)
-    elif name in ENTRIES or name.startswith(("sd-1.5:", "sd-1.5@")):
-        backbone = load(name, weights, on_progress)
-    else:
-        raise _unknown(name)
+    remedy = OTHERWISE if weights in (None, "untrained") else "give the file or folder of this network as weights"
+    with door(f"network {name}", "one that its library builds", remedy):
+        backbone = _of_library(name, weights, on_progress)
     backbone.weights = None if weights is None else str(weights)
     if backbone.weights and backbone.weights.endswith(".safetensors"):
         from factortopy.backbones.finetuned import describe
 
         describe(backbone, weights)
     return backbone
+
+
+def _of_library(name, weights, on_progress):
+    from factortopy.backbones.demo import OBJECTIVES, load_demo
+    from factortopy.backbones.registry import ENTRIES, load
+
+    if name.startswith("timm/"):
+        from factortopy.backbones.timm_adapter import load_timm
+
+        return load_timm(name.removeprefix("timm/"), weights, on_progress=on_progress)
+    if name.startswith("open_clip/"):
+        from factortopy.backbones.open_clip_adapter import load_open_clip
+
+        return load_open_clip(name.removeprefix("open_clip/"), weights, on_progress=on_progress)
+    if name in OBJECTIVES:
+        return load_demo(name, weights)
+    if name in ENTRIES or name.startswith(("sd-1.5:", "sd-1.5@")):
+        return load(name, weights, on_progress)
+    raise _unknown(name)
 
 
 def load_finetuned(name, weights=None, on_progress=None):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones import open_clip_adapter, registry, timm_adapter
 from factortopy.backbones.base import UNTRAINED, Entry
-from factortopy.backbones.loading import list_backbones
+from factortopy.backbones.loading import OTHERWISE, list_backbones
+from factortopy.backbones.names import unknown
 from factortopy.backbones.published import Hub, Url
 from factortopy.errors import InputError
-from factortopy.wording import first_words
+from factortopy.foreign import door
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def look_up(name: str) -> Entry:
     own = name.removeprefix("open_clip/")
     if own.partition(":")[0] in _open_clip_models():
         return _of_open_clip(own)
-    raise _nothing_like(name, list(entries))
+    raise unknown(name, list(entries))
 
 
 def source_of(entry: Entry) -> Hub | Url | None:
@@ -58,17 +58,6 @@ def _open_clip_models() -> list[str]:
     import open_clip
 
     return open_clip.list_models()
-
-
-def _nothing_like(name: str, names: list[str]) -> InputError:
-    """The error that says what is called nearly so."""
-    own = name.removeprefix("timm/").removeprefix("open_clip/")
-    near = get_close_matches(own, [*names, *timm_adapter.import_timm().list_models(), *_open_clip_models()], 3)
-    hint = f"did you mean {', '.join(near)}?" if near else "docs/networks.md says where names are listed"
-    return InputError(
-        f"network {name[:60]!r}: expected a name of the table, of timm, or of OpenCLIP with its tag (MODEL:TAG), found none of "
-        f"that name; {hint}"
-    )
 
 
 def _of_timm(model: str) -> Entry:
@@ -99,16 +88,8 @@ def _built(label: str, build: Callable[[], Any]) -> Any:
     """The network without numbers."""
     import torch
 
-    try:
-        with torch.device("meta"):
-            return build()
-    except InputError:
-        raise
-    except Exception as error:  # libraries raise many classes for networks whose parts cannot be told apart
-        raise InputError(
-            f"network {label}: expected one whose layers are blocks or stages, found {first_words(error)}; "
-            "build it yourself and use factortopy.from_module"
-        ) from None
+    with door(f"network {label}", "one whose layers are blocks or stages", OTHERWISE), torch.device("meta"):
+        return build()
 
 
 def _entry(backbone: Any, library: str, model: str, licence: str) -> Entry:

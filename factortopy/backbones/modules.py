@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
 
-from factortopy.backbones.base import Backbone, Site
+from factortopy.backbones.base import SHOWN, Backbone, Site
 from factortopy.backbones.layout import Unclear, layout_of, picture_axis
 from factortopy.backbones.weights import digest
 from factortopy.errors import InputError
+from factortopy.foreign import door
 
 VERSION = 1  # of the preprocessing below: part of the fingerprint
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -70,9 +71,12 @@ class TorchBackbone(Backbone):
         with torch.no_grad():
             try:
                 return torch.func.functional_call(_callable(self, run), shapes, (torch.empty(size, device="meta"),))
-            except InputError:
-                raise
-            except Exception:  # a module that looks at values cannot run without them
+            except InputError as error:
+                if error.__cause__ is None:
+                    raise
+            except Exception:  # noqa: S110  (a module that looks at values cannot run without them)
+                pass
+            with door(f"network {self.name}", "one that can be shown a picture", SHOWN):
                 return run(torch.zeros(size, device=self.device))
 
     def _measure(self, kind, weights_of=None):

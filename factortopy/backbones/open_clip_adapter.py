@@ -5,6 +5,7 @@ import copy
 from factortopy.backbones.base import UNTRAINED
 from factortopy.backbones.fit import fit_weights
 from factortopy.backbones.modules import HookedBackbone
+from factortopy.backbones.names import unknown
 from factortopy.backbones.published import Hub, Url, console_progress
 from factortopy.backbones.weights import read_weights, seeded
 from factortopy.errors import InputError
@@ -45,11 +46,7 @@ def configuration(model, tag, label):
 
     config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
     if config is None:
-        close = [name for name in open_clip.list_models() if name.lower().startswith(model.lower()[:5])][:4]
-        hint = f"did you mean {', '.join(close)}?" if close and model else "open_clip.list_models() lists them"
-        raise InputError(
-            f"network {label}: expected the name of an OpenCLIP model, found none called {model!r}; {hint}"
-        )
+        raise unknown(f"open_clip/{model}{':' * bool(tag)}{tag}")
     published = open_clip.get_pretrained_cfg(model, tag) if tag else {}
     if tag and not published:
         raise InputError(

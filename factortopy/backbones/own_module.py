@@ -12,7 +12,7 @@ from factortopy.backbones.layout import FORMS, Unclear, picture_axis, probe
 from factortopy.backbones.modules import IMAGENET, HookedBackbone
 from factortopy.backbones.weights import digest
 from factortopy.errors import InputError
-from factortopy.storage.machine import is_out_of_memory
+from factortopy.foreign import door
 from factortopy.wording import first_words
 
 if TYPE_CHECKING:
@@ -113,19 +113,12 @@ class OwnModule(HookedBackbone):
         return [tokens.float() for tokens in local], [tokens.float() for tokens in global_]
 
     def _run(self, pixels):
-        with self._lock, as_for_reading(self.model):
-            try:
-                super()._run(pixels)
-            except InputError:
-                raise
-            except Exception as error:  # whatever the user's code raises
-                if is_out_of_memory(error):
-                    raise
-                shape = f"({len(pixels)}, 3, {self._size[0]}, {self._size[1]})"
-                raise InputError(
-                    f"network {self.name}: expected a module that takes {shape} pictures of {str(self._dtype)[6:]}, found "
-                    f"{type(error).__name__}: {first_words(error, 200)}; make module(torch.zeros{shape}) work, or change input_size"
-                ) from None
+        shape = f"({len(pixels)}, 3, {self._size[0]}, {self._size[1]})"
+        expected = f"a module that takes {shape} pictures of {str(self._dtype)[6:]}"
+        remedy = f"make module(torch.zeros{shape}) work, or change input_size"
+        whatever = door(f"network {self.name}", expected, remedy, answers_memory=True)  # the user's code raises
+        with self._lock, as_for_reading(self.model), whatever:
+            super()._run(pixels)
 
     def _looked_at(self):
         """The Layout of each layer, by what it gives for the first picture of ``probe`` alone and for all four."""

@@ -1,15 +1,19 @@
 """Any timm network: weights from the hub, its cache or a file, tokens of every block or stage."""
 
+import inspect
+from difflib import get_close_matches
 from fnmatch import fnmatch
 
 from factortopy.backbones.base import UNTRAINED, Site
 from factortopy.backbones.modules import HookedBackbone, TorchBackbone, attention_of, outputs_of
+from factortopy.backbones.names import unknown
 from factortopy.backbones.published import Hub, console_progress
 from factortopy.backbones.timm_files import create, from_file
 from factortopy.backbones.weights import seeded
 from factortopy.errors import InputError
 
 VERSION = 1  # of the preprocessing: part of the fingerprint
+SETTLED_AT = 128  # pixels a side of the noise that random networks are settled with
 OPTIONS = {"num_classes": 0}  # tokens are read before the classifier
 
 
@@ -46,22 +50,40 @@ def load_timm(name, weights=None, label=None, options=None, source=None, layers=
     return backbone
 
 
+def _unread(name, what):
+    return InputError(
+        f"network {name}: expected blocks or stages as maps of the picture, found {what}; build it with timm.create_model and name "
+        "its layers yourself: factortopy.from_module(module, layers)"
+    )
+
+
 def settled(model):
     """The same model; running means and variances of random weights are those of seeded noise.
 
     Left at 0 and 1, a deep network such as Inception multiplies what it sees until half precision cannot hold it.
     """
+    import timm
     import torch
 
-    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    kinds = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
+    norms = [module for module in model.modules() if isinstance(module, kinds)]
     if not norms or next(model.parameters()).is_meta:
         return model
-    for norm in norms:
-        norm.momentum = None  # the plain average of what is seen
-    noise = torch.randn(4, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        model.train()(noise)
+    try:
+        _show_noise(model, norms, SETTLED_AT)
+    except Exception:  # it takes its own size alone (LeViT, CoAtNet); libraries say so by any class
+        _show_noise(model, norms, timm.data.resolve_model_data_config(model)["input_size"][-1])
     return model.eval()
+
+
+def _show_noise(model, norms, side):
+    import torch
+
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average of what is seen
+    with torch.no_grad():
+        model.train()(torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(0)))
 
 
 def wrap(model, name, layers=None, trained=True, size=None, colours=None):
@@ -82,17 +104,21 @@ def wrap(model, name, layers=None, trained=True, size=None, colours=None):
 
 
 def check_name(timm, name, label):
-    architecture = name.split(".")[0]
+    """Raise InputError for a name or a tag that timm does not know, with the nearest ones."""
+    architecture, _, tag = name.partition(".")
+    current = timm.models.get_deprecated_models().get(architecture)
+    if current:
+        raise InputError(f"network {label}: expected timm's name of today, found an older one; write timm/{current}")
     if not timm.is_model(architecture):
-        close = timm.list_models(f"*{architecture[:12]}*")[:3]
-        hint = f"; did you mean {', '.join(close)}?" if close else "; timm.list_models() lists them"
-        raise InputError(f"network {label}: expected the name of a timm network, found none called that{hint}")
+        raise unknown(f"timm/{name}")
     try:
         timm.get_pretrained_cfg(name)
     except RuntimeError:  # the part after the point
-        tags = ", ".join(timm.list_pretrained(f"{architecture}.*")[:3])
+        tags = [one.split(".", 1)[1] for one in timm.list_pretrained(f"{architecture}.*") if "." in one]
+        tags = [*get_close_matches(tag, tags, 1), *tags]
+        names = ", ".join(f"{architecture}.{one}" for one in dict.fromkeys(tags[:3]))
         raise InputError(
-            f"network {label}: expected weights that timm knows, found none of that name; choose {tags or architecture}"
+            f"network {label}: expected weights that timm knows, found none of that name; choose {names or architecture}"
         ) from None
 
 
@@ -127,7 +153,13 @@ def hub_of(name, label=None):
 
 
 class TimmBackbone(TorchBackbone):
-    """A timm network in evaluation mode; layers are its blocks (transformers) or stages (convolutional networks)."""
+    """A timm network in evaluation mode; layers are its blocks (transformers) or stages (convolutional networks).
+
+    Raises
+    ------
+    InputError
+        A network whose blocks or stages timm does not hand out as maps of the picture.
+    """
 
     def __init__(self, model, name, trained=True, size=None, colours=None):
         import timm
@@ -135,22 +167,38 @@ class TimmBackbone(TorchBackbone):
         config = timm.data.resolve_model_data_config(model)
         colours = colours or (config["mean"], config["std"])
         super().__init__(model, name, size or config["input_size"][-1], *colours, trained)
-        self._prefix = bool(getattr(model, "num_prefix_tokens", 0))
-        self._class_token = getattr(model, "cls_token", None) is not None
+        read = getattr(model, "forward_intermediates", None)
+        if read is None:
+            raise _unread(name, "none that timm hands out")
+        self._options = {"norm": False, "intermediates_only": True, "output_fmt": "NCHW"}
+        takes = inspect.signature(read).parameters
+        # Where timm keeps the class token to itself (CaiT, XCiT: it comes after the last block), global is the mean.
+        self._prefix = bool(getattr(model, "num_prefix_tokens", 0)) and "return_prefix_tokens" in takes
+        if self._prefix:
+            self._options["return_prefix_tokens"] = True
+        self._class_token = self._prefix and getattr(model, "cls_token", None) is not None
         self._measure(f"timm{VERSION}")
-        blocks = hasattr(model, "num_prefix_tokens") and len(model.blocks) == len(self._shapes)
+        blocks = hasattr(model, "num_prefix_tokens") and len(getattr(model, "blocks", ())) == len(self._shapes)
         kind = "block" if blocks else "stage"
         self.layer_names = [f"{kind} {i + 1}" for i in range(len(self._shapes))]
 
+    def token_shapes(self):
+        """See ``TorchBackbone``; a network that looks at values (Gemma) cannot run without them: timm says its layers' shapes."""
+        try:
+            return super().token_shapes()
+        except InputError as error:
+            if error.__cause__ is None or not next(self.model.parameters()).is_meta:
+                raise
+            sides = [(self.input_size // layer["reduction"], layer["num_chs"]) for layer in self._layers()]
+            return [(side, side, width) for side, width in sides]
+
     def pixel_tokens(self, pixels):
-        """See ``Backbone``; the class token where the network has one, else the mean of the local tokens."""
-        options = {"norm": False, "intermediates_only": True, "output_fmt": "NCHW"}
-        if self._prefix:  # not every network of timm takes the flag
-            options["return_prefix_tokens"] = True
-        layers = self.model.forward_intermediates(self._normalised(pixels), **options)
+        """See ``Backbone``; the class token where timm hands one out, else the mean of the local tokens."""
         local, global_ = [], []
-        for layer in layers:
+        for layer in self.model.forward_intermediates(self._normalised(pixels), **self._options):
             grid, prefix = layer if isinstance(layer, tuple | list) else (layer, None)
+            if grid.ndim != 4:
+                raise _unread(self.name, f"a layer of {tuple(grid.shape)}")
             grid = grid.permute(0, 2, 3, 1)
             local.append(grid)
             has_class = prefix is not None and self._class_token
@@ -165,7 +213,7 @@ class TimmBackbone(TorchBackbone):
         import torch
 
         names, modules = self._layer_modules(), dict(self.model.named_modules())
-        if len(names) != len(self._widths) or any(name not in modules for name in names):
+        if names is None or len(names) != len(self._widths):
             return None
         with outputs_of(self.model, names) as seen, torch.no_grad():
             local, _ = self.pixel_tokens(torch.rand(1, 3, self.input_size, self.input_size, device=self.device))
@@ -178,7 +226,7 @@ class TimmBackbone(TorchBackbone):
 
         if not torch.is_tensor(out):
             return None
-        prefix = getattr(self.model, "num_prefix_tokens", 0) if out.ndim == 3 else 0
+        prefix = max(out.shape[1] - tokens.shape[1] * tokens.shape[2], 0) if out.ndim == 3 else 0
         forms = {
             "tokens": out.ndim == 3 and out[:, prefix:].reshape(1, -1, out.shape[-1]),
             "nchw": out.ndim == 4 and out.permute(0, 2, 3, 1).flatten(1, 2),
@@ -191,5 +239,11 @@ class TimmBackbone(TorchBackbone):
         return None
 
     def _layer_modules(self):
+        names, modules = [layer["module"] for layer in self._layers()], dict(self.model.named_modules())
+        return (
+            names if all(name in modules for name in names) else None
+        )  # timm names some that there are none of (Twins, MViTv2)
+
+    def _layers(self):
         info = getattr(self.model, "feature_info", None) or []
-        return [layer["module"] for layer in getattr(info, "info", info)]
+        return getattr(info, "info", info)

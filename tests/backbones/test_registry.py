@@ -323,10 +323,10 @@ def test_any_open_clip_model(name):
 @pytest.mark.parametrize(
     "name, weights, words",
     [
-        ("ViT-Z-99:openai", None, "none called 'ViT-Z-99'"),
+        ("ViT-Z-99:openai", None, "found none of that name"),
         ("ViT-B-32:no_such_tag", "untrained", "ViT-B-32:TAG"),
         ("ViT-B-32", None, "found no tag"),
-        ("", "untrained", "none called ''"),
+        ("", "untrained", "docs/networks.md"),
     ],
 )
 def test_open_clip_names_that_do_not_exist(name, weights, words):

@@ -71,7 +71,7 @@ def test_a_network_of_a_library_is_looked_up_by_its_name(networks):
 
 def test_a_name_that_nothing_has_is_said_beside_it(networks):
     at = networks.text_input(key="typed network").set_value("vit_bas_patch16_224").run()
-    assert not at.exception and "did you mean vit" in at.error[0].value and "demo-vit" in words(at).replace("\\", "")
+    assert not at.exception and "did you mean timm" in at.error[0].value and "demo-vit" in words(at).replace("\\", "")
 
 
 def test_filters(networks):

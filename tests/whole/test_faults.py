@@ -19,7 +19,7 @@ from factortopy.runs.run import Run
 
 TESTS = {path.name: path for path in Path(__file__).resolve().parents[1].rglob("test_*.py")}
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
-ROWS, MESSAGES = range(1, 63), range(1, 23)
+ROWS, MESSAGES = range(1, 67), range(1, 23)
 _ID = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 
 
