@@ -34,7 +34,7 @@ def load_timm(name, weights=None, label=None, options=None, source=None, layers=
     label, options = label or f"timm/{name}", {**OPTIONS, **(options or {})}
     check_name(timm, name, label)
     if weights == "untrained":
-        model = settled(seeded(lambda: timm.create_model(name, pretrained=False, **options)))
+        model = seeded(lambda: settled(timm.create_model(name, pretrained=False, **options)))
         return wrap(model, label + UNTRAINED, layers, trained=False, size=options.get("img_size"))
     progress = on_progress or console_progress(label)
     if weights is None and source is not None:
