@@ -36,17 +36,17 @@ def nearest(name: str, table: Iterable[str] = (), most: int = 3) -> list[str]:
     from_hub = _of_hub(own)
     if from_hub:
         return [from_hub]
-    known = _known(table, str(name).lower().startswith("open_clip/"))
+    catalogue = _catalogue(table, str(name).lower().startswith("open_clip/"))
     for mark in ("", ":", ".", "/"):  # MODEL:TAG of OpenCLIP, NAME.TAG of timm, both as some write them
         stem, _, tag = own.partition(mark) if mark else (own, "", "")
-        same = known.get(_plain(stem))
+        same = catalogue.get(_plain(stem))
         if same:
             return [same + _tag(same, tag)]
     owner, _, last = own.rpartition("/")
-    if known.get(_plain(last)):
-        return [known[_plain(last)]]
+    if catalogue.get(_plain(last)):
+        return [catalogue[_plain(last)]]
     # Another owner's network of the hub may be called anything: only those of the table are near it.
-    choice = {_plain(one): one for one in table} if owner else known
+    choice = {_plain(one): one for one in table} if owner else catalogue
     return [choice[one] for one in get_close_matches(_plain(last.split(":")[0]), choice, most, 0.7)]
 
 
@@ -67,7 +67,7 @@ def _plain(name):
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _known(table, open_clip_first):
+def _catalogue(table, open_clip_first):
     """{plain: name as ``load_backbone`` takes it}; of two libraries' equal names timm's unless OpenCLIP's are wanted."""
     import open_clip
     import timm
