@@ -30,10 +30,12 @@ FLOC = {
     "adult": "faces", "child": "faces", "body": "bodies", "limb": "bodies", "corridor": "places", "house": "places",
     "word": "characters", "number": "characters", "car": "objects", "instrument": "objects", "scrambled": "scrambled",
 }  # fmt: skip
-AREAS = {
-    "OFA": "faces", "FFA": "faces", "EBA": "bodies", "FBA": "bodies", "OPA": "scenes", "PPA": "scenes", "RSC": "scenes",
-    "VWFA": "words",
+# Areas and what they are named for: those of NSD's and Algonauts' floc files, and the unions of their parts.
+_NAMED = {
+    "faces": ("OFA", "FFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"), "bodies": ("EBA", "FBA", "FBA-1", "FBA-2", "mTL-bodies"),
+    "scenes": ("OPA", "PPA", "RSC"), "words": ("OWFA", "VWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
 }  # fmt: skip
+AREAS = {area: kind for kind, areas in _NAMED.items() for area in areas}
 VARIANCE = (
     "The encoder answers without noise: the variance behind d′, t and q is between pictures of a category. t and q "
     "grow with the number of pictures; d′ does not."

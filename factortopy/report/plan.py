@@ -62,14 +62,14 @@ def plan(refits, depth, pictures):
     ----------
     refits : Refits
     depth : int, layers of the network
-    pictures : int, of the subject
+    pictures : int, that the subject has to learn from
     """
     base, usual = refits.base, refits.decay
     wanted = {"with the same settings": {}}
     wanted |= {f"seed {seed}": {"seed": seed} for seed in seeds(base)}
     wanted |= ABLATIONS
     wanted |= {f"decay step {k}": {"decay": k} for k in decays(usual) if k != usual}
-    wanted |= {f"{n:,} pictures": {"pictures": n} for n in amounts(base["pictures"] or pictures)}
+    wanted |= {f"{n:,} pictures": {"pictures": n} for n in amounts(min(base["pictures"] or pictures, pictures))}
     wanted |= {f"layer {k + 1} alone": changes for k, changes in alone(base, refits.steps, depth).items()}
     out, seen = {}, [refits.base] if refits.itself else []
     for words, changes in wanted.items():
@@ -123,14 +123,14 @@ def cost(entries, steps=None):
     refits, encoder = Refits(shared_folder(), entry.runs[0], steps), entry.first
     base, depth = refits.base, encoder.selectors().layer.shape[1]
     size = costs.sizes_of(base["subject"], base["subject_id"], base["trials"])
-    pictures = size.pictures if size else max(AMOUNTS) + 1
+    pictures = round((1 - costs.TEST) * size.pictures) if size else max(AMOUNTS) + 1
     planned = plan(refits, depth, pictures)
     missing = [refits.full(changes) for changes in planned.values() if not refits.kept(changes)]
     net = costs.network_of(base["backbone"])
 
     def guess(full):
         channels = (net.channels if net else 768 * depth) * (len(full["layers"] or ()) / depth or 1.0)
-        n = min(full["pictures"] or pictures, pictures)
+        n = min(full["pictures"] or pictures, pictures) / (1 - costs.TEST)
         fit = sum(costs.fit_seconds(channels, n, encoder.n_vertices, refits.steps_of(full)))
         return LOAD + costs.model_share(full["model"]) * fit
 

@@ -5,18 +5,13 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
-
-from factortopy.backbones.loading import load_backbone
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.errors import InputError
-from factortopy.features.extraction import extract
 from factortopy.runs.folder import RunBusy
 from factortopy.runs.run import Run
 from factortopy.runs.settings import DEFAULTS, check_settings, load_subject_of
 from factortopy.runs.training import train_run
-from factortopy.storage.files import read_json, read_tensors, write_tensors
 
 
 class Refits:
@@ -39,7 +34,7 @@ class Refits:
         own = {key: run.settings.get(key) for key in DEFAULTS}
         self.base = check_settings(own | ({"steps": steps} if steps else {}))
         self.itself = steps is None or steps == self.steps_of(own)
-        self._subject = self._features = None
+        self._subject = None
         self._doing = {}  # which of many fits this is, for on_progress
         self._failed = {}  # {folder: why it cannot be fitted}
 
@@ -81,10 +76,7 @@ class Refits:
         run = train_run(self.folder / name, **full, resume=True, on_progress=self._progress, say=say)
         if run.status != "finished":
             raise KeyboardInterrupt
-        encoder = Encoder.load(run.path)
-        if full["pictures"]:
-            encoder.scores |= self._on_all_test_pictures(run, encoder, full)
-        return encoder
+        return Encoder.load(run.path)
 
     def full(self, settings):
         """The base's complete settings with these changes."""
@@ -131,7 +123,10 @@ class Refits:
         """Folder of complete settings: what differs from the base in words, and a hash of all that is no default."""
         differs = [f"{k}-{full[k]}" for k in sorted(full) if full[k] != self.base[k] or k == "seed"]
         words = re.sub(r"[^A-Za-z0-9]+", "-", "_".join(differs)).strip("-")[:60]
-        own = json.dumps({k: v for k, v in full.items() if v != DEFAULTS[k]}, sort_keys=True)
+        own = {k: v for k, v in full.items() if v != DEFAULTS[k]}
+        if full["pictures"]:  # fits of before learnt from fewer than were asked for: they are not taken for these
+            own["of"] = "pictures to train and to validate on"
+        own = json.dumps(own, sort_keys=True)
         return f"{words}_{hashlib.blake2b(own.encode(), digest_size=4).hexdigest()}"
 
     def subject(self):
@@ -139,31 +134,3 @@ class Refits:
         if self._subject is None:
             self._subject = load_subject_of(self.base)
         return self._subject
-
-    def _on_all_test_pictures(self, run, encoder, full):
-        """Scores on the test pictures of the whole subject; {} where the run has them.
-
-        A fit of an older version, kept from then, has its own fewer test pictures, which would not compare.
-        """
-        kept = run.path / "scores-all.safetensors"
-        if kept.exists():
-            return read_tensors(kept)
-        from factortopy.analysis.scores import above_chance, held_out, pearson, r2
-        from factortopy.encoder.films import rows_of
-
-        subject = self.subject()
-        if len(read_json(run.path / "split.json")["test"]) == len(subject.split.test):
-            return {}
-        if self._features is None:
-            backbone = load_backbone(full["backbone"], weights=full["weights"])
-            self._features = extract(backbone, subject.images)
-        features = self._features.only(full["layers"]) if full["layers"] else self._features
-        measured, predicted = held_out(encoder, subject, features)
-        image = rows_of(subject, subject.split.test)
-        scores = {
-            "score": r2(measured, predicted),
-            "pearson": pearson(measured, predicted),
-            "predicted": above_chance(measured, predicted, image=image).astype(np.uint8),
-        }
-        write_tensors(kept, scores)
-        return scores

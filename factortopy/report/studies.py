@@ -13,6 +13,7 @@ from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
 from factortopy.report import figures, plan
 from factortopy.report.missing import SUBJECT, Missing
+from factortopy.subjects.subset import learnt_pictures
 from factortopy.view import layer_map
 
 AGREE = {
@@ -131,7 +132,8 @@ def _decay(doc, entry, refits, flat, levels):
 
 def _data(doc, entry, refits, flat, levels):
     """Figs. 10 and 27."""
-    total = refits.base["pictures"] or refits.subject().n_images
+    learnt = learnt_pictures(refits.subject())
+    total = min(refits.base["pictures"] or learnt, learnt)
     encoders = {n: refits.fitted({"pictures": n}) for n in plan.amounts(total)}
     encoders[total] = refits.fitted({})
     if len(encoders) < 2:
@@ -145,7 +147,7 @@ def _data(doc, entry, refits, flat, levels):
     panels = _panels(entry, rows, "pictures", titles)
     scores = ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in rows)
     shows = f"Mean R² {scores} pictures "
-    shows += "(training and validation parts in proportion; all scored on the same test pictures)."
+    shows += "(to train and to validate on, in proportion; all scored on the same test pictures)."
     drawn = figures.lines(panels, doc.simulated, "pictures", log=True, ticks=(x, [f"{n:,}" for n in x]), columns=3)
     doc.figure("data", "How much data is enough", drawn, rows, shows, "After Fig. 10 (amount of data)")
     drawn = figures.brains(flat, _layer_maps({f"{n:,} pictures": e for n, e in encoders.items()}), doc.simulated)

@@ -9,6 +9,7 @@ from factortopy.report.document import Document, begin, text
 from factortopy.report.entries import read_entries
 from factortopy.report.levels import check_levels
 from factortopy.report.missing import NOT_ASKED, RUNS, Missing
+from factortopy.subjects.subset import learnt_pictures
 
 TITLE = "Reading the encoder"
 # Of the drawing's time.
@@ -90,7 +91,7 @@ def _fit(first, folder, steps, on_progress, say):
     from factortopy.report.refits import Refits
 
     refits = Refits(folder, first.runs[0], steps, on_progress, say)
-    refits.make(plan.plan(refits, first.first.selectors().layer.shape[1], refits.subject().n_images))
+    refits.make(plan.plan(refits, first.first.selectors().layer.shape[1], learnt_pictures(refits.subject())))
     return refits
 
 

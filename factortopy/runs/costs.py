@@ -251,8 +251,12 @@ def estimate(settings, extracted=frozenset(), sizes=sizes_of):
         if subject is None:
             seconds = size = None
             continue
-        pictures = min(one["pictures"] or subject.pictures, subject.pictures)
-        shown = pictures + TEST * (subject.pictures - pictures)
+        learnt = (1 - TEST) * subject.pictures
+        learnt = min(one["pictures"] or learnt, learnt)
+        shown, pictures = (
+            learnt + TEST * subject.pictures,
+            learnt / (1 - TEST),
+        )  # and the whole subject of which that would be 8:1:1
         rate, _ = measured(one["backbone"], by_name)
         here = here and rate is not None
         try:

@@ -115,7 +115,7 @@ SETTINGS = (
     ),
     Setting(
         "pictures", int, least=10, flag="--pictures", metavar="N", in_name="{}pictures", in_words="{} pictures",
-        help="learn from N pictures; the test part stays whole (default: all)", extraction=True,
+        help="learn from N pictures, to train and to validate on; the test part stays whole (default: all)", extraction=True,
     ),
     Setting(
         "model", str, "factorized", choices=MODELS, flag="--model", metavar="M", in_name="{}",

@@ -7,15 +7,22 @@ from factortopy.subjects.split import MIN_IMAGES, SPLIT_PARTS, Split
 from factortopy.subjects.subject import Subject
 
 
-def fewer_pictures(subject, n, seed=0):
-    """The subject with ``n`` of its pictures to learn from; all of its test pictures, so that scores compare.
+def learnt_pictures(subject):
+    """How many different pictures are learnt from: those to train and to validate on, for the last solve reads both."""
+    split = subject.split
+    return len(np.unique(np.asarray(subject.image_index)[np.concatenate([split.train, split.val])]))
 
-    Drawn at random (seeded) in proportion: n over all pictures is the share that is kept of the training and of the validation pictures.
+
+def fewer_pictures(subject, n, seed=0):
+    """The subject with exactly ``n`` different pictures to learn from; all of its test pictures, so that scores compare.
+
+    Drawn at random (seeded), as many to train and to validate on as is their proportion in the whole subject. Both count: every
+    recipe solves its last weights on training and validation pictures together.
 
     Returns
     -------
     Subject
-        The same one when it has no more than ``n`` pictures.
+        The same one when it learns from no more than ``n`` pictures.
 
     Raises
     ------
@@ -27,17 +34,15 @@ def fewer_pictures(subject, n, seed=0):
     if subject.film is not None:
         raise stop("pictures", "all of a film (its TRs belong together)", f"{n:,} asked for", "leave this setting out")
     image = np.asarray(subject.image_index)
-    if n >= subject.n_images:
+    if n >= learnt_pictures(subject):
         return subject
     rng = np.random.default_rng(seed)
-    share = n / subject.n_images
-    rows = {}
-    for part in SPLIT_PARTS:
-        trials = getattr(subject.split, part)
-        pool = np.unique(image[trials])
-        if part != "test":
-            pool = rng.permutation(pool)[: max(2, round(share * len(pool)))]
-        rows[part] = trials[np.isin(image[trials], pool)]
+    rows = {part: getattr(subject.split, part) for part in SPLIT_PARTS}
+    pools = {part: np.unique(image[rows[part]]) for part in ("train", "val")}
+    n_train, n_val = map(len, pools.values())
+    n_val = min(n_val, max(2, round(n * n_val / (n_train + n_val))))
+    for part, size in {"train": n - n_val, "val": n_val}.items():
+        rows[part] = rows[part][np.isin(image[rows[part]], rng.permutation(pools[part])[:size])]
     trials = np.sort(np.concatenate(list(rows.values())))
     kept, image_index = np.unique(image[trials], return_inverse=True)
     images = subject.images
@@ -55,6 +60,5 @@ def fewer_pictures(subject, n, seed=0):
         session=of_trials(subject.session), onset=of_trials(subject.onset), tr=subject.tr, maps=subject.maps,
     )  # fmt: skip
     smaller.surface = subject.surface
-    learnt = np.unique(np.asarray(smaller.image_index)[np.concatenate([smaller.split.train, smaller.split.val])])
-    smaller.remark(f"{len(learnt):,} of {subject.n_images:,} pictures are learnt from; the test part is whole")
+    smaller.remark(f"{n:,} of {subject.n_images:,} pictures are learnt from; the test part is whole")
     return smaller

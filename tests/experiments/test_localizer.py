@@ -15,6 +15,7 @@ from factortopy.experiments import contrast, localizer
 from factortopy.experiments.responses import Stopped
 from factortopy.experiments.result import Result, plain
 from factortopy.stimuli.localizer import localizer as rendered
+from factortopy.subjects.algonauts.rois import NAMES
 
 RED, GREEN, BLUE = np.eye(3)
 
@@ -101,6 +102,18 @@ def test_a_vertex_without_variance_gets_finite_numbers():
     found = localizer.compare({"a": np.ones((3, 2)) * [1, 0], "b": np.zeros((4, 2))}, "a", ("b",))
     assert np.isfinite(found.t).all() and np.isfinite(found.dprime).all() and np.isfinite(found.q).all()
     assert found.dprime[0] > 1e3 and found.dprime[1] == 0 and found.q[1] == 1
+
+
+@pytest.mark.parametrize("area", [name for kind, names in NAMES.items() if kind.startswith("floc-") for name in names])
+def test_every_area_of_the_published_floc_files_is_known_by_its_contrast(area):
+    """OWFA among them; the areas of one category compete, and one that prefers it is found."""
+    file = next(kind for kind, names in NAMES.items() if area in names)
+    category = {"floc-places": "scenes"}.get(file, file.removeprefix("floc-"))
+    mask = np.arange(60) < 6
+    rng = np.random.default_rng(len(area))
+    dprime = {name: rng.normal(size=60) + 9 * mask * (name == category) for name in localizer.ALIKE}
+    row = localizer.agreement(dprime, {area: mask})[area]
+    assert row["category"] == category and row["auc"] == row["dice"] == row["found"] == 1
 
 
 def test_planted_patches_are_found(planted_patches):

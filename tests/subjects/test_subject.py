@@ -9,6 +9,7 @@ from PIL import Image
 from factortopy.errors import InputError
 from factortopy.subjects.split import MIN_IMAGES, Split, default_split
 from factortopy.subjects.subject import Subject
+from factortopy.subjects.subset import fewer_pictures, learnt_pictures
 
 T, N = 20, 12
 
@@ -339,8 +340,6 @@ def test_the_same_picture_on_two_sides_is_refused():
 
 
 def test_fewer_pictures_keep_split_and_repeats():
-    from factortopy.subjects.subset import fewer_pictures
-
     rng = np.random.default_rng(0)
     index = np.repeat(np.arange(40), 3)
     images = rng.integers(0, 255, (40, 8, 8, 3), dtype=np.uint8)
@@ -349,7 +348,7 @@ def test_fewer_pictures_keep_split_and_repeats():
     )
     part = fewer_pictures(whole, 20)
     learnt = len(np.unique(part.image_index[np.concatenate([part.split.train, part.split.val])]))
-    assert learnt == 18 and part.n_images == learnt + 4 and part.repeats() == {3: part.n_images}
+    assert learnt == 20 and part.n_images == learnt + 4 and part.repeats() == {3: part.n_images}
     np.testing.assert_array_equal(part.responses[part.split.test], whole.responses[whole.split.test])
     again = fewer_pictures(whole, 20)
     np.testing.assert_array_equal(part.responses, again.responses)
@@ -358,6 +357,29 @@ def test_fewer_pictures_keep_split_and_repeats():
         np.testing.assert_array_equal(part.images[part.image_index[trial]], images[index[where]])
         for name in ("train", "val", "test"):
             assert (trial in getattr(part.split, name)) == (where in getattr(whole.split, name))
-    assert fewer_pictures(whole, 40) is whole
+    assert fewer_pictures(whole, 36) is whole and fewer_pictures(whole, 35).n_images == 39
     with pytest.raises(InputError, match="at least 10"):
         fewer_pictures(whole, 3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(1, 4), min_size=12, max_size=60), st.integers(10, 60), st.integers(0, 9), st.booleans(),
+)  # fmt: skip
+def test_fewer_pictures_learn_from_exactly_as_many_as_were_asked_for(repeats, n, seed, in_order):
+    """Pictures to train and to validate on together, for the last solve reads both; the test pictures are all there."""
+    index = np.repeat(np.arange(len(repeats)), repeats)
+    index = index if in_order else np.random.default_rng(seed).permutation(index)
+    values = np.arange(2 * len(index), dtype=np.float32).reshape(-1, 2) ** 2
+    whole = Subject(values, None, [0, 1], [0, 0], image_index=index)
+    part = fewer_pictures(whole, n, seed)
+    assert learnt_pictures(part) == min(n, learnt_pictures(whole))
+    assert part.split.train.size and part.split.val.size
+    np.testing.assert_array_equal(part.responses[part.split.test], whole.responses[whole.split.test])
+    shown = {rows.tobytes() for rows in part.responses[np.r_[part.split.train, part.split.val]]}
+    assert all(  # every repeat of a kept picture is kept
+        np.all(kept) or not np.any(kept)
+        for kept in (
+            [whole.responses[t].tobytes() in shown for t in np.flatnonzero(index == i)] for i in np.unique(index)
+        )
+    )
