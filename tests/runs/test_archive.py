@@ -127,7 +127,7 @@ def test_links_bombs_twins_and_scraps(run, tmp_path):
 
     refused(build({k: v for k, v in files.items() if k != "gallery.jpg"}, link), "symbolic link")
     few = {name: files[name] for name in (LISTING, "run.json")}
-    refused(build(relist({**few, "encoder.safetensors": bytes(60 * 2**20)})), "times its size")
+    refused(build(relist({**few, "encoder.safetensors": bytes(130 * 2**20)})), "times its size")
     with pytest.warns(UserWarning, match="Duplicate"):
         twins = build(
             files, lambda archive: archive.writestr("history.csv", b"x") or archive.writestr("history.csv", b"y")
