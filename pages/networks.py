@@ -238,7 +238,10 @@ def look(name, weights, picture):
 
     backbone = load_backbone(name, weights)
     features = compute(backbone, picture, grid=None)
-    colours, share = token_colours([tokens[0] for tokens in features.local])
+    others = [compute(backbone, one, grid=None).local for one in list(samples().values())[:2]]
+    colours, share = token_colours(
+        [tokens[0] for tokens in features.local], [[tokens[0] for tokens in one] for one in others]
+    )
     return (
         name,
         colours,
@@ -256,8 +259,9 @@ def layers(name, colours, share, names, cost, notices):
             large = np.kron(colours[i], np.ones((max(1, 112 // len(colours[i])),) * 2 + (1,), np.uint8))
             column.image(large, caption=f"{names[i]} · {100 * share[i]:.0f} %", width="stretch")
     st.caption(
-        f"{name}. Alike colours, alike tokens: red, green and blue are each layer's first three principal components over this picture; "
-        f"the figure is their share of its variance. Extraction on this machine: {plain(cost)}."
+        f"{name}. Alike colours, alike tokens: red, green and blue are each layer's first three principal components over this picture, "
+        "full colour as in this picture or two sample ones; the figure is their share of its variance. "
+        f"Extraction on this machine: {plain(cost)}."
     )
     for notice in notices:
         st.info(plain(notice), icon=":material/info:")

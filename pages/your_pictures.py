@@ -212,11 +212,11 @@ def gallery_row(gallery, name):
 def maps_for(encoder, gallery, responses, first, second):
     """The maps to switch between, and {title: (N,)} for the bars."""
     from factortopy.view import difference_map, response_map
+    from factortopy.view.maps import shared_limit
 
     common = shown_of(encoder)
     one = responses[first]
-    every = np.abs(np.concatenate([values[common["painted"]] for values in responses.values()]))
-    limit = max(0.1, float(np.percentile(every, 99))) if len(every) else 1.0
+    limit = shared_limit(values[common["painted"]] for values in responses.values())
     response = {f"predicted: {first}": one}
     maps = [
         response_map(
@@ -238,7 +238,7 @@ def maps_for(encoder, gallery, responses, first, second):
                 two, encoder.vertices, limit=limit, name="Second", what=f"Predicted response to {second}", **common
             )
         )
-        maps.insert(0, difference_map(one, two, encoder.vertices, names=(first, second), **common))
+        maps.insert(0, difference_map(one, two, encoder.vertices, limit=limit, names=(first, second), **common))
     return maps, response
 
 

@@ -1,15 +1,78 @@
 """What channels say: the picture as a vertex or an area sees it, clusters by area, both hemispheres, diversity."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from factortopy.errors import InputError
 
 
-def channel_image(encoder, image, vertices, features=None):
-    """A picture as the channels of some vertices see it (paper, Figs. 7, 8, 25, 28–33).
+@dataclass(frozen=True)
+class Stretch:
+    """One stretch for all channel images that stand together, so that what is weaker looks weaker and a blank picture blank.
+
+    middle : (h, w) or (h, w, 3), drawn as .5: the ``channel_values`` of a uniform grey picture, as fMRI counts from a grey screen
+    reach : float, what lies so far from it is drawn as 0 or 1, in every direction alike
+    """
+
+    middle: np.ndarray
+    reach: float
+
+    @classmethod
+    def over(cls, values, blank):
+        """That of several pictures' ``channel_values``: 95 % of their places and directions stay within its reach."""
+        apart = np.stack(values) - blank
+        rounding = 1e-5 * max(np.abs(blank).max(), np.abs(apart).max())  # of single precision: no difference at all
+        reach = float(np.percentile(np.abs(apart), 95))
+        return cls(blank, reach if reach > rounding else float("inf"))
+
+    def __call__(self, values):
+        """Like ``values``, float32, 0 … 1."""
+        return np.clip(0.5 + (values - self.middle) / (2 * self.reach), 0, 1).astype(np.float32)
+
+
+def blank_features(encoder):
+    """Features of a uniform grey picture."""
+    from factortopy.features.extraction import compute
+
+    return compute(encoder.backbone(), np.full((224, 224, 3), 128, np.uint8), grid=None)
+
+
+def channel_values(encoder, features, vertices):
+    """What some vertices' channels answer at each place of a picture.
 
     The local tokens of all layers, aligned and summed with the vertices' mean layer weights, at the network's own
-    resolution; projected on the channel weights of a single vertex, or on the three main directions of several.
+    resolution; projected on the channel weights of a single vertex, or on the three main directions of several, each
+    weighted by its singular value: the root mean square over the vertices of what they answer along it.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    features : Features
+        ``factortopy.features.extraction.compute(encoder.backbone(), image, grid=None)``
+    vertices : int, (k,) int or (N,) bool
+        Rows of the encoder's vertices.
+
+    Returns
+    -------
+    (h, w) float64 for one vertex, (h, w, 3) for several
+        The signs of directions are chosen so that the vertices' mean weight is positive on them.
+    """
+    import torch
+
+    rows = _rows(encoder, vertices)
+    factor = encoder.selectors()
+    with torch.inference_mode():
+        layers = encoder.aligned([torch.from_numpy(np.asarray(t, np.float32)) for t in features.local])
+        side = max(layer.shape[1] for layer in layers), max(layer.shape[2] for layer in layers)
+        share = factor.layer[rows].mean(0)
+        seen = sum(float(s) * _resized(layer, side) for s, layer in zip(share, layers, strict=True))[0].numpy()
+    weight = np.asarray(factor.channel[rows], dtype=np.float64)
+    return seen @ (weight[0] if len(rows) == 1 else main_directions(weight).T)
+
+
+def channel_image(encoder, image, vertices, features=None, stretch=None):
+    """A picture as the channels of some vertices see it (paper, Figs. 7, 8, 25, 28–33).
 
     Parameters
     ----------
@@ -19,36 +82,36 @@ def channel_image(encoder, image, vertices, features=None):
         Rows of the encoder's vertices.
     features : Features, optional
         ``factortopy.features.extraction.compute(encoder.backbone(), image, grid=None)``, for who asks for many areas of a picture.
+    stretch : Stretch, optional
+        That of the pictures it stands among: ``Stretch.over`` their ``channel_values``. None: over this one and five rendered ones.
 
     Returns
     -------
     (h, w) float32 for one vertex, (h, w, 3) for several
-        0 … 1: the 5th to the 95th percentile. The signs of directions are chosen so that the vertices' mean weight is
-        positive on them.
+        0 … 1; .5 is what a uniform grey picture gives there. As in the released code, one stretch holds for all pictures and
+        directions.
     """
-    import torch
-
     from factortopy.features.extraction import compute
+    from factortopy.stimuli.localizer import localizer
 
-    rows = _rows(encoder, vertices)
-    factor = encoder.selectors()
-    features = compute(encoder.backbone(), image, grid=None) if features is None else features
-    with torch.inference_mode():
-        layers = encoder.aligned([torch.from_numpy(np.asarray(t, np.float32)) for t in features.local])
-        side = max(layer.shape[1] for layer in layers), max(layer.shape[2] for layer in layers)
-        share = factor.layer[rows].mean(0)
-        seen = sum(float(s) * _resized(layer, side) for s, layer in zip(share, layers, strict=True))[0].numpy()
-    weight = np.asarray(factor.channel[rows], dtype=np.float64)
-    if len(rows) == 1:
-        return _stretched(seen @ weight[0])
-    directions = main_directions(weight)
-    return np.stack([_stretched(seen @ direction) for direction in directions], -1)
+    def values(picture):
+        return channel_values(encoder, compute(backbone, picture, grid=None), rows)
+
+    rows, backbone = _rows(encoder, vertices), encoder.backbone()
+    own = values(image) if features is None else channel_values(encoder, features, rows)
+    if stretch is None:
+        others = [values(pictures[0]) for pictures in localizer(1).values()]
+        stretch = Stretch.over([own, *others], channel_values(encoder, blank_features(encoder), rows))
+    return stretch(own)
 
 
 def main_directions(weight, n=3):
-    """(n, D) main directions of channel weights (k, D), the mean not taken off: it is what the vertices share."""
-    _, _, directions = np.linalg.svd(weight, full_matrices=False)
-    directions = directions[:n]
+    """(n, D) main directions of channel weights (k, D), the mean not taken off: it is what the vertices share.
+
+    Each has the length of its singular value over √k, the root mean square over the vertices of their weights along it.
+    """
+    _, size, directions = np.linalg.svd(weight, full_matrices=False)
+    directions = (size / len(weight) ** 0.5)[:n, None] * directions[:n]
     directions *= np.where(directions @ weight.mean(0) < 0, -1, 1)[:, None]
     missing = n - len(directions)
     return np.concatenate([directions, np.zeros((missing, weight.shape[1]))]) if missing > 0 else directions
@@ -69,11 +132,6 @@ def _resized(layer, side):
     if tuple(layer.shape[1:3]) == side:
         return layer
     return F.interpolate(layer.permute(0, 3, 1, 2), side, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
-
-
-def _stretched(values):
-    low, high = np.percentile(values, (5, 95))
-    return np.clip((values - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
 
 
 # ---------------------------------------------------------------- clusters, hemispheres, diversity

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from factortopy import analysis
+from factortopy.analysis.channels import Stretch, blank_features, channel_values
 from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
@@ -13,6 +13,7 @@ from factortopy.report.missing import RUNS
 from factortopy.report.picture_row import places
 
 AREAS, CLUSTERS, VERTICES = 9, 4, 8
+JOINT = "Middle grey: what a blank grey picture gives. One stretch a column: what drives an area less has less colour."
 
 
 def draw(doc, entry, labels, n):
@@ -29,15 +30,19 @@ def draw(doc, entry, labels, n):
     seen = []
     try:
         backbone = encoder.backbone()
+        blank = blank_features(encoder)
+        blanks = [channel_values(encoder, blank, who) for who in (*groups.values(), *single.values())]
         for i in chosen:
             picture = gallery.pictures[i]
             features = compute(backbone, picture, grid=None)
             wanted = [*groups.values(), *single.values()]
-            seen.append([analysis.channel_image(encoder, picture, who, features) for who in wanted])
+            seen.append([channel_values(encoder, features, who) for who in wanted])
     except InputError as error:
         short = f"channel images (Figs. 7, 8, 25, 28–33) of {entry.name}: its network cannot be loaded"
         doc.note(f"{entry.name}: channel images cannot be drawn. {error}", RUNS, short)
         return
+    stretches = [Stretch.over(column, blank) for column, blank in zip(zip(*seen, strict=True), blanks, strict=True)]
+    seen = [[stretch(values) for stretch, values in zip(stretches, line, strict=True)] for line in seen]
     shown = [(int(gallery.number[i]), gallery.pictures[i]) for i in chosen]
     if groups:
         _colours(doc, entry, shown, list(groups), [line[: len(groups)] for line in seen])
@@ -82,7 +87,8 @@ def _colours(doc, entry, shown, names, seen):
         for (i, _), line in zip(shown, seen, strict=True) for name, image in zip(names, line, strict=True)
         for place, colour in places(image)
     ]  # fmt: skip
-    shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster."
+    shows = "Red, green and blue are the three main directions of the channel weights of an area or a cluster, each as strong as it is. "
+    shows += JOINT
     shows += _ends_alike("The first ones", names, [[image[..., 0] for image in line] for line in seen])
     title = f"Test pictures as areas and clusters see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel images)"
@@ -103,7 +109,8 @@ def _greys(doc, entry, shown, single, seen):
         for (i, _), line in zip(shown, seen, strict=True)
         for name, (side, vertex), image in zip(names, at, line, strict=True) for place, value in places(image)
     ]  # fmt: skip
-    shows = "The vertex of each area that is predicted best (L left, R right, its number): bright where its channels answer most."
+    shows = "The vertex of each area that is predicted best (L left, R right, its number): bright where its channels answer most. "
+    shows += JOINT
     shows += _ends_alike("Those", names, seen)
     title = f"Test pictures as single vertices see them: {entry.name}"
     paper = "After Figs. 25 and 28–33 (channel image of one vertex)"

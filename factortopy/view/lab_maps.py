@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from factortopy.view.brainmap import UNPAINTED
-from factortopy.view.maps import angle_map, coded_map, response_map, rounded_up, value_map
+from factortopy.view.maps import angle_map, coded_map, response_map, rounded_up, shared_limit, value_map
 
 NO_FIT = "grey: no fit, or not predicted above chance"
 VERB = "with a value"
@@ -40,7 +40,12 @@ def result_maps(maps, vertices, *, painted=None, context="", image_degrees=8.4):
     # d′ before and after, and of all categories, can be compared by eye only on one scale.
     sizes = [np.nanpercentile(np.abs(values), 99) for name, values in maps.items() if name.startswith("dprime")]
     limit = rounded_up(max(sizes)) if sizes else None
-    return [_map(name, values, vertices, common, image_degrees, limit) for name, values in maps.items()]
+    # A lesion and its random control neither: what changes little must look little.
+    changes = shared_limit(values for name, values in maps.items() if name.startswith("response change"))
+    return [
+        _map(name, values, vertices, common, image_degrees, changes if name.startswith("response change") else limit)
+        for name, values in maps.items()
+    ]
 
 
 def _map(name, values, vertices, common, image_degrees, limit):
@@ -70,7 +75,7 @@ def _map(name, values, vertices, common, image_degrees, limit):
 def _options(name, label, values, half, limit):
     """What ``value_map`` takes for a map of this name: the colours and ends of its field.
 
-    half : degrees of half a picture's width; limit : of all d′
+    half : degrees of half a picture's width; limit : of all d′, or of all changes of responses
     """
     if name == "eccentricity":
         return {"label": label, "unit": "°", "low": 0.0, "high": half, "ends": ("centre", "edge"), "note": NO_FIT}
@@ -86,6 +91,7 @@ def _options(name, label, values, half, limit):
             "label": "response change",
             "palette": "blue-red",
             "symmetric": True,
+            "high": limit,
             "ends": ("less", "more than intact"),
         }
     if name.startswith("dprime"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from factortopy.surfaces.coordinates import Vertices
 
 GREY = "grey: not predicted above chance, or no data"
+LEAST_RESPONSE = 0.1  # standard deviations over pictures that full colour of a map of responses stands for at least
 
 
 class Shown(TypedDict, total=False):
@@ -68,6 +69,12 @@ def rounded_up(top, least=0.05):
         return least
     power = 10.0 ** np.floor(np.log10(top))
     return float(next(step * power for step in (1, 1.5, 2, 3, 5, 7, 10) if step * power >= top * (1 - 1e-9)))
+
+
+def shared_limit(responses, least=LEAST_RESPONSE):
+    """Full colour of maps that stand together, each (N,) about 0: the largest 99th percentile of absolute values, at least ``least``."""
+    finite = [np.abs(x[np.isfinite(x)]) for x in map(np.asarray, responses)]
+    return rounded_up(max((np.percentile(x, 99) for x in finite if len(x)), default=1.0), least)
 
 
 def _decimals(span):
@@ -224,7 +231,11 @@ def response_map(
     verb: str = "predicted",
     **shown: Unpack[Shown],
 ) -> BrainMap:
-    """Predicted or measured response (z-scored over pictures), blue below and red above the mean."""
+    """Predicted or measured response (z-scored over pictures), blue below and red above the mean.
+
+    ``limit`` is that of full colour; None takes the 99th percentile, at least ``LEAST_RESPONSE``: a picture that drives nothing stays pale.
+    """
+    limit = shared_limit([painted_only(response, shown.get("painted"))]) if limit is None else limit
     return value_map(
         response, vertices, name=name, label="response", what=what, palette="blue-red", high=limit, symmetric=True,
         ends=("below mean", "above mean"), verb=verb, **shown,
@@ -242,9 +253,11 @@ def difference_map(
     label: str = "difference",
     **shown: Unpack[Shown],
 ) -> BrainMap:
-    """``first − second``, symmetric about 0."""
+    """``first − second``, symmetric about 0; ``limit`` None takes the 99th percentile, at least .05: equals stay pale."""
+    minus = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    limit = shared_limit([painted_only(minus, shown.get("painted"))], 0.05) if limit is None else limit
     return value_map(
-        np.asarray(first, dtype=float) - np.asarray(second, dtype=float), vertices, name=name, label=label,
+        minus, vertices, name=name, label=label,
         what=f"{names[0]} minus {names[1]}", palette="blue-red", high=limit, symmetric=True,
         ends=(f"more: {names[1]}", f"more: {names[0]}"), **shown,
     )  # fmt: skip

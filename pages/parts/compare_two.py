@@ -76,6 +76,7 @@ def two(encoders, scale, begin, runs):
 def changes(one, other, names, measure):
     """[(BrainMap, {column: (N,)})] of the differences: layer, score, scale, confidence; and which network is better."""
     from factortopy.view import difference_map, value_map
+    from factortopy.view.maps import shared_limit
 
     first, second = (name.replace(" · ", ", ") for name in names)  # dots separate the parts of a title
     both = painted(one) & painted(other)
@@ -83,7 +84,7 @@ def changes(one, other, names, measure):
     moved = analysis.layer_shift(one, other)
     layer = value_map(moved, one.vertices, name="Layer shift", label="shift of mean layer, of the depth",
                       what=f"Where {second} uses later (red) or earlier layers (blue) than {first}", palette="blue-red", symmetric=True,
-                      painted=both, ends=("earlier", "later"), **shown)  # fmt: skip
+                      high=shared_limit([np.asarray(moved, float)[both]]), painted=both, ends=("earlier", "later"), **shown)  # fmt: skip
     maps = [(layer, {"shift of the mean layer": moved})]
     minus = {"painted": both, "names": (second, first), **shown}
     f, g = one.selectors(), other.selectors()

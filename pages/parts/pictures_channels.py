@@ -7,9 +7,11 @@ from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from pages.parts import explore_clusters, pictures_save
 from pages.parts.brain import chosen_index, chosen_roi, describe_vertex
+from pages.parts.runs import load_gallery
 from pages.parts.words import plain
 
 COLUMNS = 8  # the picture itself and what is chosen
+REFERENCE = 4  # test pictures that say how strong full colour is
 CLICKED, ITS_CLUSTER = "the clicked place", "its cluster"
 
 
@@ -25,16 +27,18 @@ def panel(run, encoder, pixels, name):
     )  # fmt: skip
     st.caption(
         "A single place is grey: bright where the picture drives it. An area or a cluster is in colour: red, green and blue are its "
-        "three main directions of channel weights, so that like colours within one picture are read alike.",
-        help="The clusters are those of Explore's map Clusters, as many as are chosen there. Colours of different pictures of a row "
-        "do not stand for the same.",
+        "three main directions of channel weights, each as strong as it is, so that like colours within one picture are read alike. "
+        "Middle grey is what a blank picture gives; what drives a place less has less colour.",
+        help="The clusters are those of Explore's map Clusters, as many as are chosen there. Colours of different places of a row "
+        "do not stand for the same; of one place, all pictures have one scale, taken from test pictures of the run.",
     )  # fmt: skip
     columns = st.columns(COLUMNS)
     columns[0].image(square(pixels), caption=plain(name), width="stretch")
-    images = {}
+    images, gallery = {}, load_gallery(run)
+    among = None if gallery is None else gallery.pictures[:: max(1, len(gallery.pictures) // REFERENCE)][:REFERENCE]
     for column, place in zip(columns[1:], chosen, strict=False):
         try:
-            images[place] = seen(encoder, pixels, places[place])
+            images[place] = seen(encoder, pixels, places[place], among)
             column.image(enlarged(images[place]), caption=plain(place), width="stretch")
         except InputError as error:
             column.error(plain(error))
@@ -76,11 +80,31 @@ def offered(encoder, clusters):
 
 
 @st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
-def seen(encoder, pixels, rows):
+def seen(encoder, pixels, rows, among):
     """``analysis.channel_image``, kept."""
     from factortopy.analysis import channel_image
 
-    return channel_image(encoder, pixels, rows)
+    return channel_image(encoder, pixels, rows, stretch=None if among is None else stretch(encoder, among, rows))
+
+
+@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
+def stretch(encoder, pictures, rows):
+    """One ``Stretch`` for every picture that is shown of these vertices, over (n, h, w, 3) pictures."""
+    from factortopy.analysis.channels import Stretch, channel_values
+
+    blank = channel_values(encoder, tokens(encoder, None), rows)
+    return Stretch.over([channel_values(encoder, tokens(encoder, picture), rows) for picture in pictures], blank)
+
+
+@st.cache_resource(
+    max_entries=2 * REFERENCE, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint}
+)
+def tokens(encoder, pixels):
+    """A picture's features at the network's own resolution, kept; of None those of a blank one."""
+    from factortopy.analysis.channels import blank_features
+    from factortopy.features.extraction import compute
+
+    return blank_features(encoder) if pixels is None else compute(encoder.backbone(), pixels, grid=None)
 
 
 def enlarged(image):

@@ -16,8 +16,10 @@ from tiny_here import tiny_network
 
 import factortopy
 from factortopy import analysis
+from factortopy.analysis.channels import Stretch, blank_features, channel_values
 from factortopy.cli.main import main
 from factortopy.errors import InputError
+from factortopy.features.extraction import compute
 from factortopy.report import channels, mapping, plan, scoring
 from factortopy.report.document import Document, as_csv
 from factortopy.report.entries import Entry, read_entries
@@ -118,7 +120,13 @@ def test_a_single_vertex_has_its_grey_picture(quick):
         and encoder.scores["score"][vertex] == encoder.scores["score"][encoder.rois["EBA"]].max()
     )
     picture = gallery.pictures[list(gallery.number).index(int(last[0]["picture"]))]
-    expected = analysis.channel_image(encoder, picture, vertex)
+    shown = [
+        gallery.pictures[list(gallery.number).index(int(i))] for i in dict.fromkeys(row["picture"] for row in rows)
+    ]
+    features = [compute(encoder.backbone(), x, grid=None) for x in shown] + [blank_features(encoder)]
+    *values, blank = (channel_values(encoder, x, vertex) for x in features)
+    one = Stretch.over(values, blank)
+    expected = analysis.channel_image(encoder, picture, vertex, stretch=one)
     assert expected.ndim == 2 and len(last) == expected.size
     got = [expected[int(row["row"]) - 1, int(row["column"]) - 1] for row in last]
     np.testing.assert_allclose([float(row["value"]) for row in last], got, atol=1e-4)
