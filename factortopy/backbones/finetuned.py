@@ -6,6 +6,7 @@ from pathlib import Path
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json
 from factortopy.storage.home import jobs_dir
+from factortopy.storage.names import is_inside
 
 PREFIX = "finetuned/"
 WEIGHTS, DESCRIPTION = "finetuned.safetensors", "finetuned.json"
@@ -29,7 +30,7 @@ def find_finetuned(name):
     """Path of the finetuned.json of "finetuned/NAME"; InputError when there is no such network."""
     own = name.removeprefix(PREFIX)
     path = jobs_dir() / own / DESCRIPTION
-    if Path(own).name != own or not path.is_file():
+    if not is_inside(own) or Path(own).name != own or not path.is_file():
         names = ", ".join(PREFIX + one for one in list(list_finetuned())[:5]) or "none yet"
         raise InputError(
             f"network {name}: expected a fine-tuned network of this machine ({names}), found none of that name; fine-tune one"

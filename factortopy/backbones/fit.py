@@ -20,9 +20,7 @@ AFTER = ("proj",)  # CLIP's projection to the captions' space: after every layer
 SHOWN = 5  # names of each kind in a message
 ADAPTER = re.compile(r"\.(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector)\.|\.hada_w1|\.lora_(up|down)\.")
 HEADS = ("num_attention_heads", "num_heads", "attention_heads", "n_heads", "n_head")
-# Parts of a file's settings that speak of another network than the one that looks at pictures.
-OTHER_PARTS = ("text_config", "text_cfg", "text_model", "decoder", "decoder_config", "head", "prompt_encoder_config",
-               "mask_decoder_config", "probe", "text")  # fmt: skip
+# Parts of a file's settings that speak of the network that looks at pictures.
 PICTURES = ("vision_config", "vision_cfg", "model_args", "model", "backbone", "encoder", "net", "student")
 
 

@@ -56,6 +56,8 @@ def another_kind(path, head):
     for magic, kind in MAGIC:
         if head.startswith(magic):
             return kind
+    if head[257:262] == b"ustar" and not head.startswith(b"sys_info"):  # PyTorch's own first format was one
+        return "a tar archive; unpack it (tar xf) and give what is in it"
     if path.name.endswith(".ckpt.index") or ".data-0000" in path.name:
         return TENSORFLOW
     if head.startswith(b"PK"):

@@ -52,7 +52,7 @@ def nearest(name: str, table: Iterable[str] = (), most: int = 3) -> list[str]:
 
 def safe_whole(name: str) -> str:
     """A name as typed, its folders kept, at most sixty letters."""
-    return "/".join(safe_label(part) if part else "" for part in str(name)[:60].split("/"))
+    return "/".join(safe_label(part) if part.strip(".") else part for part in str(name)[:60].split("/"))
 
 
 def bare(name: str) -> str:

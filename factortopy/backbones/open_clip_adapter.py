@@ -59,7 +59,7 @@ def tags_hint(model):
     import open_clip
 
     tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)[:4])
-    return f"choose {model}:TAG, TAG one of {tags}" if tags else f"none are published for {model}"
+    return f"choose open_clip/{model}:TAG, TAG one of {tags}" if tags else f"none are published for {model}"
 
 
 def source_of(name):

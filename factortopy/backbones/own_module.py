@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from factortopy.backbones.as_given import as_for_reading, described, key_of, plain_names, precision_of, unwrapped
@@ -85,7 +86,8 @@ def from_module(
     >>> features = ft.extract(backbone, subject.images)
     """
     _check(name, input_size, mean, std, prefix, form)
-    layers = [layers] if isinstance(layers, str) or hasattr(layers, "forward") else list(layers)
+    alone = isinstance(layers, str) or hasattr(layers, "forward") or not isinstance(layers, Iterable)
+    layers = [layers] if alone else list(layers)
     return OwnModule(
         module, layers, name, input_size, mean, std, prefix=prefix, class_token=class_token, form=form,
         layer_names=layer_names, weights_of=weights_of, trained=trained, drawings_only=drawings_only,
@@ -188,8 +190,8 @@ def _check(name, input_size, mean, std, prefix, form):
     def whole(value):
         return isinstance(value, int) and not isinstance(value, bool)
 
-    def refuse(what, expected, value):
-        raise InputError(f"network {name}, {what}: expected {expected}, found {value!r:.60}; change it")
+    def refuse(what, expected, value, remedy="change it"):
+        raise InputError(f"network {name}, {what}: expected {expected}, found {value!r:.60}; {remedy}")
 
     sides = input_size if isinstance(input_size, tuple | list) else (input_size,) * 2
     if len(sides) != 2 or not all(whole(side) and 0 < side <= MOST_PIXELS for side in sides):
@@ -201,6 +203,8 @@ def _check(name, input_size, mean, std, prefix, form):
             numbers = []
         if len(numbers) != 3 or not all(map(math.isfinite, numbers)) or (what == "std" and min(numbers) <= 0):
             refuse(what, f"three {'positive ' if what == 'std' else ''}numbers", colour)
+        if max(map(abs, numbers)) > (1 if what == "mean" else 2):  # (123.7, 116.3, 103.5), as some libraries count
+            refuse(what, "three numbers of colours in 0 … 1", colour, "divide mean and std by 255")
     if prefix is not None and not (whole(prefix) and prefix >= 0):
         refuse("prefix", "a number of tokens from 0 up, or None", prefix)
     if form not in (None, *FORMS):

@@ -75,7 +75,8 @@ def _tried(path, stand_ins):
         with torch.serialization.safe_globals([(kind, name) for name, kind in stand_ins.items()]):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return torch.load(path, "cpu", weights_only=True), None
+                with open(path, "rb") as file:  # by its name torch would take it for safetensors
+                    return torch.load(file, "cpu", weights_only=True), None
     except Exception as error:
         name = UNKNOWN.search(str(error))
         if name and ("Unsupported" in str(error) or "allowed" in str(error)):
@@ -88,7 +89,8 @@ def _names(path, first):
     import torch
 
     try:
-        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with open(path, "rb") as file:
+            names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except Exception:  # a format from before archives, or one that is damaged further on
         names = []
     return [name for name in names if name.split(".")[0] not in SETTINGS and name not in TYPES] or [first]

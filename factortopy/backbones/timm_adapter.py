@@ -116,9 +116,9 @@ def check_name(timm, name, label):
     except RuntimeError:  # the part after the point
         tags = [one.split(".", 1)[1] for one in timm.list_pretrained(f"{architecture}.*") if "." in one]
         tags = [*get_close_matches(tag, tags, 1), *tags]
-        names = ", ".join(f"{architecture}.{one}" for one in dict.fromkeys(tags[:3]))
+        names = ", ".join(f"timm/{architecture}.{one}" for one in dict.fromkeys(tags[:3]))
         raise InputError(
-            f"network {label}: expected weights that timm knows, found none of that name; choose {names or architecture}"
+            f"network {label}: expected weights that timm knows, found none of that name; choose {names or f'timm/{architecture}'}"
         ) from None
 
 
@@ -142,9 +142,10 @@ def hub_of(name, label=None):
     config = timm.get_pretrained_cfg(name)
     where = getattr(config, "hf_hub_id", None) if config else None
     if not where:
+        tagged = timm.list_pretrained(name.split(".")[0] + "*")[:3]
         raise InputError(
             f"network {label or name}: expected pretrained weights, timm has none for it; choose a tagged name "
-            f"({', '.join(timm.list_pretrained(name.split('.')[0] + '*')[:3]) or 'see timm.list_pretrained()'}) "
+            f"({', '.join(f'timm/{one}' for one in tagged) or 'see timm.list_pretrained()'}) "
             "or load it untrained"
         )
     files = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")

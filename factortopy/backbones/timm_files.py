@@ -17,7 +17,7 @@ from factortopy.backbones.fit import (
 from factortopy.backbones.unwrap import plain_names, under
 from factortopy.backbones.weights import read_weights
 from factortopy.errors import InputError
-from factortopy.wording import first_words
+from factortopy.foreign import door
 
 WRAPPER = re.compile(
     r"^(state_dict(_ema)?|model(_ema|_state_dict)?|module|net|network|backbone|teacher|student|ema|_orig_mod|base_model)\."
@@ -67,12 +67,8 @@ def from_file(timm, name, path, label, options):
 
 def create(timm, name, what, label, **options):
     """``timm.create_model`` with published weights; InputError where they do not fit."""
-    try:
+    with door(what, f"weights that fit {label}", "use the file of this network"):
         return timm.create_model(name, pretrained=True, **options)
-    except Exception as error:  # timm raises many classes for one cause: the file does not fit
-        raise InputError(
-            f"{what}: expected weights that fit {label}, found {first_words(error)}; use the file of this network"
-        ) from None
 
 
 def _overlay(tensors):

@@ -112,6 +112,8 @@ def choose(tensors, wanted, what):
     first = best[0]
     for other in best[1:]:
         if rank(other) == rank(first) and not _alike(tensors, first, other, counting):
+            if 2 * most < len(counting):  # no networks: parts of one, under other names
+                return Chosen("", dict(tensors))
             raise InputError(
                 f"{what}, found several networks that fit alike ({', '.join(p or 'plain names' for p in best[:4])}); save the one "
                 "that you mean alone: torch.save({k: v for k, v in tensors.items() if …}, 'weights.pth')"

@@ -12,7 +12,7 @@ from typing import Any
 from factortopy.backbones.foreign_weights import SHARD, another_kind, folder_of_another_kind
 from factortopy.backbones.pickled_weights import NOT_WHOLE, read_pickle
 from factortopy.errors import InputError
-from factortopy.storage.names import as_path
+from factortopy.storage.names import as_path, is_inside
 from factortopy.wording import first_words
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
@@ -93,7 +93,7 @@ def shards_of(path, what):
         return [path]
     try:
         names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-        plain = bool(names) and all(Path(name).name == name for name in names)
+        plain = bool(names) and all(is_inside(name) and Path(name).name == name for name in names)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         plain = False
     if not plain:
@@ -178,7 +178,8 @@ def _content(path, what):
     path, pickled = opened(path, what)
     try:
         if pickled:
-            return read_pickle(path, what), []
+            content = read_pickle(path, what)
+            return dict(enumerate(content)) if isinstance(content, list | tuple) else content, []
         content = load_file(path)
         with safe_open(path, "pt") as file:
             header = {key: _of_text(text) for key, text in (file.metadata() or {}).items()}
@@ -236,7 +237,8 @@ def digest(module):
         if tensor.ndim == 0:
             hashed.update(str(tensor.item()).encode())
         else:
-            hashed.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+            # Flat first: a 1 × 1 kernel in channels_last counts as contiguous, and could not be viewed as bytes.
+            hashed.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return hashed.hexdigest()
 
 

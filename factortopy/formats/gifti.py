@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from factortopy.formats.gifti_data import ENCODINGS, ENDIANS, unpacked
+from factortopy.formats.gifti_data import unpacked
 from factortopy.formats.npy import whole_numbers
 from factortopy.formats.problems import DataError, stop
 from factortopy.formats.strict_xml import Document, Refused
@@ -106,15 +106,12 @@ class DataArray:
     """One data array, and what the file says of it.
 
     values : (n,) or (n, k), in the file's number type and this machine's byte order
-    intent : str, as in "SHAPE" (without NIFTI_INTENT_); encoding : str, as in "ASCII"
-    big_endian : bool, whether the file says so; of ASCII it means nothing
+    intent : str, as in "SHAPE" (without NIFTI_INTENT_)
     meta : dict of str to str, its own metadata
     """
 
     values: np.ndarray
     intent: str
-    encoding: str
-    big_endian: bool
     meta: dict
 
     @property
@@ -313,9 +310,7 @@ class _Reader(Document):
     def _finished(self):
         if self.values is None:
             raise Refused("data in each data array", "an array without", "save it as GZipBase64Binary")
-        array, encoding = self.array, self.array.get("Encoding", "")
-        form = ENCODINGS.get(encoding, encoding), ENDIANS.get(array.get("Endian")) == ">"
-        self.arrays.append(DataArray(self.values, _intent(array), *form, self.array_meta))
+        self.arrays.append(DataArray(self.values, _intent(self.array), self.array_meta))
         self.array = None
 
     def _labelled(self, name):

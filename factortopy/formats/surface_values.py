@@ -147,6 +147,8 @@ def kind_words(head):
         return "an HDF5 file (a MATLAB 7.3 file is one)"
     if head.startswith(b"PK\x03\x04") and b".npy" in head[:200]:
         return "a NumPy archive (.npz)"
+    if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
+        return "a pickled Python object (pickle, joblib), which is not run"
     return ""
 
 
@@ -157,6 +159,7 @@ _REMEDIES = {
     "AFNI's": "convert it: ConvertDset -o_gii, with -pad_to_node for the whole surface",
     "a MATLAB": "save its array with np.save (scipy.io.loadmat reads it)",
     "an HDF5": "save its array with np.save (h5py reads it)",
+    "a pickled": "save its array with np.save",
     "a NumPy": "save one array: np.save(name, np.load(file)[key])",
 }
 

@@ -301,10 +301,11 @@ def _check_heading(path, heading, places, required, allowed, rows):
     unknown = [name for name in heading if allowed is not None and name not in allowed]
     lacks = bool(unknown) and not set(heading) & set(allowed or ())
     data = " (is the heading missing?)" if lacks and any("." in name for name in heading) else ""
+    if len(heading) == 1 and re.search(r"\s|\|", heading[0]):
+        data += " (one column? separate them by tabs)"
     if missing:
         have = first_few(map(safe_label, heading))
-        comma = " (one column? separate them by tabs)" if len(heading) == 1 and re.search(r"\s|\|", heading[0]) else ""
-        raise stop(path, f"a column {first_few(missing)}", f"{have}{data}{comma}", "name the columns in the first line")
+        raise stop(path, f"a column {first_few(missing)}", f"{have}{data}", "name the columns in the first line")
     if unknown:
         hints = [safe_label(name) + close_to(name, [one for one in allowed if one not in heading]) for name in unknown]
         raise stop(path, f"columns among {', '.join(allowed)}", first_few(hints) + data, "rename or remove them")

@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 import sys
+import tarfile
 import types
 import zipfile
 
@@ -158,6 +159,20 @@ def test_training_checkpoints_of_dino_mae_and_timm(tmp_path):
         assert bool(backbone.notices) == (kind in ("dino", "dinov2", "ema", "ijepa")), kind
     torch.save({"one": own, "two": other}, path)
     refused(path, "several networks that fit alike (one, two)")
+    torch.save([own, own], path)
+    equal(loaded(path), own)
+    torch.save([own, other], path)
+    refused(path, "several networks that fit alike (0, 1)")
+
+
+def test_parts_of_one_network_are_no_networks(tmp_path):
+    """lightly's SimCLR: torchvision's parts in a Sequential, whose blocks have names like the network's own."""
+    parts, path = ["conv1", "bn1", "", "", "layer1", "layer2", "layer3", "layer4"], tmp_path / "c.pth"
+    own = timm.create_model("resnet18", num_classes=0).state_dict()
+    inside = {key: key.partition(".") for key in own}
+    torch.save({f"backbone.{parts.index(a)}.{rest}": own[key] for key, (a, _, rest) in inside.items()}, path)
+    with pytest.raises(InputError, match=r"unknown \(backbone.0.weight.* missing \(conv1.weight"):
+        load_timm("resnet18", path)
 
 
 def test_a_mae_that_was_fine_tuned_on_the_mean(tmp_path):
@@ -297,6 +312,8 @@ def test_an_index_that_leaves_its_folder_is_none(tmp_path):
         "[1]",
         "{",
         '{"weight_map": {"a": 3}}',
+        json.dumps({"weight_map": {"a": "x" * 300}}),
+        json.dumps({"weight_map": {"a": "b\0.safetensors"}}),
     ):
         path.write_text(text)
         refused(path, "expected an index of the shards")
@@ -356,6 +373,11 @@ def archive(name, text=b"x"):
     return write
 
 
+def tar(path):
+    with tarfile.open(path, "w") as file:
+        file.addfile(tarfile.TarInfo("w.pth"))
+
+
 def hdf5(path):
     with h5py.File(path, "w") as file:
         file["a"] = 1
@@ -387,6 +409,7 @@ def folder(*names):
         ("ViT-B_16.npz", lambda p: np.savez(p, a=np.ones(2)), ("NumPy", "load_pretrained")),
         ("flax_model.msgpack", lambda p: p.write_bytes(b"\x81\xa1a\x01"), ("Flax",)),
         ("w.pth.tar.gz", lambda p: p.write_bytes(b"\x1f\x8b\x08\0"), ("unpack it",)),
+        ("w.pth.tar", tar, ("a tar archive; unpack it",)),
         ("w.zip", archive("weights/vit.pth"), ("a zip archive (vit.pth)", "unpack it")),
         ("config.json", lambda p: p.write_text("{}"), ("no tensors",)),
         ("dcp", folder(".metadata", "__0_0.distcp"), ("dcp_to_torch",)),
@@ -429,6 +452,8 @@ def test_half_precision_strides_and_shared_storage_are_read(tmp_path):
     own |= {"blocks.0.norm1.weight": both[0], "blocks.0.norm1.bias": both[1]}
     torch.save(own, tmp_path / "c.pth")
     equal(loaded(tmp_path / "c.pth"), {key: t.float() for key, t in own.items()})
+    (tmp_path / "c.pth").rename(tmp_path / "c.safetensors")  # by its name torch.load would take it for one
+    equal(loaded(tmp_path / "c.safetensors"), {key: t.float() for key, t in own.items()})
 
 
 def test_read_weights_keeps_the_path_of_each_tensor(tmp_path):

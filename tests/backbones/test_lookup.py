@@ -33,8 +33,8 @@ def test_a_network_without_published_weights():
 
 
 @pytest.mark.parametrize(("name", "said"), [
-    ("vit_bas_patch16_224", "vit_base_patch16_224"), ("clip-xxl", "clip-xl"), ("ViT-B-32", "choose ViT-B-32:TAG"),
-    ("open_clip/ViT-B-32:nope", "no tag"), ("vit_base_patch16_224.nope", "choose vit_base_patch16_224."),
+    ("vit_bas_patch16_224", "vit_base_patch16_224"), ("clip-xxl", "clip-xl"), ("ViT-B-32", "choose open_clip/ViT-B-32:TAG"),
+    ("open_clip/ViT-B-32:nope", "no tag"), ("vit_base_patch16_224.nope", "choose timm/vit_base_patch16_224."),
     ("timm/", "docs/networks.md"), ("open_clip/", "docs/networks.md"), ("", "docs/networks.md"), ("x" * 5000, "docs/networks.md"),
 ])  # fmt: skip
 def test_what_is_not_there_is_said_in_one_line(name, said):

@@ -34,7 +34,7 @@ def meant(name, call=load_backbone):
     ("google/vit-base-patch16-224", "did you mean timm/vit_base_patch16_224?"),
     ("timm/ViT_Base_Patch16_224", "did you mean timm/vit_base_patch16_224?"),
     ("timm/vit_base_patch16_224_dino", "write timm/vit_base_patch16_224.dino"),
-    ("timm/vit_base_patch16_224.augreg_in21", "choose vit_base_patch16_224.augreg_in21k"),
+    ("timm/vit_base_patch16_224.augreg_in21", "choose timm/vit_base_patch16_224.augreg_in21k"),
     ("timm/local-dir:/tmp", "with the downloaded file as weights"),
     ("timm/hf-hub:someone/thing", "with the downloaded file as weights"),
     ("torchvision/resnet50", "factortopy.from_module"),

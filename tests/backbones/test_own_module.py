@@ -361,6 +361,13 @@ def test_wrapped_and_compiled(wrap, start):
         assert torch.equal(a, b)
 
 
+def test_another_order_in_memory_is_the_same_network():
+    net = convolutional()
+    net[4] = nn.Conv2d(8, 16, 1)  # contiguous in both orders
+    ways = [mine(net.to(memory_format=order), ["0", "4"]) for order in (torch.contiguous_format, torch.channels_last)]
+    assert ways[0].fingerprint == ways[1].fingerprint
+
+
 def test_compiled_inside():
     net, plain = Transformer(), mine(Transformer(), ["blocks.0", "blocks.0.norm1", "blocks.1"])
     net.blocks[0] = torch.compile(net.blocks[0])
@@ -436,6 +443,8 @@ class Shared(nn.Module):
         (lambda: nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.Flatten(), nn.Linear(512, 1)), ["0"], {"size": 72}, "change input_size"),
         (convolutional, ["0"], {"size": 0}, "input_size"), (convolutional, ["0"], {"size": (3, 64, 64)}, "(height, width)"),
         (convolutional, ["0"], {"size": True}, "input_size"), (convolutional, ["0"], {"mean": (0.5,)}, "three numbers"),
+        (convolutional, ["0"], {"mean": (123.7, 116.3, 103.5)}, "colours in 0 … 1"), (convolutional, None, {}, "found NoneType"),
+        (convolutional, ["0"], {"std": (255, 255, 255)}, "divide mean and std by 255"),
         (convolutional, ["0"], {"std": (0, 1, 1)}, "three positive numbers"), (convolutional, ["0"], {"prefix": -1}, "prefix"),
         (convolutional, ["0"], {"form": "NCHW"}, "tokens, nchw, nhwc"), (convolutional, ["0", "module.0"], {}, "each layer once"),
         (convolutional, [""], {}, "named_modules()"), (convolutional, [None], {}, "NoneType"), 

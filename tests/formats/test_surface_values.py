@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import pickle
 
 import nibabel
 import numpy as np
@@ -217,6 +218,7 @@ def test_other_files_are_called_by_their_name(tmp_path):
         (b"<AFNI_dataset self_idcode='x'>", "NIML"),
         (b"MATLAB 5.0 MAT-file", "MATLAB"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (pickle.dumps(np.zeros(3)), "a pickled Python object.* np.save"),
         (npz(), r"NumPy archive \(.npz\); save one array"),
         (gzip.compress(b"\x93NUMPY\1\0"), "gzipped one; unpack"),
     ):

@@ -100,6 +100,7 @@ def test_index_columns_are_left_out_and_noted(tmp_path):
         ("image\tsesion\nx\ty\n", "sesion (is it session?)"),
         ("p0.png\t1\np1.png\t1\n", "is the heading missing?"),
         ("image session\np0.png 1\n", "separate them by tabs"),
+        ("| image | session |\n|---|---|\n| p0.png | 1 |\n", "separate them by tabs"),
         ("image\tsession\np0.png\t1\np1.png\n", "1 in line 3"),
         ("image;session,split\na;b,c\n", "semicolons and commas in the heading"),
         ("image\np0.png\n\np1.png\n", "an empty line 3"),

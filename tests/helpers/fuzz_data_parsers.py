@@ -354,13 +354,42 @@ def _surface_values(data, folder):
     read_overlay(data, "lh.a").maps()
 
 
+def rows_seeds():
+    from nibabel.gifti import GiftiDataArray, GiftiImage
+
+    nodes = np.random.default_rng(0).permutation(10242)[:60].astype(np.int32)
+    series = [
+        GiftiDataArray(noise(60).astype("f4"), "NIFTI_INTENT_TIME_SERIES", "NIFTI_TYPE_FLOAT32") for _ in range(3)
+    ]
+    index = GiftiDataArray(nodes, "NIFTI_INTENT_NODE_INDEX", "NIFTI_TYPE_INT32")
+    return [GiftiImage(darrays=[index, *series]).to_bytes(), *surface_values_seeds()[:2], *mgh_seeds()]
+
+
+@parser("responses of a hemisphere", 2, rows_seeds, (b"NODE_INDEX", b"CortexRight", b'Dim0="', b"n+1"))
+def _rows(data, folder):
+    from factortopy.subjects.folder.responses import open_rows
+
+    rows = open_rows(put(folder, "hemi-L.func.gii", data), 0)
+    assert rows.values().shape == rows.shape
+    assert rows.vertices is None or (len(rows.vertices) == rows.shape[1] and rows.vertices.min() >= 0)
+
+
 def film_seeds():
-    from film_files import KINDS, film
+    from film_files import KINDS, encoded, film, with_matrix
 
-    return [film(kind, frames=6, size=(48, 32)) for kind in ("mp4", "webm", "gif", "avi") if kind in KINDS]
+    made = [film(kind, frames=6, size=(48, 32)) for kind in ("mp4", "webm", "gif", "avi") if kind in KINDS]
+    mirrored = with_matrix(film("mp4", frames=4, size=(48, 32), pixel=2), 0, 1, 1, 0)
+    varying = film("mkv", frames=4, size=(48, 32), times=[0, 0.1, 0.5, 0.7])
+    deep = encoded([noise(32, 48, 3)] * 3, pix="yuv420p10le", tags={"colorspace": 9})  # HDR takes 5 s to set up
+    return [*made, mirrored, varying, deep]
 
 
-@parser("video", 2, film_seeds, (b"moov", b"mdat", b"stts", b"elst", b"tkhd", b"#EXTM3U\nfile:///etc/passwd"))
+@parser(
+    "video",
+    2,
+    film_seeds,
+    (b"moov", b"mdat", b"stts", b"elst", b"tkhd", b"colr", b"pasp", b"#EXTM3U\nfile:///etc/passwd"),
+)
 def _video(data, folder):
     from factortopy.pictures.video import read_video
 

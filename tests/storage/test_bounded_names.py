@@ -62,6 +62,7 @@ def test_what_is_no_path_is_one_line(name):
 
 @pytest.mark.parametrize("name", [n for n in HOSTILE if n not in ("", ".", "..", "/", "/etc", "\0")] + ["con"])
 def test_ways_in_refuse_names_in_one_line(name, tmp_path, monkeypatch):
+    from factortopy.backbones import load_backbone
     from factortopy.backbones.weights import read_weights
     from factortopy.cli.finished_runs import finished_run
     from factortopy.experiments.protocol import read_protocol
@@ -76,7 +77,7 @@ def test_ways_in_refuse_names_in_one_line(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ways = (
         lambda n: read_weights(n, "a network"), finished_run, read_protocol, read_table, find, find_run, read_json, read_tensors,
-        load_subject, read, lambda n: find(f"jobs/{n}"),
+        load_subject, read, lambda n: find(f"jobs/{n}"), lambda n: load_backbone(f"finetuned/{n}"),
     )  # fmt: skip
     for way in ways:
         with pytest.raises(InputError) as error:

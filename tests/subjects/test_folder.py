@@ -195,6 +195,14 @@ def test_5_transposed(folder):
     assert any("same number of rows" in line for line in lines)  # all problems are said
 
 
+def test_5_both_transposed(folder):
+    for hemi in "LR":
+        write(folder / f"responses/hemi-{hemi}.npy", np.ones((40, 24), np.float32))
+    assert "found 24; the responses look transposed: save array.T" in problems(folder, "stops")[0]
+    (folder / "trials.tsv").unlink()
+    assert "40 rows of responses; the responses look transposed: save array.T" in problems(folder, "stops")[0]
+
+
 def test_6_a_native_surface(folder):
     shutil.rmtree(folder / "vertices")
     lines = problems(folder, "stops")

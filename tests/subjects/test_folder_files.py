@@ -16,7 +16,7 @@ from test_algonauts import stops
 
 from factortopy.errors import InputError
 from factortopy.subjects.check import check
-from factortopy.subjects.folder.responses import open_cifti, open_rows, read_values
+from factortopy.subjects.folder.responses import open_cifti, open_map, open_rows
 from factortopy.subjects.loading import load_subject
 
 PROPERTY = settings(
@@ -87,7 +87,7 @@ def test_every_format_holds_the_same(folder, ending):
     assert np.array_equal(load_subject(folder).responses, expected.responses)
     path = folder / f"m{ending}"
     write(path, FORMATS[ending](array[:1]) if FORMATS[ending] else array[0])
-    assert np.array_equal(read_values(path), array[0])
+    assert np.array_equal(open_map(path).values()[0], array[0])
 
 
 def test_cifti_brings_its_own_vertices(folder):

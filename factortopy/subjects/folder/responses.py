@@ -64,11 +64,6 @@ def open_map(path, hemi=None, labels=True):
     return values
 
 
-def read_values(path, hemi=None):
-    """(n,) float32 of ``open_map``."""
-    return open_map(path, hemi).values()[0]
-
-
 def _one_side(path, hemi):
     """The part of a file that is about a hemisphere; one that says the other hemisphere is refused."""
     parts = open_values(path)

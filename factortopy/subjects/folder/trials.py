@@ -48,7 +48,7 @@ def examine(examination):
     if table is not None:
         n = len(table.lines)
         if examination.n_rows is not None and n != examination.n_rows:
-            remedy = "one row of the table for each row of responses, in the same order"
+            remedy = _turned(examination, n) or "one row of the table for each row of responses, in the same order"
             examination.stop(table.path, f"{examination.n_rows:,} rows, as in the responses", f"{n:,}", remedy)
         _examine_labels(examination, table)
         if "repeats" in table:
@@ -60,6 +60,12 @@ def examine(examination):
             examination.film = examination.try_to(films.examine, examination)
         return
     _examine_images(examination)
+
+
+def _turned(examination, n):
+    """What to do with responses that have n columns in place of n rows; "" where they have not."""
+    turned = all(rows.shape[1] == n for rows in examination.rows.values())
+    return "the responses look transposed: save array.T (a row a trial, a column a vertex)" if turned else ""
 
 
 def _examine_labels(examination, table):
@@ -97,7 +103,7 @@ def _examine_images(examination):
             examination.warn(folder, expected, natural[k], remedy)
         if examination.n_rows is not None and len(here) != examination.n_rows:
             text = f"{count(len(here), 'picture')} but {count(examination.n_rows, 'row')} of responses"
-            remedy = "copy the missing ones or write trials.tsv"
+            remedy = _turned(examination, len(here)) or "copy the missing ones or write trials.tsv"
             examination.stop(folder, "one picture a row (there is no trials.tsv)", text, remedy)
     elif "image" not in table:
         examination.stop(table.path, "a column 'image' (or 'stimulus' for films)", first_few(table), "add it")
