@@ -7,6 +7,7 @@ from .clusters import ClusterTree as ClusterTree
 from .clusters import channel_clusters as channel_clusters
 from .clusters import cluster_tree as cluster_tree
 from .comparison import agreement as agreement
+from .comparison import agreement_floors as agreement_floors
 from .comparison import best_network as best_network
 from .comparison import distance_to_best as distance_to_best
 from .comparison import layer_shares as layer_shares

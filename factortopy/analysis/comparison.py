@@ -1,9 +1,11 @@
 """Networks side by side: scores by ROI, distance to the best, layers' shares, agreement of two encoders, moved layers."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
+from factortopy.analysis import spatial_nulls
 from factortopy.analysis.finite import correlation, mean
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.analysis.scores import painted
@@ -151,6 +153,44 @@ def agreement(a, b):
         correlation(x.scale[use], y.scale[use]),
         correlation(first[use], second[use]),
     )
+
+
+def agreement_floors(encoders, draws=spatial_nulls.DRAWS, seed=0):
+    """What the figures of ``agreement`` reach by chance between maps as smooth as these: one of two turned on the sphere.
+
+    Parameters
+    ----------
+    encoders : sequence of two or more factorized encoders of the same vertices
+        Of more, the figures are means over pairs, and the first of every pair is turned.
+
+    Returns
+    -------
+    {"layer_equal", "layer_near", "layer_r", "scale_r", "score_r": {"value", "floor", "p"}}
+        ``floor`` is exceeded in 5 % of the turns; ``p`` is the share of turns that are as alike (``spatial_nulls``). Without
+        the layers' two for networks of different depth; without any where nothing can be turned: no mesh of that density
+        here, no place that all predict, a few scattered areas.
+    """
+    encoders = list(encoders)
+    first = same_vertices(dict(enumerate(encoders)))
+    use = np.all([painted(encoder) for encoder in encoders], axis=0)
+    compared = {name: (score, list(combinations(maps, 2))) for name, (score, maps) in _compared_maps(encoders).items()}
+    return spatial_nulls.beside_chance(compared, first.vertices, use, draws, seed)
+
+
+def _compared_maps(encoders):
+    """{figure of ``agreement``: (its score of two maps, the map of each encoder)}"""
+    factors = [encoder.selectors() for encoder in encoders]
+    nothing = np.full(encoders[0].n_vertices, np.nan)
+    out = {
+        "layer_r": (correlation, [factor.layer_mean for factor in factors]),
+        "scale_r": (correlation, [factor.scale for factor in factors]),
+        "score_r": (correlation, [encoder.scores.get("score", nothing) for encoder in encoders]),
+    }
+    if len({factor.layer.shape[1] for factor in factors}) == 1:
+        best = [factor.layer_argmax.astype(int) for factor in factors]
+        out["layer_equal"] = (lambda a, b: float((a == b).mean()), best)
+        out["layer_near"] = (lambda a, b: float((np.abs(a - b) <= 1).mean()), best)
+    return out
 
 
 def layer_shift(a, b):

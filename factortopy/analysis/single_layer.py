@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from factortopy.analysis import spatial_nulls
 from factortopy.analysis.comparison import areas_and_all, same_vertices
 from factortopy.analysis.finite import correlation, rank_correlation
 from factortopy.analysis.scores import painted
@@ -38,8 +39,9 @@ def against_learnt(full, singles):
         ``R² k`` and ``weight k`` (k from 1) for each searched layer.
     dict
         Over predicted vertices: vertices, equal and near (share whose largest weight is on the best single layer, on it or
-        one beside it on the grid), chance (what equal would be for weights drawn at random from the same vertices), r (of
-        depth).
+        one beside it on the grid), chance (what equal would be on average for weights drawn at random from the same vertices),
+        floor and p (what 5 % of maps turned on the sphere exceed, the share of turns that are as equal: ``spatial_nulls``;
+        None where nothing can be turned), r (of depth).
 
     Raises
     ------
@@ -72,7 +74,10 @@ def against_learnt(full, singles):
     share = [np.bincount(x, minlength=len(layers)) / max(1, len(x)) for x in (at, on)]
     agreement = {"vertices": int(use.sum()), "equal": _share(at == on), "near": _share(np.abs(at - on) <= 1)}
     r = correlation(best[use] / (depth - 1), factor.layer_mean[use])
-    return rows, agreement | {"chance": float(share[0] @ share[1]), "r": r}
+    grid = [np.searchsorted(layers, best), weight.argmax(1)]
+    turned = spatial_nulls.beside_chance({"equal": (lambda a, b: _share(a == b), [grid])}, full.vertices, use)
+    by_chance = {key: turned["equal"][key] if turned else None for key in ("floor", "p")}
+    return rows, agreement | {"chance": float(share[0] @ share[1]), "r": r} | by_chance
 
 
 def _share(values):

@@ -1,10 +1,11 @@
-"""Agreement of retinotopic maps, hemisphere by hemisphere, beside what vertices swapped at random would reach."""
+"""Agreement of retinotopic maps, hemisphere by hemisphere, beside what the same map reaches when it is turned on the sphere."""
 
 import numpy as np
 from scipy.stats import rankdata
 
+from factortopy.analysis import spatial_nulls
+
 LEAST = 10  # vertices of a hemisphere below which nothing is said
-PERMUTATIONS = 200
 LOCAL = 0.6  # a vertex with a larger scale has no place of its own: its space selector is no truth
 
 
@@ -38,65 +39,84 @@ def _same_sign(a, b):
     return float((a * b > 0).mean())
 
 
-# name -> map, how it is prepared, score, which end of the shuffled scores is the floor
+# name -> map, how it is prepared, score, whether a larger one is better
 _SCORES = {
-    "circular_r": ("polar_angle", None, circular_correlation, 95),
-    "angle_error": ("polar_angle", None, angle_error, 5),
-    "eccentricity_r": ("eccentricity", rankdata, _correlation, 95),
-    "size_r": ("size", rankdata, _correlation, 95),
-    "same_sign": ("field_sign", None, _same_sign, 95),
+    "circular_r": ("polar_angle", None, circular_correlation, True),
+    "angle_error": ("polar_angle", None, angle_error, False),
+    "eccentricity_r": ("eccentricity", rankdata, _correlation, True),
+    "size_r": ("size", rankdata, _correlation, True),
+    "same_sign": ("field_sign", None, _same_sign, True),
 }
 
 
-def agreement(maps, truth, hemi, permutations=PERMUTATIONS, seed=0, swapped_signs=()):
-    """How well two sets of maps agree.
+def agreement(maps, truth, vertices, sphere=None, draws=spatial_nulls.DRAWS, seed=0, turns=None):
+    """How well two sets of maps agree, and whether unrelated maps as smooth as these would too.
 
     Parameters
     ----------
     maps, truth : {"polar_angle": degrees, "eccentricity", "size", "field_sign": (N,)}
         Any may be missing; vertices that are NaN in either do not count.
-    hemi : (N,) 0 left, 1 right
-    permutations : int
-        So often the map's vertices are swapped at random within the hemisphere for the floor.
-    swapped_signs : sequence of (N,)
-        Field signs of maps whose vertices were swapped: the sign is made of neighbours, so that swapping finished signs
-        would be another thing. Without any there is no floor for it.
+    vertices : surfaces.Vertices
+    sphere : (2n, 3) of the whole mesh, or None
+        Without it there is neither floor nor p.
+    draws : int
+        So often the maps are turned on the sphere, both hemispheres alike (``spatial_nulls``). A field sign turns with them:
+        a turn mirrors nothing.
+    turns : callable, optional
+        (mask) -> turns, in place of ``spatial_nulls.turns`` of these vertices (to draw them once for many maps).
 
     Returns
     -------
-    {score: {"left", "right", "mean", "floor", "vertices"}}
+    {score: {"left", "right", "mean", "floor", "p", "vertices"}}
         circular_r: circular correlation of the signed polar angle; angle_error: median absolute difference in degrees;
         eccentricity_r, size_r: Spearman; same_sign: share of vertices of equal field sign. Never pooled over
-        hemispheres: left and right alone would make r large. ``floor``: the 95th percentile (angle_error: the 5th) of the
-        mean over hemispheres with swapped vertices. None for a hemisphere of fewer than ``LEAST`` vertices. Scores of
-        maps that are missing are left out.
+        hemispheres: left and right alone would make r large. ``floor``: what the mean over hemispheres exceeds (angle_error:
+        falls below) in 5 % of the turns; ``p``: the share of turns that are as good, at least 1 / (draws + 1); both None where
+        nothing can be turned. None for a hemisphere of fewer than ``LEAST`` vertices. Scores of maps that are missing are
+        left out.
     """
-    rng, out = np.random.default_rng(seed), {}
-    for name, (key, prepare, score, end) in _SCORES.items():
+    out, drawn = {}, {}
+    turns = turns or (lambda mask: spatial_nulls.turns(vertices, mask, sphere, draws, seed))
+    for name, (key, prepare, score, larger) in _SCORES.items():
         if key not in maps or key not in truth:
             continue
-        values, shuffled, count = [], [], 0
-        for side in (0, 1):
-            ok = (hemi == side) & np.isfinite(maps[key]) & np.isfinite(truth[key])
-            count += int(ok.sum())
-            if ok.sum() < LEAST:
-                values.append(np.nan)
-                continue
-            a, b = (prepare(m[key][ok]) if prepare else np.asarray(m[key][ok], np.float64) for m in (maps, truth))
-            values.append(score(a, b))
-            if key == "field_sign":
-                others = (np.asarray(sign, np.float64)[ok] for sign in swapped_signs)
-            else:
-                others = (a[rng.permutation(len(a))] for _ in range(permutations))
-            shuffled.append([score(other, b) for other in others])
-        if count:
-            means = np.mean(shuffled, 0) if shuffled and shuffled[0] else np.array([np.nan])
-            out[name] = {
-                "left": _number(values[0]), "right": _number(values[1]),
-                "mean": _number(np.nanmean(values)) if np.isfinite(values).any() else None,
-                "floor": _number(np.percentile(means, end)), "vertices": count,
-            }  # fmt: skip
+        known = np.isfinite(maps[key]) & np.isfinite(truth[key])
+        if not known.any():
+            continue
+        own = [known & (vertices.hemi == side) for side in (0, 1)]
+        used = np.any([side for side in own if side.sum() >= LEAST], axis=0) & known
+        a, b = (_prepared(m[key], own, prepare) for m in (maps, truth))
+        values = [score(a[side], b[side]) if side.sum() >= LEAST else np.nan for side in own]
+        mean = _mean(values)
+        if used.tobytes() not in drawn:
+            drawn[used.tobytes()] = turns(used)
+        chance = [_turned(score, a, b, vertices.hemi, turn) for turn in drawn[used.tobytes()]]
+        floor, p = spatial_nulls.floor_and_p(mean, chance, larger)
+        out[name] = {
+            "left": _number(values[0]), "right": _number(values[1]), "mean": _number(mean), "floor": _number(floor),
+            "p": _number(p), "vertices": int(known.sum()),
+        }  # fmt: skip
     return out
+
+
+def _prepared(values, own, prepare):
+    values = np.array(values, np.float64)
+    for side in own:
+        if prepare and side.any():
+            values[side] = prepare(values[side])
+    return values
+
+
+def _turned(score, a, b, hemi, turn):
+    """Mean over hemispheres of a score of a turned map."""
+    to, source = turn
+    cut = np.searchsorted(hemi[to], 1)  # left first
+    return _mean([score(a[source[part]], b[to[part]]) for part in (slice(cut), slice(cut, None)) if len(to[part])])
+
+
+def _mean(values):
+    values = [value for value in values if np.isfinite(value)]
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _number(value):

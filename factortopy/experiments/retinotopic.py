@@ -43,7 +43,7 @@ ALSO = {"pictures": (str, list)} | dict.fromkeys(("radius", "bar_width", "ring_w
 SCENES, EXAMPLES = 32, 16
 LARGEST = 3000  # frames in all
 FINEST = 448  # side of a frame in pixels: a larger network enlarges them, and they stay within memory
-SHUFFLES, SWAPS = 10, 40
+SHUFFLES = 10
 NOTES = (
     "Each frame gives one response: the network sees single frames, and no haemodynamic response is added.",
     "A field shows what the network's tokens carry; a transformer's mix the whole picture: sizes are not the cortex's alone.",
@@ -275,7 +275,9 @@ def _compared(encoder, fit, s, notes):
         mesh = meshes.load_mesh(encoder.density)
     except InputError:
         mesh = None
-        notes.append(f"No mesh of density {encoder.density} is on this machine: no visual field sign and no borders.")
+        notes.append(
+            f"No mesh of density {encoder.density} is on this machine: no visual field sign, no borders and no floor of the agreement."
+        )
     atlas = None if mesh is None else atlases.atlas_retinotopy(encoder.density)
 
     def with_sign(maps, x, y):
@@ -287,11 +289,11 @@ def _compared(encoder, fit, s, notes):
     fitted_maps = with_sign({k: v for k, v in fitted_maps.items() if np.isfinite(v).any()}, fit.x, fit.y)
     truths = agreement.truths(encoder, atlas, rows, s.image_degrees)
     truths = {name: with_sign(maps, x, y) for name, (maps, x, y) in truths.items()}
-    swapped = _swapped_signs(encoder, fit, rows, mesh, s) if "field_sign" in fitted_maps else ()
+    sphere = None if mesh is None else mesh.coords["sphere"]
     numbers = {"agreement": {}, "atlas": None if atlas is None else atlas.source, "signs": {}, "borders": {}}
     for name, truth in truths.items():
         seen = agreement.within(truth, s.radius)
-        scores = agreement.agreement(fitted_maps, seen, encoder.hemi, seed=s.seed, swapped_signs=swapped)
+        scores = agreement.agreement(fitted_maps, seen, encoder.vertices, sphere, seed=s.seed)
         numbers["agreement"][name] = scores
     sign = fitted_maps.get("field_sign", np.full(n, np.nan))
     if "field_sign" not in fitted_maps:
@@ -302,18 +304,6 @@ def _compared(encoder, fit, s, notes):
     numbers["signs"] = fieldsign.right_shares(sign, areas, truths.get("atlas", {}).get("field_sign"))
     numbers["borders"] = fieldsign.border_distances(border, rows, early, mesh)
     return numbers, {"field_sign": sign, "border": border}
-
-
-def _swapped_signs(encoder, fit, rows, mesh, s):
-    """Field signs of an encoder whose vertices were swapped at random within the hemisphere, list of (N,)."""
-    rng, out = np.random.default_rng([s.seed, 3]), []
-    for _ in range(SWAPS):
-        order = np.arange(encoder.n_vertices)
-        for side in (0, 1):
-            own = np.flatnonzero((encoder.hemi == side) & np.isfinite(fit.x))
-            order[own] = rng.permutation(own)
-        out.append(fieldsign.field_sign(fit.x[order], fit.y[order], rows, mesh, s.smoothing))
-    return out
 
 
 # ---------------------------------------------------------------- settings

@@ -168,9 +168,12 @@ def _single_layers(doc, entry, refits, flat):
     names = [row["roi"] for row in rows]
     words = [str(k + 1) for k in layers]
     searched = [[row[f"R² {k + 1}"] / max(row["best_single"], 1e-9) for k in layers] for row in rows]
+    chance = "chance is not known: nothing can be turned on the sphere here"
+    if agreement["floor"] is not None:
+        chance = f"of maps turned on the sphere 5 % exceed {agreement['floor']:.0%}"
     shows = (
         f"Best single layer and layer with the largest learnt weight are the same for {agreement['equal']:.0%} of "
-        f"{agreement['vertices']:,} vertices ({agreement['chance']:.0%} by chance), the same or a neighbour for "
+        f"{agreement['vertices']:,} vertices ({chance}), the same or a neighbour for "
         f"{agreement['near']:.0%}; depths correlate with r = {agreement['r']:.2f}. "
         f"Single layers were fitted with {steps:,} steps, {len(layers)} of {depth} layers."
     )

@@ -9,6 +9,7 @@ from factortopy import analysis
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.analysis.scores import painted
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
+from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from pages.parts import saving
@@ -16,6 +17,11 @@ from pages.parts.brain import chosen_index, chosen_vertex, describe_vertex, say_
 from pages.parts.words import TERMS, plain
 
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, away from the chart
+BY_CHANCE = (
+    "Chance up to: neighbouring places are alike, so that unrelated maps look alike too. One map is turned on the sphere of the cortex, "
+    "200 times; 5 % of the turned maps are more alike than this number. A figure that is not above it says nothing."
+)
+NO_CHANCE = "What chance would reach is not known here: there are too few or too scattered places to turn the maps."
 ROW = 20  # pixels that a row of the legend takes
 
 
@@ -86,6 +92,12 @@ def scores(encoders, measure):
 def slope(selectors, rois, levels):
     """``analysis.hierarchy`` with intervals; kept, since drawing them takes longer than the rest of the page."""
     return analysis.hierarchy(selectors, rois, levels, bootstrap=BOOTSTRAP)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
+def floors(encoders):
+    """``analysis.agreement_floors`` of a list of encoders, kept: turning maps takes seconds."""
+    return analysis.agreement_floors(encoders)
 
 
 def hierarchy(encoders):

@@ -7,7 +7,7 @@ from factortopy.analysis.seeds import by_area, seed_agreement
 from factortopy.runs.names import families, short_names
 from pages.parts.brain import context_of
 from pages.parts.compare_grid import brain
-from pages.parts.compare_numbers import table
+from pages.parts.compare_numbers import BY_CHANCE, NO_CHANCE, floors, table
 
 HEIGHT = 420
 
@@ -42,12 +42,20 @@ def section(seeds):
         brain(maps(agreement, first, len(fits)), first, key=f"seeds-{name}", height=HEIGHT, layout="flat")
     with right:
         st.metric("Same best layer", f"{agreement.layer_equal:.0%}", help="Mean over places of the share of pairs of fits whose best layer "
-                  f"is the same. If each fit's layers were dealt to places at random it would be {agreement.by_chance:.0%}.")  # fmt: skip
+                  "is the same.")  # fmt: skip
+        by_chance = floors(list(fits.values()))
+
+        def chance(key, form):
+            return f" (chance up to {by_chance[key]['floor']:{form}})" if key in by_chance else ""
+
         st.markdown(
-            f"by chance: **{agreement.by_chance:.0%}**  \nsame or next layer: **{agreement.layer_near:.0%}**  \nmean layer, r: "
-            f"**{agreement.layer_r:.2f}**  \nseeds: **{', '.join(map(str, sorted(fits)))}**  \nplaces that all predict: "
-            f"**{agreement.vertices:,}**"
-        )
+            f"same best layer: **{agreement.layer_equal:.0%}**{chance('layer_equal', '.0%')}  \nsame or next layer: "
+            f"**{agreement.layer_near:.0%}**{chance('layer_near', '.0%')}  \nmean layer, r: **{agreement.layer_r:.2f}**"
+            f"{chance('layer_r', '.2f')}  \nseeds: **{', '.join(map(str, sorted(fits)))}**  \nplaces that all predict: "
+            f"**{agreement.vertices:,}**", help=BY_CHANCE,
+        )  # fmt: skip
+        if not by_chance:
+            st.caption(NO_CHANCE)
         table(by_area(agreement, first.rois), "seeds", fits)
 
 

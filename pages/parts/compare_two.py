@@ -13,15 +13,14 @@ from factortopy.analysis.scores import painted
 from factortopy.backbones.finetuned import label
 from pages.parts import address, compare_save, saving
 from pages.parts.compare_grid import brain
-from pages.parts.compare_numbers import simulated, table
+from pages.parts.compare_numbers import BY_CHANCE, NO_CHANCE, floors, simulated, table
 from pages.parts.words import TERMS, plain
 
 HEIGHT = 480
 VIEWS = ("What changes", "Swipe")
 WORDS = {
     "vertices": ("places that both predict", "Predicted above chance by both networks; the figures below are over these."),
-    "layer_equal": ("same best layer", "Share of places whose layer with the largest weight is the same. By chance: if each network's "
-                    "layers were dealt to places at random."),
+    "layer_equal": ("same best layer", "Share of places whose layer with the largest weight is the same."),
     "layer_near": ("same or next layer", "Share of places whose best layers are the same or neighbours."),
     "layer_r": ("mean layer, r", "Correlation over places of the mean layer (layers weighted by their share). 1: the same order, 0: none."),
     "space": ("where they look, median distance (of the width)", "Between the points at which both networks look, in shares of a picture's "
@@ -126,15 +125,16 @@ def _side(name, scale, brain_map):
 def alike(one, other):
     """How alike the two are, in numbers."""
     agreement = asdict(analysis.agreement(one, other))
-    st.markdown("**How alike they are**")
-    if agreement["layer_equal"] is not None:
-        chance = analysis.seed_agreement({0: one, 1: other}).by_chance
+    by_chance = floors([one, other])
+    st.markdown("**How alike they are**", help=BY_CHANCE)
     for key, value in agreement.items():
         if value is not None and np.isfinite(value):
             words, why = WORDS[key]
             number = f"{value:,}" if key == "vertices" else f"{value:.2f}"
-            more = f" (by chance {chance:.2f})" if key == "layer_equal" and np.isfinite(chance) else ""
+            more = f" (chance up to {by_chance[key]['floor']:.2f})" if key in by_chance else ""
             st.markdown(f"{words}: **{number}**{more}", help=why)
+    if not by_chance:
+        st.caption(NO_CHANCE)
     if agreement["layer_equal"] is None:
         st.caption("The networks have different numbers of layers, so only the mean layer is compared.")
 

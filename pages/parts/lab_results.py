@@ -21,6 +21,12 @@ SCORES = {
     "circular_r": "polar angle, circular r", "angle_error": "polar angle, median error °",
     "eccentricity_r": "eccentricity, Spearman", "size_r": "size, Spearman", "same_sign": "field sign, share equal",
 }  # fmt: skip
+TURNED = (
+    "Chance up to: smooth maps are alike by chance. The map is turned on the sphere of the cortex, 200 times, both hemispheres as mirror "
+    "images; 5 % of the turns agree better than this (the strictest of the columns). p: the share of turns that agree as well (the largest "
+    "of the columns). Only places that stay within the mapped area are compared, a fifth of it or more. Empty: nothing could be turned."
+)
+SWAPPED = "This result is from before maps were turned: its chance swaps single places, and smooth unrelated maps pass it. Run it again."
 MEASURES = {
     "similarity": "similarity to the intact",
     "dprime": "d′ of the contrast",
@@ -148,19 +154,21 @@ def retinotopy(result, encoder):
         f"**{numbers['mapped']:,} of {numbers['vertices']:,} places have a fit**: their R² is above {numbers['floor']:.2f}, which 5 % of "
         f"places reach when the frames are shuffled. {numbers['frames']} frames, {numbers['seconds']:.0f} s."
     )
-    st.markdown(
-        "**Agreement**", help="Each hemisphere by itself, then the mean. By chance: what an encoder whose places are swapped at random "
-        "within a hemisphere exceeds in 5 % of trials, the largest of the columns. Real maps are smooth, so that chance alone can "
-        "reach somewhat more.",
-    )  # fmt: skip
+    compared = numbers["agreement"]
+    # Results of before turned nothing: places were swapped one by one, which smooth maps pass by chance.
+    swapped = any("p" not in score for scores in compared.values() for score in scores.values())
+    st.markdown("**Agreement**", help=f"Each hemisphere by itself, then the mean. {SWAPPED if swapped else TURNED}")
+    column = "chance, too low" if swapped else "chance up to"
     rows = []
     for key, words in SCORES.items():
-        scores = {name: score[key] for name, score in numbers["agreement"].items() if key in score}
+        scores = {name: score[key] for name, score in compared.items() if key in score}
         if scores:
             row = {"": words} | {reference_name(name, encoder): score["mean"] for name, score in scores.items()}
             floors = [score["floor"] for score in scores.values() if score["floor"] is not None]
             worst = min if key == "angle_error" else max
-            rows.append(row | {"by chance": worst(floors) if floors else None})
+            row[column] = worst(floors) if floors else None
+            chances = [score["p"] for score in scores.values() if score.get("p") is not None]
+            rows.append(row if swapped else row | {"p": max(chances) if chances else None})
     table(rows, "retinotopy agreement", result)
     st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
                 "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the next column.")  # fmt: skip

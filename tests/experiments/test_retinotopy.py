@@ -196,41 +196,69 @@ def test_smoothing_averages_neighbours_and_leaves_constants(template):
 # ---------------------------------------------------------------- agreement
 
 
-def some_maps(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    maps = {
-        "polar_angle": np.r_[rng.normal(0, 50, n // 2), rng.normal(180, 50, n // 2)] % 360,
-        "eccentricity": rng.uniform(0.5, 6, n), "size": rng.uniform(0.2, 2, n), "field_sign": rng.uniform(-1, 1, n),
+SPHERE = surfaces.load_mesh().coords["sphere"]
+
+
+@cache
+def patch():
+    """Vertices of V1 to V3 up to 8 degrees."""
+    atlas = surfaces.fitted_retinotopy()
+    near = (atlas.area > 0) & (atlas.area < 4) & (atlas.eccentricity < 8)
+    return surfaces.Vertices.of_mesh().subset(near)
+
+
+def smooth_maps(seed=0, width=10):
+    """Retinotopic maps of smooth random positions and sizes: covariance exp(−d²/2 width²) in mm on the sphere."""
+    rows, rng = patch().rows, np.random.default_rng(seed)
+    fields = np.empty((len(rows), 3))
+    for side in (0, 1):
+        own = patch().hemi == side
+        at = SPHERE[rows[own]].astype(float)
+        root = _root(at.tobytes(), width)
+        fields[own] = root @ rng.standard_normal((len(at), 3))
+    x, y, size = fields.T
+    return {
+        "polar_angle": np.rad2deg(np.arctan2(y, x)) % 360, "eccentricity": np.hypot(x, y), "size": np.exp(size),
+        "field_sign": fieldsign.field_sign(x, y, rows, surfaces.load_mesh()),
     }  # fmt: skip
-    return maps, np.repeat([0, 1], n // 2)
+
+
+@cache
+def _root(at, width):
+    at = np.frombuffer(at).reshape(-1, 3)
+    values, vectors = np.linalg.eigh(np.exp(-((at[:, None] - at[None]) ** 2).sum(2) / (2 * width**2)))
+    return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def test_a_map_agrees_with_itself():
-    maps, hemi = some_maps()
-    rng = np.random.default_rng(1)
-    swapped = [rng.permutation(maps["field_sign"]) for _ in range(100)]
-    scores = agreement(maps, maps, hemi, swapped_signs=swapped)
-    assert agreement(maps, maps, hemi)["same_sign"]["floor"] is None  # it cannot be told from finished signs
-    assert scores["angle_error"]["mean"] == 0 and scores["angle_error"]["floor"] > 20
+    maps = smooth_maps()
+    scores = agreement(maps, maps, patch(), SPHERE)
+    assert scores["angle_error"]["mean"] == 0 and scores["angle_error"]["floor"] > 10
     for name in ("circular_r", "eccentricity_r", "size_r", "same_sign"):
-        assert scores[name]["left"] == scores[name]["right"] == pytest.approx(1)
-        assert scores[name]["floor"] < (0.65 if name == "same_sign" else 0.25) and scores[name]["vertices"] == 400
+        for side in ("left", "right"):  # a sign of exactly 0 equals none
+            assert scores[name][side] == pytest.approx(1, abs=0.02 if name == "same_sign" else 1e-9)
+        assert scores[name]["floor"] < 0.9 and scores[name]["p"] == pytest.approx(1 / 201)
+        assert scores[name]["vertices"] == len(patch()) or name == "same_sign"
+    for score in agreement(maps, maps, patch()).values():  # a data set without a sphere
+        assert score["floor"] is None and score["p"] is None and score["mean"] is not None
 
 
-def test_turned_mirrored_and_unrelated_maps():
-    maps, hemi = some_maps()
+def test_turned_and_mirrored_angles():
+    maps = smooth_maps()
     angle = maps["polar_angle"]
-    turned = agreement({"polar_angle": (angle + 40) % 360}, maps, hemi)
+    turned = agreement({"polar_angle": (angle + 40) % 360}, maps, patch())
     assert turned["circular_r"]["mean"] == pytest.approx(1) and turned["angle_error"]["mean"] == pytest.approx(40)
-    assert agreement({"polar_angle": -angle % 360}, maps, hemi)["circular_r"]["mean"] == pytest.approx(-1)
-    below, rng = 0, np.random.default_rng(1)
-    for seed in range(1, 21):
-        found = some_maps(seed=seed)[0]
-        swapped = [rng.permutation(found["field_sign"]) for _ in range(100)]
-        scores = agreement(found, maps, hemi, permutations=100, swapped_signs=swapped)
-        below += sum(scores[k]["mean"] <= scores[k]["floor"] for k in ("circular_r", "eccentricity_r", "same_sign"))
-        assert scores["circular_r"]["mean"] < 0.3  # left and right alone would give 0.9 in one pool
-    assert below > 60 * 0.85
+    assert agreement({"polar_angle": -angle % 360}, maps, patch())["circular_r"]["mean"] == pytest.approx(-1)
+
+
+def test_unrelated_smooth_maps_stay_below_the_floor():
+    truth, hits, count = smooth_maps(), 0, 0
+    for seed in range(1, 26):
+        for name, score in agreement(smooth_maps(seed), truth, patch(), SPHERE, draws=99).items():
+            beyond = score["mean"] < score["floor"] if name == "angle_error" else score["mean"] > score["floor"]
+            assert beyond == (score["p"] <= 0.05)
+            hits, count = hits + beyond, count + 1
+    assert count == 125 and hits <= 10  # with vertices swapped one by one about 45
 
 
 def test_circular_correlation_follows_its_formula():
@@ -243,12 +271,13 @@ def test_circular_correlation_follows_its_formula():
 
 
 def test_missing_maps_and_few_vertices_say_nothing():
-    maps, hemi = some_maps()
-    few = {"eccentricity": np.where(np.arange(400) < 205, maps["eccentricity"], np.nan)}
-    scores = agreement(few, maps, hemi)
+    maps, left = smooth_maps(), int((patch().hemi == 0).sum())
+    few = {"eccentricity": np.where(np.arange(len(patch())) < left + 5, maps["eccentricity"], np.nan)}
+    scores = agreement(few, maps, patch(), SPHERE)
     assert list(scores) == ["eccentricity_r"]
     assert scores["eccentricity_r"]["right"] is None and scores["eccentricity_r"]["mean"] == pytest.approx(1)
-    assert agreement({"size": np.full(400, np.nan)}, maps, hemi) == {}
+    assert scores["eccentricity_r"]["p"] == pytest.approx(1 / 201) and scores["eccentricity_r"]["vertices"] == left + 5
+    assert agreement({"size": np.full(len(patch()), np.nan)}, maps, patch(), SPHERE) == {}
 
 
 # ---------------------------------------------------------------- a planted encoder over local tokens (simulated)
@@ -317,7 +346,10 @@ def test_bars_give_the_planted_centres(carrier):
         scores = found.agreement[against]
         for side in ("left", "right"):
             assert scores["circular_r"][side] > 0.95 and scores["eccentricity_r"][side] > 0.95
-        assert scores["circular_r"]["floor"] < 0.3 and scores["same_sign"]["mean"] > 0.75
+        assert 0.3 < scores["circular_r"]["floor"] < 0.95 and scores["circular_r"]["p"] < 0.02
+        assert scores["eccentricity_r"]["p"] <= 0.05 and scores["same_sign"]["mean"] > max(
+            0.75, scores["same_sign"]["floor"]
+        )
     # Angle, eccentricity and space are one place, told in three ways; y is up in angles and down in space.
     angle = np.deg2rad(found.polar_angle)
     np.testing.assert_allclose(found.space[:, 0] * 6, found.eccentricity * np.cos(angle), atol=1e-4)
@@ -392,7 +424,8 @@ def test_without_a_mesh_there_are_maps_but_no_field_sign(monkeypatch, tmp_path):
     found = experiments.retinotopy(encoder, steps=12, repetitions=1)
     assert set(found.agreement) == {"measured", "selectors"} and found.agreement["measured"]["circular_r"]["mean"] > 0.9
     assert np.isnan(found.field_sign).all() and np.isnan(found.border).all() and found.numbers["signs"] == {}
-    assert any("41k" in note for note in found.result.notes)
+    assert any("41k" in note and "floor" in note for note in found.result.notes)
+    assert found.agreement["measured"]["circular_r"]["floor"] is None
 
 
 def test_an_encoder_without_the_space_factor_has_no_places_to_compare():
