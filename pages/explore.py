@@ -297,7 +297,7 @@ def by_area(encoder):
         return
     import pandas as pd
 
-    from factortopy.analysis.scores import by_roi
+    from factortopy.analysis.scores import by_roi, ceiling_note
 
     rows = by_roi(encoder)
     table = pd.DataFrame(rows).dropna(axis=1, how="all")  # a baseline has no layers
@@ -314,10 +314,12 @@ def by_area(encoder):
                 "scale": st.column_config.NumberColumn("scale", format="%.2f", help=TERMS["scale"]),
                 "pearson": st.column_config.NumberColumn("mean r", format="%.2f", help="Pearson's r of measured and predicted responses."),
                 "normalised": st.column_config.NumberColumn("R² / ceiling", format="%.2f", help="Where the noise ceiling is 0.1 or more."),
-                "challenge": st.column_config.NumberColumn("challenge, mean", format="%.2f", help=TERMS["challenge"]),
-                "challenge_median": st.column_config.NumberColumn("challenge, median", format="%.2f", help=TERMS["challenge"]),
+                "pearson_normalised": st.column_config.NumberColumn("r² / ceiling", format="%.2f", help="Where that is 0.1 or more."),
+                "algonauts_2023": st.column_config.NumberColumn("Algonauts 2023", format="%.2f", help=TERMS["Algonauts 2023"]),
             },
         )  # fmt: skip
+        if note := ceiling_note(encoder):
+            st.caption(f"{note[0].upper()}{note[1:]}.")
         if rows[-1]["score"] < -1:
             st.caption("R² far below 0 is worse than telling the mean: the run had too few pictures or steps.")
 

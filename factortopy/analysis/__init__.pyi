@@ -18,9 +18,9 @@ from .comparison import scores_by_roi as scores_by_roi
 from .gallery import Gallery as Gallery
 from .gallery import make_gallery as make_gallery
 from .gallery import read_gallery as read_gallery
+from .scores import algonauts_2023 as algonauts_2023
 from .scores import brain_score as brain_score
 from .scores import by_roi as by_roi
-from .scores import challenge as challenge
 from .scores import held_out as held_out
 from .scores import predicted as predicted
 from .scores import score_run as score_run

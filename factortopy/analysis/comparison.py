@@ -47,7 +47,7 @@ def scores_of(encoders, measure=R2):
 
 
 def scores_by_roi(encoders, measure=R2):
-    """Mean brain score of each encoder by ROI (paper, Table 13).
+    """Mean brain score of each encoder by ROI (paper, Table 13); the median where the measure is one.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def scores_by_roi(encoders, measure=R2):
     rows = []
     for roi, mask in areas_and_all(first).items():
         row = {"roi": roi, "vertices": int(mask.sum()), "ceiling": mean(ceiling, mask)}
-        rows.append(row | {name: mean(score, mask) for name, score in scores.items()})
+        rows.append(row | {name: MEASURES[measure].over(score, mask) for name, score in scores.items()})
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Mean and correlation over the values that are finite; NaN where nothing is left to tell."""
+"""Mean, median and correlation over the values that are finite; NaN where nothing is left to tell."""
 
 import numpy as np
 
@@ -11,6 +11,16 @@ def mean(values, use=None):
     values = values if use is None else values[use]
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else float("nan")
+
+
+def median(values, use=None):
+    """As ``mean``, the median."""
+    if values is None:
+        return float("nan")
+    values = np.asarray(values, dtype=float)
+    values = values if use is None else values[use]
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else float("nan")
 
 
 def correlation(a, b):

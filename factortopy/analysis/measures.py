@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from factortopy.analysis.scores import challenge, normalised
+from factortopy.analysis.finite import mean, median
+from factortopy.analysis.scores import algonauts_2023, normalised, pearson_normalised
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,15 @@ class Measure:
     words : one sentence for people
     of : encoder -> (N,) float, NaN where it is not known
     best : noise ceiling (N,) -> (N,) the most that any model could reach; None: there is no such limit to show
+    over, average : how the vertices of an area become one number, and its name
     """
 
     label: str
     words: str
     of: Callable[[Any], np.ndarray]
     best: Callable[[np.ndarray], np.ndarray] | None = None
+    over: Callable[..., float] = mean
+    average: str = "mean"
 
 
 def _kept(name):
@@ -32,9 +36,14 @@ def _kept(name):
     return lambda encoder: np.asarray(encoder.scores.get(name, np.full(encoder.n_vertices, np.nan)), dtype=float)
 
 
-def _challenge(encoder):
-    score = challenge(encoder.scores.get("pearson"), encoder.noise_ceiling)
-    return score.astype(float) if len(score) else np.full(encoder.n_vertices, np.nan)
+def _of_r(share):
+    """A measure of r and the noise ceiling, for the runs that kept r."""
+
+    def of(encoder):
+        values = share(encoder.scores.get("pearson"), encoder.noise_ceiling)
+        return values if len(values) else np.full(encoder.n_vertices, np.nan)
+
+    return of
 
 
 R2 = "R²"
@@ -51,9 +60,14 @@ MEASURES = {
         "R² / noise ceiling", "R² as a share of the best that noise allows: 1 explains all that can be explained. Places whose "
         "ceiling is below 0.1 are left out.", lambda encoder: normalised(_kept("score")(encoder), encoder.noise_ceiling),
     ),
+    "Pearson r² / noise ceiling": Measure(
+        "Pearson r² / noise ceiling", "The same of Pearson r, r below 0 counting 0. Places whose ceiling is below 0.1 are left out. "
+        "With few test pictures chance alone makes it high.", _of_r(pearson_normalised),
+    ),
     "Algonauts 2023": Measure(
-        "r² / noise ceiling", "Metric of the Algonauts 2023 challenge: r² / noise ceiling of each place, r below 0 counting 0, at most "
-        "1. With few test pictures chance alone makes it high.", _challenge,
+        "Algonauts 2023 metric", "Metric of the Algonauts 2023 challenge as published: r² / noise ceiling of each place, r below 0 "
+        "counting 0, at most 1, a ceiling of 0 counting 1e-14; of an area the median. Where nothing can be explained any r above 0 "
+        "earns 1, and with few test pictures chance alone makes it high.", _of_r(algonauts_2023), over=median, average="median",
     ),
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from factortopy.analysis.clusters import channel_clusters
-from factortopy.analysis.finite import mean
+from factortopy.analysis.finite import mean, median
 from factortopy.encoder.films import as_fitted, rows_of
 from factortopy.errors import InputError
 
@@ -62,18 +62,30 @@ def normalised(score: np.ndarray, ceiling: np.ndarray | None) -> np.ndarray:
     return np.where(ceiling >= LEAST_CEILING, np.asarray(score, float) / np.maximum(ceiling, LEAST_CEILING), np.nan)
 
 
-def challenge(r: np.ndarray | None, ceiling: np.ndarray | None) -> np.ndarray:
-    """(N,) float32 score of the Algonauts 2023 challenge: r² / noise ceiling, r below 0 counting 0, at most 1.
+def algonauts_2023(r: np.ndarray | None, ceiling: np.ndarray | None) -> np.ndarray:
+    """(N,) each vertex's part in the metric of the Algonauts 2023 challenge, as published (Gifford et al. 2023).
 
-    Mean and median over vertices are both reported in the field. A prediction that never changes (r NaN) earns 0. NaN where
-    the ceiling is unknown or 0, and everywhere without any r or ceiling.
+    r² / noise ceiling, r below 0 counting 0, a ceiling of 0 counting 1e-14, at most 1. The metric of a map is the median over vertices
+    (``by_roi``). A prediction that never changes (r NaN) earns 0. NaN where the ceiling is unknown, and everywhere without any
+    r or ceiling.
     """
     if r is None or ceiling is None or not np.isfinite(r).any():
-        return np.full(0 if r is None else len(r), np.nan, np.float32)
+        return np.full(0 if r is None else len(r), np.nan)
     ceiling = np.asarray(ceiling, dtype=float)
     share = np.clip(np.nan_to_num(np.asarray(r, dtype=float)), 0, None) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(ceiling > 0, np.minimum(share / ceiling, 1), np.nan).astype(np.float32)
+    return np.minimum(share / np.where(ceiling == 0, 1e-14, ceiling), 1)
+
+
+def pearson_normalised(r: np.ndarray | None, ceiling: np.ndarray | None) -> np.ndarray:
+    """(N,) our own r² / noise ceiling: r below 0 counting 0, not cut at 1, NaN below a ceiling of 0.1, as ``normalised``."""
+    if r is None:
+        return np.full(0, np.nan)
+    return normalised(np.clip(np.asarray(r, dtype=float), 0, None) ** 2, ceiling)
+
+
+def ceiling_note(encoder: Encoder) -> str:
+    """Why an encoder's noise ceiling does not belong to the pictures that it is scored on; "" where it does."""
+    return str(encoder.info.get("ceiling_note") or "")
 
 
 def brain_score(encoder: Encoder, subject: Subject, features: Features) -> np.ndarray:
@@ -173,15 +185,13 @@ def _standard(x):
 def score_run(encoder: Encoder, subject: Subject, features: Features, q: float = 0.05) -> dict[str, np.ndarray]:
     """Fill ``encoder.scores`` from one prediction of the test trials.
 
-    score and pearson (N,) float32, challenge (N,) float32 where there are noise ceilings, predicted (N,) uint8, and, where
-    the encoder has selectors, clusters (N,) int16 (20, fewer where few vertices are predicted).
+    score and pearson (N,) float32, predicted (N,) uint8, and, where the encoder has selectors, clusters
+    (N,) int16 (20, fewer where few vertices are predicted).
     """
     measured, prediction = held_out(encoder, subject, features)
     better = above_chance(measured, prediction, q, image=_shown(subject), block=_block(subject))
     encoder.scores = {"score": r2(measured, prediction), "pearson": pearson(measured, prediction)}
     encoder.scores["predicted"] = better.astype(np.uint8)
-    if encoder.noise_ceiling is not None:
-        encoder.scores["challenge"] = challenge(encoder.scores["pearson"], encoder.noise_ceiling)
     if not encoder.has_selectors:
         return encoder.scores
     n = int(encoder.scores["predicted"].sum())
@@ -196,27 +206,27 @@ def by_roi(encoder: Encoder) -> list[dict[str, Any]]:
 
     Each row: roi, vertices, score (mean R²), ceiling (mean noise ceiling or NaN), share (predicted above chance),
     layer (mean layer, 1 … L), confidence, scale (mean g), these three NaN for a baseline; pearson (mean r, NaN for a run
-    scored before it was kept), normalised (mean of R² / noise ceiling where that is 0.1 or more), challenge and
-    challenge_median (mean and median of the Algonauts 2023 metric). Vertices without a score are not in them.
+    scored before it was kept), normalised and pearson_normalised (means of R² and of r² / noise ceiling, where that is 0.1 or
+    more), algonauts_2023 (that challenge's metric as published, the median over vertices). Vertices without a score are not in them.
     """
     if not encoder.scores:
         raise InputError("encoder: expected scores, found none; run score on its run folder first")
     score = encoder.scores["score"]
     factor = encoder.selectors() if encoder.has_selectors else None
     layer = None if factor is None else 1 + factor.layer_mean * (factor.layer.shape[1] - 1)
-    metric = challenge(encoder.scores.get("pearson"), encoder.noise_ceiling)
+    r = encoder.scores.get("pearson")
+    metric = algonauts_2023(r, encoder.noise_ceiling)
     values = {
         "score": score, "ceiling": encoder.noise_ceiling, "share": painted(encoder).astype(float), "layer": layer,
         "confidence": None if factor is None else factor.layer_confidence, "scale": None if factor is None else factor.scale,
-        "pearson": encoder.scores.get("pearson"), "normalised": normalised(score, encoder.noise_ceiling),
+        "pearson": r, "normalised": normalised(score, encoder.noise_ceiling),
+        "pearson_normalised": None if r is None else pearson_normalised(r, encoder.noise_ceiling),
     }  # fmt: skip
     rows = []
     for name, mask in {**encoder.rois, "all": np.ones(len(score), dtype=bool)}.items():
         use = mask & np.isfinite(score)
         row = {"roi": name, "vertices": int(mask.sum())}
         row |= {key: mean(value, use) for key, value in values.items()}
-        finite = metric[use & np.isfinite(metric)] if len(metric) else metric
-        row["challenge"] = mean(finite)
-        row["challenge_median"] = float(np.median(finite)) if len(finite) else float("nan")
+        row["algonauts_2023"] = median(metric[use]) if len(metric) else float("nan")
         rows.append(row)
     return rows

@@ -59,19 +59,28 @@ def score(args):
         print(f"{info['subject']} is simulated: these figures do not compare with those of measured brains")
     print(f"{info['backbone']} on {info['subject']}, recipe {info['recipe']}, seed {info['seed']}; test pictures")
     width = max(len(row["roi"]) for row in rows)
-    metric = any(row.get("challenge") is not None for row in rows)
-    words = "  challenge, mean   median" if metric else ""
+    metric = any(row.get("algonauts_2023") is not None for row in rows)
+    words = "  r²/ceiling  Algonauts 2023" if metric else ""
     print(f"{'region'.ljust(width)}  vertices  mean R²  ceiling  predicted{words}")
     for row in rows:
         share = "–" if row["share"] is None else f"{row['share']:.0%}"
         print(
             f"{row['roi'].ljust(width)}  {row['vertices']:8d}  {_figure(row['score'])}  {_figure(row['ceiling'])}  "
             f"{share:>9}"
-            + (f"  {_figure(row.get('challenge')):>15}  {_figure(row.get('challenge_median'))}" if metric else "")
+            + (
+                f"  {_figure(row.get('pearson_normalised')):>10}  {_figure(row.get('algonauts_2023')):>14}"
+                if metric
+                else ""
+            )
         )
     if metric:
-        print("challenge: the Algonauts 2023 metric, r² / noise ceiling (r below 0 counts 0, at most 1)")
-        print("           (high by chance with few test pictures)")
+        print("r²/ceiling: mean of Pearson r² / noise ceiling, where that is 0.1 or more (r below 0 counts 0)")
+        print("Algonauts 2023: that challenge's metric as published, the median of r² / noise ceiling, at most 1")
+        print(
+            "                (r below 0 counts 0, a ceiling of 0 counts 1e-14); both are high by chance with few test pictures"
+        )
+    if info.get("ceiling_note"):
+        print(f"note: {info['ceiling_note']}")
     if rows[0]["score"] is not None and rows[0]["score"] < -1:
         print("R² far below 0: worse than telling the mean; too few pictures or steps")
     if args.csv:

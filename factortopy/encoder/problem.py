@@ -148,6 +148,7 @@ def origin(subject, features):
         "backbone": features.backbone,
         "weights": features.weights,
         "trained": features.trained,
+        **({"ceiling_note": subject.ceiling_note} if getattr(subject, "ceiling_note", "") else {}),
         **({"notices": list(features.notices)} if features.notices else {}),
         **({"fir": features.extra["fir"]} if "fir" in features.extra else {}),
         **({"finetuned": tuning} if (tuning := description_of(features.backbone, features.weights)) else {}),

@@ -14,6 +14,7 @@ from factortopy.encoder.encoder import Encoder
 from factortopy.errors import InputError, unexpected
 from factortopy.report.evidence import Evidence, FittedNetwork
 from factortopy.runs.names import in_word, network_of
+from factortopy.storage.files import read_json
 
 
 @dataclass
@@ -81,6 +82,23 @@ class Entry:
         g = self.gallery
         words = f"the {len(g.image)} test pictures that the run keeps (it was scored before r was kept)"
         return pearson(g.measured.astype(np.float32), g.predicted.astype(np.float32)), words
+
+    @property
+    def pearson_of_trials(self):
+        """(N,) r of the rows that the noise ceiling is of; NaN where only that of a picture's mean over repeats is known."""
+        r, _ = self.pearson
+        if "pearson" in self.encoder.scores or not self.repeated:
+            return r
+        return np.full(len(r), np.nan)
+
+    @property
+    def repeated(self):
+        """True where the test pictures of the run, or of a run that does not say, were shown more than once."""
+        try:
+            tests = len(read_json(self.runs[0].path / "split.json")["test"])
+        except InputError:  # shipped runs have none; the demo shows every picture once
+            return not (self.encoder.simulated and str(self.encoder.info.get("subject")).startswith("demo-"))
+        return tests != ((self.runs[0].info.get("pictures") or {}).get("test"))
 
     @property
     def normalised(self):

@@ -4,7 +4,7 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis.comparison import areas_and_all
-from factortopy.analysis.scores import LEAST_CEILING, challenge
+from factortopy.analysis.scores import LEAST_CEILING, algonauts_2023, ceiling_note, pearson_normalised
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.errors import InputError
 from factortopy.report import figures
@@ -13,7 +13,7 @@ from factortopy.report.missing import RUNS, SUBJECT
 
 
 def tables(entries, levels=None):
-    """{name: (title, rows, best)} of scores by ROI, r, normalised, the Algonauts 2023 metric, distance to the best and hierarchy.
+    """{name: (title, rows, best)} of scores by ROI, r, shares of the ceiling, distance to the best and hierarchy.
 
     ``best`` is "max" or "min" where the best network of a row can be told. ``levels``: of the areas, the paper's when None.
     """
@@ -22,10 +22,13 @@ def tables(entries, levels=None):
     out["pearson"] = ("Mean Pearson r", _by_roi(entries, {e.name: e.pearson[0] for e in entries}), "max")
     words = f"R² / noise ceiling, over vertices with a ceiling of {LEAST_CEILING} or more"
     out["normalised"] = (words, _by_roi(entries, {e.name: e.normalised for e in entries}), "max")
-    words = "Algonauts 2023 metric: r² / noise ceiling, r below 0 counting 0, at most 1"
-    metric = {e.name: challenge(e.pearson[0], e.encoder.noise_ceiling) for e in entries}
-    out["challenge"] = (f"{words}; mean over vertices", _by_roi(entries, metric), "max")
-    out["challenge-median"] = (f"{words}; median over vertices", _by_roi(entries, metric, np.median), "max")
+    r = {e.name: e.pearson_of_trials for e in entries}
+    ours = {e.name: pearson_normalised(r[e.name], e.encoder.noise_ceiling) for e in entries}
+    words = f"Pearson r² / noise ceiling, r below 0 counting 0, over vertices with a ceiling of {LEAST_CEILING} or more; mean over vertices"
+    out["pearson-normalised"] = (words, _by_roi(entries, ours), "max")
+    metric = {e.name: algonauts_2023(r[e.name], e.encoder.noise_ceiling) for e in entries}
+    words = "Algonauts 2023 metric as published: r² / noise ceiling, r below 0 counting 0, a ceiling of 0 counting 1e-14, at most 1; median"
+    out["algonauts-2023"] = (words, _by_roi(entries, metric, np.median), "max")
     words = "Difference to the best network (root mean square over the area's vertices)"
     out["distance"] = (words, analysis.distance_to_best(encoders), "min")
     out = {name: table for name, table in out.items() if _any_number(table[1], encoders)}
@@ -139,6 +142,8 @@ def _scores(doc, entries, results, names):
     shows = f"Over all {rows[-1]['vertices']:,} vertices {best} predicts best, mean R² {rows[-1][best]:.3f}"
     of_ceiling = f" of a noise ceiling of {ceiling[-1]:.3f}."
     shows += of_ceiling if np.isfinite(ceiling[-1]) else "; the noise ceiling is not known."
+    for note in dict.fromkeys(filter(None, map(ceiling_note, (e.encoder for e in entries)))):
+        doc.note(f"{note[0].upper()}{note[1:]}.", SUBJECT, "scores as shares of the test pictures' own noise ceiling")
     paper = "After the paper's Table 13 (R²; Pearson r and R² divided by the noise ceiling are added)"
     doc.figure("scores", "Brain score by ROI", drawn, list(shown.items()), shows, paper)
     paper = "Table 13; not divided by the ceiling"
@@ -146,8 +151,8 @@ def _scores(doc, entries, results, names):
     further = {
         "pearson": "Mean Pearson r by ROI",
         "normalised": "Share of the noise ceiling that is reached, by ROI",
-        "challenge": "Algonauts 2023 metric by ROI, mean",
-        "challenge-median": "Algonauts 2023 metric by ROI, median",
+        "pearson-normalised": "Pearson r² / noise ceiling by ROI",
+        "algonauts-2023": "Algonauts 2023 metric by ROI",
     }
     for key, title in further.items():
         if key in results:
@@ -155,7 +160,7 @@ def _scores(doc, entries, results, names):
             if key == "pearson":
                 taken = dict.fromkeys(e.pearson[1] for e in entries)
                 words = f"Mean over vertices, taken on {'; '.join(taken)}."
-            elif key.startswith("challenge"):
+            elif key in ("pearson-normalised", "algonauts-2023"):
                 words += f" Taken on {'; '.join(dict.fromkeys(e.pearson[1] for e in entries))}; high by chance with few pictures."
             doc.table(f"{key}-table", title, results[key][1], words, best=("max", names))
 

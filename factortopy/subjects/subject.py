@@ -36,7 +36,7 @@ class Subject(OnVertices):
         Positions for the encoder; derived from the mesh on first use when None.
     rois : {name: (N,) bool}, optional
     noise_ceiling : (N,), optional
-        Share of the variance that can be explained, 0…1; NaN where unknown.
+        Share of the variance of the test rows that can be explained, 0…1; NaN where unknown.
     image_index : (T,) row of ``images`` behind each trial; default 0…T−1
     split : Split, optional
         Default 8:1:1 over unique pictures, seeded, the same for every network.
@@ -60,6 +60,8 @@ class Subject(OnVertices):
         Folder of fsaverage's surfaces beside the data, from which ``coords`` are derived; None: fsaverage5 subdivided.
     kept : (N given,) bool
         False for columns that were dropped because values are missing or infinite.
+    ceiling_note : str
+        Why the noise ceiling does not belong to the pictures that are scored; "" where it does.
     notes : list of str
         What was noticed and done, one sentence each: ``remarks`` (list of str) and ``warnings`` (list of Problem).
 
@@ -68,6 +70,8 @@ class Subject(OnVertices):
     InputError
         Naming the argument, what was expected, what was found, what to do.
     """
+
+    NO_CEILING = "no noise ceiling: only raw R² can be shown"
 
     def __init__(
         self,
@@ -95,6 +99,7 @@ class Subject(OnVertices):
         self.warnings: list[Any] = []
         self.remarks: list[str] = []
         self.surface: str | None = None
+        self.ceiling_note = ""
         self.image_degrees = arguments.positive(image_degrees, "image_degrees", "degrees of visual angle")
         self.tr = None if tr is None else arguments.positive(tr, "tr", "seconds")
         responses = arguments.matrix(responses)
@@ -234,7 +239,7 @@ class Subject(OnVertices):
 
     def _ceiling(self, ceiling, n_given):
         if ceiling is None:
-            self.remark("no noise ceiling: only raw R² can be shown")
+            self.remark(self.NO_CEILING)
             return None
         ceiling = arguments.per_vertex(ceiling, "noise_ceiling", n_given)[self.kept]
         high = np.nanmax(ceiling, initial=0)
@@ -245,4 +250,5 @@ class Subject(OnVertices):
         if useless.any():
             actual = f"{int(useless.sum()):,} of {len(ceiling):,} vertices with none, zero or less"
             self._warn("noise_ceiling", "values above 0", actual, "they are left out wherever scores are divided by it")
-        return None if useless.all() else np.where(useless, np.nan, ceiling).astype(np.float32)
+        # 0 stays 0: it is known that nothing can be explained there, and the Algonauts 2023 metric counts it.
+        return None if useless.all() else np.where(ceiling < 0, 0, ceiling).astype(np.float32)

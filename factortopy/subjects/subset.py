@@ -59,6 +59,6 @@ def fewer_pictures(subject, n, seed=0):
         name=subject.name, simulated=subject.simulated, density=subject.density, image_degrees=subject.image_degrees,
         session=of_trials(subject.session), onset=of_trials(subject.onset), tr=subject.tr, maps=subject.maps,
     )  # fmt: skip
-    smaller.surface = subject.surface
+    smaller.surface, smaller.ceiling_note = subject.surface, subject.ceiling_note
     smaller.remark(f"{n:,} of {subject.n_images:,} pictures are learnt from; the test part is whole")
     return smaller

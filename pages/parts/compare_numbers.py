@@ -7,7 +7,7 @@ import streamlit as st
 
 from factortopy import analysis
 from factortopy.analysis.measures import MEASURES, R2
-from factortopy.analysis.scores import painted
+from factortopy.analysis.scores import ceiling_note, painted
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
@@ -69,14 +69,16 @@ def scores(encoders, measure):
     if np.isfinite([r["ceiling"] for r in rows]).any():
         figure.add_scatter(x=[r["roi"] for r in rows], y=[r["ceiling"] for r in rows], name="noise ceiling", mode="markers",
                            marker={"symbol": "line-ew-open", "size": 22, "color": "grey"})  # fmt: skip
-    layout(figure, 300, len(encoders) + 1, yaxis_title=f"mean {chosen.label}")
+    for note in dict.fromkeys(filter(None, map(ceiling_note, encoders.values()))):
+        st.caption(f"{note[0].upper()}{note[1:]}.")
+    layout(figure, 300, len(encoders) + 1, yaxis_title=f"{chosen.average} {chosen.label}")
     saving.chart(figure, "scores", simulated(encoders))
     if simulated(encoders):
         st.caption("This subject is simulated: its high-level areas answer to categories by construction; networks trained on them have an "
                    "advantage.")  # fmt: skip
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown(f"**Mean {chosen.label}**", help=chosen.words)
+        st.markdown(f"**{chosen.average.capitalize()} {chosen.label}**", help=chosen.words)
         table(
             rows, "scores" if measure == R2 else f"scores_{measure.split(' ')[0].lower().replace('²', '2')}", encoders
         )

@@ -78,7 +78,11 @@ def _facts(run):
             f"**Brain score** mean R² {score_text(whole['score'], 2)}"
             + (f" of {whole['ceiling']:.2f} that noise allows" if np.isfinite(whole.get("ceiling") or np.nan) else "")
         )
-    st.markdown("  \n".join(lines), help=TERMS["R²"] + " " + TERMS["noise ceiling"])
+    note = info.get("ceiling_note")
+    st.markdown(
+        "  \n".join(lines),
+        help=" ".join([TERMS["R²"], TERMS["noise ceiling"], *([f"Here {plain(note)}."] if note else [])]),
+    )
     if info.get("simulated"):
         st.caption(
             "This subject is simulated: early areas answer to contrast in their receptive fields, high-level areas to what "

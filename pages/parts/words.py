@@ -4,8 +4,8 @@ TERMS = {
     "R²": "Brain score R²: share of a place's response to new pictures that the encoder predicts. 1 is perfect, 0 is no "
     "better than the mean, below 0 is worse.",
     "noise ceiling": "The best R² that any model could reach, given how noisy the measurement is.",
-    "challenge": "Metric of the Algonauts 2023 challenge: r² / noise ceiling of each vertex, r below 0 counting 0, at most 1. "
-    "With few test pictures chance alone makes it high.",
+    "Algonauts 2023": "Metric of the Algonauts 2023 challenge as published: the median over vertices of r² / noise ceiling, r below 0 "
+    "counting 0, at most 1, a ceiling of 0 counting 1e-14. With few test pictures chance alone makes it high.",
     "layer": "Networks work in layers, one after the other. The map shows the one with the largest weight at each place.",
     "confidence": "1: one layer alone is used. 0: all layers are used alike, so the layer's colour means nothing.",
     "scale": "0: a detail of the picture (local token). 1: the picture as a whole (global token).",

@@ -217,7 +217,7 @@ def test_an_empty_roi_and_a_missing_ceiling_have_no_figure():
     rows = {row["roi"]: row for row in analysis.by_roi(encoder)}
     assert rows["V1"] == pytest.approx(
         {"roi": "V1", "vertices": 2, "score": 0.2, "ceiling": np.nan, "share": 0.5, "layer": 1.5, "confidence": 1.0,
-         "scale": 0.25, "pearson": np.nan, "normalised": np.nan, "challenge": np.nan, "challenge_median": np.nan}, nan_ok=True,
+         "scale": 0.25, "pearson": np.nan, "normalised": np.nan, "pearson_normalised": np.nan, "algonauts_2023": np.nan}, nan_ok=True,
     )  # fmt: skip
     assert np.isnan(rows["none"]["score"]) and rows["none"]["vertices"] == 0
     assert rows["all"]["score"] == pytest.approx(0.3) and rows["all"]["layer"] == pytest.approx(2.0)

@@ -338,6 +338,6 @@ def test_compare_prints_and_writes_the_tables(tmp_path, capsys):
     assert out.startswith("simulated data") and "Hierarchy slope" in out and "0.407" in out
     rows = rows_of(tmp_path / "t.csv")
     assert {row["table"] for row in rows} == {
-        "scores", "pearson", "normalised", "challenge", "challenge-median", "distance", "hierarchy"
+        "scores", "pearson", "normalised", "pearson-normalised", "algonauts-2023", "distance", "hierarchy"
     }  # fmt: skip
     assert main(["compare", str(DEMO[0]), "--csv", str(tmp_path / "no" / "t.csv")]) == 2

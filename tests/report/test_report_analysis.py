@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from compared import L, N, made
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from factortopy import analysis
 from factortopy.analysis import averaging, curves, scores, single_layer
@@ -33,19 +35,38 @@ def test_normalised_score_is_the_share_of_the_ceiling():
     assert np.isnan(scores.normalised(np.zeros(3), None)).all()
 
 
-def test_challenge_metric_by_hand():
-    r = np.array([0.6, -0.5, 0.9, np.nan, 0.3, 0.3, 0.2], np.float32)
-    ceiling = np.array([0.72, 0.5, 0.5, 0.4, np.nan, 0.0, 0.16])
-    # 0.36 / 0.72; below 0; 0.81 / 0.5 clipped; a prediction that never changes; unknown; no ceiling; 0.04 / 0.16
-    np.testing.assert_allclose(scores.challenge(r, ceiling), [0.5, 0, 1, 0, np.nan, np.nan, 0.25], atol=1e-6)
-    assert np.isnan(scores.challenge(r, None)).all() and len(scores.challenge(None, ceiling)) == 0
-    assert np.isnan(scores.challenge(np.full(2, np.nan), np.ones(2))).all()  # scored before r was kept
+def test_the_challenge_metric_is_the_published_one_and_ours_has_another_name():
+    r = np.array([0.6, -0.5, 0.9, np.nan, 0.3, 0.3, 0.2, -0.3], np.float32)
+    ceiling = np.array([0.72, 0.5, 0.5, 0.4, np.nan, 0.0, 0.16, 0.0])
+    # 0.36 / 0.72; below 0; 0.81 / 0.5 cut; a prediction that never changes; unknown; a ceiling of 0: 1e-14; 0.04 / 0.16; 0 / 1e-14
+    np.testing.assert_allclose(scores.algonauts_2023(r, ceiling), [0.5, 0, 1, 0, np.nan, 1, 0.25, 0], atol=1e-6)
+    ours = [0.5, 0, 1.62, np.nan, np.nan, np.nan, 0.25, np.nan]
+    np.testing.assert_allclose(scores.pearson_normalised(r, ceiling), ours, atol=1e-6)
+    for metric in (scores.algonauts_2023, scores.pearson_normalised):
+        assert np.isnan(metric(r, None)).all() and len(metric(None, ceiling)) == 0
+        assert np.isnan(metric(np.full(2, np.nan), np.ones(2))).all()  # scored before r was kept
     encoder = made(np.full(N, 0.25))
     encoder.scores["pearson"] = np.where(np.arange(N) < N // 4, 0.5, 0.1).astype(np.float32)
-    encoder.noise_ceiling = np.full(N, 0.5)
+    encoder.noise_ceiling = np.where(np.arange(N) < 3 * N // 4, 0.5, 0)
     row = analysis.by_roi(encoder)[-1]
-    assert row["challenge"] == pytest.approx((0.5 * (N // 4) + 0.02 * (N - N // 4)) / N)
-    assert row["challenge_median"] == pytest.approx(0.02)
+    published = np.where(np.arange(N) < N // 4, 0.5, np.where(np.arange(N) < 3 * N // 4, 0.02, 1))
+    assert row["algonauts_2023"] == pytest.approx(np.median(published))
+    assert row["pearson_normalised"] == pytest.approx((0.5 * (N // 4) + 0.02 * (N // 2)) / (N // 4 + N // 2))
+    assert not {"challenge", "challenge_median"} & set(row)  # whose meaning was another
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1, 1), st.sampled_from([0.0, 1e-14, 0.05, 0.4, 1.0])), min_size=1, max_size=30))
+def test_the_challenge_metric_of_any_vertices(pairs):
+    """As the challenge's own code has it, a line at a time."""
+    r, ceiling = map(np.array, zip(*pairs, strict=True))
+    expected, floor = r.copy(), ceiling.copy()
+    expected[expected < 0] = 0
+    expected = expected**2
+    floor[floor == 0] = 1e-14
+    expected = np.divide(expected, floor)
+    expected[expected > 1] = 1
+    np.testing.assert_allclose(scores.algonauts_2023(r, ceiling), expected)
 
 
 def test_table_has_new_columns_and_old_runs_leave_them_empty():

@@ -111,6 +111,10 @@ def test_noise_ceiling(folder):
     left = np.load(folder / "test_split/noise_ceiling/lh_noise_ceiling.npy")
     n_left = int((subject.hemi == 0).sum())
     assert np.allclose(subject.noise_ceiling[:n_left], left[:n_left])
+    # It is of the challenge's test pictures; without their responses others are scored.
+    assert "challenge's test pictures" in subject.ceiling_note and any(
+        subject.ceiling_note == note for note in subject.notes
+    )
 
 
 def test_density_is_a_parameter(folder):
@@ -124,6 +128,7 @@ def test_density_is_a_parameter(folder):
 def test_test_responses_become_the_test_split(original):
     subject = load_subject(original)
     assert subject.n_trials == 28 and subject.split.test.tolist() == [24, 25, 26, 27] and subject.test_images == []
+    assert subject.noise_ceiling is not None and subject.ceiling_note == ""
     assert sorted(np.concatenate([subject.split.train, subject.split.val])) == list(range(24))
     assert subject.images[24].name.startswith("test-0001")
     left = np.load(original / "test_split/test_fmri/lh_test_fmri.npy")

@@ -139,7 +139,12 @@ def test_averaged_rows_need_their_repeats_for_a_ceiling(folder):
     warns(folder, "repeats", "ncsnr")
     assert load_subject(folder).noise_ceiling is None
     table(folder, image=[f"picture-{k:03d}.png" for k in range(24)], repeats=[3] * 12 + [1] * 12)
-    assert np.allclose(load_subject(folder).noise_ceiling, 1 / (1 + (1 / 3 + 1) / 2))
+    subject = load_subject(folder)
+    scored = np.repeat([3, 1], 12)[subject.split.test]  # of the pictures that are scored, not of all
+    assert np.allclose(subject.noise_ceiling, 1 / (1 + np.mean(1 / scored)))
+    parts = ["train"] * 10 + ["val"] * 4 + ["test"] * 10
+    table(folder, image=[f"picture-{k:03d}.png" for k in range(24)], repeats=[3] * 12 + [1] * 12, split=parts)
+    assert np.allclose(load_subject(folder).noise_ceiling, 1 / (1 + 1))
 
 
 def test_written_and_read_again(folder, tmp_path):

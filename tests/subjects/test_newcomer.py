@@ -173,11 +173,12 @@ def test_score_prints_the_challenge_metric(tmp_path, capsys):
     run = shutil.copytree(assets_dir() / "runs" / "demo-vit_demo-1", tmp_path / "run")
     record = read_json(run / "run.json")
     for row in record["scores"]:
-        row |= {"challenge": 0.3126, "challenge_median": 0.25}
-    write_json(run / "run.json", record | {"scores": record["scores"]})
+        row |= {"pearson_normalised": 0.3126, "algonauts_2023": 0.25, "challenge": 0.77}  # of before: another meaning
+    write_json(run / "run.json", record | {"scores": record["scores"], "ceiling_note": "of other pictures"})
     assert main(["score", str(run)]) == 0
     out = capsys.readouterr().out
-    assert "challenge, mean" in out and "0.313" in out and "0.250" in out and "r² / noise ceiling" in out
+    assert "Algonauts 2023" in out and "0.313" in out and "0.250" in out and "0.77" not in out and "1e-14" in out
+    assert "note: of other pictures" in out
     record["scores"][0]["score"] = -824.242
     write_json(run / "run.json", record)
     assert main(["score", str(run)]) == 0 and "worse than telling the mean" in capsys.readouterr().out

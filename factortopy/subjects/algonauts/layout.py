@@ -42,6 +42,10 @@ LOOKED_FOR = "training_split/ and roi_masks/ (Algonauts 2023)"
 PARTS = ("training_split", "test_split", "roi_masks")  # folders inside a subject
 IMAGE_DEGREES = 8.4
 HEMISPHERES = ("lh", "rh")
+OF_THE_TEST = (
+    "the noise ceiling is that of the challenge's test pictures; scores are taken on held-out training pictures, whose responses are "
+    "means of another number of repeats, which the challenge does not tell: shares of the ceiling are approximate"
+)
 _TYPICAL = 20.0  # z-scores beyond this, on the median, are none
 
 
@@ -279,6 +283,9 @@ def to_subject(examination, density="10k"):
         density=density,
         image_degrees=IMAGE_DEGREES,
     )
+    if subject.noise_ceiling is not None and not examination.test_responses:
+        subject.ceiling_note = OF_THE_TEST
+        subject.remark(OF_THE_TEST)
     add_surface(subject, examination.folder, *list(examination.folder.parents)[:2])
     total = sum(len(vertex) for vertex in examination.mask.values())
     if sum(keep.values()) < total:

@@ -23,6 +23,7 @@ from factortopy.formats.files import check_memory
 from factortopy.formats.problems import DataError, close_to, stop
 from factortopy.formats.tables import Table, read_table
 from factortopy.formats.twins import alike_where_both
+from factortopy.subjects.ceilings import estimate_ceiling
 from factortopy.subjects.examination import Examination, Summary, warn_of_likeness
 from factortopy.subjects.folder import responses
 from factortopy.subjects.folder import trials as folder_trials
@@ -281,6 +282,7 @@ def to_subject(examination, density=DENSITY):
     n, total = sum(int(mask.sum()) for mask in keep.values()), sum(len(v) for v in examination.vertices.values())
     if n < total:
         subject.remark(f"drawn and trained at {density}: {n:,} of {total:,} vertices")
+    estimate_ceiling(subject)
     add_surface(subject, folder, folder.parent)
     if lost:
         subject.remark(f"too small to have a vertex at {density}: {first_few(lost, 20)}")

@@ -10,8 +10,10 @@ from factortopy.formats.problems import DataError, stop
 from factortopy.formats.tables import read_table
 from factortopy.formats.twins import alike_where_both
 from factortopy.subjects.algonauts.rois import named_masks, union, with_unions
+from factortopy.subjects.ceilings import LEAST_PICTURES, of_ncsnr
 from factortopy.subjects.examination import as_warning, warn_of_likeness
 from factortopy.subjects.folder.responses import files_in, open_map, without_ending
+from factortopy.subjects.split import default_split
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
@@ -235,28 +237,27 @@ def examine_ceiling(examination):
         examination.warn(folder, "hemi-L_noise_ceiling or hemi-L_ncsnr", first_few(unknown), "left out")
     if kind is None:
         expected = "noise ceilings (hemi-L_ncsnr.npy or hemi-L_noise_ceiling.npy)"
-        examination.warn(folder, expected, "none", "only raw R² can be shown")
+        remedy = f"estimated where {LEAST_PICTURES} pictures or more are repeated, else only raw R² can be shown"
+        examination.warn(folder, expected, "none", remedy)
         return
     parts = _read_both(examination, sets[kind], "only raw R² is shown")
     if parts is None:
         return
     if kind == "ncsnr":
-        share = _noise_share(examination, folder)
-        if share is None:
+        repeats = _scored_repeats(examination, folder)
+        if repeats is None:
             return
-        with np.errstate(invalid="ignore", over="ignore"):
-            powers = {hemi: v.astype(float) ** 2 for hemi, v in parts.items()}
-            parts = {hemi: np.where(v > 0, powers[hemi] / (powers[hemi] + share), 0 * v) for hemi, v in parts.items()}
+        parts = {hemi: of_ncsnr(v, repeats) for hemi, v in parts.items()}
     divisor = examination.share_divisor(folder, max((np.nanmax(v, initial=0) for v in parts.values()), default=0))
     if divisor is None:
         return
     examination.ceiling = {hemi: v / divisor for hemi, v in parts.items()}
 
 
-def _noise_share(examination, folder):
-    """What noise counts in a row beside a single trial: 1, or the mean of 1/n where rows are averages of n trials."""
+def _scored_repeats(examination, folder):
+    """Trials behind the rows that are scored, those of the test part: 1, or (T,) where rows are averages."""
     if not examination.about.get("averaged"):
-        return 1.0
+        return 1
     repeats = examination.table.get("repeats") if examination.table is not None else None
     counts = examination.try_to(examination.table.numbers, "repeats") if repeats else None
     if counts is None or counts.min() < 1:
@@ -264,7 +265,13 @@ def _noise_share(examination, folder):
         expected = "a column 'repeats' in trials.tsv (trials behind each averaged row) to turn ncsnr into a ceiling"
         examination.warn(folder, expected, "none" if repeats is None else "numbers below 1", remedy)
         return None
-    return float(np.mean(1 / counts))
+    labels = examination.table.get("split")
+    if labels is not None:
+        return counts[np.array(labels) == "test"] if "test" in labels else counts
+    try:
+        return counts[default_split(examination.image_index).test]
+    except DataError:  # too few pictures: said where the subject is made
+        return counts
 
 
 def examine_maps(examination):

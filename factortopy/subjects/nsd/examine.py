@@ -9,6 +9,7 @@ import numpy as np
 from factortopy.formats.mgh import read_mgh, whole_labels
 from factortopy.formats.problems import DataError, stop
 from factortopy.formats.twins import alike
+from factortopy.subjects.ceilings import of_ncsnr
 from factortopy.subjects.examination import Examination, Summary, as_warning, warn_of_likeness
 from factortopy.subjects.nsd.betas import FULL, HEMISPHERES, VERSION, check_values, find_sessions
 from factortopy.subjects.nsd.design import TRIALS, check_log, pictures_of_trials, read_expdesign
@@ -60,7 +61,7 @@ class NsdExamination(Examination):
         sizes = [len(self.vertices[hemi]) if hemi in sides else None for hemi in HEMISPHERES]
         rois = {name: [masks[hemi][self.vertices[hemi]] for hemi in sides] for name, masks in self.rois.items()}
         whole = len(sides) == len(HEMISPHERES) and self.ncsnr and not self.average
-        return Summary.of(trials, pictures, sizes, rois, [ceiling(self, self.vertices, np.ones(1))] if whole else [])
+        return Summary.of(trials, pictures, sizes, rois, [ceiling(self, self.vertices)] if whole else [])
 
 
 def examine(folder, sessions=None, average=False, mask="nsdgeneral", paper=False, atlases=("streams",), thorough=False):
@@ -221,12 +222,9 @@ def _examine_images(examination):
 # ---------------------------------------------------------------- noise ceilings
 
 
-def ceiling(examination, columns, repeats):
-    """(N,) share of the variance that can be explained, from the noise ceiling's signal-to-noise ratio."""
-    ratio = joined(examination.ncsnr, columns).astype(np.float64)
-    noise = np.mean(1 / repeats) if examination.average else 1.0
-    with np.errstate(invalid="ignore"):
-        return np.where(ratio > 0, ratio**2 / (ratio**2 + noise), np.where(np.isnan(ratio), np.nan, 0))
+def ceiling(examination, columns, repeats=1):
+    """(N,) share of the variance that can be explained, of rows that are means of ``repeats`` trials."""
+    return of_ncsnr(joined(examination.ncsnr, columns), repeats)
 
 
 def joined(parts, columns):

@@ -22,10 +22,11 @@ import numpy as np
 
 from factortopy.formats.problems import stop, warn
 from factortopy.storage.home import cache_dir
+from factortopy.subjects.ceilings import estimate_ceiling
 from factortopy.subjects.names import DENSITY
 from factortopy.subjects.nsd.betas import HEMISPHERES, first_frames_finite, is_kept, kept_responses, needed, too_full
 from factortopy.subjects.nsd.examine import ceiling, examine, joined
-from factortopy.subjects.split import MIN_IMAGES
+from factortopy.subjects.split import MIN_IMAGES, default_split
 from factortopy.subjects.subject import Subject
 from factortopy.subjects.surface_beside import add_surface
 from factortopy.surfaces.coordinates import checked_density
@@ -112,6 +113,7 @@ def to_subject(examination, density=DENSITY):
     index = np.unique(examination.pictures, return_inverse=True)[1]
     responses, kept, flat = kept_responses(examination.name, examination.sessions, columns, index, examination.average)
     subject = _subject(examination, density, columns, responses, kept)
+    estimate_ceiling(subject)
     if flat:
         remedy = "they are 0 there"
         actual = f"{flat:,} vertices that never change within some session"
@@ -167,6 +169,8 @@ def _columns(examination, density):
 def _subject(examination, density, columns, responses, kept):
     _, index, repeats = np.unique(examination.pictures, return_inverse=True, return_counts=True)
     rois, outside = examination.joined_rois(lambda masks: joined(masks, columns)[kept])
+    split = default_split(np.arange(len(repeats))) if examination.average else None
+    scored = repeats[split.test] if examination.average else 1
     session = np.repeat([s.number for s in examination.sessions], [s.trials for s in examination.sessions])
     subject = Subject(
         responses,
@@ -174,8 +178,9 @@ def _subject(examination, density, columns, responses, kept):
         hemi=np.repeat([0, 1], [len(columns[hemi]) for hemi in HEMISPHERES])[kept],
         vertex=np.concatenate([columns[hemi] for hemi in HEMISPHERES])[kept],
         rois=rois,
-        noise_ceiling=ceiling(examination, columns, repeats)[kept] if examination.ncsnr else None,
+        noise_ceiling=ceiling(examination, columns, scored)[kept] if examination.ncsnr else None,
         image_index=None if examination.average else index,
+        split=split,
         name=examination.name,
         density=density,
         image_degrees=IMAGE_DEGREES,
