@@ -31,7 +31,7 @@ def rows(full=True):
                     ends = binomtest(covers, n).proportion_ci(method="exact")
                     out.append({
                         "interval": f"noise ceiling of {of}: {design}, {noise} noise", "planted": ceiling, "data sets": n,
-                        "coverage": covers / n, "coverage from": ends.low, "coverage to": ends.high,
+                        "coverage": covers / n, "of it 95 %": (float(ends.low), float(ends.high)),
                         "bias": float(found.ceiling.mean() - ceiling), "allowed": "93 to 97 %",
                     })  # fmt: skip
     return out
@@ -46,8 +46,3 @@ def _trials(ceiling, average, repeats, like, n, seed):
         noise[t] = like * noise[t - 1] + (1 - like**2) ** 0.5 * noise[t]
     signal = np.sqrt(ceiling / (average * (1 - ceiling)))
     return noise + signal * rng.normal(size=(len(repeats), n))[image], image
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print(row)
