@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trials import environment
 
-SLOW = ("video",)  # fewer inputs in the ordinary run
+SLOW = ("video", "checkpoint of a training")  # fewer inputs in the ordinary run
 HELPERS = Path(__file__).resolve().parents[1] / "helpers"
 
 
