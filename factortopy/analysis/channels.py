@@ -181,6 +181,20 @@ def cluster_overlap(labels, cluster, rois):
     return sorted(rows, key=lambda row: -row["of_cluster"])
 
 
+def hemisphere_cosines(encoder):
+    """(areas, (A, A) cosine between the mean channel weights of each area's left half and each area's right half).
+
+    Areas with three vertices or more in both hemispheres.
+    """
+    weight, halves = np.asarray(encoder.selectors().channel, dtype=float), {}
+    for name, mask in encoder.rois.items():
+        both = [weight[mask & (encoder.hemi == side)] for side in (0, 1)]
+        if all(len(half) >= 3 for half in both):
+            halves[name] = [_unit(half.mean(0)) for half in both]
+    left, right = (np.reshape([pair[k] for pair in halves.values()], (len(halves), weight.shape[1])) for k in (0, 1))
+    return list(halves), left @ right.T
+
+
 def hemispheres_alike(encoder):
     """Do both hemispheres read like channels (paper, 4.5)?
 
@@ -190,16 +204,12 @@ def hemispheres_alike(encoder):
         roi; same (cosine between the mean channel weights of its left and its right half) and other (mean cosine
         between its left half and the right halves of the other areas).
     """
-    weight, mean = np.asarray(encoder.selectors().channel, dtype=float), {}
-    for name, mask in encoder.rois.items():
-        halves = [weight[mask & (encoder.hemi == side)] for side in (0, 1)]
-        if all(len(half) >= 3 for half in halves):
-            mean[name] = [_unit(half.mean(0)) for half in halves]
+    names, cosines = hemisphere_cosines(encoder)
     rows = []
-    for name, (left, right) in mean.items():
-        others = [float(left @ pair[1]) for other, pair in mean.items() if other != name]
-        other = float(np.mean(others)) if others else float("nan")
-        rows.append({"roi": name, "same": float(left @ right), "other": other})
+    for k, name in enumerate(names):
+        others = np.delete(cosines[k], k)
+        other = float(others.mean()) if len(others) else float("nan")
+        rows.append({"roi": name, "same": float(cosines[k, k]), "other": other})
     return rows
 
 

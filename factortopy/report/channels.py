@@ -16,14 +16,15 @@ PICTURES = {True: 3, False: 6}  # by quick
 
 
 def section(doc, entries, flat, quick):
-    """Everything about channels; the evidence is how alike hemispheres are and how diverse areas."""
+    """Everything about channels."""
     shown = [e for e in entries if e.encoder.has_selectors]
     whose = "Channels belong to one encoder: those of the first subject are shown where several are averaged."
     doc.section("Channels", whose)
     if not shown:
         doc.note("No network here has channel weights: baselines have none.", RUNS)
         return
-    doc.evidence.hemispheres, doc.evidence.diversity = _hemispheres(doc, shown), _diversity(doc, shown)
+    _hemispheres(doc, shown)
+    _diversity(doc, shown)
     for entry in shown:
         labels = _clusters(doc, entry, flat)
         if labels is not None:
@@ -98,7 +99,7 @@ def _hemispheres(doc, entries):
     if not names:
         needs = "areas with three vertices or more in both hemispheres"  # in findings too
         doc.note(f"Symmetry of channels needs {needs}; there are none here.")
-        return {}
+        return
     labels = {"same": "cosine, left and right half", "other": "cosine to other areas"}
     panels = [(label, _by_roi(alike, names, key)) for key, label in labels.items()]
     drawn = figures.bars(names, list(alike), panels, doc.simulated)
@@ -107,7 +108,6 @@ def _hemispheres(doc, entries):
     shows = f"An area's halves are more alike than its left half and the other areas' right halves: {counts}."
     title, paper = "Do both hemispheres read the same channels?", "After section 4.5 (symmetry of channels)"
     doc.figure("hemispheres", title, drawn, _together(alike), shows, paper)
-    return alike
 
 
 def _diversity(doc, entries):
@@ -116,7 +116,7 @@ def _diversity(doc, entries):
     names = [row["roi"] for row in next(iter(diversity.values()))]
     if not names:
         doc.note("Diversity of channels needs areas with three vertices or more; there are none here.")
-        return {}
+        return
     ends = "; ".join(
         f"{name}: {rows[0]['roi']} {rows[0]['diversity']:.2f}, {_last(rows)['roi']} {_last(rows)['diversity']:.2f}"
         for name, rows in diversity.items()
@@ -126,7 +126,6 @@ def _diversity(doc, entries):
     shows = f"0 all alike, 1 unrelated; areas of the hierarchy first, from early to late. {ends}."
     title, paper = "How differently the vertices of an area read", "After section 4.5 (diversity of channels)"
     doc.figure("diversity", title, drawn, _together(diversity), shows, paper)
-    return diversity
 
 
 def _by_roi(tables, rois, key):

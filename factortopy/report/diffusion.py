@@ -25,10 +25,12 @@ def section(doc, entries):
         "The picture is turned into noise step by step: T = 50 is the clean picture, T = 0 noise. Scores of runs at several T, and maps of "
         "one layer followed over time, whose layers are the steps.",
     )
+    doc.evidence.steps = {part: {step: e.name for step, e in of.items()} for part, of in parts.items()}
+    doc.evidence.over_time = [e.name for e in over_time]
     for part, of in parts.items():
-        doc.evidence.steps |= _scores(doc, part, of)
+        _scores(doc, part, of)
     for e in over_time:
-        doc.evidence.steps |= _chosen(doc, e)
+        _chosen(doc, e)
 
 
 def _scores(doc, part, of):
@@ -36,7 +38,7 @@ def _scores(doc, part, of):
     if len(of) < 2:
         alone = f"one time step alone (T = {next(iter(of))})"
         doc.note(f"sd-1.5, {part}: {alone}; scores by step need runs at two or more.", RUNS)
-        return {}
+        return
     rows = by_step({step: e.encoder for step, e in of.items()})
     steps = sorted(of)
     shown = rows if len(rows) <= 8 else [row for row in rows if row["roi"] in (*LEVELS, "all")] or rows[-8:]
@@ -50,7 +52,6 @@ def _scores(doc, part, of):
     ticks, xlabel = (steps, [str(t) for t in steps]), "T (0 noise, 50 the clean picture)"
     drawn = figures.lines([("mean R²", series)], doc.simulated, xlabel, ticks=ticks, height=3.4, columns=1)
     doc.figure(f"time-scores-{safe_name(part)}", title, drawn, rows, f"{shows}.", "After Table 13 and Fig. 5")
-    return {f"{part}: best T": (early["best"], late["best"])} if early else {}
 
 
 def _chosen(doc, entry):
@@ -59,7 +60,7 @@ def _chosen(doc, entry):
     steps = [key for key in rows[0] if key.startswith("T ")] if rows else []
     if not rows:
         doc.note(f"{entry.name}: no vertex is predicted above chance, so no step is chosen.")
-        return {}
+        return
     early, late = _ends(rows)
     shows = f"Mean step over predicted vertices: {rows[-1]['mean step']:.1f}"
     shows += f"; {early['roi']} {early['mean step']:.1f}, {late['roi']} {late['mean step']:.1f}." if early else "."
@@ -67,7 +68,6 @@ def _chosen(doc, entry):
     drawn = figures.heat(weights, names, steps, "mean weight", doc.simulated, 0, palette="inferno")
     title, paper = f"Time steps chosen like layers: {entry.name}", "After Fig. 5; its layer map stands among the maps"
     doc.figure(f"time-steps-{safe_name(entry.name)}", title, drawn, rows, shows, paper)
-    return {f"{entry.name}: mean T": (early["mean step"], late["mean step"])} if early else {}
 
 
 def _ends(rows):

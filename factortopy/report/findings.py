@@ -1,12 +1,13 @@
-"""The report's last section: the paper's findings with their verdicts, and what could not be shown, by reason."""
+"""The report's last section: the paper's findings with their verdicts, and what could not be decided or shown, by reason."""
 
-from factortopy.report.checklist import FAILS, HOLDS, OPEN, checklist
+from factortopy.report.checklist import FAILS, HOLDS, OPEN, RATE, checklist
 from factortopy.report.document import text
-from factortopy.report.missing import NOT_ASKED, PAPERS, RUNS, SUBJECT
+from factortopy.report.missing import NOT_ASKED, PAPERS, RUNS, SUBJECT, UNDECIDED
 
 WORDS = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN: (OPEN, OPEN)}
 CLASSES = {HOLDS: "holds", FAILS: "fails"}
 REASONS = {  # what would help
+    UNDECIDED: "more test pictures, seeds or networks would narrow the interval",
     NOT_ASKED: "new fits show it: run the report without --quick (in the app: Full)",
     RUNS: "train or fine-tune, and give the report those runs too",
     PAPERS: "the same command runs unchanged on them",
@@ -20,17 +21,27 @@ def section(doc):
     count = {v: sum(f.verdict == v for f in findings) for v in WORDS}
     doc.section(
         "The paper's findings on these data",
-        "After the paper's Table 5 and text, from memory: wording and numbering may differ. Each verdict "
+        "After the paper's table 5 and what it refers to, in our words; the smallest effects that count are our choice. Each verdict "
         "follows from the stated rule alone.",
     )
+    tried = sum(f.p is not None for f in findings)
+    if tried:
+        doc.sentences(
+            f"{tried} {'was' if tried == 1 else 'were'} put to the test. A claim holds where the numbers exclude both chance and an effect "
+            "too small to count; it does not hold where they exclude an effect that counts; else nothing is decided. Of the verdicts "
+            f"that hold, and of those that do not, {RATE:.0%} at most are expected to be wrong (false discovery rate, Benjamini and "
+            "Hochberg, over all that were tried). Intervals (95 %) of scores are over test pictures, and over seeds where a network was "
+            "fitted with several; those of maps are over seeds, those of correlations over networks. They speak of these subjects, "
+            "not of all people."
+        )
     doc.sentences(f"Of {len(findings)}: {', '.join(f'{n} {WORDS[v][n != 1]}' for v, n in count.items() if n)}.")
     if doc.simulated:
         doc.sentences("On simulated data a verdict says that the analysis works, and nothing about brains.")
     tested = [f for f in findings if f.verdict != OPEN]
     if tested:
         doc.raw(_table(doc, tested))
-    columns = ("finding", "source", "verdict", "numbers", "why", "rule")
-    rows = [(f.claim, f.source, f.verdict, f.explanation, f.why, f.rule) for f in findings]
+    columns = ("finding", "source", "verdict", "numbers", "why", "rule", "p")
+    rows = [(f.claim, f.source, f.verdict, f.explanation, f.why, f.rule, f.p) for f in findings]
     doc.keep("findings", [dict(zip(columns, row, strict=True)) for row in rows])
     groups = grouped(findings, doc.missing)
     if groups:

@@ -14,23 +14,22 @@ from factortopy.export.maps import export_maps
 from factortopy.formats.gifti import write_func_gii
 from factortopy.report import figures
 from factortopy.report.document import safe_name, vertex_rows
+from factortopy.report.fits import LOCAL
 from factortopy.report.missing import SUBJECT
 from factortopy.view import angle_map, layer_map, layer_weight_map, roi_map, scale_map, space_map, value_map
 from factortopy.view.flat_picture import flat_svg
 
-LOCAL = 0.6  # scale above which the place in the picture says little
-
 
 def section(doc, entries, flat, quick, levels=None):
-    """All maps; the evidence is where vertices look, and their scale."""
+    """All maps, and their files."""
     doc.section("Maps", "Grey: not predicted above chance, or no data. Colours mean the same in all maps of a figure.")
     shown = [e for e in entries if e.encoder.has_selectors]
     _areas(doc, entries[0], flat)
     _score_maps(doc, entries, flat)
     if shown:
         _layers(doc, shown, flat)
-        doc.evidence.contralateral = _space(doc, shown, flat)
-        doc.evidence.scale = _scale(doc, shown, flat, levels)
+        _space(doc, shown, flat)
+        _scale(doc, shown, flat, levels)
         for entry in shown:
             _weights(doc, entry, flat)
     for entry in entries:
@@ -153,7 +152,6 @@ def _space(doc, entries, flat):
     note = f"Vertices with a scale below {LOCAL} only; above it the place in the picture says little."
     _show(doc, "eccentricity", "Eccentricity", far, flat, entries, polar, note, "Space selector in polar coordinates")
     _show(doc, "polar-angle", "Polar angle", turn, flat, entries, polar, note, "Space selector in polar coordinates")
-    return opposite
 
 
 def _scale(doc, entries, flat, levels=None):
@@ -165,7 +163,6 @@ def _scale(doc, entries, flat, levels=None):
     shows = of_both if means else "Scale, 0 local to 1 global."
     title, paper = "Detail or the whole picture", "After Fig. 4 (scale selector)"
     _show(doc, "scale-maps", title, maps, flat, entries, values, shows, paper)
-    return ends
 
 
 # ---------------------------------------------------------------- numbers

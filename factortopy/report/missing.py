@@ -5,11 +5,12 @@ from dataclasses import dataclass
 NOT_ASKED, RUNS, PAPERS, SUBJECT = (
     "Not asked for", "Needs other runs", "Needs NSD or the papers' networks", "Cannot be had from this subject"
 )  # fmt: skip
+UNDECIDED = "Measured, and not decided"
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What is missing: ``why`` one of NOT_ASKED, RUNS, PAPERS, SUBJECT; ``what`` in words."""
+    """What is missing: ``why`` one of NOT_ASKED, RUNS, PAPERS, SUBJECT, UNDECIDED; ``what`` in words."""
 
     why: str
     what: str

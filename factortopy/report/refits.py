@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+from factortopy.analysis.gallery import read_gallery
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.fitting import SOLVERS
 from factortopy.errors import InputError
@@ -85,6 +86,11 @@ class Refits:
     def kept(self, settings):
         """True when the fit with these changes was finished before."""
         return Run(self.folder / self.name(self.full(settings))).status == "finished"
+
+    def gallery(self, settings):
+        """The held-out pictures of the fit with these changes, which was made before; None where it keeps none."""
+        full = self.full(settings)
+        return read_gallery(self.run.path if full == self.base and self.itself else self.folder / self.name(full))
 
     def make(self, planned):
         """Make all fits that are not kept yet; what cannot be fitted is left to who asks for it.

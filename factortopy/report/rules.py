@@ -1,48 +1,45 @@
-"""The rules of the report's checklist: how the numbers of a report decide on each claim of "Brain Decodes Deep Nets".
+"""The checklist's rules on scores, slopes and new fits: how a report's numbers decide on claims of "Brain Decodes Deep Nets".
 
-Each is the ``judge`` of a row of ``checklist.CLAIMS``: whether the claim holds and the numbers in words; None or ``Missing`` where it
-cannot be judged.
+Each is the ``judge`` of a row of ``checklist.CLAIMS``: ``Tried``; ``Missing``, or None for what the row says, where it cannot be judged.
 """
-
-import re
 
 import numpy as np
 
-from factortopy.analysis.finite import rank_correlation
-from factortopy.analysis.slope import LEVELS
-from factortopy.report.missing import NOT_ASKED, PAPERS, RUNS, SUBJECT, Missing
+from factortopy.analysis.estimates import (
+    Estimate,
+    Test,
+    all_of,
+    any_of,
+    association,
+    beside,
+    exchanged,
+    larger,
+    of_pairs,
+    smaller,
+)  # fmt: skip
+from factortopy.analysis.finite import correlation
+from factortopy.report.evidence import FITS
+from factortopy.report.missing import RUNS, SUBJECT, Missing
+from factortopy.report.tried import (
+    CORRELATION,
+    NETWORKS,
+    OBJECTIVES,
+    R2,
+    SEEDS,
+    SLOPE,
+    R,
+    Tried,
+    in_words,
+    papers,
+    without_answers,
+)  # fmt: skip
 
-NEAREST = 0.01  # R²: by less than this a network does not lead in an area
 SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large
-OBJECTIVES = Missing(RUNS, "needs networks of different training, fitted in the same way")
-
-
-# ---------------------------------------------------------------- what is missing
-
-
-def new_fits(study):
-    """Why a study of new fits is not here."""
-    return lambda evidence: evidence.unfitted.get(study, Missing(NOT_ASKED, "needs new fits"))
-
-
-def of_subject(what):
-    """The subject lacks something, unless no trained network is here to begin with."""
-    return lambda evidence: (
-        Missing(SUBJECT, what) if evidence.trained(evidence.networks) else Missing(RUNS, "needs a trained network")
-    )
-
-
-def without_slope(evidence):
-    """What is missing where no trained network has a slope."""
-    if evidence.slopes or not evidence.trained(evidence.networks):
-        return Missing(RUNS, "needs a trained network")
-    return Missing(SUBJECT, "needs two of V1, V2, V3, OPA, EBA and a network of two layers")
-
-
-def without_pairs(evidence):
-    """What is missing where too few networks were fine-tuned."""
-    needs = "needs three networks or more, each before and after fine-tuning"
-    return Missing(RUNS, f"{needs}; found {len(_tuned(evidence))}")
+COLLAPSE, SMOOTHER, AGREE = 0.3, 0.05, 0.8  # share of vertices, share of neighbours, correlation
+ENOUGH = 3000  # pictures
+LATE_STEPS, EARLY_STEPS = 35, 15  # time steps from which on, up to which
+EARLY_BEST, LATE_BEST = ("mae", "sam"), ("clip", "dinov2")
+SHRINK = ("sam", "imagenet", "dinov2", "mocov3", "mae")
 
 
 # ---------------------------------------------------------------- what each part of the method does
@@ -50,187 +47,355 @@ def without_pairs(evidence):
 
 def factors_matter(evidence):
     names = ("without layer", "without space", "without scale")
-    parts = {row["model"]: (row["difference"], row["better"]) for row in evidence.ablation if row["model"] in names}
-    if not parts:
+    if evidence.ablation is None:
         return None
-    words = [f"{n} {parts[n][0]:+.3f}, {1 - parts[n][1]:.0%} of the vertices worse" for n in names if n in parts]
-    return all(change < 0 and better < 0.5 for change, better in parts.values()), "; ".join(words)
+    if missing := without_answers(evidence.ablation, ("full model", *names)):
+        return missing
+    lost = {n: evidence.scored({("full model", "all"): 1, (n, "all"): -1}, evidence.ablation) for n in names}
+    return Tried(all_of(larger(e, R2) for e in lost.values()), _lines({n: in_words(-e) for n, e in lost.items()}))
 
 
 def topology_helps(evidence):
     if not evidence.topology:
         return None
-    (a, b), (x, y) = evidence.topology["smooth"], evidence.topology["score"]
-    return a > b and x > y - 0.01, f"neighbours on one layer {a:.0%} and {b:.0%}; mean R² {x:.3f} and {y:.3f}"
+    answers, smooth = evidence.topology["answers"], evidence.topology["smooth"]
+    if len(smooth) < FITS:
+        return SEEDS
+    if missing := without_answers(answers):
+        return missing
+    more = -beside(evidence.topology["without"], smooth)
+    gain = evidence.scored({("with topology", "all"): 1, ("without topology", "all"): -1}, answers)
+    words = f"neighbours on one layer {in_words(more, 2)}; mean R² {in_words(gain)}"
+    return Tried(all_of((larger(more, SMOOTHER), larger(gain, -R2))), words)
 
 
 def weights_find_layers(evidence):
     if not evidence.single:
         return None
-    equal, chance, r = (evidence.single[key] for key in ("equal", "chance", "r"))
-    return bool(equal > chance and r > 0.3), f"same layer {equal:.0%}, by chance {chance:.0%}; r of depth {r:.2f}"
+    if len(evidence.single) < NETWORKS:
+        return Missing(SUBJECT, f"needs {NETWORKS} areas or more")
+    r, z, chance = association([row["learnt"] for row in evidence.single], [row["searched"] for row in evidence.single])
+    both = larger(z, np.arctanh(R))
+    words = f"rank correlation of depth over {len(evidence.single)} areas {r:.2f}, by chance {chance:.1%}"
+    return Tried(Test(max(both.holds, chance), both.fails), words)
 
 
 def seeds_agree(evidence):
     if not evidence.seeds:
         return None
-    r, near = evidence.seeds["layer_r"], evidence.seeds["layer_near"]
-    return r > 0.8, f"r {r:.2f}, same layer or the next {near:.0%}"
+    if len({seed for pair in evidence.seeds for seed in pair}) < FITS:
+        return SEEDS
+    estimate = of_pairs({pair: np.arctanh(np.clip(r, -0.9999, 0.9999)) for pair, r in evidence.seeds.items()})
+    words = (
+        f"r {min(evidence.seeds.values()):.2f} to {max(evidence.seeds.values()):.2f} over {len(evidence.seeds)} pairs"
+    )
+    return Tried(larger(estimate, np.arctanh(AGREE)), words)
 
 
 def regulariser_prevents_collapse(evidence):
     if not evidence.decay:
         return None
-    shortest, *others = evidence.decay
-    shares = ", ".join(f"{row['one_layer']:.0%} on one layer at step {row['decay step']}" for row in evidence.decay)
-    words = f"{shares}; recipe {shortest['recipe']} (the paper's finding is on its own recipe)"
-    return shortest["collapsed"] and not all(row["collapsed"] for row in others), words
+    usual = [fit["one_layer"] for fit in evidence.fits.get(evidence.studied, ())]
+    if len(usual) < FITS:
+        return SEEDS
+    more = beside(evidence.decay[0]["one_layer"], usual)
+    words = f"share on one layer {in_words(more, 2)} with the shortest decay; recipe {evidence.decay[0]['recipe']}"
+    return Tried(larger(more, COLLAPSE), f"{words} (the paper's finding is on its own recipe)")
 
 
 def data_scales(evidence):
-    if not evidence.data:
+    if evidence.data is None:
         return None
-    rises = np.all(np.diff([row["score"] for row in evidence.data]) > 0)
-    return bool(rises), ", ".join(f"{row['score']:.3f} with {row['pictures']:,}" for row in evidence.data)
+    if missing := without_answers(evidence.data):
+        return missing
+    few, many = evidence.data.names[0], evidence.data.names[-1]
+    gain = evidence.scored({(many, "all"): 1, (few, "all"): -1}, evidence.data)
+    return Tried(larger(gain, R2), f"mean R² {in_words(gain)} from {int(few):,} to {int(many):,} pictures")
+
+
+def enough_pictures(evidence):
+    if evidence.data is None:
+        return None
+    if missing := without_answers(evidence.data):
+        return missing
+    many = evidence.data.names[-1]
+    if str(ENOUGH) not in evidence.data.names or int(many) <= ENOUGH:
+        return Missing(SUBJECT, f"needs more than {ENOUGH:,} pictures")
+    gain = evidence.scored({(many, "all"): 1, (str(ENOUGH), "all"): -1}, evidence.data)
+    return Tried(smaller(gain, R2), f"mean R² {in_words(gain)} from {ENOUGH:,} to {int(many):,} pictures")
 
 
 # ---------------------------------------------------------------- hierarchy
 
 
+def _slopes(evidence):
+    """{name: ``Estimate``} of the slopes that have an interval over refits; ``fits`` tells how many are behind it."""
+    out = {}
+    for row in evidence.slopes:
+        low, high = row.get("slope from"), row.get("slope to")
+        fits = row.get("fits") or 0
+        if fits >= FITS and low is not None and high is not None and high > low:
+            wide = Estimate(0.0, 1.0, fits - 1).interval()[1]
+            out[row["network"]] = Estimate(row["slope"], (high - low) / (2 * wide), fits - 1)
+    return out
+
+
+def _compared(evidence):
+    """Slopes of trained networks that can be set against each other."""
+    slopes = _slopes(evidence)
+    return {name: slopes[name] for name in evidence.alike(slopes)}
+
+
+def without_slope(evidence):
+    """What is missing where no trained network has a slope with an interval."""
+    if evidence.trained(row["network"] for row in evidence.slopes):
+        return Missing(RUNS, "needs new fits of a slope (pictures or seeds drawn anew): one fit alone has no interval")
+    if not evidence.trained(evidence.networks):
+        return Missing(RUNS, "needs a trained network")
+    return Missing(SUBJECT, "needs two of V1, V2, V3, OPA, EBA and a network of two layers")
+
+
 def hierarchy_aligns(evidence):
-    rows = [row for row in evidence.slopes if evidence.networks[row["network"]].trained]
-    if not rows:
+    slopes = {name: e for name, e in _slopes(evidence).items() if evidence.networks[name].trained}
+    if not slopes:
         return None
-    words = (f"{r['network']} {r['slope']:.2f} ({r['slope from']:.2f} to {r['slope to']:.2f})" for r in rows)
-    return any(row["slope from"] > 0 for row in rows), "; ".join(words)
+    return Tried(
+        any_of(larger(e, SLOPE) for e in slopes.values()), _lines({n: in_words(e, 2) for n, e in slopes.items()})
+    )
 
 
 def objective_matters(evidence):
-    slopes = {row["network"]: row for row in evidence.slopes}
-    names = evidence.alike(slopes)
-    if not evidence.differ(names):
-        return OBJECTIVES if names else None
-    pairs = [(slopes[a], slopes[b]) for a in names for b in names if evidence.objective(a) != evidence.objective(b)]
-    low, high = max(pairs, key=lambda pair: pair[1]["slope from"] - pair[0]["slope to"])
-    return low["slope to"] < high["slope from"], ", ".join(f"{r['network']} {r['slope']:.2f}" for r in (low, high))
+    slopes = _compared(evidence)
+    pairs = [(a, b) for a in slopes for b in slopes if evidence.objective(a) != evidence.objective(b)]
+    if not pairs:
+        return OBJECTIVES if slopes else None
+    differ = {pair: slopes[pair[0]] - slopes[pair[1]] for pair in pairs}  # both orders: either may be the steeper
+    high, low = max(differ, key=lambda pair: differ[pair].value)
+    return Tried(
+        any_of(larger(e, SLOPE) for e in differ.values()), f"{high} less {low}: {in_words(differ[high, low], 2)}"
+    )
 
 
-def slope_scales(evidence):
-    families, slopes = {}, {row["network"]: row for row in evidence.slopes}
-    for name in evidence.alike(slopes):
-        match = re.fullmatch(r"(.+)-([a-z]{1,2})", evidence.networks[name].name)
-        if match and match[2] in SIZES:
-            families.setdefault(match[1], []).append((SIZES.index(match[2]), slopes[name]))
-    families = {name: [row for _, row in sorted(f, key=lambda p: p[0])] for name, f in families.items() if len(f) > 1}
-    if not families:
-        return None
-    numbers = "; ".join(" ".join(f"{r['network']} {r['slope']:.2f}" for r in rows) for rows in families.values())
-    if "clip" not in families:
-        return Missing(PAPERS, f"needs CLIP in two sizes or more; {numbers}")
-    return bool(np.all(np.diff([row["slope"] for row in families["clip"]]) > 0)), numbers
+def clip_aligns_best(evidence):
+    slopes = _compared(evidence)
+    clip = evidence.of_family(slopes, "clip")
+    others = [n for n in slopes if n not in clip]
+    if not clip or not others:
+        return papers("CLIP beside networks of other objectives, with several fits of each")
+    tests = [all_of(larger(slopes[c] - slopes[o], SLOPE) for o in others) for c in clip]
+    return Tried(any_of(tests), _lines({n: in_words(e, 2) for n, e in slopes.items()}))
+
+
+def _sizes(evidence, *families):
+    """{family: slope of its largest network − that of its smallest}."""
+    slopes, out = _compared(evidence), {}
+    for family in families:
+        own = {evidence.networks[n].name.split("-")[-1]: slopes[n] for n in evidence.of_family(slopes, family)}
+        known = sorted((size for size in own if size in SIZES), key=SIZES.index)
+        if len(known) > 1:
+            out[family] = own[known[-1]] - own[known[0]]
+    return out
+
+
+def clip_gains(evidence):
+    gain = _sizes(evidence, "clip")
+    if not gain:
+        return papers("CLIP in two sizes or more (clip-s to clip-xl), with several fits of each")
+    return Tried(larger(gain["clip"], SLOPE), f"largest less smallest {in_words(gain['clip'], 2)}")
+
+
+def others_shrink(evidence):
+    gain = _sizes(evidence, *SHRINK)
+    if not gain:
+        return papers("SAM, ImageNet, DINOv2, MoCo v3 or MAE in two sizes or more, with several fits of each")
+    words = _lines({n: in_words(e, 2) for n, e in gain.items()})
+    return Tried(all_of(smaller(e, -SLOPE) for e in gain.values()), f"largest less smallest: {words}")
 
 
 # ---------------------------------------------------------------- which network predicts best
 
 
+def _with_answers(evidence):
+    """(networks whose answers are here, what is missing)."""
+    names = list(evidence.answers.names) if evidence.answers else []
+    return names, without_answers(evidence.answers)
+
+
 def training_helps(evidence):
-    row, ways = (evidence.scores or [{}])[-1], {}
-    for name, network in evidence.networks.items():
-        if name in row:
-            ways.setdefault(network.fit, ([], []))[not network.trained].append(name)
-    both = [(min(yes, key=row.get), max(no, key=row.get)) for yes, no in ways.values() if yes and no]
-    if not both:
-        return None
-    words = (f"{worst} {row[worst]:.3f}, {best} {row[best]:.3f}" for worst, best in both)
-    return all(row[worst] > row[best] for worst, best in both), "; ".join(words)
+    names, missing = _with_answers(evidence)
+    pairs = [
+        (a, b) for a in names for b in names
+        if evidence.networks[a].trained and not evidence.networks[b].trained and evidence.networks[a].fit == evidence.networks[b].fit
+    ]  # fmt: skip
+    if not pairs:
+        every = {network.trained for network in evidence.networks.values()}
+        return missing if missing and len(every) > 1 else None
+    if missing:
+        return missing
+    gain = {f"{a} less {b}": evidence.scored({(a, "all"): 1, (b, "all"): -1}) for a, b in pairs}
+    return Tried(all_of(larger(e, R2) for e in gain.values()), _lines({n: in_words(e) for n, e in gain.items()}))
+
+
+def _rivals(evidence):
+    """(networks that can be compared, {name: those trained otherwise}), or what is missing."""
+    names, missing = _with_answers(evidence)
+    alike = evidence.alike(names)
+    if not evidence.differ(alike):
+        return OBJECTIVES if missing is None or not evidence.differ(evidence.alike(evidence.networks)) else missing
+    return missing or {n: [o for o in alike if evidence.objective(o) != evidence.objective(n)] for n in alike}
 
 
 def objectives_lead_somewhere(evidence):
-    rows = [row for row in evidence.distance if row["roi"] != "all"]
-    if not rows and evidence.differ(evidence.alike(evidence.networks)):
+    rivals = _rivals(evidence)
+    if isinstance(rivals, Missing):
+        return rivals
+    finite = dict(zip(evidence.answers.areas, np.isfinite(evidence.answers.value).all(0), strict=True))
+    areas = [area for area, use in finite.items() if use and area != "all"]
+    if not areas:
         return Missing(SUBJECT, "needs areas")
-    names = evidence.alike([n for n in evidence.networks if rows and n in rows[0]])
-    if not evidence.differ(names):
-        return None
-    count = dict.fromkeys(names, 0)
-    for row in rows:
-        far = {n: float(np.nan_to_num(row[n], nan=np.inf)) for n in names}
-        first = min(far, key=far.get)
-        others = [far[n] for n in names if evidence.objective(n) != evidence.objective(first)]
-        count[first] += bool(min(others) - far[first] >= NEAREST)
-    words = (f"{n} nearest to the best in {c} of {len(rows)} areas" for n, c in count.items())
-    return evidence.differ([n for n in names if count[n]]), ", ".join(words)
+    lead = {(n, a): [evidence.scored({(n, a): 1, (o, a): -1}) for o in rivals[n]] for n in rivals for a in areas}
+    leads = {n: any_of(all_of(larger(e, R2) for e in lead[n, a]) for a in areas) for n in rivals}
+    groups = {}
+    for n, test in leads.items():
+        groups.setdefault(evidence.objective(n), []).append(test)
+    first, second, *_ = sorted(len(tests) * min(t.holds for t in tests) for tests in groups.values())
+    # Two trainings or more lead: the second smallest chance, for as many trainings as could be the second.
+    holds = min(1.0, (len(groups) - 1) * max(first, second))
+    # One network leads, or none: nowhere is any other ahead of it.
+    alone = [max(larger(-e, R2).fails for a in areas for e in lead[n, a]) for n in rivals]
+    best = {a: max(rivals, key=lambda n: min(e.value for e in lead[n, a])) for a in areas}
+    words = ", ".join(f"{n} largest in {sum(b == n for b in best.values())} of {len(areas)} areas" for n in rivals)
+    return Tried(Test(holds, min(1.0, len(rivals) * min(alone))), words)
 
 
 def clip_leads(evidence):
-    row = (evidence.distance or [{}])[-1]
-    names = evidence.alike([n for n in evidence.networks if n in row])
-    clip = [n for n in names if evidence.networks[n].name.startswith("clip")]
+    names = evidence.alike(evidence.answers.names if evidence.answers else ())
+    clip = evidence.of_family(names, "clip")
     if not clip or len(clip) == len(names):
         return None
-    best = min(names, key=row.get)
-    return best in clip, f"{best} is nearest, {row[best]:.3f}"
+    if missing := without_answers(evidence.answers):
+        return missing
+    others = [n for n in names if n not in clip]
+    gain = {c: [evidence.scored({(c, "all"): 1, (o, "all"): -1}) for o in others] for c in clip}
+    best = max(clip, key=lambda c: min(e.value for e in gain[c]))
+    least = min(range(len(others)), key=lambda k: gain[best][k].value)
+    tests = [all_of(larger(e, R2) for e in of) for of in gain.values()]
+    return Tried(any_of(tests), f"{best} less {others[least]}: {in_words(gain[best][least])}")
+
+
+def early_and_late_suit(evidence):
+    names = evidence.alike(evidence.answers.names if evidence.answers else ())
+    early, late = (evidence.of_family(names, *families) for families in (EARLY_BEST, LATE_BEST))
+    if not early or not late:
+        return papers("MAE or SAM beside CLIP or DINOv2")
+    if missing := without_answers(evidence.answers):
+        return missing
+    if not {"V1", "EBA"} <= set(evidence.answers.areas):
+        return Missing(SUBJECT, "needs V1 and EBA")
+    weights = {}
+    for sign, group in ((1, early), (-1, late)):
+        for n in group:
+            weights |= {(n, "V1"): sign / len(group), (n, "EBA"): -sign / len(group)}
+    shift = evidence.scored(weights)
+    words = f"{', '.join(early)} against {', '.join(late)}: lead in V1 less lead in EBA {in_words(shift)}"
+    return Tried(larger(shift, R2), words)
+
+
+def late_steps_predict(evidence):
+    parts = {}
+    for part, at in evidence.steps.items():
+        late, early = [n for t, n in at.items() if t >= LATE_STEPS], [n for t, n in at.items() if t <= EARLY_STEPS]
+        if late and early:
+            parts[part] = late, early
+    if not parts:
+        return None
+    if missing := without_answers(evidence.answers, [n for groups in parts.values() for of in groups for n in of]):
+        return missing
+    gain = {}
+    for part, (late, early) in parts.items():
+        for area in [a for a in ("V1", "EBA") if a in evidence.answers.areas] or ["all"]:
+            weights = {(n, area): 1 / len(late) for n in late} | {(n, area): -1 / len(early) for n in early}
+            gain[f"{part}, {area}"] = evidence.scored(weights)
+    return Tried(all_of(larger(e, R2) for e in gain.values()), _lines({n: in_words(e) for n, e in gain.items()}))
+
+
+# ---------------------------------------------------------------- over networks
 
 
 def score_follows_accuracy(evidence):
-    r = {row["roi"]: row["r"] for row in evidence.accuracy if np.isfinite(row["r"])}
-    if "V1" not in r or "EBA" not in r:
+    rows = {row["roi"]: row for row in evidence.accuracy}
+    names = list(evidence.accuracies)
+    if len(names) < NETWORKS or not {"V1", "EBA"} <= set(rows):
         return None
-    return bool(r["EBA"] > r["V1"]), ", ".join(f"{name} r {r[name]:+.2f}" for name in LEVELS if name in r)
-
-
-def _tuned(evidence):
-    """Rows of networks before and after fine-tuning that have a slope and a loss."""
-    return [row for row in evidence.tuning[0] if np.isfinite(row["slope"]) and np.isfinite(row["share lost"])]
+    x = np.array([evidence.accuracies[n] for n in names])
+    v1, eba = (np.array([rows[area][n] for n in names]) for area in ("V1", "EBA"))
+    r, between = [correlation(x, y) for y in (eba, v1)], correlation(eba, v1)
+    if not np.isfinite([*r, between]).all():
+        return Missing(RUNS, "needs networks whose accuracy and scores differ")
+    standard = [(y - y.mean()) / y.std() for y in (eba, v1)]
+    chance = exchanged(len(x), lambda orders: (x[orders] - x.mean()) @ (standard[0] - standard[1]))
+    z = np.diff(np.arctanh(np.clip(r[::-1], -0.99, 0.99)))[0]
+    error = np.sqrt(2 * max(1 - between, 0.05) / (len(x) - 3))  # of dependent correlations, after Dunn and Clark
+    both = larger(Estimate(float(z), float(error)), R)
+    return Tried(Test(max(chance, both.holds), both.fails), f"EBA r {r[0]:+.2f}, V1 r {r[1]:+.2f}, {len(x)} networks")
 
 
 def tuning_forgets(evidence):
-    r = evidence.tuning[1]
-    if not np.isfinite(r):
-        return None
-    lost = (f"{row['network']} slope {row['slope']:.2f}, {row['share lost']:+.0%} lost" for row in _tuned(evidence))
-    return bool(r < 0), f"rank correlation {r:+.2f}; {'; '.join(lost)}"
+    rows = _tuned(evidence, "slope", "share lost")
+    if len(rows) < NETWORKS:
+        needs = f"needs {NETWORKS} networks or more, each before and after fine-tuning: with fewer no correlation is beyond chance"
+        return Missing(RUNS, f"{needs}; found {len(rows)}")
+    r, z, chance = association([row["slope"] for row in rows], [-row["share lost"] for row in rows])
+    both = larger(z, np.arctanh(R))
+    return Tried(Test(max(both.holds, chance), both.fails), f"rank correlation {-r:+.2f} over {len(rows)} networks")
 
 
-# ---------------------------------------------------------------- what vertices read
+def accuracy_is_apart(evidence):
+    rows = _tuned(evidence, "accuracy after", "moved")
+    if len(rows) < NETWORKS:
+        return CORRELATION
+    r, z, _ = association([row["accuracy after"] for row in rows], [row["moved"] for row in rows])
+    limit = np.arctanh(0.5)
+    within = all_of((larger(z, -limit), smaller(z, limit)))
+    return Tried(within, f"rank correlation {r:+.2f} over {len(rows)} networks")
 
 
-def scale_rises(evidence):
-    ends = {n: evidence.scale[n] for n in evidence.trained(evidence.scale) if np.isfinite(sum(evidence.scale[n]))}
-    if not ends:
-        return None
-    return all(b > a for a, b in ends.values()), "; ".join(f"{n} {a:.2f} to {b:.2f}" for n, (a, b) in ends.items())
+def _tuned(evidence, *columns):
+    """One row a network that was fine-tuned, the means of its fine-tunings, of those that have these numbers."""
+    groups = {}
+    for row in evidence.tuning:
+        values = [float(np.mean(row[c])) if row.get(c) is not None and np.size(row[c]) else np.nan for c in columns]
+        if np.isfinite(values).all():
+            groups.setdefault(row.get("base", row["network"]), []).append(values)
+    return [dict(zip(columns, np.mean(of, 0), strict=True)) for of in groups.values()]
 
 
-def space_is_retinotopic(evidence):
-    shares = {n: evidence.contralateral[n] for n in evidence.trained(evidence.contralateral)}
-    shares = {n: share for n, share in shares.items() if np.isfinite(share)}
-    if not shares:
-        return None
-    return all(v > 0.75 for v in shares.values()), ", ".join(f"{n} {v:.0%}" for n, v in shares.items())
+def subjects_agree(evidence):
+    names = list(evidence.subjects)
+    if len(names) < NETWORKS:
+        return Missing(RUNS, f"needs {NETWORKS} networks or more, each fitted to the same two subjects or more")
+    areas = [
+        a
+        for a in evidence.subjects[names[0]][0]
+        if all(np.isfinite(s.get(a, np.nan)) for n in names for s in evidence.subjects[n])
+    ]
+    table = np.array([[[s[a] for a in areas] for s in evidence.subjects[n]] for n in names]).transpose(1, 2, 0)
+    table = table - table.mean(-1, keepdims=True)  # (subjects, areas, networks): what networks differ by
+    tests, rs = [], []
+    for k in range(1, len(table)):
+        for j in range(k):
+            a, b = table[j], table[k]
+            size = max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
+            alike = lambda orders, a=a, b=b: np.einsum("an,amn->m", a, b[:, orders])  # noqa: E731
+            r = float((a * b).sum() / size)
+            both = larger(
+                Estimate(float(np.arctanh(np.clip(r, -0.99, 0.99))), 1 / np.sqrt(len(names) - 3)), np.arctanh(R)
+            )
+            tests.append(Test(max(exchanged(len(names), alike), both.holds), both.fails))
+            rs.append(r)
+    words = f"networks differ alike in pairs of subjects, r {min(rs):.2f} to {max(rs):.2f}, {len(names)} networks"
+    return Tried(all_of(tests), words)
 
 
-def hemispheres_share_channels(evidence):
-    areas = {n: rows for n in evidence.trained(evidence.hemispheres) if (rows := evidence.hemispheres[n])}
-    share = {n: float(np.mean([r["same"] > r["other"] for r in rows])) for n, rows in areas.items()}
-    if not share:
-        return None
-    return all(v > 0.5 for v in share.values()), ", ".join(f"{n} {v:.0%} of the areas" for n, v in share.items())
-
-
-def diversity_rises(evidence):
-    r = {}
-    for name in evidence.trained(evidence.diversity):
-        pairs = [(LEVELS[row["roi"]], row["diversity"]) for row in evidence.diversity[name] if row["roi"] in LEVELS]
-        if len({level for level, _ in pairs}) > 2:
-            r[name] = float(np.nan_to_num(rank_correlation(*zip(*pairs, strict=True))))  # 0 where none is more diverse
-    if not r:
-        return None
-    return all(value > 0 for value in r.values()), ", ".join(f"{n} {value:+.2f}" for n, value in r.items())
-
-
-def diffusion_steps(evidence):
-    if not evidence.steps:
-        return None
-    words = (f"{k} {a:.4g} in early areas, {b:.4g} in late ones" for k, (a, b) in evidence.steps.items())
-    return any(a != b for a, b in evidence.steps.values()), "; ".join(words)
+def _lines(words):
+    return "; ".join(f"{name} {value}" for name, value in words.items())

@@ -104,7 +104,7 @@ def section(doc, entries, levels=None):
     paper = "After the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
     doc.table("distance", "Difference to the best network by ROI", by_network(rows, names), shows, paper)
     slopes = results.get("hierarchy", (None, []))[1]
-    doc.evidence.scores, doc.evidence.distance, doc.evidence.slopes = results["scores"][1], rows, slopes
+    doc.evidence.slopes = slopes
     if slopes:
         top = max(slopes, key=lambda row: row["slope"])
         low, high = top["slope from"], top["slope to"]

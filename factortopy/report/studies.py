@@ -8,11 +8,13 @@ import numpy as np
 
 from factortopy import analysis
 from factortopy.analysis import curves, single_layer
+from factortopy.analysis.comparison import areas_and_all
 from factortopy.analysis.curves import top_confidence
 from factortopy.analysis.scores import painted
 from factortopy.errors import InputError
-from factortopy.report import figures, plan
+from factortopy.report import figures, fits, gathered, plan
 from factortopy.report.missing import SUBJECT, Missing
+from factortopy.report.tried import without_answers
 from factortopy.subjects.subset import learnt_pictures
 from factortopy.view import layer_map
 
@@ -37,7 +39,9 @@ def section(doc, entry, refits, flat, levels=None):
     topology, decay, data = (partial(study, levels=levels) for study in (_topology, _decay, _data))
     for key, study in zip(STUDIES, (_seeds, topology, _ablation, decay, data, _single_layers), strict=True):
         try:
-            setattr(doc.evidence, key, study(doc, entry, refits, flat))
+            setattr(doc.evidence, key, measured := study(doc, entry, refits, flat))
+            if measured is None:
+                doc.evidence.unfitted[key] = without_answers(None)
         except InputError as error:
             doc.note(f"Left out, {key}: {error}")
             doc.evidence.unfitted[key] = Missing(SUBJECT, str(error))
@@ -52,7 +56,16 @@ def seeds_of_entries(doc, entries, flat):
 
 
 def _seeds(doc, entry, refits, flat):
-    return _agreement(doc, entry.name, {s: refits.fitted({"seed": s}) for s in plan.seeds(refits.base)}, flat)
+    encoders = {s: refits.fitted({"seed": s}) for s in plan.seeds(refits.base)}
+    evidence, name = doc.evidence, entry.name if refits.itself else f"{entry.name}, refitted"
+    of_seeds = [fits.numbers(e, evidence.levels) for e in encoders.values()]
+    if len(entry.encoders) > 1 or len(of_seeds) <= len(evidence.fits.get(name, ())):
+        of_seeds = evidence.fits.get(name, of_seeds)  # the network's own seeds, or those of the subjects' mean
+    else:
+        evidence.turned[name] = gathered.turned_maps(list(encoders.values()), evidence.levels)
+    evidence.studied, evidence.fits = name, evidence.fits | {name: of_seeds}
+    evidence.networks.setdefault(name, entry.network)
+    return _agreement(doc, entry.name, encoders, flat)
 
 
 def _agreement(doc, name, encoders, flat):
@@ -70,7 +83,7 @@ def _agreement(doc, name, encoders, flat):
     doc.figure("seeds", f"Do seeds agree? {name}", drawn, rows, shows, paper)
     words = "Space: median distance of where they look, in shares of the picture's width."
     doc.table("seeds-table", "Agreement of seeds", rows, words, "Fig. 13")
-    return {"layer_r": float(r), "layer_near": float(near)}
+    return {(row["seed"], row["other seed"]): float(row[AGREE["layer_r"]]) for row in rows}
 
 
 def _topology(doc, entry, refits, flat, levels):
@@ -82,7 +95,9 @@ def _topology(doc, entry, refits, flat, levels):
     shows += f"mean R² {score[0]:.3f} and {score[1]:.3f}."
     drawn = figures.brains(flat, _layer_maps(both), doc.simulated, outlines=both["with topology"].rois)
     doc.figure("topology", "With and without topology", drawn, rows, shows, "After Fig. 2")
-    return {"smooth": smooth, "score": score}
+    changes = {"with topology": {}, "without topology": {"topology": False}}
+    own = [curves.smoothness(refits.fitted({"seed": seed})) for seed in plan.seeds(refits.base)]
+    return {"smooth": own, "without": smooth[1], "answers": _answers(refits, changes, entry)}
 
 
 def _ablation(doc, entry, refits, flat):
@@ -106,7 +121,7 @@ def _ablation(doc, entry, refits, flat):
         "After Table 3 (ablation; our reading of its baselines)",
     )
     doc.figure("ablation", "What each part is worth", drawn, rows, shows, paper)
-    return rows
+    return _answers(refits, {name: plan.ABLATIONS[name] for name in encoders}, entry)
 
 
 def _decay(doc, entry, refits, flat, levels):
@@ -152,7 +167,7 @@ def _data(doc, entry, refits, flat, levels):
     doc.figure("data", "How much data is enough", drawn, rows, shows, "After Fig. 10 (amount of data)")
     drawn = figures.brains(flat, _layer_maps({f"{n:,} pictures": e for n, e in encoders.items()}), doc.simulated)
     doc.figure("data-maps", "Layers by amount of data", drawn, rows, shows, "After Fig. 27")
-    return rows
+    return _answers(refits, {str(n): {} if n == total else {"pictures": n} for n in encoders}, entry)
 
 
 def _single_layers(doc, entry, refits, flat):
@@ -184,7 +199,13 @@ def _single_layers(doc, entry, refits, flat):
     learnt = [[row[f"weight {k + 1}"] for k in layers] for row in rows]
     drawn = figures.heat(learnt, names, words, "mean weight", doc.simulated, 0, palette="inferno")
     doc.figure("learnt-layers", "Learnt layer weights by area", drawn, rows, shows, paper)
-    return agreement
+    return [row for row in rows if row["roi"] in fits.AREAS]
+
+
+def _answers(refits, changes, entry):
+    """``Answers`` of fits {name: changes} on the test pictures that they keep."""
+    galleries = {name: [refits.gallery(change)] for name, change in changes.items()}
+    return gathered.answers(galleries, areas_and_all(entry.first))
 
 
 def _panels(entry, rows, along, titles):

@@ -43,7 +43,7 @@ def section(doc, entries, flat, table=None):
     _table(doc, entries)
     _head_layers(doc, entries)
     if accuracy:
-        doc.evidence.accuracy = _against(doc, entries, accuracy)
+        doc.evidence.accuracy, doc.evidence.accuracies = _against(doc, entries, accuracy), accuracy[0]
     else:
         doc.note(NO_ACCURACY)
 
@@ -157,7 +157,22 @@ def _lost(doc, both):
     drawn = figures.points([("share of the score that was lost", points)], doc.simulated, "hierarchy slope before")
     paper = "After the short paper (slope against the score lost by fine-tuning)"
     doc.figure("slope-lost", "Do networks ordered as the brain is forget less?", drawn, rows, shows, paper)
-    return [row for row in rows if row["network"] in counted], r
+    return [
+        row | {"base": before.name, "family": before.network.name.split("-")[0], "moved": _moved(before, after)}
+        for row, (before, after) in zip(rows, both.values(), strict=True)
+        if row["network"] in counted
+    ]
+
+
+def _moved(before, after):
+    """How far the mean layer of a network moved on average, from seed to seed; none where it has no selectors."""
+    if not (before.encoder.has_selectors and after.encoder.has_selectors):
+        return []
+    pairs = [(before.encoder, after.encoder)]
+    pairs += [(before.others[seed], after.others[seed]) for seed in before.others if seed in after.others]
+    return [
+        float(np.nanmean(np.abs(shift))) for a, b in pairs if np.isfinite(shift := analysis.layer_shift(a, b)).any()
+    ]
 
 
 # ---------------------------------------------------------------- accuracy

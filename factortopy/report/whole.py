@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from factortopy.errors import Stopped
-from factortopy.report import findings, plan
+from factortopy.report import findings, gathered, plan
 from factortopy.report.document import Document, begin, text
 from factortopy.report.entries import read_entries
 from factortopy.report.levels import check_levels
@@ -66,7 +66,7 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accur
     doc = Document(out, TITLE, _subtitle(entries), simulated, drawing.say)
     _opening(doc, simulated)
     flat = Flat(encoder.vertices)
-    doc.evidence.networks = {e.name: e.network for e in entries}
+    doc.evidence = gathered.evidence(entries, levels)
 
     parts = {
         "scores": lambda: scoring.section(doc, entries, levels),
@@ -170,7 +170,7 @@ def _opening(doc, simulated):
         "choices: first how well each network predicts, then what the choices look like on the brain, what changes them, and in the end "
         "which of the paper's findings hold here.",
         'Figures and tables are named after those of "Brain Decodes Deep Nets" (Yang, Gee and Shi, CVPR 2024) that ask the same question. '
-        "The numbers of the paper's figures are given from memory and may be off by one.",
+        "Its own numbers are not repeated here.",
     )
     lines = "".join(f"<li><b>{text(word)}</b>: {text(meaning)}</li>" for word, meaning in WORDS_USED.items())
     doc.raw(f"<details><summary>Words that are used</summary><ul>{lines}</ul></details>")

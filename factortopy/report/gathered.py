@@ -1,0 +1,73 @@
+"""What the networks of a report bring along for the checklist: each seed's numbers, all scores on the same pictures, subjects."""
+
+from factortopy.analysis.comparison import areas_and_all
+from factortopy.analysis.gallery import read_gallery
+from factortopy.analysis.resampled import mean_of, resampled
+from factortopy.report import turned
+from factortopy.report.evidence import FITS, Evidence
+from factortopy.report.fits import numbers
+
+
+def of_entries(entries, levels=None):
+    """{name: ``numbers`` of each seed} of a report's networks. Subjects' means have no channels: those are left out."""
+    return {e.name: [numbers(one, levels) for one in (e.encoder, *e.others.values())] for e in entries}
+
+
+def turned_maps(encoders, levels=None):
+    """``turned.of_seeds`` where there are seeds enough for a verdict; {} elsewhere."""
+    return turned.of_seeds(encoders, levels) if len(encoders) >= FITS and encoders[0].has_selectors else {}
+
+
+def by_subject(entries):
+    """{name: {area: mean R²} of each subject}, of networks that were fitted to the same two subjects or more."""
+    whose = {e.name: tuple(str(one.info.get("subject")) for one in e.encoders) for e in entries}
+    groups = {}
+    for e in entries:
+        if len(whose[e.name]) > 1:
+            groups.setdefault(tuple(sorted(whose[e.name])), []).append(e)
+    out = {}
+    for e in max(groups.values(), key=len, default=[]):
+        ordered = sorted(zip(whose[e.name], e.encoders, strict=True), key=lambda pair: pair[0])
+        out[e.name] = [numbers(one)["score"] for _, one in ordered]
+    return out
+
+
+def answers(galleries, areas):
+    """``Answers`` of networks on the test pictures that their runs keep.
+
+    Parameters
+    ----------
+    galleries : {name: list of Gallery or None, one a subject}
+        Those that lack one, or keep other pictures than most, are left out.
+    areas : {name: (N,) bool}
+
+    Returns
+    -------
+    Answers, None for fewer than two networks
+    """
+    groups = {}
+    for name, of in galleries.items():
+        if of and all(g is not None for g in of):
+            key = tuple((g.image.tobytes(), g.measured.tobytes()) for g in of)
+            groups.setdefault(hash(key), {})[name] = of
+    same = max(groups.values(), key=len, default={})
+    if len(same) < 2:
+        return None
+    first = next(iter(same.values()))
+    return mean_of([
+        resampled(first[k].measured, {name: of[k].predicted for name, of in same.items()}, areas, seed=k)
+        for k in range(len(first))
+    ])  # fmt: skip
+
+
+def evidence(entries, levels=None):
+    """``Evidence`` that the networks of a report bring with them; its sections add theirs."""
+    galleries = {e.name: [read_gallery(run.path) for run in e.runs] for e in entries}
+    return Evidence(
+        {e.name: e.network for e in entries},
+        answers(galleries, areas_and_all(entries[0].encoder)),
+        of_entries(entries, levels),
+        {e.name: turned_maps([e.encoder, *e.others.values()], levels) for e in entries},
+        levels,
+        subjects=by_subject(entries),
+    )
