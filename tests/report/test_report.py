@@ -101,7 +101,7 @@ def test_quick_report_has_the_runs_own_numbers(quick):
     verdicts = {row["finding"]: row["verdict"] for row in rows_of(out / "figures" / "findings-simulated.csv")}
     assert verdicts["Trained networks predict the brain better than untrained ones"] == "holds"
     assert sum(v == "cannot be tested here" for v in verdicts.values()) >= 8
-    assert "demo-vit 0.68" in page
+    assert "demo-vit: 0.68" in page
 
 
 def test_a_single_vertex_has_its_grey_picture(quick):
