@@ -1,8 +1,10 @@
-"""Population receptive fields: ŷ(t) = gain · Σ S(t) · exp(−((x − x0)² + (y − y0)²) / 2σ²) + offset, gain > 0.
+"""Population receptive fields: ŷ(t) = gain · Σ S(t) · exp(−((x − x0)² + (y − y0)²) / 2σ²) + offset, gain of either sign.
 
 As Dumoulin & Wandell 2008, without a haemodynamic response: one response a frame. A coarse grid by correlation, then
 damped Gauss-Newton steps for all vertices at once; gain and offset are solved at every step (variable projection), and a
-Gaussian is separable, so that a step costs three matrix products.
+Gaussian is separable, so that a step costs three matrix products. Where answering less to a field (gain < 0) might explain
+the response as well as answering more, both are refined and the better one stays: a vertex that contrast inhibits would
+otherwise be placed across the middle from where it looks.
 """
 
 from dataclasses import dataclass, fields
@@ -16,13 +18,15 @@ STEPS = 25  # of refinement at most
 BYTES = 48e6  # of the largest array of a chunk of vertices
 GRID, SIZES = 21, 7  # positions along a side, sizes
 REACH = 1.3  # centres may lie this many half widths from the middle
+CLOSE = 0.5  # of the best R² of the coarse grid: fields of the other sign that reach it are refined, too
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Fields of N vertices; NaN (r2 0) where a response never varies or no field with a positive gain fits.
+    """Fields of N vertices; NaN (r2 0) where a response never varies or no field fits.
 
-    x, y : degrees, x right, y up; size : σ in degrees; gain, offset : in units of the response; r2 : share of variance
+    x, y : degrees, x right, y up; size : σ in degrees; gain, offset : in units of the response, gain < 0 where it answers less
+    to what is shown in its field; r2 : share of variance; other : the share of the best field of the other sign
     """
 
     x: np.ndarray
@@ -31,6 +35,7 @@ class Fit:
     gain: np.ndarray
     offset: np.ndarray
     r2: np.ndarray
+    other: np.ndarray
 
 
 class Model:
@@ -101,20 +106,51 @@ def fit(responses, masks, image_degrees, on_progress=None):
     model, total = Model(masks, image_degrees), responses.shape[1]
     start, courses = model.candidates()
     out = {f.name: np.full(total, np.nan, np.float32) for f in fields(Fit)}
-    out["r2"][:] = 0
+    out["r2"][:] = out["other"][:] = 0
     for i in range(0, total, model.chunk):
         tell(on_progress, i, total)
         raw = np.asarray(responses[:, i : i + model.chunk], np.float32)
         y, varies = standard(raw)
-        best = courses @ y
-        k = best.argmax(0)
-        use = np.flatnonzero(varies & (best[k, np.arange(len(k))] > 0))
-        if len(use):
-            refined = _refined(model, y[:, use], start[:, k[use]], raw[:, use])
-            for name, value in zip(("x", "y", "size", "gain", "offset", "r2"), refined, strict=True):
-                out[name][i + use] = value
+        likeness = courses @ y
+        coarse = {sign: np.maximum((sign * likeness).max(0), 0) ** 2 for sign in (1, -1)}
+        best = np.maximum(coarse[1], coarse[-1])
+        for sign in (1, -1):
+            use = np.flatnonzero(varies & (coarse[sign] > CLOSE * best))
+            if not len(use):
+                continue
+            k = (sign * likeness[:, use]).argmax(0)
+            refined = _refined(model, sign * y[:, use], start[:, k], sign * raw[:, use])
+            _keep_better(out, i + use, sign, refined)
+        out["other"][i : i + model.chunk] = np.maximum(
+            out["other"][i : i + model.chunk], np.where(varies, np.minimum(coarse[1], coarse[-1]), 0)
+        )
     tell(on_progress, total, total)
     return Fit(**out)
+
+
+def signs(responses, masks, image_degrees):
+    """(N,) 1 where a field that answers more explains best, −1 one that answers less, 0 where nothing varies; and (N,) the R²
+    of the other sign's best field as a share of the best: both of the coarse grid."""
+    _, courses = Model(masks, image_degrees).candidates()
+    y, varies = standard(responses)
+    sign, other = np.zeros(y.shape[1]), np.ones(y.shape[1])
+    for i in range(0, y.shape[1], 1000):
+        likeness = courses @ y[:, i : i + 1000]
+        more, less = (np.maximum((s * likeness).max(0), 0) ** 2 for s in (1, -1))
+        sign[i : i + 1000] = np.where(more >= less, 1, -1)
+        other[i : i + 1000] = np.minimum(more, less) / np.maximum(np.maximum(more, less), 1e-12)
+    return np.where(varies, sign, 0), other
+
+
+def _keep_better(out, rows, sign, refined):
+    """Write refined fields of one sign where they explain more than those of the other, and remember the other's R²."""
+    x, up, size, gain, offset, r2 = refined
+    before = out["r2"][rows].copy()
+    better = r2 > before
+    out["other"][rows] = np.where(better, before, r2)
+    new = {"x": x, "y": up, "size": size, "gain": sign * gain, "offset": sign * offset, "r2": r2}
+    for name, value in new.items():
+        out[name][rows[better]] = value[better]
 
 
 def _refined(model, y, start, raw):
@@ -157,7 +193,7 @@ def _projected(model, y, at):
     share = np.einsum("ktn,tn->kn", slopes, course) / norm
     jacobian = gain * (slopes - share[:, None] * course)
     normal = np.einsum("itn,jtn->ijn", jacobian, jacobian).astype(np.float64)
-    # A field that explains the response upside down is none: its left-over is all there was.
+    # The other sign is fitted by itself: here a field that explains the response upside down leaves more than there was.
     error = np.where(gain > 0, (left**2).sum(0, dtype=np.float64), 2.0)
     return [error, normal, np.einsum("ktn,tn->kn", jacobian, left).astype(np.float64)]
 
@@ -169,24 +205,6 @@ def _step(state, damping, half):
     matrix = np.moveaxis(normal, -1, 0) + np.einsum("in,ij->nij", ridge, np.eye(3))
     step = np.linalg.solve(matrix, np.moveaxis(gradient, -1, 0)[..., None])[..., 0].T
     return np.clip(step, *(s * np.array([half / 4, half / 4, 0.7])[:, None] for s in (-1, 1)))
-
-
-def coarse_r2(responses, masks, image_degrees, shuffles=0, most=2000, seed=0):
-    """(n,) R² of the best field of the coarse grid; what noise would reach with ``shuffles``.
-
-    shuffles : int
-        So often the frames are put in random order and all fits pooled; 0: the responses as they are.
-    most : int
-        At most so many vertices, drawn at random.
-    """
-    rng = np.random.default_rng(seed)
-    total = responses.shape[1]
-    sample = np.sort(rng.choice(total, most, replace=False)) if total > most else np.arange(total)
-    y, varies = standard(responses[:, sample])
-    _, courses = Model(masks, image_degrees).candidates()
-    orders = [rng.permutation(len(y)) for _ in range(shuffles)] or [np.arange(len(y))]
-    best = [np.max(courses @ y[order][:, varies], 0, initial=0) for order in orders]
-    return np.concatenate(best) ** 2
 
 
 def course(fields_of, masks, image_degrees):

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from factortopy.errors import InputError, unexpected
-from factortopy.experiments import agreement, fieldsign, phase, prf
+from factortopy.experiments import agreement, evidence, fieldsign, phase, prf
 from factortopy.experiments.checks import number, whole
 from factortopy.experiments.responses import respond, tell
 from factortopy.experiments.result import Result
@@ -43,12 +43,13 @@ ALSO = {"pictures": (str, list)} | dict.fromkeys(("radius", "bar_width", "ring_w
 SCENES, EXAMPLES = 32, 16
 LARGEST = 3000  # frames in all
 FINEST = 448  # side of a frame in pixels: a larger network enlarges them, and they stay within memory
-SHUFFLES = 10
 NOTES = (
     "Each frame gives one response: the network sees single frames, and no haemodynamic response is added.",
     "A field shows what the network's tokens carry; a transformer's mix the whole picture: sizes are not the cortex's alone.",
     "Such maps show where the tokens lie that predict a vertex, which the fit has learnt: an untrained network gives them too.",
-    "Where the encoder reads the global token (scale towards 1), its space selector is undetermined; only scales below 0.6 are compared.",
+    "Where the encoder reads the global token (scale 0.6 or more), it has no place of its own and no fit.",
+    "A fit says that responses depend on where a thing is shown. A field in the very middle looks like an answer to how much is shown.",
+    "A vertex may answer less to what is shown in its field: its sign is −1, and its place is as good.",
     "Group atlases agree only in part with each other (Dice 0.7 to 0.9 for V1, 0.6 to 0.7 for V3): that bounds any score.",
     "Grey frames with a strip of a carrier are unlike the pictures that the encoder was fitted to.",
 )  # fmt: skip
@@ -56,7 +57,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Retinotopy:
-    """Maps of N vertices; NaN where the responses explain no better than shuffled ones.
+    """Maps of N vertices; NaN where no place was established (``run`` says when).
 
     space : (N, 2) as in Selectors: x right, y down, [−1, 1] the picture; a centre beyond it counts at its edge
     size : (N,) σ in degrees (NaN for wedges and rings)
@@ -124,9 +125,12 @@ def run(encoder, settings, on_progress=None):
     Returns
     -------
     Result
-        maps: polar_angle, eccentricity, size, r2, field_sign, border.
-        numbers: frames, seconds, mapped (vertices with a fit), floor (R² that 5 % of vertices reach with shuffled frames),
-        agreement {against: scores of ``agreement.agreement``}, atlas (its name), areas (rows of a table), signs, borders.
+        maps: polar_angle, eccentricity, size, r2, sign (1 answers more to what is shown in its field, −1 less), q, field_sign,
+        border. A vertex has a fit where q < ``level`` (false discovery rate over the vertices below scale 0.6; of ``evidence``),
+        R² is at least ``floor``, one sign clearly explains more than the other, and the centre is within 1.3 radii.
+        numbers: frames, seconds, mapped (vertices with a fit), level, floor (the R² that a fit has at least), suppressed (fits
+        of sign −1), global (vertices that read the global token, scale 0.6 or more: none has a fit), lacking {reason: vertices}, agreement
+        {against: scores of ``agreement.agreement``}, atlas (its name), areas (rows of a table), signs, borders.
         arrays: space (N, 2); responses (T, N) averaged over repetitions and masks (T, S, S), both float16; for bars, gain
         and offset (N,). ``fitted`` gives a vertex's fitted course from them.
         pictures: examples of the frames.
@@ -145,19 +149,20 @@ def run(encoder, settings, on_progress=None):
     def on_analysis(done, of):
         tell(on_progress, frames + (total - frames) * done // (2 * max(of, 1)), total)
 
-    fit, floor = _bars(shown, courses, s, on_analysis) if s.protocol == "bars" else _cycles(shown, responses, s)
+    fit = (_bars if s.protocol == "bars" else _cycles)(shown, responses, courses, s, on_analysis)
     fit.x, fit.y = agreement.position(fit.polar_angle, fit.eccentricity)
-    below = ~(fit.r2 > floor)
-    for name in ("x", "y", "polar_angle", "eccentricity", "size"):
-        getattr(fit, name)[below] = np.nan
+    has, fit.q, lacking = _established(fit, _scale(encoder), s.radius)
+    for name in ("x", "y", "polar_angle", "eccentricity", "size", "sign"):
+        getattr(fit, name)[~has] = np.nan
     on_analysis(1, 1)
 
-    maps = {"polar_angle": fit.polar_angle, "eccentricity": fit.eccentricity, "size": fit.size, "r2": fit.r2}
+    maps = {name: getattr(fit, name) for name in ("polar_angle", "eccentricity", "size", "r2", "sign", "q")}
     numbers = {
-        "protocol": s.protocol, "frames": frames, "vertices": encoder.n_vertices, "mapped": int((~below).sum()),
-        "floor": floor, "radius": s.radius, "image_degrees": degrees,
+        "protocol": s.protocol, "frames": frames, "vertices": encoder.n_vertices, "mapped": int(has.sum()),
+        "level": evidence.LEVEL, "floor": evidence.LEAST_R2, "suppressed": int((fit.sign < 0).sum()),
+        "global": int((_scale(encoder) >= agreement.LOCAL).sum()), "lacking": lacking, "radius": s.radius, "image_degrees": degrees,
     }  # fmt: skip
-    notes = list(NOTES)
+    notes = [*NOTES, *_unasked(s)]
     compared, signs = _compared(encoder, fit, s, notes)
     result = Result("retinotopy", dict(settings), maps | signs, numbers | compared, notes=notes)
     result.arrays = {
@@ -226,42 +231,71 @@ def _noisy(responses, s, frames):
     return responses + s.noise * spread * rng.standard_normal(responses.shape, dtype=np.float32)
 
 
-def _bars(shown, courses, s, on_progress):
-    """Fitted fields and the R² that shuffled frames reach."""
+def _bars(shown, responses, courses, s, on_progress):
+    """Fitted fields, and whether responses depend on the side that a bar is on."""
     degrees = shown.geometry.image_degrees
     fields = prf.fit(courses, shown.masks, degrees, on_progress)
-    chance = prf.coarse_r2(courses, shown.masks, degrees, SHUFFLES, seed=s.seed)
-    fit = SimpleNamespace(
+    p, share = evidence.bars(responses.reshape(s.repetitions, *courses.shape), shown.masks, degrees, s.seed)
+    return SimpleNamespace(
         polar_angle=np.rad2deg(np.arctan2(fields.y, fields.x)) % 360, eccentricity=np.hypot(fields.x, fields.y),
-        size=fields.size.copy(), r2=fields.r2, gain=fields.gain, offset=fields.offset,
+        size=fields.size.copy(), r2=fields.r2, gain=fields.gain, offset=fields.offset, sign=np.sign(fields.gain),
+        other=fields.other / np.maximum(fields.r2, 1e-12), p=p, weak=share < evidence.LEAST_SIDE,
     )  # fmt: skip
-    return fit, _percentile(chance)
 
 
-def _cycles(shown, responses, s):
-    """Polar angle, eccentricity or both from their lags, and the R² that shuffled frames reach."""
+def _cycles(shown, responses, courses, s, on_progress):
+    """Polar angle, eccentricity or both from their lags, and whether these come back in every repetition."""
     n = responses.shape[1]
     fit = SimpleNamespace(**{name: np.full(n, np.nan) for name in ("polar_angle", "eccentricity", "size")})
-    series, shares, chance = {w: shown.cycles(responses, w) for w in shown.sweeps}, [], []
+    sign, fit.other = prf.signs(courses, shown.masks, shown.geometry.image_degrees)
+    fit.sign, fit.p, fit.weak = np.where(sign == 0, np.nan, sign), np.zeros(n), np.zeros(n, bool)
+    series, shares = {w: shown.cycles(responses, w) for w in shown.sweeps}, []
     angle = partial(phase.polar_angle, cycles=s.repetitions)
     distance = partial(phase.eccentricity, cycles=s.repetitions, geometry=shown.geometry)
-    rng = np.random.default_rng([s.seed, 2])
-    for name, kind, analyse in (("polar_angle", "wedges", angle), ("eccentricity", "rings", distance)):
-        if kind not in s.protocol:
+    areas = shown.masks.sum((1, 2))
+    for name, kind, analyse, least in (
+        ("polar_angle", "wedge", angle, 0),
+        ("eccentricity", "ring", distance, evidence.LEAST_RING),
+    ):
+        if f"{kind}s" not in s.protocol:
             continue
-        pair = [series[sweep] for sweep in apertures.SWEEPS[kind]]
-        value, share = analyse(*pair)
+        # A vertex that answers less in its field answers most half a cycle away from it.
+        value, share = analyse(*(np.where(sign < 0, -1, 1) * series[sweep] for sweep in apertures.SWEEPS[f"{kind}s"]))
         setattr(fit, name, value)
         shares.append(share)
-        for _ in range(SHUFFLES):
-            chance.append(analyse(*(one[rng.permutation(len(one))] for one in pair))[1])
-    # Where both are asked for, a vertex has to follow wedges and rings: the weaker of the two counts.
+        p, back = evidence.cycles(responses.reshape(s.repetitions, *courses.shape), shown.sweeps, kind, areas)
+        # Where both are asked for, a vertex has to follow wedges and rings: the weaker of the two counts.
+        fit.p, fit.weak = np.maximum(fit.p, p), fit.weak | (back < least)
     fit.r2 = np.min(shares, 0)
-    return fit, _percentile(np.concatenate(chance))
+    on_progress(1, 1)
+    return fit
 
 
-def _percentile(chance):
-    return float(np.percentile(chance, 95)) if len(chance) else 0.0
+def _established(fit, scale, radius):
+    """Which vertices have a fit, their q, and {reason: vertices that lack one by it}, each by the first that holds."""
+    local = scale < agreement.LOCAL
+    q = evidence.q_values(fit.p, local)
+    far = np.nan_to_num(np.hypot(fit.x, fit.y)) > prf.REACH * radius
+    reasons = {
+        "reads the global token": ~local, "not above chance": ~(q < evidence.LEVEL),
+        "explains too little": ~(fit.r2 >= evidence.LEAST_R2) | fit.weak, "sign unclear": fit.other > evidence.CLEAR,
+        "outside what was shown": far,
+    }  # fmt: skip
+    has, lacking = np.ones(len(q), bool), {}
+    for name, lacks in reasons.items():
+        lacking[name] = int((has & lacks).sum())
+        has &= ~lacks
+    return has, q, lacking
+
+
+def _scale(encoder):
+    """(N,) 0 reads local tokens … 1 the global token; 0 for baselines, which have no such factor."""
+    return np.asarray(encoder.selectors().scale) if encoder.has_selectors else np.zeros(encoder.n_vertices)
+
+
+def _unasked(s):
+    if s.protocol != "bars" and s.repetitions < 2:
+        yield "Wedges and rings shown once cannot be told from chance: no place has a fit. Show them at least twice."
 
 
 # ---------------------------------------------------------------- comparison

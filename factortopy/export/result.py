@@ -48,7 +48,8 @@ def export_result(
     title = f"{encoder.backbone_name} on {encoder.info.get('subject')}"
     outlines, degrees = vertices.roi_rows(encoder.rois), encoder.info.get("image_degrees") or 8.4
     maps = {name: values for name, values in result.maps.items() if np.isfinite(values).any()}
-    drawn = result_maps(maps, vertices, context=title, image_degrees=degrees)
+    scale = encoder.selectors().scale if encoder.has_selectors and result.experiment == "retinotopy" else None
+    drawn = result_maps(maps, vertices, context=title, image_degrees=degrees, scale=scale)
     for name, brain_map in zip(maps, drawn, strict=True):
         for draw, ending in ((flat_png, "png"), (flat_svg, "svg")):
             path = out / f"flat_{name}{word}.{ending}"

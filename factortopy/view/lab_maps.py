@@ -9,8 +9,9 @@ from factortopy.view.maps import angle_map, coded_map, response_map, rounded_up,
 
 NO_FIT = "grey: no fit, or not predicted above chance"
 VERB = "with a value"
-LABELS = {"r2": "R² of the fit", "prf_size": "size", "q": "q (FDR)"}
+LABELS = {"r2": "R² of the fit", "sign": "sign of the field", "prf_size": "size", "q": "q (FDR)"}
 CATEGORIES = ("faces", "bodies", "scenes", "objects", "words", "places", "characters")
+PLACES = ("polar_angle", "eccentricity", "size")
 MIRROR, NON_MIRROR = (250, 200, 40), (60, 110, 220)  # Sereno et al. 1995: mirror image (V1) yellow, non-mirror blue
 
 
@@ -29,22 +30,32 @@ def field_sign_map(sign, vertices, *, painted=None, context="", name="Field sign
     )  # fmt: skip
 
 
-def result_maps(maps, vertices, *, painted=None, context="", image_degrees=8.4):
+def result_maps(maps, vertices, *, painted=None, context="", image_degrees=8.4, scale=None):
     """BrainMaps of a result's ``maps`` {name: (N,)}, in their order.
 
     Names that are known get their field's colours and fixed ends, so that two brains beside each other share them; all
-    others are drawn symmetric about 0 when they hold both signs.
+    others are drawn symmetric about 0 when they hold both signs. ``scale``: (N,) 0 reads local tokens … 1 the global token;
+    polar angle, eccentricity and size fade to grey with it.
     """
     common = {"painted": painted, "context": context}
+    local = None if scale is None else np.clip(1 - np.nan_to_num(np.asarray(scale, float), nan=1.0), 0, 1)
     maps = {name: np.asarray(values, dtype=float) for name, values in maps.items() if np.isfinite(values).any()}
     # d′ before and after, and of all categories, can be compared by eye only on one scale.
     sizes = [np.nanpercentile(np.abs(values), 99) for name, values in maps.items() if name.startswith("dprime")]
     limit = rounded_up(max(sizes)) if sizes else None
     # A lesion and its random control neither: what changes little must look little.
     changes = shared_limit(values for name, values in maps.items() if name.startswith("response change"))
+    faded = [{"alpha": local} if local is not None and name in PLACES else {} for name in maps]
     return [
-        _map(name, values, vertices, common, image_degrees, changes if name.startswith("response change") else limit)
-        for name, values in maps.items()
+        _map(
+            name,
+            values,
+            vertices,
+            common | fade,
+            image_degrees,
+            changes if name.startswith("response change") else limit,
+        )
+        for (name, values), fade in zip(maps.items(), faded, strict=True)
     ]
 
 
@@ -84,6 +95,9 @@ def _options(name, label, values, half, limit):
                 "ends": ("small", "large"), "note": NO_FIT}  # fmt: skip
     if name in ("r2", "variance_explained"):
         return {"label": "variance explained", "low": 0.0, "high": 1.0, "palette": "inferno"}
+    if name == "sign":
+        return {"label": "sign of the field", "palette": "blue-red", "symmetric": True, "high": 1.0,
+                "ends": ("answers less", "answers more"), "note": NO_FIT}  # fmt: skip
     if name == "border":
         return {"label": "border of areas", "low": 0.0, "high": 1.0, "note": "where the field sign turns over"}
     if name.startswith("response change"):

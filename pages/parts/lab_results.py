@@ -54,7 +54,7 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
             else "Not run yet: shown is what is known without the experiment. **Run** is on the right."
         )
         return
-    maps = result_maps(result.maps, encoder.vertices, image_degrees=degrees, **common)
+    maps = result_maps(result.maps, encoder.vertices, image_degrees=degrees, scale=scale_of(encoder), **common)
     if not maps:
         st.info("No place of the brain gave a result: nothing was above chance.")
         return
@@ -80,6 +80,11 @@ def brains(result, encoder, experiment, height, beside=None, running=False):
             maps, encoder, key="lab-retinotopy", height=height - 45, group="lab", layout="flat",
             report=("vertex", "roi", "map"),
         )  # fmt: skip
+
+
+def scale_of(encoder):
+    """(N,) scale selector, by which maps of places fade; None for baselines."""
+    return encoder.selectors().scale if encoder.has_selectors else None
 
 
 def choose_reference(result, encoder):
@@ -150,10 +155,8 @@ def draw_numbers(result, encoder, gallery=None):
 def retinotopy(result, encoder):
     """Agreement, areas, borders, one place's course."""
     numbers = result.numbers
-    st.markdown(
-        f"**{numbers['mapped']:,} of {numbers['vertices']:,} places have a fit**: their R² is above {numbers['floor']:.2f}, which 5 % of "
-        f"places reach when the frames are shuffled. {numbers['frames']} frames, {numbers['seconds']:.0f} s."
-    )
+    st.markdown(f"**{numbers['mapped']:,} of {numbers['vertices']:,} places have a fit**: {_what_a_fit_is(numbers)} "
+                f"{numbers['frames']} frames, {numbers['seconds']:.0f} s.")  # fmt: skip
     compared = numbers["agreement"]
     # Results of before turned nothing: places were swapped one by one, which smooth maps pass by chance.
     swapped = any("p" not in score for scores in compared.values() for score in scores.values())
@@ -184,6 +187,20 @@ def retinotopy(result, encoder):
                         f"(by chance {d['chance']:.1f} mm).")  # fmt: skip
     course(result, encoder)
     st.image(list(result.pictures["frames"]), width=76)
+
+
+def _what_a_fit_is(numbers):
+    """Sentences; a result of an earlier version was held against shuffled frames."""
+    if "level" not in numbers:
+        return f"R² above {numbers['floor']:.2f}, which shuffled frames reach in 5 % (an earlier version's test, which finds too many)."
+    lacking = ", ".join(f"{reason} {count:,}" for reason, count in numbers["lacking"].items() if count)
+    suppressed = (
+        f" {numbers['suppressed']:,} answer less to what is shown there (sign −1)." if numbers["suppressed"] else ""
+    )
+    return (
+        f"their responses depend on where something is shown (q < {numbers['level']:.2f}) and R² is {numbers['floor']:.2f} or more."
+        f"{suppressed}{f' Without a fit: {lacking}.' if lacking else ''}"
+    )
 
 
 def course(result, encoder):
