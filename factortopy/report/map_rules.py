@@ -211,7 +211,7 @@ def hemispheres_share_channels(evidence):
     if isinstance(maps, Missing):
         return maps
     names = [n for n in maps if n not in evidence.of_family(maps, "sam", "mae")]
-    both = {n: found for n in names if (found := _symmetry(maps[n], EARLY)) is not None}
+    both = {n: pair for n in names if (pair := _symmetry(maps[n], EARLY)) is not None}
     if not both:
         return Missing(SUBJECT, "needs four areas or more with vertices in both hemispheres, early ones among them")
     each = {n: (spread(values), chance) for n, (values, chance) in both.items()}
@@ -224,7 +224,7 @@ def symmetry_of_others(evidence):
     maps = _maps(evidence)
     maps = {} if isinstance(maps, Missing) else {n: maps[n] for n in evidence.alike(maps)}
     less = evidence.of_family(maps, "sam", "mae")
-    own = {n: spread(found[0]) for n in maps if (found := _symmetry(maps[n], EARLY)) is not None}
+    own = {n: spread(pair[0]) for n in maps if (pair := _symmetry(maps[n], EARLY)) is not None}
     more = [n for n in own if n not in less]
     less = [n for n in less if n in own]
     if not less or not more:
