@@ -153,8 +153,9 @@ def two_maps(mask, length, data_sets, seed=0):
             "vertices swapped": (swapped, correlation, maps),
         }  # fmt: skip
         for name, (turn, score, (one, other)) in tests.items():
-            chance = spatial_nulls.turned_scores(score, one, other, turn)
-            for value, by_chance in zip(score(one, other), chance.T, strict=True):
+            values = spatial_nulls.by_hemisphere(score, one, other, vertices.hemi)
+            chance = spatial_nulls.turned_scores(score, one, other, turn, vertices.hemi)
+            for value, by_chance in zip(values, chance.T, strict=True):
                 count[name] += spatial_nulls.floor_and_p(value, by_chance)[1] <= spatial_nulls.LEVEL
     return count
 
@@ -170,7 +171,7 @@ def same(a, b):
     return (a == b).mean(0)
 
 
-MAPS = {"V1 to V3": (2, 5, 10, 20, 40), "visual areas": (5, 10, 40), "whole cortex": (10, 40)}  # lengths in mm
+MAPS = {"V1 to V3": (2, 5, 10, 20, 40, 80), "visual areas": (5, 10, 40), "whole cortex": (10, 40)}  # lengths in mm
 RETINOTOPIC = (
     ("V1 to V3", 10, False),
     ("V1 to V3", 10, True),

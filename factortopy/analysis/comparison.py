@@ -166,9 +166,10 @@ def agreement_floors(encoders, draws=spatial_nulls.DRAWS, seed=0):
     Returns
     -------
     {"layer_equal", "layer_near", "layer_r", "scale_r", "score_r": {"value", "floor", "p"}}
-        ``floor`` is exceeded in 5 % of the turns; ``p`` is the share of turns that are as alike (``spatial_nulls``). Without
-        the layers' two for networks of different depth; without any where nothing can be turned: no mesh of that density
-        here, no place that all predict, a few scattered areas.
+        ``value``: each hemisphere by itself, then the mean (``agreement`` has all vertices in one pool, where a difference
+        between hemispheres counts as likeness); ``floor`` is exceeded in 5 % of the turns; ``p`` is the share of turns
+        that are as alike (``spatial_nulls``). Without the layers' two for networks of different depth; without any where
+        nothing can be turned: no mesh of that density here, no place that all predict, a few scattered areas.
     """
     encoders = list(encoders)
     first = same_vertices(dict(enumerate(encoders)))

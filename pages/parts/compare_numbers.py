@@ -9,7 +9,6 @@ from factortopy import analysis
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.analysis.scores import ceiling_note, painted
 from factortopy.analysis.slope import BOOTSTRAP, LEVELS
-from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.selectors import Selectors
 from factortopy.errors import InputError
 from pages.parts import saving
@@ -19,7 +18,8 @@ from pages.parts.words import TERMS, plain
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards, away from the chart
 BY_CHANCE = (
     "Chance up to: neighbouring places are alike, so that unrelated maps look alike too. One map is turned on the sphere of the cortex, "
-    "200 times; 5 % of the turned maps are more alike than this number. A figure that is not above it says nothing."
+    "200 times; 5 % of the turned maps are more alike than this number, each hemisphere by itself, then the mean. A "
+    "figure that is not above it says nothing."
 )
 NO_CHANCE = "What chance would reach is not known here: there are too few or too scattered places to turn the maps."
 ROW = 20  # pixels that a row of the legend takes
@@ -96,10 +96,25 @@ def slope(selectors, rois, levels):
     return analysis.hierarchy(selectors, rois, levels, bootstrap=BOOTSTRAP)
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})
 def floors(encoders):
     """``analysis.agreement_floors`` of a list of encoders, kept: turning maps takes seconds."""
-    return analysis.agreement_floors(encoders)
+    return _floors([_compared(encoder) for encoder in encoders], encoders)
+
+
+def _compared(encoder):
+    """What of an encoder is compared; its readout may not be loaded here."""
+    factor, score = encoder.selectors(), encoder.scores.get("score")
+    return encoder.vertices.rows, painted(encoder), factor.layer, factor.scale, score
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _floors(key, _encoders):
+    return analysis.agreement_floors(_encoders)
+
+
+def beside(row, form):
+    """A figure's value by hemisphere and what chance reaches, in words."""
+    return f"by hemisphere {row['value']:{form}}, chance up to {row['floor']:{form}}"
 
 
 def hierarchy(encoders):

@@ -7,7 +7,7 @@ from factortopy.analysis.seeds import by_area, seed_agreement
 from factortopy.runs.names import families, short_names
 from pages.parts.brain import context_of
 from pages.parts.compare_grid import brain
-from pages.parts.compare_numbers import BY_CHANCE, NO_CHANCE, floors, table
+from pages.parts.compare_numbers import BY_CHANCE, NO_CHANCE, beside, floors, table
 
 HEIGHT = 420
 
@@ -46,7 +46,7 @@ def section(seeds):
         by_chance = floors(list(fits.values()))
 
         def chance(key, form):
-            return f" (chance up to {by_chance[key]['floor']:{form}})" if key in by_chance else ""
+            return f" ({beside(by_chance[key], form)})" if key in by_chance else ""
 
         st.markdown(
             f"same best layer: **{agreement.layer_equal:.0%}**{chance('layer_equal', '.0%')}  \nsame or next layer: "

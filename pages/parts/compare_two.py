@@ -13,7 +13,7 @@ from factortopy.analysis.scores import painted
 from factortopy.backbones.finetuned import label
 from pages.parts import address, compare_save, saving
 from pages.parts.compare_grid import brain
-from pages.parts.compare_numbers import BY_CHANCE, NO_CHANCE, floors, simulated, table
+from pages.parts.compare_numbers import BY_CHANCE, NO_CHANCE, beside, floors, simulated, table
 from pages.parts.words import TERMS, plain
 
 HEIGHT = 480
@@ -131,7 +131,7 @@ def alike(one, other):
         if value is not None and np.isfinite(value):
             words, why = WORDS[key]
             number = f"{value:,}" if key == "vertices" else f"{value:.2f}"
-            more = f" (chance up to {by_chance[key]['floor']:.2f})" if key in by_chance else ""
+            more = f" ({beside(by_chance[key], '.2f')})" if key in by_chance else ""
             st.markdown(f"{words}: **{number}**{more}", help=why)
     if not by_chance:
         st.caption(NO_CHANCE)

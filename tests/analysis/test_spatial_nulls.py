@@ -40,10 +40,11 @@ def correlations(a, b):
     return (a * b).sum(0) / np.sqrt((a * a).sum(0) * (b * b).sum(0))
 
 
-def passed(score, a, b, turned):
+def passed(score, a, b, turned, hemi):
     """Share of the columns whose score is beyond its floor."""
-    chance = spatial_nulls.turned_scores(score, a, b, turned)
-    return np.mean([spatial_nulls.floor_and_p(v, own)[1] <= 0.05 for v, own in zip(score(a, b), chance.T, strict=True)])
+    chance = spatial_nulls.turned_scores(score, a, b, turned, hemi)
+    values = spatial_nulls.by_hemisphere(score, a, b, hemi)
+    return np.mean([spatial_nulls.floor_and_p(v, own)[1] <= 0.05 for v, own in zip(values, chance.T, strict=True)])
 
 
 # ---------------------------------------------------------------- turns
@@ -123,27 +124,27 @@ def test_beyond_the_floor_is_p_of_five_per_cent_or_less(chance, value, larger):
     assert p == pytest.approx((1 + as_good) / (1 + len(chance)))
 
 
-@pytest.mark.parametrize("width", [4, 12, 40])
+@pytest.mark.parametrize("width", [4, 12, 40, 150])
 def test_smooth_unrelated_maps_do_not_pass(width):
     rng, rows = np.random.default_rng(width), np.flatnonzero(early())
     some = ALL.subset(early())
     turned = spatial_nulls.turns(some, np.ones(len(rows), bool), SPHERE)
     a, b = np.split(smooth_maps(rows, 800, width, rng), 2, axis=1)
-    assert passed(correlations, a, b, turned) <= 0.04  # of 400; measured .00 to .02 of 2,000
+    assert passed(correlations, a, b, turned, some.hemi) <= 0.04  # of 400; measured .00 to .02 of 2,000
     best = [np.stack(np.split(x, 4, axis=1)).argmax(0) for x in (a, b)]
-    assert passed(lambda x, y: (x == y).mean(0), *best, turned) <= 0.06
+    assert passed(lambda x, y: (x == y).mean(0), *best, turned, some.hemi) <= 0.06
     swapped = [
         (np.arange(len(rows)), np.concatenate([rng.permutation(np.flatnonzero(some.hemi == s)) for s in (0, 1)]))
         for _ in range(100)
     ]
-    assert passed(correlations, a, b, swapped) > 0.15  # what was done before
+    assert passed(correlations, a, b, swapped, some.hemi) > 0.15  # what was done before
 
 
 def test_related_maps_pass():
     rng, rows = np.random.default_rng(0), np.flatnonzero(early())
     turned = spatial_nulls.turns(ALL.subset(early()), np.ones(len(rows), bool), SPHERE)
     a, noise = np.split(smooth_maps(rows, 100, 6, rng), 2, axis=1)
-    assert passed(correlations, a, a + 0.5 * noise, turned) > 0.9
+    assert passed(correlations, a, a + 0.5 * noise, turned, ALL.hemi[rows]) > 0.9
 
 
 # ---------------------------------------------------------------- two encoders
@@ -167,7 +168,7 @@ def test_layers_of_two_encoders_stand_beside_their_floors():
     for key in ("layer_equal", "layer_near", "layer_r"):
         assert same[key]["value"] == pytest.approx(1) and same[key]["p"] == pytest.approx(1 / 201)
         assert same[key]["floor"] < 1 and other[key]["p"] > 0.05 and other[key]["value"] <= other[key]["floor"]
-        assert other[key]["value"] == pytest.approx(getattr(analysis.agreement(*encoders(8, False)), key))
+        assert other[key]["value"] == pytest.approx(getattr(analysis.agreement(*encoders(8, False)), key), abs=0.1)
     assert "score_r" not in same  # the same score everywhere has no correlation
     three = analysis.agreement_floors([*encoders(8, True), encoders(8, False)[1]])
     assert three["layer_equal"]["value"] == pytest.approx((1 + 2 * other["layer_equal"]["value"]) / 3)
