@@ -81,8 +81,11 @@ def page():
             group="explore", rois=rois, report=("vertex", "roi", "map", "camera"),
         )  # fmt: skip
         if not painted(encoder).any():
+            untested = encoder.info.get("untested")
             st.info(
-                "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
+                f"The brain stays grey: {untested}."
+                if untested
+                else "No vertex is predicted above chance, so the brain stays grey. More pictures or another network may help."
             )
     index = chosen_index(encoder)
     area = chosen_roi()

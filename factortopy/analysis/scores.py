@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from factortopy.analysis.chance import better_than_chance, standard
 from factortopy.analysis.clusters import channel_clusters
 from factortopy.analysis.finite import mean, median
 from factortopy.encoder.films import as_fitted, rows_of
 from factortopy.errors import InputError
+from factortopy.subjects.trial_times import too_short
 
 if TYPE_CHECKING:
     from factortopy.encoder.encoder import Encoder
@@ -34,12 +36,6 @@ def held_out(encoder: Encoder, subject: Subject, features: Features) -> tuple[np
     return np.asarray(subject.responses[trials], dtype=np.float32), encoder.predict_features(features[unique])[back]
 
 
-def _shown(subject):
-    """(T,) the picture behind each test trial."""
-    trials = np.asarray(subject.split.test)
-    return trials if subject.image_index is None else np.asarray(subject.image_index)[trials]
-
-
 def r2(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """(N,) 1 − SS_res / SS_tot over trials (axis 0); NaN where the measured response is constant."""
     total = ((measured - measured.mean(0)) ** 2).sum(0)
@@ -49,7 +45,7 @@ def r2(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 def pearson(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """(N,) correlation of measured and predicted responses over trials (axis 0); NaN where either is constant."""
-    y, p = _standard(measured), _standard(predicted)
+    y, p = standard(measured), standard(predicted)
     varies = (np.abs(y).sum(0) > 0) & (np.abs(p).sum(0) > 0)
     return np.where(varies, np.einsum("tn,tn->n", y, p), np.nan).astype(np.float32)
 
@@ -98,12 +94,13 @@ def predicted(
 ) -> np.ndarray:
     """(N,) bool: vertices predicted above chance on test trials.
 
-    One-sided permutation test of the correlation between measured and predicted responses (pictures are shuffled, the
-    same shuffles for all vertices; repeats of a picture are averaged first), false discovery rate ``q`` by Benjamini
-    and Hochberg. Below what the permutations resolve, Student's t gives the probability: a few strong vertices among
-    many weak ones would otherwise never pass the correction.
+    One-sided test of the correlation between measured and predicted responses, false discovery rate ``q`` by Benjamini and
+    Hochberg. Pictures are shuffled, the same shuffles for all vertices; repeats of a picture are averaged first. Volumes of
+    a film are alike in time, and so are pictures shown in blocks: there the signs of their cosines in time are shuffled, drifts
+    left out (``analysis.chance``). Below what the shuffles resolve, Student's t and the normal distribution give the
+    probability: a few strong vertices among many weak ones would otherwise never pass the correction.
     """
-    return above_chance(*held_out(encoder, subject, features), q, permutations, seed, _shown(subject), _block(subject))
+    return better_than_chance(*held_out(encoder, subject, features), subject, q, permutations, seed)
 
 
 def painted(encoder: Encoder) -> np.ndarray:
@@ -113,83 +110,18 @@ def painted(encoder: Encoder) -> np.ndarray:
     return np.ones(encoder.n_vertices, bool)
 
 
-def discovery_rates(chance):
-    """(N,) smallest false discovery rate at which each of (N,) p values is a discovery (Benjamini and Hochberg 1995)."""
-    order = np.argsort(chance)[::-1]
-    out = np.empty(len(chance))
-    out[order] = np.minimum.accumulate(chance[order] * (len(chance) / np.arange(len(chance), 0, -1)))
-    return np.minimum(out, 1)
-
-
-def above_chance(measured, prediction, q=0.05, permutations=1000, seed=0, image=None, block=1):
-    """As ``predicted``, from (T, N) measured and predicted responses.
-
-    ``image`` (T,) tells repeated pictures. Of a film, whose neighbouring TRs are alike, ``block`` TRs are moved together,
-    and Student's t counts blocks, not TRs.
-    """
-    from scipy.special import stdtr  # scipy.stats takes a second of every training to import
-
-    if image is not None:  # trials of one picture answer alike: only pictures can be exchanged
-        measured, prediction = _by_picture(measured, image), _by_picture(prediction, image)
-    y, p = _standard(measured), _standard(prediction)
-    valid = (np.abs(y).sum(0) > 0) & (np.abs(p).sum(0) > 0)
-    y, p = np.ascontiguousarray(y[:, valid]), np.ascontiguousarray(p[:, valid])
-    if len(y) < 5 * block or not valid.any():
-        return np.zeros(len(valid), dtype=bool)  # too few trials to tell anything from chance
-    observed = np.einsum("tn,tn->n", y, p)
-    rng = np.random.default_rng(seed)
-    as_large = np.zeros(len(observed), dtype=np.int64)
-    for _ in range(permutations):
-        as_large += np.einsum("tn,tn->n", y[_shuffled(rng, len(y), block)], p) >= observed
-    chance = (as_large + 1) / (permutations + 1)
-    r = np.clip(observed.astype(float), -1 + 1e-9, 1 - 1e-9)
-    free = max(len(y) // block - 2, 1)
-    tail = stdtr(free, -r * np.sqrt(free / (1 - r**2)))
-    chance = np.where(as_large == 0, np.minimum(chance, tail), chance)
-    out = np.zeros(len(valid), dtype=bool)
-    out[valid] = discovery_rates(chance) <= q
-    return out
-
-
-def _shuffled(rng, n, block):
-    """(n,) rows in a random order, ``block`` neighbours together."""
-    if block == 1:
-        return rng.permutation(n)
-    rows = rng.permutation(-(-n // block))[:, None] * block + np.arange(block)
-    return rows[rows < n]
-
-
-def _block(subject):
-    """TRs that are moved together in permutation tests, 1 for pictures: one haemodynamic response or more."""
-    film = getattr(subject, "film", None)
-    return 1 if film is None else int(np.clip(np.ceil(15 / film.tr), 3, 20))
-
-
-def _by_picture(x, image):
-    """Rows of the same picture averaged."""
-    order = np.argsort(image, kind="stable")
-    _, start, count = np.unique(np.asarray(image)[order], return_index=True, return_counts=True)
-    if len(count) == len(order):
-        return x
-    return np.add.reduceat(np.asarray(x, dtype=np.float32)[order], start) / count[:, None].astype(np.float32)
-
-
-def _standard(x):
-    """Columns to mean 0 and norm 1; constant ones to 0."""
-    x = np.asarray(x, dtype=np.float32)
-    x = x - x.mean(0)
-    norm = np.sqrt((x**2).sum(0))
-    return np.where(norm > 1e-6, x / np.maximum(norm, 1e-6), 0).astype(np.float32)
-
-
 def score_run(encoder: Encoder, subject: Subject, features: Features, q: float = 0.05) -> dict[str, np.ndarray]:
     """Fill ``encoder.scores`` from one prediction of the test trials.
 
     score and pearson (N,) float32, predicted (N,) uint8, and, where the encoder has selectors, clusters
-    (N,) int16 (20, fewer where few vertices are predicted).
+    (N,) int16 (20, fewer where few vertices are predicted). Where the test trials are too few to tell anything from chance
+    no vertex is predicted, and ``encoder.info["untested"]`` says why.
     """
     measured, prediction = held_out(encoder, subject, features)
-    better = above_chance(measured, prediction, q, image=_shown(subject), block=_block(subject))
+    better = better_than_chance(measured, prediction, subject, q)
+    encoder.info.pop("untested", None)
+    if why := too_short(subject):
+        encoder.info["untested"] = why
     encoder.scores = {"score": r2(measured, prediction), "pearson": pearson(measured, prediction)}
     encoder.scores["predicted"] = better.astype(np.uint8)
     if not encoder.has_selectors:

@@ -41,7 +41,7 @@ class OfTrials:
         return np.asarray(part[:, used] @ tokens, dtype=np.float32).reshape(-1, *self.shape[1:])
 
 
-def of_trials(subject, features, response=None):
+def of_trials(subject, features, response=None, delays=None):
     """Features with a row for each TR of a subject that watched films; those of any other subject as they are.
 
     Parameters
@@ -51,6 +51,8 @@ def of_trials(subject, features, response=None):
         A row for each of ``subject.images``, or what this function gave.
     response : (len(delays),), optional
         Weight of each delay; learnt from the training TRs when None.
+    delays : (len(response),), optional
+        TRs; the film's own when None.
 
     Returns
     -------
@@ -72,19 +74,21 @@ def of_trials(subject, features, response=None):
         )
     if response is None:
         response = learn_response(subject, features)
-    matrix = film.weights(response)
+    delays = film.delays if delays is None else delays
+    matrix = film.weights(response, delays)
     weights = [round(float(weight), 4) for weight in response]
     return replace(
         features,
         local=[OfTrials(layer, matrix) for layer in features.local],
         global_=[np.asarray(matrix @ np.asarray(token, dtype=np.float32)) for token in features.global_],
-        extra={"fir": {"delays": list(film.delays), "weights": weights, "tr": film.tr}},
+        extra={"fir": {"delays": list(delays), "weights": weights, "tr": film.tr}},
     )
 
 
 def as_fitted(encoder, subject, features):
     """``of_trials`` with the response that an encoder was fitted with."""
-    return of_trials(subject, features, (encoder.info.get("fir") or {}).get("weights"))
+    fir = encoder.info.get("fir") or {}
+    return of_trials(subject, features, fir.get("weights"), fir.get("delays"))
 
 
 def rows_of(subject, trials):
@@ -111,7 +115,7 @@ def kept_together(subject, trials):
     film = getattr(subject, "film", None)
     if film is None:
         return rows_of(subject, trials)
-    block = 6 * film.delays[-1] + 6
+    block = 2 * film.gap + 1  # half a minute or more
     return film.clip[trials] * 10**6 + film.position[trials] // block
 
 

@@ -43,7 +43,7 @@ class Video(NamedTuple):
         return self.info["notices"]
 
 
-def read_video(path_or_bytes, fps=4, most=MOST, size=SIZE, name=None):
+def read_video(path_or_bytes, fps=4, most=MOST, size=SIZE, name=None, phase=0.0):
     """Frames of a film, evenly spaced in time.
 
     Parameters
@@ -57,6 +57,8 @@ def read_video(path_or_bytes, fps=4, most=MOST, size=SIZE, name=None):
         No side of a frame is longer than this many pixels; frames are not enlarged.
     name : str, optional
         What the user calls it; only shown.
+    phase : float
+        Where in each of its 1 / fps seconds a frame is taken: 0 at the beginning, 0.5 in the middle, below 1.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def read_video(path_or_bytes, fps=4, most=MOST, size=SIZE, name=None):
     label = safe_label(
         name or (os.fspath(path_or_bytes) if is_path else getattr(path_or_bytes, "name", None) or "video")
     )
-    _check_settings(fps, most, size)
+    _check_settings(fps, most, size, phase)
     with opened(path_or_bytes, label) as file:
         try:
             check_kind(file, label)
@@ -87,10 +89,10 @@ def read_video(path_or_bytes, fps=4, most=MOST, size=SIZE, name=None):
             words = STILL if file.read(4) == b"\x89PNG" else words  # whether it is an APNG, its demuxer alone can tell
             raise InputError(f"video {label!r}: expected {READABLE}, found {words}") from None
         with film:
-            return _sampled(film, label, float(fps), int(most), int(size))
+            return _sampled(film, label, float(fps), int(most), int(size), float(phase))
 
 
-def _sampled(film, label, fps, most, size):
+def _sampled(film, label, fps, most, size, phase):
     import av
 
     stream, notices = _pictures_of(film, label)
@@ -107,7 +109,7 @@ def _sampled(film, label, fps, most, size):
     def show(frame, orientation, until):
         """Take a frame for every sampled time before ``until``."""
         pixels = None
-        while len(frames) / fps < until - 1e-6:
+        while (len(frames) + phase) / fps < until - 1e-6:
             if len(frames) == most:
                 raise _too_long(label, fps, most, f"at least {until:.0f} s")
             pixels = painter(frame, orientation) if pixels is None else pixels
@@ -139,6 +141,8 @@ def _sampled(film, label, fps, most, size):
         shown = 1 / rate
     end = clock.now + shown
     show(*last, end)
+    if not frames:  # it ends before the first sampled time
+        show(*last, (phase + 0.5) / fps)
     all_there = (
         own and reading.packets >= stream.frames > 0 and film.format.name != "avi"
     )  # of an AVI it may be counted
@@ -156,7 +160,7 @@ def _sampled(film, label, fps, most, size):
         "fps": round(rate if abs(measured - rate) < 0.02 * rate else measured, 3),
         "faults": faults, "notices": faults + notices + clock.notices + painter.notices,
     }  # fmt: skip
-    return Video(np.stack(frames), np.arange(len(frames)) / fps, info)
+    return Video(np.stack(frames), (np.arange(len(frames)) + phase) / fps, info)
 
 
 # ---------------------------------------------------------------- the stream of pictures
@@ -328,10 +332,12 @@ def _stated_duration(film, stream, rate):
     return (seconds if seconds > 0 else None), False
 
 
-def _check_settings(fps, most, size):
+def _check_settings(fps, most, size, phase):
     for name, value, low, high in (("fps", fps, 0.1, 60), ("most", most, 1, 5000), ("size", size, MIN_SIDE, 512)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise InputError(f"video, {name}: expected a number from {low} to {high}, found {value!r}; change it")
+    if isinstance(phase, bool) or not isinstance(phase, int | float) or not 0 <= phase < 1:
+        raise InputError(f"video, phase: expected a number from 0 to below 1, found {phase!r}; change it")
 
 
 def _too_long(label, fps, most, length):

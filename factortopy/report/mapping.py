@@ -73,7 +73,11 @@ def _score_maps(doc, entries, flat):
     scale = {"name": "Brain score", "label": "brain score R²", "low": 0.0, "high": top}
     maps = {e.name: value_map(values[e.name], **common(e), **scale) for e in entries}
     shares = {e.name: f"{painted(e.encoder).mean():.0%}" for e in entries}
-    shows = "; ".join(f"{name} predicts {share} of the vertices above chance" for name, share in shares.items())
+    untested = {e.name: e.encoder.info.get("untested") for e in entries}
+    shows = "; ".join(
+        f"{name}: {untested[name]}" if untested[name] else f"{name} predicts {share} of the vertices above chance"
+        for name, share in shares.items()
+    )
     paper = "After Figs. 3 and 12 (R² maps)"
     _show(doc, "score-maps", "Brain score", maps, flat, entries, values, f"{shows}.", paper)
     if len(entries) > 1:

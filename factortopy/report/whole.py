@@ -146,7 +146,7 @@ class _Drawing:
 WORDS_USED = {
     "brain score R²": "share of a vertex's response to new pictures that the encoder predicts; 1 perfect, 0 no better than the mean",
     "noise ceiling": "the best R² that any model could reach, given the noise of the measurement",
-    "predicted above chance": "vertices that maps paint: predictions beat shuffled pictures (false discovery rate 5 %)",
+    "predicted above chance": "vertices that maps paint: predictions beat shuffled ones (false discovery rate 5 %)",
     "ROI": "region of interest, an area of the cortex such as V1",
     "mean layer": "the layers' depth weighted by what a vertex reads, 0 the first layer to 1 the last",
     "confidence": "1 where one layer alone is read, 0 where all are alike",

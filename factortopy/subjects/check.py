@@ -13,6 +13,7 @@ from factortopy.subjects.layouts import Layout, find
 from factortopy.subjects.loading import load_subject
 from factortopy.subjects.names import DENSITY, demo_number
 from factortopy.subjects.subject import Subject
+from factortopy.subjects.trial_times import too_short
 from factortopy.wording import count, shown_path
 
 __all__ = ["Area", "Findings", "Look", "Problem", "check", "look_through", "memory_needed"]
@@ -191,6 +192,12 @@ def _of_subject(findings, subject):
             "it can be trained, but expect scores below 0: add pictures",
         )
         findings.problems.append(Problem(WARNING, "pictures", expected, f"{training}", remedy))
+    if subject.film is not None and (why := too_short(subject)):
+        expected, remedy = (
+            "test trials that tell a prediction from chance",
+            "maps stay grey: add runs, or give more of them to the test",
+        )
+        findings.problems.append(Problem(WARNING, "test trials", expected, why, remedy))
     needed, free = memory_needed(subject), free_memory()
     if free is not None and needed > free:
         actual = f"{free / 1e9:.1f} GB free"

@@ -11,7 +11,7 @@ TERMS = {
     "scale": "0: a detail of the picture (local token). 1: the picture as a whole (global token).",
     "vertex": "One point of the cortical surface. The demo's surface has a point every 3 mm or so.",
     "above chance": "Test pictures are shuffled 1,000 times; a place is painted when its prediction beats the shuffled ones "
-    "(false discovery rate 5 %).",
+    "(false discovery rate 5 %). Films are compared in a way that keeps them as slow as they are.",
 }  # fmt: skip
 STATUS_WORDS = {
     "queued": "waiting", "running": "training", "stopping": "stopping", "stopped": "stopped", "finished": "finished",

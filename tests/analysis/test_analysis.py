@@ -7,8 +7,9 @@ from sklearn.metrics import r2_score
 
 import factortopy as ft
 from factortopy import analysis
+from factortopy.analysis.chance import above_chance, discovery_rates
 from factortopy.analysis.gallery import TILE
-from factortopy.analysis.scores import above_chance, discovery_rates, r2
+from factortopy.analysis.scores import r2
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.storage.files import read_tensors, write_tensors

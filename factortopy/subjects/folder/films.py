@@ -30,6 +30,8 @@ from factortopy.wording import count, safe_label, shown_path
 MOST = 5000  # frames of one film
 GREY = 128
 BLOCKS = 10  # at least, to be split 8:1:1
+RESPONSE = 16.0  # seconds after which SPM's haemodynamic response has had 93 % of its area, undershoot included
+DELAYS = (2.0, 10.0)  # seconds of the past that are looked at unless dataset.json names TRs
 
 
 class Frames:
@@ -85,6 +87,11 @@ class Film:
         """(T,) the frame in the middle of each TR."""
         return self.frames[:, self.frames.shape[1] // 2]
 
+    @property
+    def gap(self):
+        """TRs that parts of a split lie apart: a haemodynamic response, and no less than the longest delay."""
+        return max(self.delays[-1], int(np.ceil(RESPONSE / self.tr - 1e-6)))
+
     def before(self, delay):
         """(T,) the row ``delay`` TRs earlier; a run's first row where there is none."""
         start = np.flatnonzero(np.r_[True, self.run[1:] != self.run[:-1]])
@@ -111,24 +118,27 @@ class Film:
         n = len(self.run) - sum(len(part) for part in (split.train, split.val, split.test))
         if not n:
             return ""
-        gap = count(self.delays[-1], "TR")
+        first, gap = count(self.delays[-1], "TR"), f"{count(self.gap, 'TR')} ({self.gap * self.tr:g} s)"
         grey = f", {int((self.clip < 0).sum()):,} of a grey screen" if (self.clip < 0).any() else ""
-        return f"{count(n, 'TR')} left out: the first {gap} of each run, gaps of {gap} between the parts{grey}"
+        return f"{count(n, 'TR')} left out: the first {first} of each run, gaps of {gap} between the parts{grey}"
 
     def usable(self):
         """(T,) bool: a film was on the screen, and the run is long enough for the longest delay."""
         rows = np.arange(len(self.run))
         return (self.clip >= 0) & (rows - self.before(len(rows)) >= self.delays[-1])
 
-    def weights(self, response):
+    def weights(self, response, delays=None):
         """(T, F) sparse matrix from frames to TRs: averaged within a TR, then delayed.
 
         response : (len(delays),) weight of each delay; they sum to 1
+        delays : TRs; the film's own when None
         """
         from scipy.sparse import csr_matrix
 
         t, k = self.frames.shape
-        seen = np.concatenate([self.frames[self.before(delay)] for delay in self.delays], 1)
+        seen = np.concatenate(
+            [self.frames[self.before(delay)] for delay in (self.delays if delays is None else delays)], 1
+        )
         value = np.repeat(np.asarray(response, dtype=np.float32) / k, k)
         starts = np.arange(t + 1) * seen.shape[1]
         matrix = csr_matrix((np.tile(value, t), seen.ravel(), starts), (t, len(self.pictures)))
@@ -139,7 +149,7 @@ class Film:
         """``Split`` by contiguous blocks of film time (8:1:1, seeded), or by ``labels`` ("train", "val", "test" a row).
 
         The same second of a film is on one side in all runs that show it. Between training, validation and test rows
-        lies a gap of the longest delay, in the run and in the film; rows in it, grey ones and those without a whole
+        lies a gap of 16 s or the longest delay, in the run and in the film; rows in it, grey ones and those without a whole
         history are left unused.
 
         Raises
@@ -147,7 +157,7 @@ class Film:
         InputError
             When there is too little film.
         """
-        usable, gap = self.usable(), self.delays[-1]
+        usable, gap = self.usable(), self.gap
         part = self._blocks(usable, seed) if labels is None else np.array(labels)
         part = np.where(usable, part, "")
         if labels is not None and not (part == "val").any():
@@ -159,7 +169,7 @@ class Film:
 
     def _blocks(self, usable, seed, parts=("val", "test")):
         """(T,) part of each row: blocks of each film are drawn at random, a tenth of them for each of ``parts``."""
-        gap, lengths = self.delays[-1], {}
+        gap, lengths = self.gap, {}
         for clip in np.unique(self.clip[usable]):
             position = self.position[usable & (self.clip == clip)]
             lengths[clip] = (position.min(), position.max() - position.min() + 1)
@@ -246,7 +256,15 @@ def examine(examination):
     pictures = Frames([*sources, grey], np.stack(np.divmod(kept, MOST + 1), 1))
     place = np.rint(onset / tr).astype(np.int64)
     clip = np.where(after, -1, clip)
-    return Film(frames.reshape(where.shape), run, clip, place, onset, tr, about["delays"], pictures)
+    return Film(
+        frames.reshape(where.shape), run, clip, place, onset, tr, about["delays"] or default_delays(tr), pictures
+    )
+
+
+def default_delays(tr):
+    """Whole TRs from 2 to 10 s, such as (1, 2, 3, 4, 5) of 2 s; at least one."""
+    first, last = max(1, int(np.ceil(DELAYS[0] / tr - 1e-6))), int(np.floor(DELAYS[1] / tr + 1e-6))
+    return tuple(range(first, max(first, last) + 1))
 
 
 def _onsets(path, table, run, clip, tr):
@@ -280,8 +298,8 @@ def _files(examination, names):
 
 
 def _source(examination, path, fps):
-    """Frames of a film at ``fps`` a second: (n, H, W, 3) memory map, or list of paths for a folder of frames; None after a
-    problem that is noted."""
+    """Frames in the middle of each 1 / ``fps`` seconds of a film: (n, H, W, 3) memory map, or list of paths for a folder of
+    frames; None after a problem that is noted."""
     folder = examination.folder
     if path.is_dir():
         here = files_in(path)
@@ -292,10 +310,10 @@ def _source(examination, path, fps):
         if rate is None:
             remedy = "add it (films know their own rate)"
             raise stop(folder / "dataset.json", "'fps': frames a second of the folders of frames", "none", remedy)
-        n = int(min(len(files) / rate * fps, MOST))
+        n = int(np.ceil(min(len(files) / rate * fps, MOST) - 0.5))  # those whose middle lies in the film
         if not examine_files(examination, path, files, "frame"):
             return None
-        return [files[min(int(k / fps * rate + 1e-6), len(files) - 1)] for k in range(max(n, 1))]
+        return [files[min(int((k + 0.5) / fps * rate + 1e-6), len(files) - 1)] for k in range(max(n, 1))]
     frames, faults, notices = _decoded(path, fps)
     for fault in faults:
         remedy = "what could be read is used, grey after it: copy the film again, or save it as MP4"
@@ -311,7 +329,7 @@ def _source(examination, path, fps):
 def _decoded(path, fps):
     """(frames, memory-mapped; faults and notices of ``read_video``) of a film, decoded once and kept."""
     about = os.stat(path)
-    key = repr((3, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
+    key = repr((4, os.fspath(path), about.st_size, about.st_mtime_ns, round(fps, 6))).encode()
     kept = cache_dir("films") / f"{hashlib.blake2b(key, digest_size=16).hexdigest()}.npy"
     notes = kept.with_suffix(".json")  # written last: it says that both are whole
     if notes.is_file():
@@ -326,7 +344,7 @@ def _decoded(path, fps):
     from factortopy.pictures.video import read_video
 
     try:
-        film = read_video(path, fps=fps, most=MOST)
+        film = read_video(path, fps=fps, most=MOST, phase=0.5)
     except InputError as error:
         raise DataError(Problem(STOPS, shown_path(path), "", f"{shown_path(path)}: {error}", "")) from None
     buffer = BytesIO()

@@ -24,6 +24,7 @@ from factortopy.formats.problems import DataError, close_to, stop
 from factortopy.formats.tables import Table, read_table
 from factortopy.formats.twins import alike_where_both
 from factortopy.subjects.ceilings import estimate_ceiling
+from factortopy.subjects.drifts import without_drifts
 from factortopy.subjects.examination import Examination, Summary, warn_of_likeness
 from factortopy.subjects.folder import responses
 from factortopy.subjects.folder import trials as folder_trials
@@ -303,12 +304,14 @@ def _split(examination, image_index):
 
 
 def _responses(examination, keep):
-    """(T, N) float32: both hemispheres side by side, z-scored per session where dataset.json says that they are not.
+    """(T, N) float32: both hemispheres side by side; of a film without slow drifts; z-scored per session where dataset.json says
+    that they are not.
 
-    A single hemisphere that needs neither stays a memory map of its file.
+    A single hemisphere that needs none of it stays a memory map of its file.
     """
     raw = examination.about["normalised"] == "none" and examination.session is not None
-    if len(keep) == 1 and not raw:
+    cutoff = examination.about["high_pass"] if examination.film is not None else 0
+    if len(keep) == 1 and not raw and not cutoff:
         ((hemi, mask),) = keep.items()
         if mask.all() and examination.rows[hemi].as_it_lies:
             return examination.rows[hemi].source
@@ -323,6 +326,8 @@ def _responses(examination, keep):
         for rows, block in each(source.blocks(), words, source.n_blocks):
             out[rows, start : start + n_kept] = block[:, columns]
         start += n_kept
+    if examination.film is not None:
+        _without_drifts(examination, out, cutoff)
     if raw:
         for label in np.unique(examination.session):
             rows = np.flatnonzero(examination.session == label)
@@ -337,6 +342,21 @@ def _responses(examination, keep):
         remedy = "used as they are, and scores may suffer: add it, or z-score them and say 'normalised': 'session'"
         examination.warn(path, "a column 'session' to z-score by (dataset.json: normalised none)", "none", remedy)
     return out
+
+
+def _without_drifts(examination, out, cutoff):
+    """Take the slow drifts out of each run of a film, in place; its mean stays."""
+    if not cutoff:
+        examination.remarks.append("slow drifts filtered already (dataset.json: high_pass 0): not again")
+        return
+    film = examination.film
+    for label in np.unique(film.run):
+        rows = np.flatnonzero(film.run == label)
+        for first in range(0, out.shape[1], 4096):
+            part = out[rows, first : first + 4096].astype(np.float64)
+            with np.errstate(invalid="ignore", over="ignore"):  # vertices with missing values are dropped later
+                out[rows, first : first + 4096] = without_drifts(part, film.tr, cutoff) + part.mean(0)
+    examination.remarks.append(f"slow drifts (a line, and periods above {cutoff:g} s) taken out of each run")
 
 
 def _joined(parts, keep):

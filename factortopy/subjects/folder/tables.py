@@ -5,15 +5,16 @@ import math
 
 from factortopy.formats.problems import DataError, stop, warn
 from factortopy.formats.text import read_text
+from factortopy.subjects.drifts import CUTOFF
 from factortopy.surfaces.meshes import N_VERTICES
 from factortopy.wording import first_few, safe_label
 
 KEYS = (
     "subject", "space", "density", "normalised", "averaged", "image_degrees", "simulated", "tr", "delays", "fps",
-    "frames_per_tr",
+    "frames_per_tr", "high_pass",
 )  # fmt: skip
+LEAST_CUTOFF = 60.0  # seconds; below it the filter would take what a film does
 COLUMNS = ("image", "session", "split", "stimulus", "run", "onset", "repeats")
-DELAYS = (2, 3, 4, 5)  # TRs
 _MOST_JSON = 2**20
 
 
@@ -23,7 +24,7 @@ def read_about(path, problems):
     Returns
     -------
     dict
-        With all of ``KEYS`` that could be read; ``delays`` a tuple of whole TRs, rising.
+        With all of ``KEYS`` that could be read; ``delays`` a tuple of whole TRs, rising, or None; ``high_pass`` seconds, or 0.
     """
     twice = []
 
@@ -87,10 +88,16 @@ def read_about(path, problems):
         about["subject"] = safe_label(content["subject"])
     for key in ("image_degrees", "tr", "fps"):
         about[key] = number(key)
-    about["delays"] = _delays(content.get("delays", DELAYS))
-    if about["delays"] is None:
+    about["delays"] = _delays(content.get("delays"))
+    if about["delays"] is None and content.get("delays") is not None:
         wrong("delays", "whole numbers of TRs from 0 to 20, rising")
-        about["delays"] = DELAYS
+    cutoff = content.get("high_pass")
+    plain = isinstance(cutoff, int | float) and not isinstance(cutoff, bool) and math.isfinite(cutoff)
+    if cutoff is not None and not (plain and (cutoff == 0 or cutoff >= LEAST_CUTOFF)):
+        wrong(
+            "high_pass", f"a period in seconds, {LEAST_CUTOFF:g} or more, or 0 for responses that are filtered already"
+        )
+    about["high_pass"] = float(cutoff) if plain and cutoff >= 0 else CUTOFF
     frames = content.get("frames_per_tr")
     if frames is not None and (isinstance(frames, bool) or not isinstance(frames, int) or not 1 <= frames <= 30):
         wrong("frames_per_tr", "a whole number from 1 to 30")
