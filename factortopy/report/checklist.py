@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from factortopy.analysis.scores import discovery_rates
+from factortopy.analysis.chance import discovery_rates
 from factortopy.report.claims import CLAIMS
 from factortopy.report.missing import UNDECIDED, Missing
 from factortopy.report.tried import Tried
