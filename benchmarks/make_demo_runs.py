@@ -85,7 +85,10 @@ def table():
 
     line("vertices predicted above chance", [f"{rows[-1]['share']:.0%}" for _, rows, _, _ in runs.values()])
     line("mean layer confidence", [f"{rows[-1]['confidence']:.2f}" for _, rows, _, _ in runs.values()])
-    line("hierarchy slope (b0 → b1)", [f"{s.slope:.2f} ({s.b0:.2f} → {s.b1:.2f})" for _, _, s, _ in runs.values()])
+    line(
+        "hierarchy slope (b0 → b1); one fit each, no interval",
+        [f"{s.slope:.2f} ({s.b0:.2f} → {s.b1:.2f})" for _, _, s, _ in runs.values()],
+    )
     for area in ("V1", "V2", "V3", "hV4"):
         line(
             f"{area}: where it looks, median error; r of x, y",

@@ -5,7 +5,16 @@ import streamlit as st
 from factortopy.analysis.averaging import average, on_shared_vertices, without_channels
 from factortopy.analysis.measures import MEASURES, R2, available
 from factortopy.runs.names import families, full_name, short_names
-from pages.parts import address, compare_grid, compare_numbers, compare_save, compare_seeds, compare_two, report_panel
+from pages.parts import (
+    address,
+    compare_grid,
+    compare_numbers,
+    compare_save,
+    compare_seeds,
+    compare_slopes,
+    compare_two,
+    report_panel,
+)
 from pages.parts.brain import chosen_vertex
 from pages.parts.guard import guard
 from pages.parts.runs import finished_runs, invite_to_train, version
@@ -44,7 +53,9 @@ def page():
         e.n_vertices for e in encoders.values()
     )
     seeds = compare_seeds.of_names(encoders, chosen)
+    single, members = encoders, {name: [name] for name in names}
     if averaged:
+        members |= {first: [first, *rest] for first, *rest in families(chosen, "subject")}
         encoders, chosen = averages(encoders, chosen)
     short = {name: word for name, word in short_names(infos | chosen).items() if name in chosen}
     hover = {short[name]: full_name(name, info) for name, info in chosen.items()}
@@ -58,12 +69,15 @@ def page():
         st.caption(
             f"The subjects' vertices differ: all is shown at the {next(iter(encoders.values())).n_vertices:,} that every chosen one has."
         )
-    levels = sections(encoders, scale, seeds, {word: name for name, word in short.items()})
+    levels = sections(encoders, scale, seeds, {word: name for name, word in short.items()}, members, single)
     report_panel.show(names, levels=levels)
 
 
-def sections(encoders, scale, seeds, runs):
-    """Everything below the maps: two of them, seeds, numbers; ``runs`` {short name: run}. Returns the areas' levels or None."""
+def sections(encoders, scale, seeds, runs, members, single):
+    """Everything below the maps: two of them, seeds, numbers; returns the areas' levels or None.
+
+    runs : {short name: run}; members : {run: runs that are averaged in its place}; single : {run: Encoder}
+    """
     factorized = {name: e for name, e in encoders.items() if e.has_selectors}
     tuned = compare_two.tuned_pairs(encoders)
     compare_numbers.place(encoders, scale.measure)
@@ -78,7 +92,9 @@ def sections(encoders, scale, seeds, runs):
         compare_numbers.scores(scored, scale.measure)
     levels = None
     if factorized:
-        levels = compare_numbers.hierarchy(factorized)
+        behind = {name: members[runs[name]] for name in factorized}
+        levels = compare_numbers.hierarchy(factorized, compare_slopes.reader(factorized, behind, single))
+        compare_slopes.button([of[0] for of in behind.values() if len(of) == 1])
         compare_numbers.layers(factorized)
     compare_numbers.time_steps(encoders)
     return levels

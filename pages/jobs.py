@@ -20,6 +20,7 @@ GOES = {  # what deleting takes away
     "finetune": "Delete this fine-tuning with its network?",
     "extract": "Delete this from the list? The tokens that were extracted stay on disk.",
     "simulate": "Delete this from the list? A result in the Lab stays.",
+    "slope": "Delete this from the list? Fits that are finished stay with their runs.",
     "report": "Delete this report with its figures and maps? Fits that were made for it are kept for the next one.",
 }
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -171,6 +172,7 @@ OPENS = {
     "extract": lambda job, asked: ("train", {"network": asked["backbone"], "weights": asked["weights"]}),
     "finetune": lambda job, asked: ("fine_tune", {"tuned": job.name}),
     "report": lambda job, asked: ("jobs", {"report": job.key}),
+    "slope": lambda job, asked: ("compare", {"runs": ",".join(asked["runs"])}),
 }
 PAGES = {"train": ("train", "watch"), "finetune": ("fine_tune", "tuned")}  # where work shows what it has so far
 

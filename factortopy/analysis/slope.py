@@ -1,32 +1,69 @@
-"""The hierarchy slope: do later areas read later layers?"""
+"""The hierarchy slope: do later areas read later layers? And how far it would be another one with other pictures and another seed."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from factortopy.errors import InputError, unexpected
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 LEVELS = {"V1": 0.0, "V2": 1 / 3, "V3": 1 / 3, "OPA": 2 / 3, "EBA": 1.0}
-BOOTSTRAP = 1000  # samples behind the intervals of the report and of the page Compare
+REFITS = 20
+FEWEST_REFITS = 10  # with fewer, three seeds would have to tell how seeds vary
+PICTURES_AND_SEEDS, SUBJECTS = "pictures and seeds", "subjects"  # what an interval is over
+ENDS = ("b0", "b1", "slope")
 
 
 @dataclass(frozen=True)
 class Hierarchy:
     """Fit of s_i = Σ_l ω_il · l/(L−1) on the level of the vertex's ROI: b0 at level 0, b1 at level 1, slope b1 − b0.
 
-    ``intervals`` {"b0", "b1", "slope": (low, high)}: 95 % of bootstrap samples; None when none were asked for.
+    intervals : {"b0", "b1", "slope": (low, high)}, 95 %; None of one fit alone, which says nothing of how far another would differ
+    over : what the intervals are over, PICTURES_AND_SEEDS or SUBJECTS; None without
+    fits : how many fits are behind it
     """
 
     b0: float
     b1: float
-    intervals: dict | None = None
+    intervals: dict[str, tuple[float, float]] | None = None
+    over: str | None = None
+    fits: int = 1
 
     @property
-    def slope(self):
+    def slope(self) -> float:
         return self.b1 - self.b0
 
 
-def hierarchy(selectors, rois, levels=None, bootstrap=0, seed=0):
+@dataclass(frozen=True)
+class Refits:
+    """Mean layers (``Selectors.layer_mean``) of new fits of one network to one subject.
+
+    halves : (2 k, N), fits of halves of the pictures, each with a seed of its own; rows 2 j and 2 j + 1 share no picture and are
+        together all of them
+    seeds : (r, N), fits of all pictures with other seeds
+    """
+
+    halves: np.ndarray
+    seeds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.halves) + len(self.seeds)
+
+
+def allotted(refits: int) -> tuple[int, int]:
+    """(halves, seeds): how many of so many refits are of halves of the pictures, and how many differ in their seed alone."""
+    halves = 2 * round(0.3 * refits)
+    return halves, refits - halves
+
+
+def hierarchy(
+    selectors: Any, rois: Mapping[str, Any], levels: Mapping[str, float] | None = None, refits: Refits | None = None
+) -> Hierarchy:
     """Hierarchy slope (paper, section 4.3).
 
     Parameters
@@ -35,33 +72,73 @@ def hierarchy(selectors, rois, levels=None, bootstrap=0, seed=0):
     rois : {name: (N,) bool}
     levels : {name: float}, optional
         V1 0, V2 and V3 1/3, OPA 2/3, EBA 1.
-    bootstrap : int
-        So many times vertices are drawn anew within each ROI, for intervals. Neighbours are alike, so that these are
-        narrower than those over subjects would be.
+    refits : Refits, optional
+        Of the same vertices, for intervals (``interval``) around this fit.
 
     Raises
     ------
     InputError
         With a single layer, or when fewer than two levels have vertices.
     """
-    levels = LEVELS if levels is None else levels
     if selectors.layer.shape[1] < 2:
         raise InputError("hierarchy slope: expected a network of two layers or more, found one; it has no slope")
-    at = [(level, selectors.layer_mean[np.asarray(rois[name])]) for name, level in levels.items() if name in rois]
-    at = [(level, s) for level, s in at if len(s)]
-    level = np.concatenate([np.full(len(s), x) for x, s in at]) if at else np.zeros(0)
+    own = _lines(selectors.layer_mean[None], rois, levels)[0]
+    if refits is None:
+        return Hierarchy(*map(float, own[:2]))
+    halves, seeds = (_lines(means, rois, levels) for means in (refits.halves, refits.seeds))
+    both = {name: interval(own[k], halves[:, k], seeds[:, k]) for k, name in enumerate(ENDS)}
+    return Hierarchy(*map(float, own[:2]), both, PICTURES_AND_SEEDS, 1 + len(refits))
+
+
+def of_subjects(fits: Sequence[Hierarchy]) -> Hierarchy:
+    """Mean of the slopes of several subjects, two or more, with Student's 95 % interval over subjects."""
+    from scipy.stats import t
+
+    values = np.array([[fit.b0, fit.b1, fit.slope] for fit in fits])
+    mean, n = values.mean(0), len(values)
+    half = t.ppf(0.975, n - 1) * values.std(0, ddof=1) / n**0.5
+    both = {name: (float(m - h), float(m + h)) for name, m, h in zip(ENDS, mean, half, strict=True)}
+    return Hierarchy(float(mean[0]), float(mean[1]), both, SUBJECTS, n)
+
+
+def standard_error(halves: np.ndarray, seeds: np.ndarray) -> float:
+    """How far a number of one fit would vary with other pictures and another seed: a standard deviation.
+
+    Its variance has two parts. Seeds: s², that of fits of all pictures which differ in their seed alone. Pictures: p². With twice the
+    pictures a variance halves, so that half the difference between the fits of two halves varies with pictures as a fit of all
+    of them does, and with the seeds of the halves; the mean of the two varies with those seeds alone, and as much. The difference
+    of these two variances over several divisions is p² (half-samples: Wolter, Introduction to Variance Estimation, chapter 3).
+    Fits are of halves without repeats, not of samples with replacement: a picture that stands in a sample twice would teach its noise
+    twice, and a fit would be another one.
+
+    Parameters
+    ----------
+    halves : (2 k,), as in ``Refits``; seeds : (r,)
+    """
+    a, b = np.asarray(halves, float).reshape(-1, 2).T
+    pictures = np.mean(((a - b) / 2) ** 2) - np.var((a + b) / 2, ddof=1)
+    return float(np.sqrt(np.var(seeds, ddof=1) + max(0.0, pictures)))
+
+
+def interval(own: float, halves: np.ndarray, seeds: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean over data sets of this size and over seeds, around one fit's number: Student's, with the seeds' degrees of
+    freedom. It does not correct bias: fits that are all too flat have intervals that are all too low (docs/statistics.md).
+    """
+    from scipy.stats import t
+
+    half = t.ppf(0.975, len(seeds) - 1) * standard_error(halves, seeds)
+    return float(own - half), float(own + half)
+
+
+def _lines(means, rois, levels):
+    """(F, 3) b0, b1 and slope of mean layers (F, N): least squares over vertices."""
+    levels = LEVELS if levels is None else levels
+    at = [(level, np.flatnonzero(np.asarray(rois[name], bool))) for name, level in levels.items() if name in rois]
+    at = [(level, v) for level, v in at if len(v)]
+    level = np.concatenate([np.full(len(v), x) for x, v in at]) if at else np.zeros(0)
     if len(np.unique(level)) < 2:
         expected = f"vertices in at least two of {', '.join(levels)}"
         actual = f"ROIs {', '.join(rois) or 'none'}"
         raise unexpected("hierarchy slope", expected, actual, "load a subject with these ROIs")
-    slope, b0 = np.polyfit(level, np.concatenate([s for _, s in at]), 1)
-    if not bootstrap:
-        return Hierarchy(float(b0), float(b0 + slope))
-    rng, drawn = np.random.default_rng(seed), []
-    for _ in range(bootstrap):
-        again = np.concatenate([rng.choice(s, len(s)) for _, s in at])
-        step, first = np.polyfit(level, again, 1)
-        drawn.append((first, first + step, step))
-    ends = np.percentile(drawn, (2.5, 97.5), axis=0).T
-    intervals = {name: tuple(map(float, pair)) for name, pair in zip(("b0", "b1", "slope"), ends, strict=True)}
-    return Hierarchy(float(b0), float(b0 + slope), intervals)
+    slope, b0 = np.polyfit(level, np.asarray(means, float)[:, np.concatenate([v for _, v in at])].T, 1)
+    return np.stack([b0, b0 + slope, slope], 1)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from factortopy.analysis.slope import REFITS
 from factortopy.cli.options import whole_number
 from factortopy.errors import InputError
+from factortopy.report import slopes
 from factortopy.report.levels import LEVELS_HELP, SLOPE, check_levels, read_levels
 from factortopy.storage.files import write_atomic
 from factortopy.storage.machine import explain_os_error
@@ -18,14 +20,19 @@ def add(verbs):
     )
     verb.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of runs, of the same vertices")
     verb.add_argument("--csv", metavar="FILE", help="write the tables to FILE as well")
+    verb.add_argument(
+        "--refits", type=whole_number(0), metavar="N",
+        help="fit each network N times more for its slope's interval (default: only what was fitted before)",
+    )  # fmt: skip
     verb.add_argument("--levels", metavar="A=X,…", help=LEVELS_HELP)
     verb.set_defaults(function=compare)
 
     verb = verbs.add_parser(
         "report",
         help="every figure and table of fitted networks as one HTML page",
-        description="Write report.html, figures/ (PNG, SVG, CSV) and maps/ (GIFTI) of fitted networks. Without --quick new "
-        f"fits are made and kept under DIR/runs (about 30); the same command goes on where it was stopped. {SLOPE}",
+        description="Write report.html, figures/ (PNG, SVG, CSV) and maps/ (GIFTI) of fitted networks. Without --quick new fits are made: "
+        f"about 30 of the first network, kept under DIR/runs, and {REFITS} of each network for its slope's interval, kept with its run. "
+        f"Their cost is said first; the same command goes on where it was stopped. {SLOPE}",
     )
     verb.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of runs, of the same vertices")
     verb.add_argument(
@@ -42,6 +49,10 @@ def add(verbs):
         "--accuracy", metavar="FILE",
         help="CSV table (network, accuracy) of networks' accuracy on another task (default: what fine-tuned networks say)",
     )  # fmt: skip
+    verb.add_argument(
+        "--refits", type=whole_number(0), metavar="N",
+        help=f"new fits of each network for its slope's interval; 0 none (default: {REFITS}, with --quick none)",
+    )  # fmt: skip
     verb.add_argument("--levels", metavar="A=X,…", help=LEVELS_HELP)
     verb.set_defaults(function=report)
 
@@ -54,7 +65,9 @@ def report(args):
     runs, levels = _runs(args.runs), read_levels(args.levels)
     ticker = Ticker()
     try:
-        path = write_report(runs, args.out, args.quick, args.steps, ticker, ticker.say, args.accuracy, levels)
+        path = write_report(
+            runs, args.out, args.quick, args.steps, ticker, ticker.say, args.accuracy, levels, refits=args.refits
+        )
     finally:
         ticker.finish()
     print(f"written: {path}")
@@ -67,8 +80,11 @@ def compare(args):
     from factortopy.report.document import as_csv
     from factortopy.report.entries import read_entries
 
+    slopes.check_count(args.refits)
     entries = read_entries(_runs(args.runs))
-    tables, reasons = scoring.tables(entries, check_levels(read_levels(args.levels), entries[0].encoder.rois))
+    levels = check_levels(read_levels(args.levels), entries[0].encoder.rois)
+    unfitted = _refit(entries, args.refits) if args.refits else []
+    tables, reasons = scoring.tables(entries, levels)
     if any(e.simulated for e in entries):
         print("simulated data: these figures do not compare with those of measured brains")
     rows = []
@@ -76,6 +92,10 @@ def compare(args):
         print(f"\n{title}")
         print(on_terminal(table))
         rows += [{"table": key, **row} for row in table]
+    if "hierarchy" in tables:
+        print(slopes.about(tables["hierarchy"][1]))
+    for line in unfitted:
+        print(f"no interval of the slope: {line}")
     for line, _ in reasons:
         print(f"no hierarchy slope: {line}")
     if args.csv:
@@ -86,6 +106,20 @@ def compare(args):
             raise explain_os_error(error, args.csv) from None
         print(f"\nwritten: {args.csv}")
     return 0
+
+
+def _refit(entries, refits):
+    """Make the refits of each network, their cost said first; sentences on those that could not be fitted."""
+    from factortopy.cli.progress import Ticker
+    from factortopy.report import plan
+
+    if price := plan.slope_cost(entries, refits):
+        print(price.sentence(), flush=True)
+    ticker = Ticker()
+    try:
+        return slopes.make([e.runs[0] for e in slopes.refittable(entries)], refits, ticker, ticker.say)
+    finally:
+        ticker.finish()
 
 
 def on_terminal(rows):

@@ -142,7 +142,7 @@ def fit(
     resumed = resume and checkpoint is not None and (checkpoint / "state.json").exists()
     with precision(device):
         problem = pose(subject, features, grid, device, raw=recipe == "paper")
-        settings = settings.settled(len(problem.train))
+        settings = settings.settled(len((subject.whole or subject.split).train))
         module = _model(model, problem, settings.dim, seed, topology, select, space_samples, recipe)
         state = solver(problem, settings, module, seed, begin=not resumed)
         request = {"recipe": recipe, "model": model, "steps": settings.steps, "seed": seed, "topology": topology,

@@ -92,7 +92,7 @@ def pose(subject, features, grid, device, raw=False):
     usable = np.isfinite(variance) & (variance > 1e-12)
     if not usable.any():
         raise InputError("responses: expected vertices that vary over the training trials, found none; check the data")
-    device, pictures = torch.device(device), np.unique(image[split.train])
+    device, pictures = torch.device(device), np.unique(image[(subject.whole or split).train])
     if raw:
         tokens = (features.local, features.global_)
         bases = [

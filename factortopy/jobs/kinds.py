@@ -5,8 +5,9 @@ from factortopy.jobs.extract import Extract
 from factortopy.jobs.finetune import FineTune
 from factortopy.jobs.report import WriteReport
 from factortopy.jobs.simulate import Simulate
+from factortopy.jobs.slope import RefitSlopes
 
-KINDS = {kind.name: kind for kind in (Extract(), Simulate(), FineTune(), WriteReport())}
+KINDS = {kind.name: kind for kind in (Extract(), Simulate(), FineTune(), WriteReport(), RefitSlopes())}
 
 
 def kind_of(name):

@@ -11,7 +11,8 @@ FIT_SHARES = {"fit": (0.1, 0.8), "score": (0.9, 0.1)}  # of a fit's time: what w
 
 class WriteReport(Kind):
     """Settings: runs (names of finished runs of the same vertices), quick (no new fits), steps (of new fits; None the run's), and,
-    where they are not the usual ones, levels ({area: 0 early … 1 late}, of the hierarchy slope)."""
+    where they are not the usual ones, refits (new fits of each network for its slope's interval) and levels ({area: 0 early … 1 late},
+    of the hierarchy slope)."""
 
     name, words, again = "report", "Report", False
 
@@ -26,7 +27,7 @@ class WriteReport(Kind):
         from factortopy.report.entries import read_entries
         from factortopy.report.levels import levels_of_settings
 
-        only(settings, "runs", "quick", "steps", "levels")
+        only(settings, "runs", "quick", "steps", "levels", "refits")
         names, quick, steps = settings.get("runs"), settings.get("quick") or False, settings.get("steps")
         if not isinstance(names, (list, tuple)) or not names or len(set(map(str, names))) < len(names):
             raise InputError(
@@ -37,8 +38,10 @@ class WriteReport(Kind):
         if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
             raise InputError(f"steps: expected a whole number from 1 up, found {steps!r}")
         read = read_entries(runs_named(names))  # runs that cannot be compared are said at once
-        levels = levels_of_settings(settings.get("levels"), read[0].encoder.rois)
+        levels, refits = levels_of_settings(settings.get("levels"), read[0].encoder.rois), settings.get("refits")
+        check_refits(refits)
         kept = {"runs": [str(name) for name in names], "quick": quick, "steps": None if quick else steps}
+        kept |= {} if refits is None or quick else {"refits": refits}
         return kept | ({} if levels is None else {"levels": levels})
 
     def work(self, job, on_progress):
@@ -53,12 +56,21 @@ class WriteReport(Kind):
         runs = runs_named(s["runs"])
         simulated = any(run.info.get("simulated") for run in runs)
         job.update(simulated=simulated)
-        how = {"levels": s.get("levels"), "fits": shared_folder()}
+        how = {"levels": s.get("levels"), "fits": shared_folder(), "refits": s.get("refits")}
         try:
             path = report(runs, job.path / FOLDER, s["quick"], s["steps"], Progress(on_progress), job.log, **how)
         except RunBusy as error:  # of a fit, not of this job
             raise InputError(f"{error} (another report makes this fit at the moment)") from None
         return {"file": str(path), "simulated": simulated}
+
+
+def check_refits(refits):
+    """InputError unless it is None or a number of refits."""
+    from factortopy.report.slopes import check_count
+
+    if refits is not None and (isinstance(refits, bool) or not isinstance(refits, int) or refits < 0):
+        raise InputError(f"refits: expected a whole number from 0 up, found {refits!r}")
+    check_count(refits, "refits")
 
 
 def runs_named(names):

@@ -145,7 +145,7 @@ def slopes(rows, simulated, areas=()):
         seen = [(area["level"], area["mean layer"]) for area in areas if area["network"] == row["network"]]
         left.plot([x for x, _ in seen], [y for _, y in seen], "o", color=shade, ms=4)
         low, high = row["slope from"], row["slope to"]
-        sides = [[row["slope"] - low], [high - row["slope"]]]
+        sides = None if low is None else [[row["slope"] - low], [high - row["slope"]]]  # one fit alone has no interval
         right.errorbar(row["slope"], k, xerr=sides, fmt="o", color=shade, ms=4, capsize=5)
     plain(left, "level of the area; points: areas", "mean layer (0 first, 1 last)").set_ylim(-0.02, 1.02)
     named = {}
@@ -153,7 +153,9 @@ def slopes(rows, simulated, areas=()):
         named.setdefault(area["level"], {})[area["roi"]] = None
     if named:
         left.set_xticks(list(named), ["\n".join(names) for names in named.values()], parse_math=False)
-    plain(right, "slope b1 − b0, 95 % of bootstrap samples").axvline(0, color="black", lw=0.6)
+    over = " or ".join(sorted({row["interval over"] for row in rows if row["interval over"]}))
+    bars = f"bars: 95 % over {over}" if over else "one fit each: no interval"
+    plain(right, f"slope b1 − b0; {bars}").axvline(0, color="black", lw=0.6)
     right.set_yticks(range(len(rows)), [row["network"] for row in rows], parse_math=False)
     right.set_ylim(len(rows) - 0.5, -0.5)
     return figure

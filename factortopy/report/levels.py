@@ -7,8 +7,8 @@ from factortopy.errors import unexpected
 USUAL = "V1=0,V2=0.33,V3=0.33,OPA=0.67,EBA=1"
 SLOPE = (
     "The hierarchy slope is b1 - b0: a straight line through the vertices' mean layer (0 the first layer, 1 the last) over the level of "
-    "their area, b0 at level 0, b1 at level 1. Columns that end in 'from' and 'to' are the ends of its 95 % interval: vertices drawn "
-    "anew within areas, 1,000 times. --levels changes the order of the areas."
+    "their area, b0 at level 0, b1 at level 1. 'slope from' and 'slope to' are the ends of its 95 % interval over pictures and seeds, from "
+    "new fits of the network (--refits), or over subjects; one fit alone has none. --levels changes the order of the areas."
 )
 LEVELS_HELP = (
     "order of the areas for the hierarchy slope, 0 early to 1 late, as in V1=0,V2=0.33,EBA=1; others are left out "

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from factortopy.errors import InputError
-from factortopy.report.refits import Refits
+from factortopy.report import slopes
+from factortopy.report.refits import Refits, shared_folder
 from factortopy.runs import costs
 from factortopy.runs.run import Run, list_runs
-from factortopy.storage.home import cache_dir
+from factortopy.wording import duration
 
 AMOUNTS = (100, 300, 1000, 3000, 10_000)
 MOST_LAYERS = 12  # of a grid search; more are thinned evenly
@@ -88,19 +89,14 @@ def refitted(entries):
     return next((e for e in entries if e.encoder.has_selectors and e.trained), None)
 
 
-def shared_folder():
-    """Where the app keeps new fits: the next report of the same network finds them."""
-    return cache_dir("refits")
-
-
 # ---------------------------------------------------------------- what it costs
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a full report's fits.
+    """Of new fits.
 
-    name : the network that is fitted again; fits : how many; kept : how many of them are here already
+    name : the networks that are fitted again; fits : how many; kept : how many of them are here already
     seconds : of the others, None where nothing tells; measured : True when fits on this machine told
     """
 
@@ -110,27 +106,70 @@ class Cost:
     seconds: float | None
     measured: bool
 
+    def sentence(self):
+        """How many fits and how long, plain text."""
+        todo = self.fits - self.kept
+        kept = f" ({self.kept} of {self.fits} are kept from before)" if self.kept else ""
+        if not todo:
+            return f"All {self.fits} fits of {self.name} are kept from before."
+        if self.seconds is None:
+            return f"{todo} new fits of {self.name}{kept}. How long they take is told while they run."
+        source = "as fits on this machine took" if self.measured else "on two cores, no GPU"
+        return f"{todo} new fits of {self.name}{kept}, about {duration(self.seconds)} {source}."
 
-def cost(entries, steps=None):
+
+def cost(entries, steps=None, refits=0):
     """Cost of the new fits of a full report in the app; None when no network here can be fitted again.
+
+    ``refits`` : of each network, for its slope's interval (``slope_cost``)
 
     Past fits of the same network and subject on this machine tell the pace; without any, the formulas of
     ``factortopy.runs.costs`` for two cores without a GPU. Extracting features for the first time comes on top.
     """
-    entry = refitted(entries)
+    entry, further = refitted(entries), slope_cost(entries, refits)
     if entry is None:
-        return None
-    refits, encoder = Refits(shared_folder(), entry.runs[0], steps), entry.first
-    base, depth = refits.base, encoder.selectors().layer.shape[1]
+        return further
+    again, depth = Refits(shared_folder(), entry.runs[0], steps), entry.first.selectors().layer.shape[1]
+    one = _cost(entry, again, plan(again, depth, _pictures(again.base)[0]))
+    return one if further is None else _sum([one, further])
+
+
+def slope_cost(entries, refits):
+    """Cost of so many refits of each network for its slope's interval; None where none is asked for or can be had."""
+    parts = []
+    for entry in slopes.refittable(entries) if refits else ():
+        again, have = Refits(shared_folder(), entry.runs[0]), slopes.kept(entry.runs[0])
+        planned = slopes.planned(refits)
+        if have is not None and len(have) >= refits:
+            parts.append(Cost(entry.name, refits, refits, 0.0, True))
+        else:
+            parts.append(_cost(entry, again, planned))
+    return _sum(parts) if parts else None
+
+
+def _sum(parts):
+    names, seconds = ", ".join(dict.fromkeys(one.name for one in parts)), [one.seconds for one in parts]
+    total = None if None in seconds else sum(seconds)
+    counted = (sum(getattr(one, key) for one in parts) for key in ("fits", "kept"))
+    return Cost(names, *counted, total, all(one.measured for one in parts))
+
+
+def _pictures(base):
+    """(how many pictures, what is known of the subject's size)."""
     size = costs.sizes_of(base["subject"], base["subject_id"], base["trials"])
-    pictures = round((1 - costs.TEST) * size.pictures) if size else max(AMOUNTS) + 1
-    planned = plan(refits, depth, pictures)
+    return (round((1 - costs.TEST) * size.pictures) if size else max(AMOUNTS) + 1), size
+
+
+def _cost(entry, refits, planned):
+    """Cost of one network's new fits."""
+    base, encoder = refits.base, entry.first
+    depth, (pictures, size) = encoder.selectors().layer.shape[1], _pictures(base)
     missing = [refits.full(changes) for changes in planned.values() if not refits.kept(changes)]
     net = costs.network_of(base["backbone"])
 
     def guess(full):
         channels = (net.channels if net else 768 * depth) * (len(full["layers"] or ()) / depth or 1.0)
-        n = min(full["pictures"] or pictures, pictures) / (1 - costs.TEST)
+        n = min(full["pictures"] or pictures, pictures) / (1 - costs.TEST) / (2 if full["half"] else 1)
         fit = sum(costs.fit_seconds(channels, n, encoder.n_vertices, refits.steps_of(full)))
         return LOAD + costs.model_share(full["model"]) * fit
 

@@ -13,6 +13,30 @@ from factortopy.runs.folder import RunBusy
 from factortopy.runs.run import Run
 from factortopy.runs.settings import DEFAULTS, check_settings, load_subject_of
 from factortopy.runs.training import train_run
+from factortopy.storage.home import cache_dir
+
+
+def shared_folder():
+    """Where the app keeps new fits: the next report of the same network finds them."""
+    return cache_dir("refits")
+
+
+def make_all(tasks, on_progress=None):
+    """Make the fits of several networks; progress counts them together.
+
+    tasks : list of (Refits, {words: changes}); raises as ``Refits.make``
+    """
+    total, before = sum(len(planned) for _, planned in tasks), 0
+    for refits, planned in tasks:
+        refits.on_progress = None if on_progress is None else _together(on_progress, before, total)
+        refits.make(planned)
+        before += len(planned)
+
+
+def _together(on_progress, before, total):
+    return lambda progress: on_progress(
+        progress | ({"fit": before + progress["fit"], "fits": total} if "fit" in progress else {})
+    )
 
 
 class Refits:

@@ -5,9 +5,9 @@ import numpy as np
 from factortopy import analysis
 from factortopy.analysis.comparison import areas_and_all
 from factortopy.analysis.scores import LEAST_CEILING, algonauts_2023, ceiling_note, pearson_normalised
-from factortopy.analysis.slope import BOOTSTRAP, LEVELS
+from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
-from factortopy.report import figures
+from factortopy.report import figures, slopes
 from factortopy.report.levels import in_words
 from factortopy.report.missing import RUNS, SUBJECT
 
@@ -32,8 +32,8 @@ def tables(entries, levels=None):
     words = "Difference to the best network (root mean square over the area's vertices)"
     out["distance"] = (words, analysis.distance_to_best(encoders), "min")
     out = {name: table for name, table in out.items() if _any_number(table[1], encoders)}
-    slopes, without_slope = hierarchy_rows(entries, levels)
-    return out | ({"hierarchy": ("Hierarchy slope", slopes, None)} if slopes else {}), without_slope
+    rows, without_slope = hierarchy_rows(entries, levels)
+    return out | ({"hierarchy": ("Hierarchy slope", rows, None)} if rows else {}), without_slope
 
 
 def by_network(rows, names):
@@ -43,21 +43,16 @@ def by_network(rows, names):
 
 
 def hierarchy_rows(entries, levels=None):
-    """Rows of Table 2, one a network (b0, b1, slope and their intervals), and (sentence, reason) of those that have none."""
+    """Rows of Table 2 (``slopes.row``), one a network, and (sentence, reason) of those that have none."""
     rows, without_slope = [], []
     for entry in entries:
         if not entry.encoder.has_selectors:
             without_slope.append((f"{entry.name}: a baseline, without layer weights", RUNS))
             continue
         try:
-            fitted = analysis.hierarchy(entry.encoder.selectors(), entry.encoder.rois, levels, bootstrap=BOOTSTRAP)
+            rows.append(slopes.row(entry.name, slopes.of_entry(entry, levels)))
         except InputError as error:
             without_slope.append((f"{entry.name}: {error}", SUBJECT))
-            continue
-        row = {"network": entry.name, "b0": fitted.b0, "b1": fitted.b1, "slope": fitted.slope}
-        for name, (low, high) in fitted.intervals.items():
-            row |= {f"{name} from": low, f"{name} to": high}
-        rows.append(row)
     return rows, without_slope
 
 
@@ -92,8 +87,8 @@ def _any_number(rows, names):
 # ---------------------------------------------------------------- in the report
 
 
-def section(doc, entries, levels=None):
-    """The first section."""
+def section(doc, entries, levels=None, unfitted=()):
+    """The first section; ``unfitted``: sentences on networks whose slope has no interval."""
     results, without_slope = tables(entries, levels)
     names = [e.name for e in entries]
     doc.section("Brain scores and hierarchy")
@@ -103,22 +98,19 @@ def section(doc, entries, levels=None):
     shows = f"Over all vertices {nearest} is nearest to the best of all networks at every vertex ({rows[-1][nearest]:.3f} R² away)."
     paper = "After the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
     doc.table("distance", "Difference to the best network by ROI", by_network(rows, names), shows, paper)
-    slopes = results.get("hierarchy", (None, []))[1]
-    doc.evidence.slopes = slopes
-    if slopes:
-        top = max(slopes, key=lambda row: row["slope"])
-        low, high = top["slope from"], top["slope to"]
-        shows = f"The steepest slope is that of {top['network']}: {top['slope']:.2f} (95 % interval {low:.2f} to {high:.2f})."
-        paper = (
-            f"After the paper's Table 2; levels of the areas: {in_words(levels)} (report --levels changes them). Intervals: vertices drawn "
-            "anew within areas; neighbours are alike, subjects would vary more"
-        )
-        with_slope = {row["network"] for row in slopes}
+    lines = results.get("hierarchy", (None, []))[1]
+    doc.evidence.slopes = lines
+    if lines:
+        shows = f"Slopes: {'; '.join(' '.join((row['network'], slopes.in_words(row))) for row in lines)}."
+        paper = f"After the paper's Table 2; levels of the areas: {in_words(levels)} (report --levels changes them)"
+        with_slope = {row["network"] for row in lines}
         areas = [row for row in area_layers(entries, levels) if row["network"] in with_slope]
-        drawn, behind = figures.slopes(slopes, doc.simulated, areas), [("", slopes), ("areas", areas)]
+        drawn, behind = figures.slopes(lines, doc.simulated, areas), [("", lines), ("areas", areas)]
         doc.figure("hierarchy", "Do later areas read later layers?", drawn, behind, shows, paper)
-        words = f"{shows} Slope: b1 − b0, the line's ends at level 1 and 0. From and to: 95 % of {BOOTSTRAP:,} bootstrap samples."
-        doc.table("hierarchy-table", "Hierarchy slope by network", slopes, words, "Table 2")
+        words = f"Slope: b1 − b0, the line's ends at level 1 and 0. {slopes.about(lines)}"
+        doc.table("hierarchy-table", "Hierarchy slope by network", lines, words, "Table 2")
+    for line in unfitted:
+        doc.note(f"No interval of the slope. {line}", SUBJECT)
     for line, why in without_slope:
         doc.note(f"No hierarchy slope. {line}", why, f"hierarchy slope (Table 2): {line}")
     _areas(doc, entries)

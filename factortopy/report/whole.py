@@ -4,11 +4,12 @@ import time
 from pathlib import Path
 
 from factortopy.errors import Stopped
-from factortopy.report import findings, gathered, plan
+from factortopy.report import findings, gathered, plan, slopes
 from factortopy.report.document import Document, begin, text
 from factortopy.report.entries import read_entries
 from factortopy.report.levels import check_levels
 from factortopy.report.missing import NOT_ASKED, RUNS, Missing
+from factortopy.report.refits import Refits
 from factortopy.subjects.subset import learnt_pictures
 
 TITLE = "Reading the encoder"
@@ -16,7 +17,9 @@ TITLE = "Reading the encoder"
 SHARES = {"scores": 1, "maps": 8, "answers": 4, "tuning": 1, "diffusion": 1, "studies": 4, "channels": 26}
 
 
-def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accuracy=None, levels=None, fits=None):
+def report(
+    runs, out, quick=False, steps=None, on_progress=None, say=None, accuracy=None, levels=None, fits=None, refits=None
+):
     """Write the report of some finished runs.
 
     Parameters
@@ -39,6 +42,8 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accur
         Order of the areas for the hierarchy slope, 0 early … 1 late; None the paper's.
     fits : path, optional
         Where new fits are kept; out/runs when None.
+    refits : int, optional
+        New fits of each network for its slope's interval (``slopes``); 20 when None, none when ``quick``.
 
     Returns
     -------
@@ -61,7 +66,8 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accur
     levels = check_levels(levels, encoder.rois)
     begin(out)
     first = None if quick else plan.refitted(entries)
-    refits = None if first is None else _fit(first, Path(fits or Path(out) / "runs"), steps, on_progress, say)
+    refits = None if quick else slopes.check_count(slopes.REFITS if refits is None else refits)
+    again, unfitted = _fit(entries, first, Path(fits or Path(out) / "runs"), steps, refits, on_progress, say)
     drawing = _Drawing(on_progress, say, SHARES.values())
     doc = Document(out, TITLE, _subtitle(entries), simulated, drawing.say)
     _opening(doc, simulated)
@@ -69,12 +75,12 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accur
     doc.evidence = gathered.evidence(entries, levels)
 
     parts = {
-        "scores": lambda: scoring.section(doc, entries, levels),
+        "scores": lambda: scoring.section(doc, entries, levels, unfitted),
         "maps": lambda: mapping.section(doc, entries, flat, quick, levels),
         "answers": lambda: answers.section(doc, entries),
         "tuning": lambda: tuning.section(doc, entries, flat, accuracy),
         "diffusion": lambda: diffusion.section(doc, entries),
-        "studies": lambda: _studies(doc, entries, flat, first, refits, quick, levels),
+        "studies": lambda: _studies(doc, entries, flat, first, again, quick, levels),
         "channels": lambda: channels.section(doc, entries, flat, quick),
     }
     drawing.tell("")
@@ -86,13 +92,17 @@ def report(runs, out, quick=False, steps=None, on_progress=None, say=None, accur
     return doc.write()
 
 
-def _fit(first, folder, steps, on_progress, say):
-    """All new fits, made or found."""
-    from factortopy.report.refits import Refits
-
-    refits = Refits(folder, first.runs[0], steps, on_progress, say)
-    refits.make(plan.plan(refits, first.first.selectors().layer.shape[1], learnt_pictures(refits.subject())))
-    return refits
+def _fit(entries, first, folder, steps, refits, on_progress, say):
+    """All new fits, made or found: (``Refits`` of the first network or None, why others have no interval)."""
+    tasks, again, runs = [], None, [e.runs[0] for e in slopes.refittable(entries)] if refits else []
+    if first is not None:
+        again = Refits(folder, first.runs[0], steps, None, say)
+        tasks.append(
+            (again, plan.plan(again, first.first.selectors().layer.shape[1], learnt_pictures(again.subject())))
+        )
+    if say is not None and runs and (price := plan.slope_cost(entries, refits)):
+        say(f"intervals of the hierarchy slope: {price.sentence()}")
+    return again, slopes.make(runs, refits or 0, on_progress, say, tasks)
 
 
 def _studies(doc, entries, flat, first, refits, quick, levels):
@@ -152,6 +162,7 @@ WORDS_USED = {
     "confidence": "1 where one layer alone is read, 0 where all are alike",
     "scale": "0 where a detail of the picture is read, 1 where the picture as a whole",
     "hierarchy slope": "how much later the layers of late areas are than those of early ones: 1 wholly ordered, 0 not at all",
+    "95 % interval": "a range that holds the mean of such fits in 95 of 100 studies; one fit alone has none",
     "untrained": "the same network with random weights: what the architecture alone predicts",
     "linear probe": "a linear classifier on a frozen network: how often it is right tells what the network knows already",
 }

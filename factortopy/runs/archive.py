@@ -37,7 +37,7 @@ A_DAY = 86_400  # seconds
 NEEDED = ("run.json", "encoder.safetensors")
 FILES = (
     *NEEDED, "selectors.safetensors", "scores.safetensors", "maps.safetensors", "history.csv", "gallery.jpg",
-    "gallery.safetensors",
+    "gallery.safetensors", "slope_refits.safetensors",
 )  # fmt: skip
 _RESULT = re.compile(
     r"experiments/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,119}/(protocol\.json|result\.json|result\.safetensors|pictures/[A-Za-z0-9_-]{1,80}\.png)"
@@ -264,6 +264,14 @@ def _check(folder):
     gallery = read_gallery(folder)
     if gallery is not None and gallery.predicted.shape[1] != n:
         raise InputError(f"gallery.safetensors: expected responses of {n} vertices, found {gallery.predicted.shape[1]}")
+    refits = (
+        read_tensors(folder / "slope_refits.safetensors") if (folder / "slope_refits.safetensors").is_file() else {}
+    )
+    for name, means in refits.items():
+        if means.ndim != 2 or means.shape[1] != n or not np.isfinite(means).all():
+            raise InputError(
+                f"slope_refits.safetensors: expected mean layers of {n} vertices in {name[:40]!r}, found other values"
+            )
     for one in sorted((folder / "experiments").iterdir()) if (folder / "experiments").is_dir() else ():
         result = Result.load(one)
         if any(len(values) != n for values in result.maps.values()):

@@ -8,7 +8,7 @@ from factortopy.errors import InputError, Stopped
 from factortopy.features.extraction import extract
 from factortopy.runs.settings import load_subject_of
 from factortopy.subjects.progress import for_work, listening
-from factortopy.subjects.subset import fewer_pictures
+from factortopy.subjects.subset import fewer_pictures, half_of_pictures
 
 
 class WrongRequest(InputError):
@@ -55,13 +55,17 @@ def extract_features(settings, on_progress=lambda progress: None, on_subject=Non
             subject = load_subject_of(settings)
         if settings.get("pictures"):
             subject = fewer_pictures(subject, settings["pictures"])
+        # The features, and what reduces them, are those of all pictures: a half finds them on disk.
+        whole = subject
+        if settings.get("half"):
+            subject = half_of_pictures(whole, settings["half"])
     if on_subject is not None:
         on_subject(subject)
     with _asked_for():
         backbone = load_backbone(settings["backbone"], settings.get("weights"), stage("weights"))
     if on_network is not None:
         on_network(subject, backbone)
-    reduction = reducing(subject, settings.get("pca"))
+    reduction = reducing(whole, settings.get("pca"))
     features = extract(backbone, subject.images, on_progress=stage("features"), **reduction)
     if features is None:
         raise Stopped

@@ -136,6 +136,10 @@ SETTINGS = (
         "decay", int, least=1, in_words="decay {}",
         help="steps after which the regulariser is gone (default: the recipe's own number)",
     ),
+    Setting(
+        "half", int, least=1, in_name="half{}", in_words="half {}",
+        help="learn from one random half of the pictures; 1 and 2 are together all of them, as are 3 and 4, … (default: all)",
+    ),
     Setting("layers", list, least=0, help="layers that are read, counted from 0 (default: all)"),
     Setting(
         "pca", int, least=1, flag="--pca", metavar="K", in_words="{} components", extraction=True,

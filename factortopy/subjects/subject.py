@@ -62,6 +62,9 @@ class Subject(OnVertices):
         False for columns that were dropped because values are missing or infinite.
     ceiling_note : str
         Why the noise ceiling does not belong to the pictures that are scored; "" where it does.
+    whole : Split or None
+        Of a half of a subject (``subset.half_of_pictures``) the split of all its pictures: what a fit settles before it learns
+        (principal components, number of channels) is taken from that, so that a half is fitted as the whole is.
     notes : list of str
         What was noticed and done, one sentence each: ``remarks`` (list of str) and ``warnings`` (list of Problem).
 
@@ -100,6 +103,7 @@ class Subject(OnVertices):
         self.remarks: list[str] = []
         self.surface: str | None = None
         self.ceiling_note = ""
+        self.whole: Split | None = None
         self.image_degrees = arguments.positive(image_degrees, "image_degrees", "degrees of visual angle")
         self.tr = None if tr is None else arguments.positive(tr, "tr", "seconds")
         responses = arguments.matrix(responses)

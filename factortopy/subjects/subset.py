@@ -1,4 +1,6 @@
-"""A subject with fewer pictures: quicker, and the way to see how much data is enough."""
+"""A subject with fewer pictures: quicker, the way to see how much data is enough, and halves to see what pictures change."""
+
+import copy
 
 import numpy as np
 
@@ -62,3 +64,34 @@ def fewer_pictures(subject, n, seed=0):
     smaller.surface, smaller.ceiling_note = subject.surface, subject.ceiling_note
     smaller.remark(f"{n:,} of {subject.n_images:,} pictures are learnt from; the test part is whole")
     return smaller
+
+
+def half_of_pictures(subject, number):
+    """The subject with a random half of the pictures that it learns from; all of its test pictures.
+
+    Halves 1 and 2 share no picture and are together all of them, as are 3 and 4, and so on; each pair is another random division.
+    Pictures, not trials, are divided, so that repeats of one stay together, also where a half is split anew into training and
+    validation, in the proportion of the whole. Only the split differs from the subject's, whose arrays are shared.
+
+    number : int, from 1
+
+    Raises
+    ------
+    InputError
+        For a film, or when a half has too few pictures to learn from.
+    """
+    if subject.film is not None:
+        raise stop("half", "pictures", "a film (its TRs belong together)", "leave this setting out")
+    image, whole = np.asarray(subject.image_index), subject.split
+    train, val = (np.unique(image[part]) for part in (whole.train, whole.val))
+    pool = np.union1d(train, val)
+    drawn = np.random.default_rng([(number + 1) // 2, 20]).permutation(pool)
+    mine = drawn[(number + 1) % 2 :: 2]
+    n_val = max(1, round(len(mine) * len(val) / len(pool)))
+    learnt = np.concatenate([whole.train, whole.val])
+    parts = (np.sort(learnt[np.isin(image[learnt], pictures)]) for pictures in (mine[n_val:], mine[:n_val]))
+    half = copy.copy(subject)
+    half.split, half.whole = Split(*parts, whole.test), whole
+    half.split.check(image)
+    half.remarks = [*subject.remarks, f"half {number}: {len(mine):,} of {len(pool):,} pictures are learnt from"]
+    return half

@@ -8,9 +8,9 @@ import streamlit as st
 from factortopy import analysis
 from factortopy.analysis.measures import MEASURES, R2
 from factortopy.analysis.scores import ceiling_note, painted
-from factortopy.analysis.slope import BOOTSTRAP, LEVELS
-from factortopy.encoder.selectors import Selectors
+from factortopy.analysis.slope import LEVELS
 from factortopy.errors import InputError
+from factortopy.report import slopes
 from pages.parts import saving
 from pages.parts.brain import chosen_index, chosen_vertex, describe_vertex, say_unknown_place
 from pages.parts.words import TERMS, plain
@@ -88,14 +88,6 @@ def scores(encoders, measure):
         table(analysis.distance_to_best(encoders, measure=measure), "distance_to_best", encoders)
 
 
-@st.cache_data(
-    max_entries=256, show_spinner=False, hash_funcs={Selectors: lambda s: (s.layer.shape[1], s.layer_mean.tobytes())}
-)
-def slope(selectors, rois, levels):
-    """``analysis.hierarchy`` with intervals; kept, since drawing them takes longer than the rest of the page."""
-    return analysis.hierarchy(selectors, rois, levels, bootstrap=BOOTSTRAP)
-
-
 def floors(encoders):
     """``analysis.agreement_floors`` of a list of encoders, kept: turning maps takes seconds."""
     return _floors([_compared(encoder) for encoder in encoders], encoders)
@@ -117,8 +109,11 @@ def beside(row, form):
     return f"by hemisphere {row['value']:{form}}, chance up to {row['floor']:{form}}"
 
 
-def hierarchy(encoders):
-    """Do later areas read later layers? The order of areas can be edited; returns {area: level} where it was, else None."""
+def hierarchy(encoders, fitted):
+    """Do later areas read later layers? The order of areas can be edited; returns {area: level} where it was, else None.
+
+    fitted : callable(name, levels) -> ``Hierarchy``; InputError where a network has none
+    """
     st.subheader("Hierarchy slope")
     rois = next(iter(encoders.values())).rois
     usual = {name: level for name, level in LEVELS.items() if name in rois}
@@ -132,16 +127,13 @@ def hierarchy(encoders):
         )  # fmt: skip
         levels = {row.area: float(row.level) for row in edited.itertuples() if pd.notna(row.level)}
     rows, figure = [], go.Figure()
-    for name, encoder in encoders.items():
+    for name in encoders:
         try:
-            fit = slope(
-                encoder.selectors(), {name: encoder.rois[name] for name in levels if name in encoder.rois}, levels
-            )
+            fit = fitted(name, levels)
         except InputError as error:
             right.caption(plain(error))
             continue
-        low, high = fit.intervals["slope"]
-        rows.append({"network": name, "b0": fit.b0, "b1": fit.b1, "slope": fit.slope, "from": low, "to": high})
+        rows.append(slopes.row(name, fit))
         figure.add_scatter(x=[0, 1], y=[fit.b0, fit.b1], mode="lines", name=name)
     with right:
         if rows:
@@ -149,10 +141,7 @@ def hierarchy(encoders):
             layout(figure, 260, len(rows), xaxis=across, yaxis_title="mean layer (0 first, 1 last)")
             saving.chart(figure, "slopes", simulated(encoders))
             table(rows, "hierarchy", encoders)
-            st.caption(
-                f"From and to: 95 % of {BOOTSTRAP:,} bootstrap samples of vertices within areas. Neighbours are alike: subjects would "
-                "vary more."
-            )
+            st.caption(slopes.about(rows))
     return None if levels == usual else levels
 
 

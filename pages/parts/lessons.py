@@ -65,7 +65,7 @@ LESSONS = (
         "Open **Explore** with the map *Layer*. Compare V1 with FFA: click both and look at the bars.",
         "explore",
         "For the network that learnt categories they do: blue (early) in V1, red (late) in FFA, slope about 0.68. It is not a law: the "
-        "untrained network has a slope near 0. On real data the paper found slopes from 0.1 to 0.5, depending on network and training.",
+        "untrained network has a slope near 0 (one fit each). On real data the paper found slopes from 0.1 to 0.5, depending on network and training.",
         {"run": FIRST_RUN, "map": "Layer"},
         then=Then(
             "Then open **Compare** with this network and the same one with random weights, and read the hierarchy slope below the maps.",

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from factortopy.analysis.slope import REFITS
 from factortopy.errors import InputError
 from factortopy.jobs import job as work
 from factortopy.jobs import queue
@@ -24,7 +25,8 @@ AMOUNTS = {
 }
 NEW_FITS = (
     "Other seeds, no topology, each factor left out, baselines, the regulariser's decay, fewer pictures, single layers: what the paper's "
-    "Figs. 2, 9, 10, 13, 26, 27 and Tables 3 and 15 ask for. They are kept: another report of this network finds them."
+    f"Figs. 2, 9, 10, 13, 26, 27 and Tables 3 and 15 ask for, and {REFITS} of each network for its slope's interval. They are kept: "
+    "another report of this network finds them."
 )
 
 
@@ -82,20 +84,10 @@ def cost(names, amount):
         st.caption("No trained factorized network is among these: nothing can be fitted again. Choose quick.")
         return None
     one, steps = estimate
-    todo = one.fits - one.kept
-    kept = f" ({one.kept} of {one.fits} are kept from before)" if one.kept else ""
-    if not todo:
-        st.caption(
-            f"All {one.fits} fits of {plain(one.name)} are kept from before; only the drawing is left, a minute or two."
-        )
-    elif one.seconds is None:
-        st.caption(f"**{todo} new fits** of {plain(one.name)}{kept}. How long they take is told while they run.")
-    else:
-        source = "as fits on this machine took" if one.measured else "on two cores, no GPU"
-        st.caption(
-            f"**{todo} new fits** of {plain(one.name)}{kept}, about **{duration(one.seconds)}** {source}. They go on when you leave "
-            "this page, and can be stopped and resumed."
-        )
+    left = "They go on when you leave this page, and can be stopped and resumed."
+    st.caption(
+        f"{plain(one.sentence())} {left if one.fits > one.kept else 'Only the drawing is left, a minute or two.'}"
+    )
     return settings | {"steps": steps}
 
 
@@ -112,7 +104,7 @@ def fits(versions, small):
     read = read_entries([Run(Path(path)) for path, _ in versions])
     entry = plan.refitted(read)
     steps = max(1, Refits.steps_of(entry.settings) // 3) if small and entry else None
-    price = plan.cost(read, steps)
+    price = plan.cost(read, steps, REFITS)
     return None if price is None else (price, steps)
 
 

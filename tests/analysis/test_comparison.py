@@ -59,22 +59,6 @@ def test_agreement_of_equal_and_of_other_encoders():
     assert other.space > 0.1
 
 
-def test_bootstrap_holds_the_slope_and_narrows_with_vertices():
-    rng = np.random.default_rng(0)
-    widths = []
-    for n in (60, 600):
-        layer = rng.dirichlet(np.ones(L), n).astype(np.float32)
-        encoder = made(np.zeros(n), layer=layer, n=n)
-        found = analysis.hierarchy(encoder.selectors(), encoder.rois, bootstrap=300)
-        low, high = found.intervals["slope"]
-        assert low <= found.slope <= high
-        widths.append(high - low)
-    assert widths[1] < 0.5 * widths[0]
-    again = analysis.hierarchy(encoder.selectors(), encoder.rois, bootstrap=300)
-    assert again.intervals == found.intervals
-    assert analysis.hierarchy(encoder.selectors(), encoder.rois).intervals is None
-
-
 # ---------------------------------------------------------------- channels
 
 

@@ -185,7 +185,7 @@ def tiny(tmp_path_factory):
 @pytest.mark.slow
 def test_report_with_new_fits_and_again_without_fitting(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plan, "AMOUNTS", (30, 40, 300))
-    assert main(["report", str(tiny.path), "--out", str(tmp_path)]) == 0
+    assert main(["report", str(tiny.path), "--out", str(tmp_path), "--refits", "0"]) == 0
     made_runs = {p.name for p in (tmp_path / "runs").iterdir()}
     assert len(made_runs) == 2 + 9 + 4 + 2 + 3 and all(
         Run(tmp_path / "runs" / n).status == "finished" for n in made_runs
@@ -198,7 +198,7 @@ def test_report_with_new_fits_and_again_without_fitting(tiny, tmp_path, monkeypa
     assert [(row["seed"], row["other seed"]) for row in tables["seeds-table"]] == [("0", "1"), ("0", "2"), ("1", "2")]
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("run.json")}
     capsys.readouterr()
-    assert main(["report", str(tiny.path), "--out", str(tmp_path)]) == 0
+    assert main(["report", str(tiny.path), "--out", str(tmp_path), "--refits", "0"]) == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("run.json")} == times
     said = capsys.readouterr().out
     assert (

@@ -36,6 +36,8 @@ NAMES = [path.name for path in DEMO]
         ({"runs": NAMES[:1], "levels": {"V1": 2}}, "levels: expected areas with levels from 0 to 1"),
         ({"runs": NAMES[:1], "levels": {"V1": 0, "nowhere": 1}}, "levels: expected areas of this subject"),
         ({"runs": NAMES[:1], "levels": {"V1": 0.5}}, "levels: expected two different levels"),
+        ({"runs": NAMES[:1], "refits": -1}, "refits: expected a whole"),
+        ({"runs": NAMES[:1], "refits": 4}, "refits: expected 0, or 10 or more"),
         ({"runs": NAMES[:1], "out": "/tmp"}, "'out' is not one of"),
     ],
 )
@@ -173,7 +175,8 @@ def test_quick_report_of_the_queue_is_stopped_and_resumed(own_run):
 @pytest.mark.slow
 def test_full_report_of_the_queue_keeps_its_fits_for_the_next_one(own_run, monkeypatch):
     monkeypatch.setattr(plan, "AMOUNTS", (30,))
-    made = queue.submit_job("report", {"runs": ["mine"], "steps": 20}, start=False)
+    asked = {"runs": ["mine"], "steps": 20, "refits": 0}
+    made = queue.submit_job("report", asked, start=False)
     seen = []
 
     def stop_at_fourth(progress):
@@ -191,7 +194,7 @@ def test_full_report_of_the_queue_keeps_its_fits_for_the_next_one(own_run, monke
     assert "What each part of the method does" in page and "Not asked for" not in page
     stamps = {path: path.stat().st_mtime_ns for path in plan.shared_folder().rglob("run.json")}
     assert len(stamps) == made_fits(own_run)
-    other = queue.submit_job("report", {"runs": ["mine"], "steps": 20}, name="other", start=False)
+    other = queue.submit_job("report", asked, name="other", start=False)
     job.work_job(other.path, queued=True)
     assert {path: path.stat().st_mtime_ns for path in plan.shared_folder().rglob("run.json")} == stamps
 
@@ -240,7 +243,7 @@ def test_levels_change_the_slope(capsys, tmp_path):
     encoder = read_entries([Run(DEMO[0])])[0].encoder
     expected = analysis.hierarchy(encoder.selectors(), encoder.rois, {"V1": 0, "hV4": 0.5, "FFA": 1})
     assert float(row["slope"]) == pytest.approx(expected.slope, rel=1e-5)
-    assert float(row["slope from"]) < expected.slope < float(row["slope to"])
+    assert row["slope from"] == row["slope to"] == "" and row["fits"] == "1"  # one fit alone has no interval
     points = scoring.area_layers(read_entries([Run(DEMO[0])]), read_levels(words))
     assert [(p["roi"], p["level"]) for p in points] == [("V1", 0), ("hV4", 0.5), ("FFA", 1)]
     mean = encoder.selectors().layer_mean[encoder.rois["FFA"]].mean()

@@ -40,9 +40,9 @@ def test_a_click_says_what_it_costs_and_sends_it():
     assert at.multiselect[0].value == ["demo-vit_demo-1", "demo-vit-untrained_demo-1"]
     assert "No new fits" in words(at) and work.list_jobs() == []
     at.radio(key="report amount").set_value("Full").run()
-    assert "**30 new fits** of demo\\-vit, about **" in words(at) and "two cores, no GPU" in words(at)
+    assert "70 new fits of demo\\-vit" in words(at) and "two cores, no GPU" in words(at)
     at.radio(key="report amount").set_value("Full, with fewer steps").run()
-    assert "**31 new fits**" in words(at)
+    assert "71 new fits" in words(at)
     press(at, "make report")
     (made,) = work.list_jobs()
     assert made.settings == {"runs": ["demo-vit_demo-1", "demo-vit-untrained_demo-1"], "quick": False, "steps": 60}
