@@ -39,8 +39,8 @@ def button(names):
     if active is not None:
         job_panel.watch(active.key, "Intervals of the slope")
         return
-    told = next((job for job in jobs if job.status == "finished" and set(job.settings["runs"]) & set(names)), None)
-    failed = (told.info.get("result") or {}).get("failed") if told is not None else None
+    last = next((job for job in jobs if job.status == "finished" and set(job.settings["runs"]) & set(names)), None)
+    failed = (last.info.get("result") or {}).get("failed") if last is not None else None
     if failed:
         st.caption(f"No interval: {plain('; '.join(failed))}")
     try:

@@ -10,9 +10,13 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from test_jobs_page import no_worker, press  # noqa: F401  (a fixture)
 from web_pages import SHIPPED, open_page, words
 
+from factortopy.analysis import slope
 from factortopy.encoder import Encoder
+from factortopy.jobs import job as work
+from factortopy.storage.files import write_tensors
 from factortopy.storage.home import assets_dir, runs_dir
 from pages.parts.background import tasks
 from pages.parts.compare_grid import MAPS, PER_PAGE
@@ -69,6 +73,34 @@ def test_seeds_are_found_and_their_agreement_told():
     assert "chance up to" in words(at) and "Choose runs that differ in their seed" not in words(at)
     at = open_page("compare", runs=TWO)
     assert "Choose runs that differ in their seed alone" in words(at)
+
+
+def test_a_slope_of_one_fit_has_no_interval_and_a_click_asks_for_one():
+    at = open_page("compare", runs=TWO)
+    table = next(d.value for d in at.dataframe if "slope from" in d.value.columns)
+    assert table["slope from"].isna().all() and (table["fits"] == 1).all() and "One fit has no interval" in words(at)
+    assert "40 new fits of demo" in words(at) and work.list_jobs() == []
+    press(at, "refit slopes")
+    (made,) = work.list_jobs()
+    assert made.info["kind"] == "slope" and made.settings == {"runs": TWO.split(","), "refits": 20}
+
+
+def test_intervals_that_are_kept_are_shown():
+    copy_run("own")
+    encoder, rng = Encoder.load(runs_dir() / "own"), np.random.default_rng(0)
+    level = sum(
+        level * np.asarray(encoder.rois[area], float) for area, level in slope.LEVELS.items() if area in encoder.rois
+    )
+    means = {"halves": 0.7 + rng.normal(0, 0.1, 12), "seeds": 0.7 + rng.normal(0, 0.05, 8)}
+    write_tensors(
+        runs_dir() / "own" / "slope_refits.safetensors",
+        {name: np.outer(slopes, level).astype(np.float32) for name, slopes in means.items()},
+    )
+    at = open_page("compare", runs="own")
+    (row,) = next(d.value for d in at.dataframe if "slope from" in d.value.columns).to_dict("records")
+    expected = slope.interval(row["slope"], means["halves"], means["seeds"])
+    assert (row["slope from"], row["slope to"]) == pytest.approx(expected, abs=1e-3) and row["fits"] == 21
+    assert "random halves of the pictures" in words(at) and not [b for b in at.button if b.key == "refit slopes"]
 
 
 def test_several_subjects_become_their_mean():
