@@ -7,6 +7,7 @@ nilearn's fsaverage face outward; on Benson's template V1 is −1 in both hemisp
 
 import numpy as np
 
+from factortopy.analysis import spatial_nulls
 from factortopy.surfaces.areas import surface_distance
 
 EXPECTED = {
@@ -75,15 +76,17 @@ def reversals(sign, rows, mesh):
     return np.where(np.isfinite(sign), border[rows], np.nan)
 
 
-def right_shares(sign, areas, template=None):
+def right_shares(sign, areas, template=None, turned=()):
     """How many vertices of each area have the sign that it has on the template.
 
     areas : {name: (N,) bool}; names without an expectation are left out
     template : (N,) sign of the atlas itself on this mesh, optional
+    turned : turns of the vertices that have a sign (``spatial_nulls.turns``): the map turned on the sphere is as smooth as it is
 
     Returns
     -------
-    {name: {"expected": −1 or 1, "vertices": with a sign, "share": of them right, "template": share of the template's}}
+    {name: {"expected": −1 or 1, "vertices": with a sign, "share": of them right, "template": share of the template's, "floor":
+        share that 5 % of turns exceed, "p": share of turns that are as good, at least 1 / (turns + 1)}}
         None where there are none. A coarse mesh has no room for all of a narrow area: the template's share is its limit.
     """
 
@@ -95,6 +98,11 @@ def right_shares(sign, areas, template=None):
         mask, expected = areas[name], EXPECTED[name]
         signs = sign[mask & np.isfinite(sign)]
         out[name] = {"expected": expected, "vertices": len(signs), "share": share(signs, expected), "template": None}
+        chance = [share(sign[source[mask[to]]], expected) for to, source in turned]
+        chance = np.array([value for value in chance if value is not None])
+        reached = np.nan if out[name]["share"] is None else out[name]["share"]
+        floor, p = spatial_nulls.floor_and_p(reached, chance)
+        out[name] |= {"floor": float(floor) if np.isfinite(floor) else None, "p": float(p) if np.isfinite(p) else None}
         if template is not None:
             out[name]["template"] = share(template[mask & np.isfinite(template)], expected)
     return {name: out[name] for name in EXPECTED if name in out}

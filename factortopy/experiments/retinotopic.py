@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from factortopy.analysis import spatial_nulls
 from factortopy.errors import InputError, unexpected
 from factortopy.experiments import agreement, evidence, fieldsign, phase, prf
 from factortopy.experiments.checks import number, whole
@@ -335,7 +336,8 @@ def _compared(encoder, fit, s, notes):
     border = fieldsign.reversals(sign, rows, mesh)
     early = {name: atlas.area == k for k, name in enumerate(EARLY, start=1)}
     areas = {name: mask[rows] for name, mask in early.items()} | encoder.rois
-    numbers["signs"] = fieldsign.right_shares(sign, areas, truths.get("atlas", {}).get("field_sign"))
+    turned = spatial_nulls.turns(encoder.vertices, np.isfinite(sign), mesh.coords["sphere"], seed=s.seed)
+    numbers["signs"] = fieldsign.right_shares(sign, areas, truths.get("atlas", {}).get("field_sign"), turned)
     numbers["borders"] = fieldsign.border_distances(border, rows, early, mesh)
     return numbers, {"field_sign": sign, "border": border}
 

@@ -174,11 +174,13 @@ def retinotopy(result, encoder):
             rows.append(row if swapped else row | {"p": max(chances) if chances else None})
     table(rows, "retinotopy agreement", result)
     st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
-                "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the next column.")  # fmt: skip
+                "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the last "
+                "column; chance is what 5 % of maps exceed that are turned on the sphere.")  # fmt: skip
     signs = numbers.get("signs") or {}
     table([
         {"area": row["roi"], "with a fit": row["mapped"], "R²": row["r2"], "ecc. °": row["eccentricity"], "size °": row["size"],
-         "right sign": row["right_sign"], "atlas": (signs.get(row["roi"]) or {}).get("template")}
+         "right sign": row["right_sign"],
+         "chance up to": (signs.get(row["roi"]) or {}).get("floor"), "atlas": (signs.get(row["roi"]) or {}).get("template")}
         for row in numbers["areas"]
     ], "retinotopy areas", result)  # fmt: skip
     for name, d in (numbers.get("borders") or {}).items():

@@ -425,6 +425,7 @@ def test_bars_give_the_planted_centres(carrier):
     np.testing.assert_allclose(found.space[:, 1] * 6, -found.eccentricity * np.sin(angle), atol=1e-4)
     assert np.median(found.r2) > 0.85 and 0.2 < np.median(found.size) < 1.5  # degrees; a cell is 1.5 wide
     signs = found.numbers["signs"]
+    assert signs["V1"]["p"] <= 0.05 and signs["V1"]["floor"] < signs["V1"]["share"]
     assert signs["V1"]["share"] > 0.8 and signs["V2"]["share"] > 0.7
     assert (found.field_sign[encoder.rois["V1"]] < 0).mean() == pytest.approx(signs["V1"]["share"], abs=0.02)
 
