@@ -80,11 +80,11 @@ def agreement(maps, truth, vertices, sphere=None, draws=spatial_nulls.DRAWS, see
     for name, (key, prepare, score, larger) in _SCORES.items():
         if key not in maps or key not in truth:
             continue
-        known = np.isfinite(maps[key]) & np.isfinite(truth[key])
-        if not known.any():
+        mapped = np.isfinite(maps[key]) & np.isfinite(truth[key])
+        if not mapped.any():
             continue
-        own = [known & (vertices.hemi == side) for side in (0, 1)]
-        used = np.any([side for side in own if side.sum() >= LEAST], axis=0) & known
+        own = [mapped & (vertices.hemi == side) for side in (0, 1)]
+        used = np.any([side for side in own if side.sum() >= LEAST], axis=0) & mapped
         a, b = (_prepared(m[key], own, prepare) for m in (maps, truth))
         values = [score(a[side], b[side]) if side.sum() >= LEAST else np.nan for side in own]
         mean = _mean(values)
@@ -94,7 +94,7 @@ def agreement(maps, truth, vertices, sphere=None, draws=spatial_nulls.DRAWS, see
         floor, p = spatial_nulls.floor_and_p(mean, chance, larger)
         out[name] = {
             "left": _number(values[0]), "right": _number(values[1]), "mean": _number(mean), "floor": _number(floor),
-            "p": _number(p), "vertices": int(known.sum()),
+            "p": _number(p), "vertices": int(mapped.sum()),
         }  # fmt: skip
     return out
 

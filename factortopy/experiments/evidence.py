@@ -142,7 +142,7 @@ def _repeated(series, sweeps, own, kind, areas):
     total = series.mean(0).reshape(shape[1:])[own].var(1).mean(0)
     varies = total > 1e-10 * np.maximum(np.abs(series).max((0, 1)), 1e-12) ** 2
 
-    def found(gain=None):
+    def coefficients(gain=None):
         run = series.reshape(-1, n)
         run = run if gain is None else _filtered(run, gain)
         run = run.reshape(shape)[:, own]
@@ -151,11 +151,11 @@ def _repeated(series, sweeps, own, kind, areas):
             run = _without_area(run, with_area.reshape(2, *shape[:3], -1)[:, :, own])
         return _spectrum(run, kind, harmonics)
 
-    mean = found().mean(0)
+    mean = coefficients().mean(0)
     share = np.where(varies, 2 * (np.abs(mean) ** 2).sum(0) / np.where(varies, total, 1), 0)
     if repetitions < 2:
         return np.ones(n), share
-    each = found(_whitening(series))
+    each = coefficients(_whitening(series))
     mean = each.mean(0)
     noise = (np.abs(each - mean) ** 2).sum((0, 1)) / (repetitions - 1)
     signal = repetitions * (np.abs(mean) ** 2).sum(0)
@@ -195,9 +195,9 @@ def _whitening(series):
     left = series - series.mean(0)
     left -= left.mean(1, keepdims=True)
     power = (left**2).mean((0, 1))
-    known = power > 0
+    varies = power > 0
     first, second = (
-        np.where(known, (left[:, k:] * left[:, :-k]).mean((0, 1)) / np.where(known, power, 1), 0) for k in (1, 2)
+        np.where(varies, (left[:, k:] * left[:, :-k]).mean((0, 1)) / np.where(varies, power, 1), 0) for k in (1, 2)
     )
     first = first.clip(-0.98, 0.98)
     b = ((second - first**2) / (1 - first**2)).clip(-0.95, 0.95)

@@ -191,9 +191,9 @@ def _sizes(evidence, *families):
     slopes, out = _compared(evidence), {}
     for family in families:
         own = {evidence.networks[n].name.split("-")[-1]: slopes[n] for n in evidence.of_family(slopes, family)}
-        known = sorted((size for size in own if size in SIZES), key=SIZES.index)
-        if len(known) > 1:
-            out[family] = own[known[-1]] - own[known[0]]
+        sizes = sorted((size for size in own if size in SIZES), key=SIZES.index)
+        if len(sizes) > 1:
+            out[family] = own[sizes[-1]] - own[sizes[0]]
     return out
 
 

@@ -96,13 +96,13 @@ class Turner:
 
     def _chance(self, score, values, labels):
         """The map is turned under the labels: values come from all of the vertices in use, labels stay."""
-        known = np.isfinite(labels)
-        if not known.any():
+        labelled = np.isfinite(labels)
+        if not labelled.any():
             return float("nan")
         if not self._drawn:
             self._drawn["turns"] = spatial_nulls.turns(self.vertices, self.use, self.sphere)
-        chance = [score(values[source[known[to]]], labels[to[known[to]]]) for to, source in self._drawn["turns"]]
-        return spatial_nulls.floor_and_p(score(values[known], labels[known]), np.array(chance, float))[1]
+        chance = [score(values[source[labelled[to]]], labels[to[labelled[to]]]) for to, source in self._drawn["turns"]]
+        return spatial_nulls.floor_and_p(score(values[labelled], labels[labelled]), np.array(chance, float))[1]
 
 
 def _difference(values, labels):

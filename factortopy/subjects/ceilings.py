@@ -89,13 +89,15 @@ def estimate_ceiling(subject):
     times = np.unique(subject.image_index, return_counts=True)[1]
     if subject.noise_ceiling is not None or subject.film is not None or (times > 1).sum() < LEAST_PICTURES:
         return
-    found = of_repeats(subject.responses, subject.image_index)
-    if found is None or not (found.ceiling > 0).any():
+    estimate = of_repeats(subject.responses, subject.image_index)
+    if estimate is None or not (estimate.ceiling > 0).any():
         return
-    subject.noise_ceiling = np.where(np.isnan(found.ceiling), np.nan, np.maximum(found.ceiling, 0)).astype(np.float32)
+    subject.noise_ceiling = np.where(np.isnan(estimate.ceiling), np.nan, np.maximum(estimate.ceiling, 0)).astype(
+        np.float32
+    )
     subject.remarks = [text for text in subject.remarks if text != subject.NO_CEILING]
-    half = np.nanmedian(found.high - found.low) / 2
+    half = np.nanmedian(estimate.high - estimate.low) / 2
     subject.remark(
-        f"noise ceiling of single rows, estimated from {found.pictures:,} pictures that were shown more than once (95 % interval of a "
+        f"noise ceiling of single rows, estimated from {estimate.pictures:,} pictures that were shown more than once (95 % interval of a "
         f"vertex: typically ± {half:.2f})"
     )
