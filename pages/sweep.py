@@ -138,7 +138,12 @@ def more():
         ("Pictures", "How many pictures are learnt from; empty takes all. Test pictures stay. Several: 300,1000,3000"),
     ):
         parts.append(checked(numbers, name, help))
-    recipe = st.multiselect("Recipes", RECIPES, ["fast"], help="fast, or the published one: up to 60,000 steps.")
+    recipe = st.multiselect(
+        "Recipes",
+        RECIPES,
+        ["fast"],
+        help="fast, the published one (up to 60,000 steps), or as the paper's released code (11,250 steps).",
+    )
     model = st.multiselect("Models", MODELS, ["factorized"], help="The factorized encoder, and the papers' baselines.")
     alike = st.multiselect(
         "Neighbours choose alike", ["yes", "no"], ["yes"], help="No: every point of the cortex learns by itself."

@@ -51,6 +51,7 @@ def form():
         "Recipe", SETTING["recipe"].choices, disabled=not steps_matter,
         help="**fast**: channel weights are solved exactly at each step, so that 180 steps are enough. "
         "**paper**: the published recipe, up to 60,000 steps; an hour or more for the demo subject, many for a real one, without a GPU. "
+        "**paper-released**: as the paper's released code, where that does otherwise (docs/paper_recipe.md); 11,250 steps. "
         "A pooled ridge is solved at once and has none.",
     )  # fmt: skip
     with more:
@@ -77,7 +78,7 @@ def form():
             st.error(f"Pictures: expected {least} or more, or 0 for all, found {pictures}.")
         steps = st.number_input(
             "Steps", 0, 100_000, 0, disabled=not steps_matter,
-            help="Steps of the optimiser; 0 takes the recipe's own number (fast 180, paper 60,000).",
+            help="Steps of the optimiser; 0 takes the recipe's own number (fast 180, paper 60,000, paper-released 11,250).",
         )  # fmt: skip
         pca = st.number_input(
             "Principal components a layer", 0, 10_000, 0, step=32, disabled=model == "ridge",

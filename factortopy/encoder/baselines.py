@@ -45,7 +45,7 @@ class ClassToken(nn.Module):
         """(1, T, D)."""
         return pictures[None]
 
-    def regulariser(self, cortex):
+    def regulariser(self, cortex, added=0.0):
         """0."""
         return self.heads.weight[0].new_zeros(())
 
@@ -83,7 +83,7 @@ class PatchToken(nn.Module):
         """(1, T, D)."""
         return pictures[None]
 
-    def regulariser(self, cortex):
+    def regulariser(self, cortex, added=0.0):
         """0."""
         return self.first_bias[0].new_zeros(())
 
@@ -120,7 +120,7 @@ class GNet(nn.Module):
         """(n, T, D)."""
         return (cortex[0] @ pictures).view(len(cortex[0]), -1, self.dim)
 
-    def regulariser(self, cortex):
+    def regulariser(self, cortex, added=0.0):
         """0."""
         return self.mask.new_zeros(())
 

@@ -79,6 +79,11 @@ class Encoder(OnVertices):
     def backbone_name(self) -> str:
         return self.info.get("backbone") or ""
 
+    @property
+    def antialias(self) -> bool:
+        """How the tokens that it reads are resized to its grid: averaged over areas, or False: the four nearest alone."""
+        return bool(self.info.get("antialias", True))
+
     def selectors(self) -> Selectors:
         """The learnt factors of every vertex (``Selectors``)."""
         return self._selectors
@@ -106,7 +111,7 @@ class Encoder(OnVertices):
         """Predicted responses to pictures: arrays, PIL images or paths -> (n_images, N) float32."""
         from factortopy.features.extraction import compute
 
-        return self.predict_features(compute(self.backbone(), images, grid=self.grid))
+        return self.predict_features(compute(self.backbone(), images, grid=self.grid, antialias=self.antialias))
 
     def predict_features(self, features: Features) -> np.ndarray:
         """Predicted responses from features of the same layers -> (n, N) float32.
@@ -172,7 +177,8 @@ class Encoder(OnVertices):
             space = None  # without the space factor positions are averaged, not sampled at the centre
         kinds = ("local", "global", "local_offset", "global_offset")
         linear = [[torch.from_numpy(np.array(x)) for x in self._alignment[kind]] for kind in kinds]
-        aligned, dim, block = align([on_grid(t, self.grid) for t in local], global_, *linear), channel.shape[1], []
+        local = [on_grid(t, self.grid, self.antialias) for t in local]
+        aligned, dim, block = align(local, global_, *linear), channel.shape[1], []
         for i in range(0, len(bias), 2048):
             k = slice(i, i + 2048)
             where = None if space is None else space[k]
@@ -193,7 +199,8 @@ class Encoder(OnVertices):
         digest, (tensors, factors) = hashlib.blake2b(digest_size=12), self._learnt()
         for name, value in sorted((tensors | (factors or {}) | {"bias": self._bias}).items()):
             digest.update(name.encode() + np.ascontiguousarray(value).tobytes())
-        digest.update(f"{self.grid} {self.info.get('select')} {self.backbone().fingerprint}".encode())
+        how = "" if self.antialias else " aliased"
+        digest.update(f"{self.grid} {self.info.get('select')} {self.backbone().fingerprint}{how}".encode())
         return digest.hexdigest()
 
     # ------------------------------------------------------------ saving and loading
@@ -356,7 +363,7 @@ class BaselineEncoder(Encoder):
 
         # A loaded file's arrays are not to be written to; torch would say so each time.
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in self.tensors.items()}
-        local = [on_grid(t, self.grid) for t in local]
+        local = [on_grid(t, self.grid, self.antialias) for t in local]
         if self.model == "ridge":
             responses = baselines.predict_ridge(tensors, self.info, local)
         else:

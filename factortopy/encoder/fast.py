@@ -10,6 +10,7 @@ vertices (``solve``).
 
 import math
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ class FastSettings:
     every: int = 10  # steps between validations
     patience: int = 4  # validations without gain after λ has gone
     seconds_between_checkpoints: float = 10.0
+
+    antialias, laid_out = True, MappingProxyType({})  # no settings: as ``pose`` does by itself
 
     def settled(self, n_trials):
         """With the number of aligned channels filled in: more channels than trials can pay for overfit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from factortopy.encoder.films import of_trials
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.names import FACTORS, MODELS
 from factortopy.encoder.paper import PaperFit, PaperSettings
-from factortopy.encoder.problem import origin, pose
+from factortopy.encoder.problem import as_resized, origin, pose
 from factortopy.encoder.selectors import Selectors
 from factortopy.encoder.state import Fit
 from factortopy.errors import InputError
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from factortopy.features.extraction import Features
     from factortopy.subjects.subject import Subject
 
-SOLVERS = {"fast": (FastFit, FastSettings), "paper": (PaperFit, PaperSettings)}
+SOLVERS = {
+    "fast": (FastFit, FastSettings),
+    "paper": (PaperFit, PaperSettings),
+    "paper-released": (PaperFit, PaperSettings.released),
+}
 
 
 @dataclass
@@ -89,8 +93,9 @@ def fit(
     subject : Subject
     features : Features
         One row per picture of the subject.
-    recipe : "fast" or "paper"
-        Variable projection, or the paper's own (docs/encoder.md).
+    recipe : "fast", "paper" or "paper-released"
+        Variable projection, the paper's own (docs/encoder.md), or its released code's (docs/paper_recipe.md), whose features
+        are extracted with ``antialias=False``.
     seed : int
         Same seed, same machine, same result.
     steps : int, optional
@@ -114,7 +119,8 @@ def fit(
         Run folder; a checkpoint is kept in ``out/checkpoint`` every 10 seconds (``paper``: 50), and ``resume=True``
         continues from it to the same result as an undisturbed fit.
     settings : FastSettings or PaperSettings, optional
-        All settings of the recipe, for experiments with the method itself.
+        All settings of the recipe, for experiments with the method itself; ``PaperSettings.released()`` for ``paper`` are
+        those of ``paper-released``.
 
     Returns
     -------
@@ -130,6 +136,7 @@ def fit(
     if model == "ridge":
         from factortopy.encoder.ridge import fit_ridge
 
+        features = as_resized(features, grid, SOLVERS[recipe][1]().antialias)
         return fit_ridge(subject, features, device=device, on_progress=on_progress, grid=grid, **options)
     if options:
         raise InputError(f"fit: {sorted(options)[0]!r} is an option of model='ridge' alone, found model={model!r}")
@@ -141,12 +148,14 @@ def fit(
     checkpoint = None if out is None else Path(out) / "checkpoint"
     resumed = resume and checkpoint is not None and (checkpoint / "state.json").exists()
     with precision(device):
-        problem = pose(subject, features, grid, device, raw=recipe == "paper")
+        features = as_resized(features, grid, settings.antialias)
+        problem = pose(subject, features, grid, device, **settings.laid_out)
         settings = settings.settled(len((subject.whole or subject.split).train))
         module = _model(model, problem, settings.dim, seed, topology, select, space_samples, recipe)
         state = solver(problem, settings, module, seed, begin=not resumed)
         request = {"recipe": recipe, "model": model, "steps": settings.steps, "seed": seed, "topology": topology,
-                   "select": sorted(select), "space_samples": space_samples, "device": device}  # fmt: skip
+                   "select": sorted(select), "space_samples": space_samples, "device": device,
+                   "recipe_settings": recorded(settings)}  # fmt: skip
         if resumed:
             _restore(state, checkpoint, request)
         outcome = _drive(state, checkpoint, request, on_progress)
@@ -165,6 +174,7 @@ def fit(
         "topology": topology,
         "select": list(select),
         "space_samples": space_samples,
+        "recipe_settings": recorded(settings),
     }
     # y is the mean over channels of w · v, in the subject's own unit.
     channel, bias = channel * (settings.dim * problem.unit), bias * np.float32(problem.unit)
@@ -175,6 +185,11 @@ def fit(
     if model != "factorized":
         return BaselineEncoder.of(state.model, problem, channel, bias, **about)
     return Encoder(current_selectors(state, channel), _alignments(state.model), bias, **about)
+
+
+def recorded(settings):
+    """{name: value} of a recipe's settings, as run.json and checkpoints hold them."""
+    return {k: v for k, v in asdict(settings).items() if k not in ("steps", "seconds_between_checkpoints")}
 
 
 @torch.no_grad()
@@ -258,7 +273,10 @@ def _restore(state, folder, request):
     progress = read_json(folder / "state.json", "checkpoint")
     tensors = read_tensors(folder / str(progress.get("tensors")), "checkpoint")
     try:
-        other = [f"{k} {progress['fit'][k]}" for k, v in request.items() if k != "device" and progress["fit"][k] != v]
+        before = {"recipe_settings": request["recipe_settings"]} | progress[
+            "fit"
+        ]  # of a version that did not note them
+        other = [f"{k} {before[k]}" for k, v in request.items() if k != "device" and before[k] != v]
         if other:
             raise ValueError(f"it was made with {', '.join(other)}")
         state.restore(tensors, progress)

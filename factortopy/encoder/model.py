@@ -306,8 +306,12 @@ class Factorized(nn.Module):
         """Σ_d channel (n, D) · design: (n, T)."""
         return read_out(pictures, *cortex, self.grid, self.dim, channel)
 
-    def regulariser(self, cortex):
-        """mean_i Σ_l ω log ω / log L + mean_i (g − ½)²; the second term is in the authors' code only."""
+    def regulariser(self, cortex, added=0.0):
+        """mean_i Σ_l ω log ω / log L + mean_i (g − ½)²; the second term is in the authors' code only.
+
+        added : to ω inside the logarithm, where it must not be 0
+        """
         _, layer, scale = cortex
-        entropy = (layer * layer.clamp_min(1e-9).log()).sum(-1).mean() / max(math.log(layer.shape[1]), 1e-9)
+        inside = layer + added if added else layer.clamp_min(1e-9)
+        entropy = (layer * inside.log()).sum(-1).mean() / max(math.log(layer.shape[1]), 1e-9)
         return entropy + ((scale - 0.5) ** 2).mean()

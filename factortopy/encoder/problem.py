@@ -1,15 +1,17 @@
 """A subject and a network's features, laid out for fitting: batches of token scores and responses by trial."""
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from factortopy.backbones.finetuned import description_of
 from factortopy.encoder.films import rows_of
-from factortopy.encoder.reduce import earlier, gather, let_go, reduced, scaling
+from factortopy.encoder.reduce import Sampled, earlier, gather, let_go, reduced, scaling
 from factortopy.errors import InputError
+from factortopy.features.components import Basis
+from factortopy.surfaces.coordinates import stretched
 
 MIN_TRAIN_IMAGES = 8
 
@@ -67,10 +69,13 @@ class Problem:
         return torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32)).to(self.device) / self.unit
 
 
-def pose(subject, features, grid, device, raw=False):
+def pose(subject, features, grid, device, raw=False, standardise=True, unit=None, surface="inflated", span="mesh"):
     """Check that subject and features belong together and lay them out.
 
-    raw : standardise the tokens when they are read (the paper's way) instead of reducing them once.
+    raw : standardise the tokens when they are read (the paper's way) instead of reducing them once; as they are unless
+    ``standardise``.
+    unit : of the responses; None: ``Problem.unit``.
+    surface, span : of the positions (``encoder_position``).
 
     Raises
     ------
@@ -93,7 +98,15 @@ def pose(subject, features, grid, device, raw=False):
     if not usable.any():
         raise InputError("responses: expected vertices that vary over the training trials, found none; check the data")
     device, pictures = torch.device(device), np.unique(image[(subject.whole or split).train])
-    if raw:
+    if raw and not standardise:
+        if features.reduction is not None:
+            raise InputError(
+                f"features: expected all channels, as the paper's released code reads them, found {features.reduction.most} "
+                "principal components a layer; extract them without reduce (--pca)"
+            )
+        tokens = (features.local, features.global_)
+        bases = [[_as_they_are(layer, device) for layer in layers] for layers in tokens]
+    elif raw:
         tokens = (features.local, features.global_)
         bases = [
             [scaling(layer, pictures, device, grid, b) for layer, b in zip(layers, before, strict=True)]
@@ -104,17 +117,47 @@ def pose(subject, features, grid, device, raw=False):
         bases = local_basis, global_basis
     return Problem(
         *tokens, *bases, subject.responses, image, *(np.asarray(part) for part in (split.train, split.val, split.test)),
-        encoder_position(subject), usable, grid, device, raw, float(np.median(np.sqrt(variance[usable]))),
+        encoder_position(subject, surface, span), usable, grid, device, raw,
+        unit or float(np.median(np.sqrt(variance[usable]))),
     )  # fmt: skip
 
 
-def encoder_position(subject):
-    """(N, 3) float32 in [0, 100]: the subject's coordinates; its own span is stretched when they are of its own making."""
-    coords = np.asarray(subject.coords, dtype=np.float32)
-    if subject.coords_given:
-        coords = coords - coords.min(0)
-        coords = coords * (100 / max(float(coords.max()), 1e-6))
-    return coords
+def as_resized(features, grid, antialias):
+    """The features with local tokens resized to ``grid`` without antialiasing, where the recipe or the extraction did so.
+
+    Raises
+    ------
+    InputError
+        When the recipe wants none and the features were antialiased already.
+    """
+    if not antialias and features.antialias:
+        raise InputError(
+            "features: expected tokens resized without antialiasing, as the paper's released code does, found averaged ones; "
+            "extract them with antialias=False"
+        )
+    if features.antialias or (antialias and features.antialias is None):
+        return features
+    local = [t if np.shape(t)[1:3] == (grid, grid) else Sampled(t, grid) for t in features.local]
+    return replace(features, local=local, antialias=False)
+
+
+def encoder_position(subject, surface="inflated", span="mesh"):
+    """(N, 3) float32 in [0, 100]: the subject's coordinates; its own span is stretched when they are of its own making.
+
+    surface, span : "sphere" and "vertices" are the paper's released code's (docs/paper_recipe.md): fsaverage's sphere, and
+    the span of the vertices at hand stretched to 100 instead of the whole mesh's
+    """
+    if surface == "sphere" and not subject.coords_given:
+        coords = subject.vertices.coords(surface="sphere")
+    else:
+        coords = np.asarray(subject.coords, dtype=np.float32)
+    return stretched(coords) if subject.coords_given or span == "vertices" else coords
+
+
+def _as_they_are(layer, device):
+    """Basis whose scores are the layer's channels themselves."""
+    one = torch.ones(layer.shape[-1], device=device)
+    return Basis(one, torch.zeros_like(one), one)
 
 
 def picture_of_trial(subject, features):
@@ -153,5 +196,6 @@ def origin(subject, features):
         **({"fir": features.extra["fir"]} if "fir" in features.extra else {}),
         **({"finetuned": tuning} if (tuning := description_of(features.backbone, features.weights)) else {}),
         **({} if features.reduction is None else {"pca": features.reduction.most}),
+        **({"antialias": False} if features.antialias is False else {}),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }

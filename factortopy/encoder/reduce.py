@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from factortopy.errors import InputError
 from factortopy.features.components import Basis, Moments, inverse_std, principal
 from factortopy.features.extraction import too_full
+from factortopy.features.reader import sampled
 from factortopy.storage.files import read_json, read_tensors, take_space, write_json, write_tensors
 from factortopy.storage.home import cache_dir
 
@@ -73,14 +74,33 @@ def as_tensor(block):
     return torch.from_numpy(np.require(block, precision, ["C", "W"]))
 
 
-def on_grid(tokens, grid):
+def on_grid(tokens, grid, antialias=True):
     """(n, h, w, C) array or tensor of tokens resized to a (n, grid², C) float32 tensor."""
     n, h, w, c = tokens.shape
     block = (tokens if torch.is_tensor(tokens) else as_tensor(tokens)).float()
     if (h, w) == (grid, grid):
         return block.reshape(n, grid * grid, c)
+    if not antialias:
+        return sampled(block, grid).reshape(n, grid * grid, c)
     block = F.interpolate(block.permute(0, 3, 1, 2), (grid, grid), mode="bilinear", antialias=True, align_corners=False)
     return block.permute(0, 2, 3, 1).reshape(n, grid * grid, c)
+
+
+class Sampled:
+    """A layer (n, h, w, C) as (n, grid, grid, C), resized without antialiasing whenever rows of it are read."""
+
+    def __init__(self, layer, grid):
+        self.layer, self.grid, self.dtype, self.ndim = layer, grid, np.dtype(np.float32), 4
+        self.shape = (len(layer), grid, grid, layer.shape[-1])
+
+    def __len__(self):
+        return len(self.layer)
+
+    def __getitem__(self, rows):
+        block = self.layer[rows]
+        few = on_grid(block, self.grid, antialias=False).numpy().reshape(len(block), *self.shape[1:])
+        let_go(self.layer)
+        return few
 
 
 def reduced(features, train, grid, device):

@@ -44,6 +44,9 @@ class Fit:
         """Share of each parameter group's ``base`` rate at a step."""
         raise NotImplementedError
 
+    def limit(self):
+        """Change the gradients before a step; nothing unless a recipe does."""
+
     def measure(self):
         """Mean R² over vertices on validation trials."""
         raise NotImplementedError
@@ -65,6 +68,7 @@ class Fit:
             group["lr"] = rate * group["base"]
         loss = self.within_memory(self._gradients)
         if math.isfinite(loss):
+            self.limit()
             self.optimiser.step()
         return loss
 

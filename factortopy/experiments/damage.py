@@ -34,7 +34,7 @@ class Damage:
     """
 
     def __init__(self, encoder, where, gain, noise, around, region, reference, seed, sites=None, by_heads=False):
-        self.network, self.grid, self.sites = encoder.backbone, encoder.grid, sites
+        self.network, self.grid, self.antialias, self.sites = encoder.backbone, encoder.grid, encoder.antialias, sites
         self.where, self.by_heads, self.gain, self.noise = where, by_heads, gain, noise
         self.around, self.region, self.reference, self.seed = around, region, reference, seed
         if region is not None and sites is None:
@@ -91,7 +91,7 @@ class Damage:
         """{layer: (mean, sd)} over the reference pictures, tensors (prefix + 1, C); the last row is of all local tokens."""
         network, images = self.network(), references(self.reference)
         if self.sites is None:
-            return moments(network, self.grid, self.reference)
+            return moments(network, self.grid, self.reference, self.antialias)
         reference = "scenes" if self.reference is None else content_key(images)
         layers = [l for l, site in enumerate(self.sites) if site.mixer is not None or not self.by_heads]
         return _kept((network.fingerprint, self.by_heads, reference), lambda: self._inside(network, images, layers))
@@ -195,19 +195,19 @@ def references(given):
     return images
 
 
-def moments(backbone, grid, reference=None):
+def moments(backbone, grid, reference=None, antialias=True):
     """{layer: (mean, sd)} of the tokens that an encoder reads: tensors (2, C), the global token, then the local ones."""
     images = references(reference)
-    key = (backbone.fingerprint, grid, "scenes" if reference is None else content_key(images))
-    return _kept(key, lambda: _read(backbone, images, grid))
+    key = (backbone.fingerprint, grid, antialias, "scenes" if reference is None else content_key(images))
+    return _kept(key, lambda: _read(backbone, images, grid, antialias))
 
 
-def _read(backbone, images, grid):
+def _read(backbone, images, grid, antialias):
     import torch
 
     sums = {l: _Moments() for l in range(len(backbone.layer_names))}
     for i in range(0, len(images), 32):
-        features = compute(backbone, list(images[i : i + 32]), grid)
+        features = compute(backbone, list(images[i : i + 32]), grid, antialias=antialias)
         for l, one in sums.items():
             local, global_ = torch.from_numpy(features.local[l]), torch.from_numpy(features.global_[l])
             one.add(torch.cat([global_[:, None], local.flatten(1, 2)], 1), 1)

@@ -148,7 +148,7 @@ class LesionedEncoder:
 
     def predict(self, images):
         """Predicted responses to pictures: arrays, PIL images or paths -> (n_images, N) float32."""
-        features = compute(self.backbone(), images, grid=self.grid)
+        features = compute(self.backbone(), images, grid=self.grid, antialias=self.antialias)
         noisy = self.damage.noise and self._network is None
         return self._predict(features, _seeds(images, len(features)) if noisy else range(len(features)))
 
@@ -183,7 +183,7 @@ class LesionedEncoder:
         local, global_, shape = list(local), list(global_), (self.grid, self.grid)
         if self._network is None and not self.damage.none:
             for l in self.damage.where:
-                both = torch.cat([global_[l][:, None], on_grid(local[l], self.grid)], 1)
+                both = torch.cat([global_[l][:, None], on_grid(local[l], self.grid, self.antialias)], 1)
                 both = self.damage.change(both, l, 1, shape, seeds)
                 local[l], global_[l] = both[:, 1:].unflatten(1, shape), both[:, 0]
         return self.intact.read(local, global_, vertices)
@@ -214,7 +214,7 @@ def _share(on_progress, part, parts_):
 
 
 def _features(encoder, images, on_progress):
-    features = extract(encoder.backbone(), images, on_progress, grid=encoder.grid)
+    features = extract(encoder.backbone(), images, on_progress, grid=encoder.grid, antialias=encoder.antialias)
     if features is None:
         raise Stopped
     return features

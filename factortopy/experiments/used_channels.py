@@ -33,7 +33,7 @@ def most_used(encoder, vertices, k, layers=None, reference=None):
     if not len(rows) or not 0 < k <= total or (k > 1 and k % 1):
         expected = f"vertices and a share or at most {total} channels"
         raise unexpected("channels", expected, f"{len(rows)} and {k:g}", "change the number")
-    spread = damage.moments(encoder.backbone(), encoder.grid, reference)
+    spread = damage.moments(encoder.backbone(), encoder.grid, reference, encoder.antialias)
     near, far, weight = 1 - factor.scale[rows], factor.scale[rows], factor.channel[rows]
     use = {}
     for l in layers:

@@ -48,6 +48,8 @@ class Features:
     trained : bool
     reduction : Reduction or None
         The components that tokens were reduced to (``extract(reduce=…)``), which leads back to channels.
+    antialias : bool or None
+        How local tokens were resized to a grid, with or without antialiasing (``extract(antialias=…)``); None: they were not.
     """
 
     local: list
@@ -60,6 +62,7 @@ class Features:
     extra: dict = field(default_factory=dict)
     reduction: Any = None
     notices: list[str] = field(default_factory=list)
+    antialias: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.local or len(self.local) != len(self.global_):
@@ -117,10 +120,11 @@ class Features:
         )
 
 
-def _described(backbone, local, global_, reduction=None):
+def _described(backbone, local, global_, reduction=None, antialias=None):
     return Features(
         local, global_, list(backbone.layer_names), backbone.name, backbone.weights,
         bool(backbone.trained), bool(backbone.drawings_only), reduction=reduction, notices=list(backbone.notices),
+        antialias=antialias,
     )  # fmt: skip
 
 
@@ -131,6 +135,7 @@ def compute(
     device: str | None = None,
     precision: str | None = None,
     reduction: Any = None,
+    antialias: bool = True,
 ) -> Features:
     """Features of a few pictures (or of a single one), in memory, nothing kept on disk; see ``extract``.
 
@@ -139,7 +144,7 @@ def compute(
     single = isinstance(images, str | os.PathLike) or hasattr(images, "convert") or getattr(images, "ndim", 0) == 3
     images = [images] if single else list(images)
     with on_device(backbone, device):
-        parts = list(token_batches(backbone, images, grid, precision, reduction))
+        parts = list(token_batches(backbone, images, grid, precision, reduction, antialias))
     if not parts:
         raise InputError("pictures: expected at least one, found none; choose a picture")
     layers = range(len(parts[0][0]))
@@ -148,6 +153,7 @@ def compute(
         [np.concatenate([p[0][i] for p in parts]) for i in layers],
         [np.concatenate([p[1][i] for p in parts]) for i in layers],
         reduction,
+        antialias if grid else None,
     )
 
 
@@ -177,6 +183,7 @@ def extract(
     precision: str | None = None,
     reduce: Any = None,
     train: Any = None,
+    antialias: bool = True,
 ) -> Features | None:
     """Tokens of every layer for every picture; computed once, then read from disk.
 
@@ -199,6 +206,9 @@ def extract(
         channels. They are those of up to ``SAMPLE`` of the training pictures, which the network sees first.
     train : (k,) int, optional
         Rows of ``images`` that components may be learnt from: the training pictures. None: all.
+    antialias : bool
+        Average tokens over areas where they are pooled; False looks at the four nearest ones alone, as the paper's
+        released code does (docs/paper_recipe.md).
 
     Returns
     -------
@@ -223,32 +233,35 @@ def extract(
         reduction = None
         if reduce is not None:
             with on_device(backbone, device):
-                reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total)
+                reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total, antialias)
             if reduction is None:
                 return None
-        return compute(backbone, images, grid, device, precision, reduction)
+        return compute(backbone, images, grid, device, precision, reduction, antialias)
     with on_device(backbone, device):
         precision = Reader(backbone, grid, precision).precision
         mixed = "" if precision == "float32" else f":{precision}"
         few = "" if rows is None else f":pca{reduce}:{hashlib.blake2b(rows.tobytes(), digest_size=8).hexdigest()}"
-        key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}{mixed}{few}"
+        how = "" if antialias or not grid else ":aliased"
+        key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}{mixed}{few}{how}"
         folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-        cached = _finished(folder, backbone)
+        resized = antialias if grid else None
+        cached = _finished(folder, backbone, resized)
         if cached is not None:
             return cached
         with _alone(folder, total, on_progress) as alone:
             if not alone:
                 return None
-            cached = _finished(folder, backbone)
-            return cached or _fill(folder, backbone, images, grid, precision, on_progress, reduce, rows)
+            cached = _finished(folder, backbone, resized)
+            return cached or _fill(folder, backbone, images, grid, precision, on_progress, reduce, rows, resized)
 
 
-def _finished(folder, backbone):
+def _finished(folder, backbone, antialias):
     """Features that were extracted to the end; None where there are none or a file is damaged."""
     if not (folder / "done.json").exists():
         return None
     try:
-        return _described(backbone, *open_all(folder, len(backbone.layer_names)), _reduction(folder, backbone))
+        arrays = open_all(folder, len(backbone.layer_names))
+        return _described(backbone, *arrays, _reduction(folder, backbone), antialias)
     except (OSError, ValueError, EOFError, KeyError, InputError):
         return None
 
@@ -285,7 +298,7 @@ def sample(total, train, reduce):
     return np.sort(np.random.default_rng(0).permutation(train)[:SAMPLE]).astype(np.int64)
 
 
-def _learn(backbone, images, rows, reduce, grid, precision, on_progress, total):
+def _learn(backbone, images, rows, reduce, grid, precision, on_progress, total, antialias):
     """The Reduction to so many components of the pictures ``rows``; None when stopped."""
     import torch
 
@@ -293,7 +306,7 @@ def _learn(backbone, images, rows, reduce, grid, precision, on_progress, total):
 
     n_layers, done = len(backbone.layer_names), 0
     sums = [[Moments() for _ in range(n_layers)] for _ in range(2)]
-    for parts in token_batches(backbone, (images[int(i)] for i in rows), grid, precision):
+    for parts in token_batches(backbone, (images[int(i)] for i in rows), grid, precision, None, antialias):
         for kind, tokens in zip(sums, parts, strict=True):
             for moments, layer in zip(kind, tokens, strict=True):
                 moments.add(torch.from_numpy(layer))
@@ -316,7 +329,7 @@ def _reduction(folder, backbone):
     return Reduction.of(tensors, int(tensors["most"][0]), len(backbone.layer_names))
 
 
-def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, rows=None):
+def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, rows=None, antialias=True):
     """Extract what is missing in the folder; None when stopped."""
     total, reduction, before = len(images), None, 0
     if reduce is not None:
@@ -327,10 +340,10 @@ def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, r
             pass  # damaged: learnt again, and what was projected on it is made again
         if reduction is None:
             (folder / "progress.json").unlink(missing_ok=True)
-            reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total)
+            reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total, antialias)
             if reduction is None:
                 return None
-    first = next(token_batches(backbone, images[:1], grid, precision, reduction))
+    first = next(token_batches(backbone, images[:1], grid, precision, reduction, antialias))
     needed = total * sum(a.nbytes for part in first for a in part)
     done = _resume(folder, first, total, needed)
     if reduction is not None and not (folder / COMPONENTS).exists():
@@ -341,7 +354,7 @@ def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, r
         writers = [stack.enter_context(Rows(path)) for path in paths]
         kept, started = done, time.monotonic()
         marked, start = started, done
-        for local, token in token_batches(backbone, images[done:], grid, precision, reduction):
+        for local, token in token_batches(backbone, images[done:], grid, precision, reduction, antialias):
             for writer, rows in zip(writers, (*local, *token), strict=True):
                 writer.put(done, rows)
             n = len(local[0])
@@ -355,7 +368,7 @@ def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, r
         mark(folder, writers, done)
     speed.keep(backbone, done - start, time.monotonic() - started)
     write_json(folder / "done.json", {"pictures": total, "backbone": backbone.name, "grid": grid})
-    return _described(backbone, *open_all(folder, len(first[0])), reduction)
+    return _described(backbone, *open_all(folder, len(first[0])), reduction, antialias)
 
 
 def _resume(folder, first, total, needed):

@@ -66,10 +66,11 @@ class Reader:
 
     precision : "float32", or "float16" / "bfloat16" (autocast), None: float16 on a GPU, float32 elsewhere
     reduction : Reduction whose components are kept in place of all channels; None keeps these
+    antialias : whether tokens are averaged over areas where they are pooled to the grid
     """
 
-    def __init__(self, backbone, grid, precision=None, batch=BATCH, reduction=None):
-        self.backbone, self.grid, self.batch = backbone, grid, batch
+    def __init__(self, backbone, grid, precision=None, batch=BATCH, reduction=None, antialias=True):
+        self.backbone, self.grid, self.batch, self.antialias = backbone, grid, batch, antialias
         self.device = getattr(backbone, "device", None)
         self.reduction = None if reduction is None else reduction.to(self.device or "cpu")
         kind = getattr(self.device, "type", "cpu")
@@ -121,7 +122,7 @@ class Reader:
         with torch.inference_mode():
             with mixed:
                 local, token = self.backbone.tokens(pixels)
-            local = [_pooled(t, self.grid) for t in local]
+            local = [_pooled(t, self.grid, self.antialias) for t in local]
             if self.reduction is not None:
                 local = [basis.scores(t) for basis, t in zip(self.reduction.local, local, strict=True)]
                 token = [basis.scores(t) for basis, t in zip(self.reduction.global_, token, strict=True)]
@@ -135,18 +136,32 @@ class Reader:
         return [t.numpy() for t in local], [t.numpy() for t in token]
 
 
-def _pooled(tokens, grid):
-    """(B, h, w, C) tokens on a grid, averaged over areas (bilinear, antialiased): two small matrices, rows and columns."""
+def _pooled(tokens, grid, antialias=True):
+    """(B, h, w, C) tokens on a grid, averaged over areas (bilinear, antialiased): two small matrices, rows and columns.
+
+    antialias : False looks at the four nearest tokens alone, as the paper's released code does (docs/paper_recipe.md)
+    """
     import torch
 
     h, w = tokens.shape[1:3]
     if not grid or (h, w) == (grid, grid):
         return tokens
+    if not antialias:
+        return sampled(tokens.float(), grid)
     rows, columns = (torch.from_numpy(_resizing(side, grid)).to(tokens.device) for side in (h, w))
     b, c = len(tokens), tokens.shape[-1]
     with torch.autocast(tokens.device.type, enabled=False):
         turned = rows @ tokens.float().reshape(b, h, w * c)
         return (columns @ turned.reshape(b * grid, w, c)).reshape(b, grid, grid, c)
+
+
+def sampled(tokens, grid):
+    """(B, h, w, C) tensor of tokens on a grid, bilinear without antialiasing: ``downsample_local_tokens`` of the paper's
+    released code (brainnet/plmodel.py)."""
+    import torch.nn.functional as F
+
+    few = F.interpolate(tokens.permute(0, 3, 1, 2), (grid, grid), mode="bilinear", align_corners=False)
+    return few.permute(0, 2, 3, 1)
 
 
 @lru_cache(64)
@@ -189,9 +204,9 @@ def on_device(backbone, device):
         backbone.to(before)
 
 
-def token_batches(backbone, images, grid, precision=None, reduction=None):
+def token_batches(backbone, images, grid, precision=None, reduction=None, antialias=True):
     """Yield per batch (local, global) float16 arrays."""
-    reader = Reader(backbone, grid, precision, pictures_a_batch(backbone), reduction)
+    reader = Reader(backbone, grid, precision, pictures_a_batch(backbone), reduction, antialias)
     for pixels in _ahead(_batches(images, lambda: reader.batch)):
         yield reader.tokens(pixels)
 

@@ -26,6 +26,7 @@ OPERATIONS = {"inception-v3": 11.4e9, "convnext-b": 30.8e9, "resnet50": 8.2e9, "
 # Channels of all layers together, where they differ from layer to layer (Stable Diffusion's: about).
 CHANNELS = {"convnext-b": 18_048, "resnet50": 15_104, "inception-v3": 10_704, "sd-1.5": 16_000}
 STEPS = 180  # of the fast recipe
+RELEASED = 11_250  # of paper-released
 TEST = 0.1  # of a subject's pictures, which a run with fewer pictures is scored on all the same
 
 
@@ -189,15 +190,16 @@ def _fit(one, net, pictures, size):
         return model_share(one["model"]) * sum(fit_seconds(net.channels, trials, vertices, steps or STEPS))
     if net.channels != number("paper step", "channels") or size != Sizes(**DEMO):
         raise NotMeasured("the paper's recipe on anything but a demo subject with a demo network")
-    return model_share(one["model"]) * number("paper step", "seconds") * (steps or number("paper step", "steps"))
+    own = RELEASED if one["recipe"] == "paper-released" else number("paper step", "steps")
+    return model_share(one["model"]) * number("paper step", "seconds") * (steps or own)
 
 
 def extraction_key(settings):
     """What features a run or an extraction reads: runs of the same key read the same. The demo subjects share their pictures."""
-    from factortopy.runs.settings import EXTRACTION
+    from factortopy.runs.settings import EXTRACTION, antialiased
 
     subject, *others = (settings.get(name) for name in EXTRACTION)
-    return ("demo" if demo_of(subject) else subject, *others)
+    return ("demo" if demo_of(subject) else subject, *others, *(() if antialiased(settings) else ("aliased",)))
 
 
 def demo_of(subject):

@@ -6,7 +6,7 @@ from factortopy.backbones.loading import load_backbone
 from factortopy.encoder.films import reducing
 from factortopy.errors import InputError, Stopped
 from factortopy.features.extraction import extract
-from factortopy.runs.settings import load_subject_of
+from factortopy.runs.settings import antialiased, load_subject_of
 from factortopy.subjects.progress import for_work, listening
 from factortopy.subjects.subset import fewer_pictures, half_of_pictures
 
@@ -66,7 +66,9 @@ def extract_features(settings, on_progress=lambda progress: None, on_subject=Non
     if on_network is not None:
         on_network(subject, backbone)
     reduction = reducing(whole, settings.get("pca"))
-    features = extract(backbone, subject.images, on_progress=stage("features"), **reduction)
+    features = extract(
+        backbone, subject.images, on_progress=stage("features"), antialias=antialiased(settings), **reduction
+    )
     if features is None:
         raise Stopped
     return subject, backbone, features.only(settings["layers"]) if settings.get("layers") else features

@@ -103,7 +103,8 @@ SETTINGS = (
         help="its weights: a .safetensors or PyTorch file, a folder with one, or the word untrained",
     ),
     Setting(
-        "recipe", str, "fast", choices=RECIPES, flag="--recipe", help="how it is fitted (default fast)", in_name="{}",
+        "recipe", str, "fast", choices=RECIPES, flag="--recipe", in_name="{}",
+        help="how it is fitted: fast (default), paper, or paper-released: as the paper's released code",
         in_words="{} recipe",
     ),
     Setting(
@@ -176,6 +177,8 @@ def check_settings(settings):
         if value is not None and row.kind in (str, bool):  # 5 for a subject's number, 0 for false
             full[row.name] = row.kind(value)
     full["select"] = [name for name in FACTORS if name in full["select"]]
+    if full["pca"] and full["recipe"] == "paper-released" and full["model"] != "ridge":
+        raise InputError("pca: expected none with paper-released, which reads all channels; leave it out")
     if full["pca"] and full["model"] == "ridge":
         raise InputError("pca: expected none with the pooled ridge, which reduces channels itself; leave it out")
     # The queue's worker starts elsewhere: a relative path would mean another folder there.
@@ -208,6 +211,11 @@ def name_parts(settings):
         else:
             parts.append(value if value == "untrained" else row.in_name.format(value))
     return parts
+
+
+def antialiased(settings):
+    """Whether the tokens that a training reads are averaged over areas where they are resized."""
+    return settings.get("recipe") != "paper-released"
 
 
 def load_subject_of(settings):

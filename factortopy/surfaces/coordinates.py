@@ -117,14 +117,19 @@ class Vertices:
         """{name: whole-mesh rows} of regions {name: (N,) bool}, as views and printed maps outline them."""
         return {name: self.rows[np.asarray(mask, dtype=bool)] for name, mask in (rois or {}).items()}
 
-    def coords(self, folder: str | None = None) -> np.ndarray:
+    def coords(self, folder: str | None = None, surface: str = "inflated") -> np.ndarray:
         """(N, 3) float32 positions that the encoder's selectors see: inflated surface, hemispheres apart, in [0, 100].
 
         Each axis minus its minimum over the whole mesh, all axes times one factor so that the longest spans 100:
         minimum and factor belong to the mesh, not to the vertices at hand (docs/maths.md). At 41k and 164k they are those of fsaverage's
         surfaces in ``folder``, which lie beside a data set and go with it (``Subject.surface``), else of fsaverage5
         subdivided, whether or not fsaverage itself is on this machine: a fit has the same ones on every machine.
+
+        surface : "sphere" takes fsaverage's sphere instead, laid out as the paper's released code does; fsaverage5's
+        subdivided is that of every density.
         """
+        if surface == "sphere":
+            return _whole_spheres(self.density)[self.rows]
         return _whole_encoder_coords(self.density, None if self.density == "10k" else folder)[self.rows]
 
 
@@ -152,6 +157,23 @@ def apart(coords: np.ndarray, n: int, gap: float = 2.0) -> np.ndarray:
     out[:n, 0] -= out[:n, 0].max() + gap
     out[n:, 0] -= out[n:, 0].min() - gap
     return out
+
+
+@cache
+def _whole_spheres(density):
+    """(2n, 3) in [0, 100]: spheres of both hemispheres, half a diameter between them along x (brainnet/coords.py, ``load_coords``)."""
+    sphere, n = from_10k(load_mesh("10k").coords["sphere"].astype(np.float64), density, "straight"), N_VERTICES[density]
+    if density != "10k":
+        sphere *= 100 / np.linalg.norm(sphere, axis=1, keepdims=True)
+    low, high = sphere[:n, 0].min(), sphere[:n, 0].max()
+    sphere[n:, 0] += low + 1.5 * (high - low) - sphere[n:, 0].min()
+    return stretched(sphere)
+
+
+def stretched(coords: np.ndarray) -> np.ndarray:
+    """(N, 3) float32 in [0, 100]: each axis minus its minimum, all times one factor so that the longest spans 100."""
+    coords = coords - coords.min(0)
+    return (coords * (100 / max(float(coords.max()), 1e-6))).astype(np.float32)
 
 
 @cache

@@ -11,7 +11,7 @@ from factortopy import backbones, subjects
 from factortopy.errors import InputError
 from factortopy.jobs import queue
 from factortopy.runs.folder import ACTIVE, RESUMABLE, RunBusy
-from factortopy.runs.settings import EXTRACTION
+from factortopy.runs.settings import EXTRACTION, antialiased
 from factortopy.storage.home import home
 from factortopy.sweeps import slurm
 from factortopy.sweeps.folder import run_of
@@ -143,7 +143,7 @@ def waves(trials, todo, status_of):
 
 
 def _features_of(trial):
-    return tuple(trial["settings"][name] for name in EXTRACTION)
+    return (*(trial["settings"][name] for name in EXTRACTION), antialiased(trial["settings"]))
 
 
 def cancel(sweep):

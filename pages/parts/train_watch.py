@@ -116,8 +116,11 @@ def kept(info):
     pictures = info.get("pictures") or {}
     few, many = (f"{pictures[part]:,} " if pictures.get(part) else "" for part in ("val", "test"))
     score = f" (R² {score_text(info['val_score'])})" if info.get("val_score") is not None else ""
-    sentence = f"Kept: step {step:,}, the best on the {few}validation pictures{score}"
-    sentence += ", averaged with others where they gained. " if info.get("recipe") == "paper" else ". "
+    averaged = (info.get("recipe_settings") or {"ingredients": info.get("recipe") == "paper"}).get("ingredients")
+    last = averaged == 0 and info.get("recipe") != "fast"  # as the paper's released code, which chooses none
+    which = f"the last{', as measured' if score else ''}" if last else "the best"
+    sentence = f"Kept: step {step:,}, {which} on the {few}validation pictures{score}"
+    sentence += ", averaged with others where they gained. " if averaged else ". "
     if info.get("diverged"):
         sentence += f"It ended at step {done:,} of {steps:,}, where the loss was no number. "
     elif done and steps and done < steps:
