@@ -119,7 +119,7 @@ class Encoder(OnVertices):
         Raises
         ------
         InputError
-            When layers or channels differ from those that the encoder was fitted to.
+            When layers or channels differ from those that the encoder was fitted to, or tokens were resized in another way.
         """
         import torch
 
@@ -132,6 +132,11 @@ class Encoder(OnVertices):
             raise InputError(
                 f"features: expected layers of {expected} channels, as this encoder was fitted to, found {channels}; "
                 "use the features of its own network"
+            )
+        if features.antialias not in (None, self.antialias):
+            raise InputError(
+                f"features: expected tokens resized {'with' if self.antialias else 'without'} antialiasing, as this encoder was "
+                f"fitted to, found the other way; extract them with antialias={self.antialias}"
             )
         out = []
         with torch.inference_mode():

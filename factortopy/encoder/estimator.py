@@ -137,7 +137,7 @@ class FactorTopyRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         from factortopy.backbones.loading import load_backbone
 
         network = load_backbone(self.backbone) if isinstance(self.backbone, str) else self.backbone
-        features = extract(network, X, device=self.device)
+        features = extract(network, X, device=self.device, antialias=self.recipe != "paper-released")
         assert features is not None  # only a caller that reports progress can stop it
         return features
 

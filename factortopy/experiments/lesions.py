@@ -193,7 +193,7 @@ class _Reader:
     """What ``Encoder.predict_features`` asks for, with the noise of some pictures."""
 
     def __init__(self, encoder, seeds):
-        self.channels, self.n_vertices = encoder.channels, encoder.n_vertices
+        self.channels, self.n_vertices, self.antialias = encoder.channels, encoder.n_vertices, encoder.antialias
         self.read = lambda local, global_: encoder.read(local, global_, seeds=seeds)
 
 

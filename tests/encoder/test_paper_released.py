@@ -304,6 +304,8 @@ def test_an_encoder_resizes_as_it_was_fitted(problem, tmp_path):
     assert again.antialias is False and again.info["recipe_settings"] == encoder.info["recipe_settings"]
     for one in (encoder, again):
         np.testing.assert_array_equal(one.predict_features(features), one.predict_features(few))
+        with pytest.raises(ft.InputError, match="antialias=False"):
+            one.predict_features(replace(few, antialias=True))
     fast = ft.fit(subject, few, steps=2, grid=GRID)  # whatever the recipe: the features say it
     assert fast.antialias is False
     assert ft.fit(subject, features, steps=2, grid=GRID).antialias is True
