@@ -9,8 +9,10 @@ vertices (``solve``).
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,7 +40,8 @@ class FastSettings:
     patience: int = 4  # validations without gain after λ has gone
     seconds_between_checkpoints: float = 10.0
 
-    antialias, laid_out = True, MappingProxyType({})  # no settings: as ``pose`` does by itself
+    antialias: ClassVar[bool] = True
+    laid_out: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # as ``pose`` does by itself
 
     def settled(self, n_trials):
         """With the number of aligned channels filled in: more channels than trials can pay for overfit."""

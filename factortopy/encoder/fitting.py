@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from factortopy.features.extraction import Features
     from factortopy.subjects.subject import Subject
 
-SOLVERS = {
+SOLVERS: dict[str, tuple[Any, Any]] = {
     "fast": (FastFit, FastSettings),
     "paper": (PaperFit, PaperSettings),
     "paper-released": (PaperFit, PaperSettings.released),
