@@ -17,6 +17,7 @@ class Answers:
     """Mean R² by encoder and area on unique test pictures, as it is and as the pictures are drawn anew.
 
     names, areas : of encoders and areas; value : (K, A); draws : (B, K, A), the same pictures for all in each draw; pictures : how many
+    film : the rows are volumes of a film, alike in time: drawn one by one their spread is too small, and decides nothing
     """
 
     names: tuple[str, ...]
@@ -24,6 +25,7 @@ class Answers:
     value: np.ndarray
     draws: np.ndarray
     pictures: int
+    film: bool = False
 
     def estimate(self, weights):
         """``Estimate`` of a weighted sum of scores, {(name, area): weight}."""

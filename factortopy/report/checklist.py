@@ -75,7 +75,7 @@ def checklist(evidence, claims=CLAIMS):
         decided, numbers = next(rates) <= RATE, re.sub(r"(^|[ (])-(?=\d)", "\\1−", result.numbers)
         if decided[0] == decided[1]:
             out.append(
-                Finding(*words, OPEN, f"the interval covers both: {numbers}", UNDECIDED, float(min(result.test)))
+                Finding(*words, OPEN, f"the numbers exclude neither: {numbers}", UNDECIDED, float(min(result.test)))
             )
         else:
             out.append(

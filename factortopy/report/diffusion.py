@@ -45,9 +45,9 @@ def _scores(doc, part, of):
     series = {row["roi"]: (steps, [row[f"T {t}"] for t in steps]) for row in shown}
     whole = rows[-1]
     early, late = _ends(rows)
-    shows = f"Over all vertices T = {whole['best']} predicts best"
+    shows = f"Over all vertices T = {whole['best']} has the largest mean R²"
     if early:
-        shows += f"; {early['roi']} is predicted best at T = {early['best']}, {late['roi']} at T = {late['best']}"
+        shows += f"; in {early['roi']} T = {early['best']}, in {late['roi']} T = {late['best']}"
     title = f"Brain score by time step: sd-1.5, {part}"
     ticks, xlabel = (steps, [str(t) for t in steps]), "T (0 noise, 50 the clean picture)"
     drawn = figures.lines([("mean R²", series)], doc.simulated, xlabel, ticks=ticks, height=3.4, columns=1)

@@ -31,8 +31,8 @@ def section(doc):
             "too small to count; it does not hold where they exclude an effect that counts; else nothing is decided. Of the verdicts "
             f"that hold, and of those that do not, {RATE:.0%} at most are expected to be wrong (false discovery rate, Benjamini and "
             "Hochberg, over all that were tried). Intervals (95 %) of scores are over test pictures, and over seeds where a network was "
-            "fitted with several; those of maps are over seeds, those of correlations over networks. They speak of these subjects, "
-            "not of all people."
+            "fitted with several (else they speak of these fits alone, not of the networks fitted again); those of maps are over "
+            "seeds, those of correlations over networks. They speak of these subjects, not of all people."
         )
     doc.sentences(f"Of {len(findings)}: {', '.join(f'{n} {WORDS[v][n != 1]}' for v, n in count.items() if n)}.")
     if doc.simulated:

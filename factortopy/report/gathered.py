@@ -1,5 +1,7 @@
 """What the networks of a report bring along for the checklist: each seed's numbers, all scores on the same pictures, subjects."""
 
+from dataclasses import replace
+
 from factortopy.analysis.comparison import areas_and_all
 from factortopy.analysis.gallery import read_gallery
 from factortopy.analysis.resampled import mean_of, resampled
@@ -32,7 +34,7 @@ def by_subject(entries):
     return out
 
 
-def answers(galleries, areas):
+def answers(galleries, areas, film=False):
     """``Answers`` of networks on the test pictures that their runs keep.
 
     Parameters
@@ -40,6 +42,7 @@ def answers(galleries, areas):
     galleries : {name: list of Gallery or None, one a subject}
         Those that lack one, or keep other pictures than most, are left out.
     areas : {name: (N,) bool}
+    film : whether they saw a film: such answers are kept for what they are, and decide nothing
 
     Returns
     -------
@@ -54,10 +57,16 @@ def answers(galleries, areas):
     if len(same) < 2:
         return None
     first = next(iter(same.values()))
-    return mean_of([
+    drawn = mean_of([
         resampled(first[k].measured, {name: of[k].predicted for name, of in same.items()}, areas, seed=k)
         for k in range(len(first))
     ])  # fmt: skip
+    return replace(drawn, film=film)
+
+
+def of_film(entry):
+    """Whether a network was fitted to responses to a film."""
+    return any("fir" in encoder.info for encoder in entry.encoders)
 
 
 def evidence(entries, levels=None):
@@ -65,7 +74,7 @@ def evidence(entries, levels=None):
     galleries = {e.name: [read_gallery(run.path) for run in e.runs] for e in entries}
     return Evidence(
         {e.name: e.network for e in entries},
-        answers(galleries, areas_and_all(entries[0].encoder)),
+        answers(galleries, areas_and_all(entries[0].encoder), any(of_film(e) for e in entries)),
         of_entries(entries, levels),
         {e.name: turned_maps([e.encoder, *e.others.values()], levels) for e in entries},
         levels,

@@ -131,7 +131,7 @@ def _scores(doc, entries, results, names):
     marks = {"mean R²": (ceiling, "noise ceiling")} if np.isfinite(ceiling).any() else None
     drawn = figures.bars([row["roi"] for row in rows], names, panels, doc.simulated, marks)
     best = max(names, key=lambda n: np.nan_to_num(rows[-1][n], nan=-np.inf))
-    shows = f"Over all {rows[-1]['vertices']:,} vertices {best} predicts best, mean R² {rows[-1][best]:.3f}"
+    shows = f"Over all {rows[-1]['vertices']:,} vertices {best} has the largest mean R², {rows[-1][best]:.3f}"
     of_ceiling = f" of a noise ceiling of {ceiling[-1]:.3f}."
     shows += of_ceiling if np.isfinite(ceiling[-1]) else "; the noise ceiling is not known."
     for note in dict.fromkeys(filter(None, map(ceiling_note, (e.encoder for e in entries)))):

@@ -16,10 +16,11 @@ from factortopy.storage.home import assets_dir
 SEED_OF_HALVES, SEED_OF_WHOLE = 10_000, 20_000
 FILE = "slope_refits.safetensors"  # in the run's folder: mean layers, "halves" (2 k, N) and "seeds" (r, N)
 BY_REFITS = (
-    "For an interval over pictures and seeds the network was fitted again, to random halves of the pictures and with other seeds: in 95 of "
-    "100 such studies it holds the slope that fits have on average with other pictures of the same kind. It says nothing of other people."
+    "For an interval over pictures and seeds the network was fitted again, to random halves of the pictures and with other seeds. It is "
+    "made to hold, in 95 of 100 such studies, the slope that fits have on average with other pictures of the same kind (simulated ones: "
+    "58 of 59). It says nothing of other people."
 )
-BY_SUBJECTS = "An interval over subjects holds the mean slope of people like these in 95 of 100 such studies."
+BY_SUBJECTS = "An interval over subjects is made to hold the mean slope of people like these in 95 of 100 such studies."
 ONE_FIT = (
     "One fit has no interval: how far another fit would differ is not known, so two such slopes cannot be told apart."
 )

@@ -205,7 +205,7 @@ def _single_layers(doc, entry, refits, flat):
 def _answers(refits, changes, entry):
     """``Answers`` of fits {name: changes} on the test pictures that they keep."""
     galleries = {name: [refits.gallery(change)] for name, change in changes.items()}
-    return gathered.answers(galleries, areas_and_all(entry.first))
+    return gathered.answers(galleries, areas_and_all(entry.first), gathered.of_film(entry))
 
 
 def _panels(entry, rows, along, titles):

@@ -13,6 +13,10 @@ PICTURES, NETWORKS, ORDERS = 30, 5, 20  # the fewest: test pictures, networks of
 SEEDS = Missing(RUNS, f"needs fits of {FITS} seeds or more: one fit alone has no spread")
 CORRELATION = Missing(RUNS, f"needs {NETWORKS} networks or more: with fewer no correlation is beyond chance")
 OBJECTIVES = Missing(RUNS, "needs networks of different training, fitted in the same way")
+FILM = Missing(
+    SUBJECT,
+    "needs pictures: volumes of a film are alike in time, and drawn anew one by one they would make an interval too narrow",
+)
 FEW_AREAS = Missing(
     SUBJECT,
     f"needs more areas: the labels of these can be exchanged in fewer than {ORDERS} ways, and chance explains anything",
@@ -47,6 +51,8 @@ def without_answers(answers, names=()):
     """What is missing where scores cannot be set against each other on the same pictures; None where they can."""
     if answers is None or any(name not in answers.names for name in names):
         return Missing(RUNS, "needs runs that keep the same test pictures, to compare them picture by picture")
+    if answers.film:
+        return FILM
     if answers.pictures < PICTURES:
         return Missing(SUBJECT, f"needs {PICTURES} test pictures or more, found {answers.pictures}")
     return None

@@ -1,7 +1,7 @@
 """Chance for the order of areas' numbers: the map turned on the sphere under the areas (``analysis.spatial_nulls``).
 
 Areas' labels dealt at random forget that V1, V2 and V3 lie side by side, so that any smooth map is alike in them: smooth noise passes
-in up to a quarter of the cases (docs/statistics.md). A turned map is as smooth.
+in 17 % of the cases (docs/statistics.md). A turned map is as smooth.
 """
 
 import numpy as np

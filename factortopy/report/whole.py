@@ -162,7 +162,7 @@ WORDS_USED = {
     "confidence": "1 where one layer alone is read, 0 where all are alike",
     "scale": "0 where a detail of the picture is read, 1 where the picture as a whole",
     "hierarchy slope": "how much later the layers of late areas are than those of early ones: 1 wholly ordered, 0 not at all",
-    "95 % interval": "a range that holds the mean of such fits in 95 of 100 studies; one fit alone has none",
+    "95 % interval": "a range made to hold, in 95 of 100 studies like this one, what these find on average; one fit's slope has none",
     "untrained": "the same network with random weights: what the architecture alone predicts",
     "linear probe": "a linear classifier on a frozen network: how often it is right tells what the network knows already",
 }

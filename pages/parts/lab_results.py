@@ -184,9 +184,9 @@ def retinotopy(result, encoder):
         for row in numbers["areas"]
     ], "retinotopy areas", result)  # fmt: skip
     for name, d in (numbers.get("borders") or {}).items():
-        if d.get("found_to_atlas") is not None:
+        if d.get("found_to_atlas") is not None and d.get("chance") is not None:
             st.markdown(f"Border {name}: reversals of the sign lie {d['found_to_atlas']:.1f} mm from the atlas' border on average "
-                        f"(by chance {d['chance']:.1f} mm).")  # fmt: skip
+                        f"(all places with a fit there: {d['chance']:.1f} mm; not tested).")  # fmt: skip
     course(result, encoder)
     st.image(list(result.pictures["frames"]), width=76)
 

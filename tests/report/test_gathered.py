@@ -12,6 +12,8 @@ from factortopy.encoder.encoder import Encoder
 from factortopy.report import gathered
 from factortopy.report.evidence import Evidence, FittedNetwork
 from factortopy.report.fits import numbers
+from factortopy.report.rules import clip_leads
+from factortopy.report.tried import FILM, Tried
 from factortopy.report.turned import Turner, of_seeds
 from factortopy.storage.home import assets_dir
 from factortopy.surfaces.meshes import load_mesh
@@ -47,6 +49,17 @@ def test_answers_are_compared_on_the_same_pictures_alone():
     answers = gathered.answers({"a": [first], "other": [other], "b": [same], "none": [None]}, areas)
     assert answers.names == ("a", "b") and answers.pictures == 40
     assert gathered.answers({"a": [first], "other": [other]}, areas) is None and gathered.answers({}, areas) is None
+
+
+def test_volumes_of_a_film_decide_nothing():
+    rng, areas = np.random.default_rng(0), {"all": np.ones(N, bool)}
+    first = gallery(rng)
+    both = {"clip-l": [first], "sam-b": [gallery(rng, first.measured)]}
+    networks = {n: FittedNetwork(n) for n in both}
+    pictures, film = (Evidence(networks, gathered.answers(both, areas, film)) for film in (False, True))
+    assert isinstance(clip_leads(pictures), Tried) and clip_leads(film) == FILM
+    seen = SimpleNamespace(encoders=[SimpleNamespace(info={"fir": {"tr": 1.0}})])
+    assert gathered.of_film(seen) and not gathered.of_film(SimpleNamespace(encoders=[made(np.linspace(0, 1, N))]))
 
 
 def test_seeds_widen_an_interval():
