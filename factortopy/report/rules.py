@@ -18,6 +18,7 @@ from factortopy.analysis.estimates import (
     smaller,
 )  # fmt: skip
 from factortopy.analysis.finite import correlation
+from factortopy.analysis.slope import PICTURES_AND_SEEDS, allotted
 from factortopy.report.evidence import FITS
 from factortopy.report.missing import RUNS, SUBJECT, Missing
 from factortopy.report.tried import (
@@ -135,8 +136,11 @@ def _slopes(evidence):
         low, high = row.get("slope from"), row.get("slope to")
         fits = row.get("fits") or 0
         if fits >= FITS and low is not None and high is not None and high > low:
-            wide = Estimate(0.0, 1.0, fits - 1).interval()[1]
-            out[row["network"]] = Estimate(row["slope"], (high - low) / (2 * wide), fits - 1)
+            # An interval by refits has the degrees of freedom of its seeds (``slope.interval``), one over subjects theirs.
+            by_refits = row.get("interval over") == PICTURES_AND_SEEDS
+            free = (allotted(fits - 1)[1] if by_refits else fits) - 1
+            wide = Estimate(0.0, 1.0, free).interval()[1]
+            out[row["network"]] = Estimate(row["slope"], (high - low) / (2 * wide), free)
     return out
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.nulls_checklist import AREA_NAMES, evidence, fits, networks, slopes, verdicts
+from factortopy.analysis import slope
 from factortopy.analysis.estimates import Test as Chances
 from factortopy.report import checklist, rules
 from factortopy.report.checklist import FAILS, HOLDS, OPEN
@@ -52,6 +53,18 @@ def test_one_fit_gives_no_verdict():
     alone.fits = {name: own[:1] for name, own in alone.fits.items()}
     for rule in ("scale_rises", "diversity_rises", "space_is_retinotopic", "hemispheres_share_channels"):
         assert finding(rule, alone).verdict == OPEN and "one fit" in finding(rule, alone).explanation
+
+
+@pytest.mark.parametrize("over", [slope.PICTURES_AND_SEEDS, slope.SUBJECTS])
+def test_a_slopes_error_is_that_of_its_interval(over):
+    """Eight seeds tell how 21 fits vary: taken for 21, an interval of theirs made small chances too small."""
+    rng = np.random.default_rng(1)
+    refits = slope.allotted(20)
+    low, high = slope.interval(0.5, rng.normal(0.5, 0.05, refits[0]), rng.normal(0.5, 0.03, refits[1]))
+    row = {"network": "a", "slope": 0.5, "slope from": low, "slope to": high, "interval over": over, "fits": 21}
+    drawn = rules._slopes(Evidence({"a": FittedNetwork("a")}, slopes=[row]))["a"]
+    assert drawn.free == (7 if over == slope.PICTURES_AND_SEEDS else 20)
+    assert drawn.interval() == pytest.approx((low, high))
 
 
 @pytest.mark.parametrize("count", [3, 4])
