@@ -152,7 +152,7 @@ def evidence(rule, rng, planted=False):
 
 def _with_maps(names, own, **more):
     """Evidence of maps whose turned p always lets them pass: labels and seeds have to hold the line alone."""
-    turned = {n: dict.fromkeys(("scale", "diversity", *INSIDE), 0.0) for n in names}
+    turned = {n: dict.fromkeys(("scale", "diversity", "symmetry", *INSIDE), 0.0) for n in names}
     return Evidence(networks(names), fits=own, turned=turned, **more)
 
 
@@ -354,13 +354,17 @@ def smooth_maps(count, width=0.2, seed=0):
     tests = {"scale": turn.rising, "labels alone, for comparison": lambda v: in_order(
         [v[encoder.rois[a]].mean() for a in levels], list(levels.values())
     )} | {key: partial(turn.inside, inside=inside, outside=outside) for key, (_, inside, outside) in INSIDE.items()}  # fmt: skip
-    rng, false = np.random.default_rng(seed), dict.fromkeys(tests, 0)
+    rng, false = np.random.default_rng(seed), dict.fromkeys((*tests, "symmetry of channels"), 0)
     for _ in range(count):
         values = np.zeros(encoder.n_vertices)
         for rows_of_side, kernel in zip(sides, kernels, strict=True):
             values[rows_of_side] = kernel @ rng.normal(size=len(rows_of_side))
         for key, test in tests.items():
             false[key] += test(values) <= 0.05
+        channels = np.zeros((encoder.n_vertices, 16))
+        for rows_of_side, kernel in zip(sides, kernels, strict=True):
+            channels[rows_of_side] = kernel @ rng.normal(size=(len(rows_of_side), 16))
+        false["symmetry of channels"] += turn.more_symmetrical(channels) <= 0.05
     return [_row(f"checklist, map turned: {key}", "smooth noise", n, count) for key, n in false.items()]
 
 

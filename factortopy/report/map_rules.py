@@ -214,7 +214,7 @@ def hemispheres_share_channels(evidence):
     both = {n: pair for n in names if (pair := _symmetry(maps[n], EARLY)) is not None}
     if not both:
         return Missing(SUBJECT, "needs four areas or more with vertices in both hemispheres, early ones among them")
-    each = {n: (spread(values), chance) for n, (values, chance) in both.items()}
+    each = {n: (spread(values), _chance(evidence, n, "symmetry", dealt)) for n, (values, dealt) in both.items()}
     tests = [(larger(e, COSINE), chance) for e, chance in each.values()]
     words = _lines({n: f"{in_words(e, 2)}, by chance {chance:.1%}" for n, (e, chance) in each.items()})
     return Tried(all_of(Test(max(t.holds, chance), t.fails) for t, chance in tests), words)

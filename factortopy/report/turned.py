@@ -29,7 +29,7 @@ def of_seeds(encoders, levels=None):
 
     Returns
     -------
-    {"scale", "diversity", and those of ``INSIDE``: p}; without those that cannot be turned (no mesh, too few areas)
+    {"scale", "diversity", "symmetry", and those of ``INSIDE``: p}; without those that cannot be turned (no mesh, too few areas)
     """
     from factortopy.surfaces.meshes import load_mesh
 
@@ -49,6 +49,7 @@ def of_seeds(encoders, levels=None):
     out = {"scale": turn.rising(maps["scale"])}
     if all(f.channel.shape[1] for f in factors):
         out["diversity"] = turn.more_diverse(factors[0].channel)
+        out["symmetry"] = turn.more_symmetrical(factors[0].channel)
     out |= {key: turn.inside(maps[of], inside, outside) for key, (of, inside, outside) in INSIDE.items()}
     return {key: p for key, p in out.items() if np.isfinite(p)}
 
@@ -87,6 +88,24 @@ class Turner:
 
         return self._chance(score, unit, self._labels({name: float(k) for k, name in enumerate(areas)}))
 
+    def more_symmetrical(self, weight):
+        """p of how much more alike the halves of early areas are than left halves of these and right ones of others, by their mean
+        channel weights (N, D): the right hemisphere's map is turned alone, against the left one's."""
+        labels, right = self._labels({name: float(k) for k, name in enumerate(AREAS)}), self.vertices.hemi == 1
+        left = _means(weight[~right], labels[~right])
+
+        def score(own, area):
+            other = _means(own, area)
+            names = [k for k in left if k in other]
+            early = [i for i, k in enumerate(names) if AREAS[k] in EARLY]
+            if not early or len(names) < 4:
+                return np.nan
+            table = np.array([left[names[i]] for i in early]) @ np.array([other[k] for k in names]).T
+            same = table[np.arange(len(early)), early]
+            return same.mean() - (table.sum() - same.sum()) / (len(early) * (len(names) - 1))
+
+        return self._chance(score, weight, np.where(right, labels, np.nan))
+
     def _labels(self, numbers):
         labels = np.full(len(self.use), np.nan)
         for name, number in numbers.items():
@@ -108,6 +127,16 @@ class Turner:
 def _difference(values, labels):
     inside = labels > 0.5
     return values[inside].mean() - values[~inside].mean() if inside.any() and not inside.all() else np.nan
+
+
+def _means(weight, labels):
+    """{label: mean channel weights, of norm 1} of the labels with vertices enough."""
+    means = {
+        int(k): weight[labels == k].mean(0)
+        for k in np.unique(labels[np.isfinite(labels)])
+        if (labels == k).sum() >= LEAST
+    }
+    return {k: mean / max(float(np.linalg.norm(mean)), 1e-12) for k, mean in means.items()}
 
 
 def _diversity(unit):

@@ -95,11 +95,12 @@ def test_two_fits_of_one_network_are_not_two_networks():
             assert finding(rule, of).verdict == OPEN and "different training" in finding(rule, of).explanation
 
 
-def test_a_map_that_cannot_be_turned_holds_nothing():
-    of = evidence("scale_rises", np.random.default_rng(0), planted=True)
-    assert finding("scale_rises", of).verdict == HOLDS
+@pytest.mark.parametrize("rule", ["scale_rises", "hemispheres_share_channels"])
+def test_a_map_that_cannot_be_turned_holds_nothing(rule):
+    of = evidence(rule, np.random.default_rng(0), planted=True)
+    assert finding(rule, of).verdict == HOLDS
     of.turned = {}
-    assert finding("scale_rises", of).verdict == OPEN
+    assert finding(rule, of).verdict == OPEN
 
 
 def test_no_effect_does_not_hold_only_where_it_is_excluded():
