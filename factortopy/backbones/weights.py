@@ -170,6 +170,11 @@ def read_weights(path, what):
     return Checkpoint(path, tensors, facts)
 
 
+def _is_list_of_dicts(content):
+    """Several state_dicts saved together, not a list of bare tensors."""
+    return isinstance(content, list | tuple) and all(isinstance(one, dict) for one in content)
+
+
 def _content(path, what):
     """(what a file holds, what its header says of it)."""
     from safetensors import safe_open
@@ -179,7 +184,7 @@ def _content(path, what):
     try:
         if pickled:
             content = read_pickle(path, what)
-            return dict(enumerate(content)) if isinstance(content, list | tuple) else content, []
+            return dict(enumerate(content)) if _is_list_of_dicts(content) else content, []
         content = load_file(path)
         with safe_open(path, "pt") as file:
             header = {key: _of_text(text) for key, text in (file.metadata() or {}).items()}

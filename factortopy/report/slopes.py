@@ -8,7 +8,6 @@ import numpy as np
 from factortopy.analysis import slope
 from factortopy.analysis.slope import FEWEST_REFITS, REFITS
 from factortopy.errors import InputError, unexpected
-from factortopy.report.refits import Refits, make_all, shared_folder
 from factortopy.storage.files import read_tensors, write_tensors
 from factortopy.storage.home import assets_dir
 
@@ -81,6 +80,8 @@ def make(runs, count=REFITS, on_progress=None, say=None, others=()):
         As ``Refits.make``; the next call goes on.
     """
     check_count(count)
+    from factortopy.report.refits import Refits, make_all, shared_folder  # brings torch, which no other line here needs
+
     tasks = [(Refits(shared_folder(), run, None, None, say), planned(count)) for run in lacking(runs, count)]
     make_all([*others, *tasks], on_progress)
     failed = []
@@ -119,6 +120,8 @@ def _file(run):
     if not run.shipped and assets_dir().resolve() not in run.path.resolve().parents:
         return run.path / FILE
     own = json.dumps({"name": run.name, **run.settings}, sort_keys=True)
+    from factortopy.report.refits import shared_folder
+
     return shared_folder() / f"{run.name}-{hashlib.blake2b(own.encode(), digest_size=4).hexdigest()}-{FILE}"
 
 

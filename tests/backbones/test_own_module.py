@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -177,6 +177,9 @@ def test_outputs_in_tuples_and_dicts_are_copied_and_threads_are_kept_apart():
 )  # fmt: skip
 def test_tokens_are_read_where_their_places_are(front, behind, patch, first, linear, size):
     """Whatever stands before and behind them, whichever axis comes first, squares or not."""
+    assume(
+        size[0] * size[1] > 4 * patch**2
+    )  # a few patches behind many tokens are refused: where they lie does not show
     net = Transformer(front, 0, behind, patch, first, linear)
     network = mine(net, ["blocks.0", net.blocks[1]], size)
     (_, local), (_, global_) = network.tokens(pictures())

@@ -143,7 +143,7 @@ def test_dataset_json_as_notepad_saves_it(folder):
 
 
 def test_frames_without_leading_zeros(tmp_path):
-    folder = make_film_folder(tmp_path, trs=100, vertices=2)
+    folder = make_film_folder(tmp_path, trs=120, vertices=2)
     expected = [path.name for path in load_subject(folder).film.pictures.sources[0]]
     for run in range(2):
         for file in sorted((folder / f"stimuli/film-{run}").iterdir()):

@@ -233,23 +233,23 @@ def test_a_frame_damaged_within_is_named_with_its_folder(tmp_path):
 def test_responses_of_a_film_are_those_of_its_delays(watched):
     subject = load_subject(watched)
     middle = subject.film.image_index
-    # TR 10 of the first run answers in TRs 12 to 15; the last TR but two of a run has one TR left, the last none.
-    assert subject.answers(int(middle[10])).tolist() == [12, 13, 14, 15]
+    # TR 10 of the first run answers in TRs 12 to 20; the last TR but two of a run has one TR left, the last none.
+    assert subject.answers(int(middle[10])).tolist() == list(range(12, 21))
     assert subject.answers(int(middle[127])).tolist() == [129] and len(subject.answers(int(middle[129]))) == 0
     look = preview(str(watched))
-    assert look.delays == "2 to 5 TRs (2 to 5 s)" and look.names[0].startswith("film-0/")
+    assert look.delays == "2 to 10 TRs (2 to 10 s)" and look.names[0].startswith("film-0/")
     shown = [int(i) for i in np.unique(middle)][:24]
     rows = np.array([subject.answers(i) for i in shown])
     means, sample = subject.responses[rows].mean(1), subject.responses  # 260 rows: all are looked at
     np.testing.assert_allclose(look.responses, (means - sample.mean(0)) / sample.std(0), atol=1e-4)
-    assert not look.order.suspicious and "2 to 5 TRs" in look.order.sentence()
+    assert not look.order.suspicious and "2 to 10 TRs" in look.order.sentence()
 
 
 def test_left_out_trs_are_explained(watched):
     text = check(watched).facts["split"]
     subject = load_subject(watched)
     n = 260 - sum(len(part) for part in (subject.split.train, subject.split.val, subject.split.test))
-    assert n > 0 and f"{n} TRs left out" in text and "gaps of 5 TRs" in text
+    assert n > 0 and f"{n} TRs left out" in text and "gaps of 16 TRs (16 s)" in text
     assert "2 runs, 2 films" in check(watched).facts["film"]
 
 

@@ -58,7 +58,9 @@ def test_scores_that_no_run_knows_are_not_offered_and_those_known_are_labelled()
     encoder.save(runs_dir() / "old")
     at = open_page("compare", runs="old", score="Pearson r")
     assert at.selectbox(key="compared score").options == ["R²", "R² / noise ceiling"]
-    assert at.selectbox(key="compared score").value == "R²" and "Pearson r, Algonauts 2023" in words(at)
+    assert at.selectbox(
+        key="compared score"
+    ).value == "R²" and "Pearson r, Pearson r² / noise ceiling, Algonauts 2023" in words(at)
     encoder.scores["pearson"] = np.sqrt(np.clip(encoder.scores["score"], 0, 1))
     encoder.save(runs_dir() / "new")
     at = open_page("compare", runs="old,new", map="Brain score", score="Pearson r")
