@@ -171,7 +171,7 @@ def retinotopy(result, encoder):
             worst = min if key == "angle_error" else max
             row[column] = worst(floors) if floors else None
             chances = [score["p"] for score in scores.values() if score.get("p") is not None]
-            rows.append(row if swapped else row | {"p": max(chances) if chances else None})
+            rows.append(row if swapped else row | {"p": f"{max(chances):.3f}" if chances else None})
     table(rows, "retinotopy agreement", result)
     st.markdown("**Areas**", help="Right sign: share of places whose visual field sign is that of their area (V1 −, V2 +, "
                 "V3 −, hV4 +). On this coarse surface the atlas itself reaches the share in the last "
