@@ -88,10 +88,10 @@ class Extract(Operation):
         from factortopy.features.extraction import _finished
 
         folder = self._folder(place)
-        found = folder and _finished(folder, self.network)
+        found = folder and _finished(folder, self.network, True)
         if not found:
             return False
-        truth = _finished(self._folder(self.whole), self.network)
+        truth = _finished(self._folder(self.whole), self.network, True)
         for kind in ("local", "global_"):
             for a, b in zip(getattr(found, kind), getattr(truth, kind), strict=True):
                 assert np.array_equal(a, b), "features that say they are whole differ"
