@@ -5,22 +5,21 @@ import numpy as np
 
 def mean(values, use=None):
     """Mean of the finite values, of those that ``use`` (a mask) names; NaN for none, and for ``values`` None."""
-    if values is None:
-        return float("nan")
-    values = np.asarray(values, dtype=float)
-    values = values if use is None else values[use]
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")
+    return _over_finite(np.mean, values, use)
 
 
 def median(values, use=None):
     """As ``mean``, the median."""
+    return _over_finite(np.median, values, use)
+
+
+def _over_finite(average, values, use):
     if values is None:
         return float("nan")
     values = np.asarray(values, dtype=float)
     values = values if use is None else values[use]
     values = values[np.isfinite(values)]
-    return float(np.median(values)) if len(values) else float("nan")
+    return float(average(values)) if len(values) else float("nan")
 
 
 def correlation(a, b):

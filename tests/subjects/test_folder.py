@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from plain_folder import N10, about, clone, make_folder, table, write
+from plain_folder import N10, about, make_folder, table, write
 from test_algonauts import problems, stops, warns
 
 import factortopy as ft
@@ -15,17 +15,6 @@ from factortopy.subjects.folder.write import write_folder
 from factortopy.subjects.loading import load_subject
 from factortopy.subjects.response_arrays import z_score
 from factortopy.subjects.subject import Subject
-
-
-@pytest.fixture(scope="session")
-def original(tmp_path_factory):
-    return make_folder(tmp_path_factory.mktemp("folder"))
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    return clone(original, tmp_path)
-
 
 # ---------------------------------------------------------------- a sound subject
 

@@ -5,23 +5,13 @@ import unicodedata
 import numpy as np
 import pandas as pd
 import pytest
-from plain_folder import clone, make_film_folder, make_folder, table, write
+from plain_folder import make_film_folder, table, write
 from test_algonauts import problems, stops
 
 from factortopy.subjects.loading import load_subject
 
 NAMES = [f"picture-{k:03d}.png" for k in range(24)]
 ORDER = np.random.default_rng(0).permutation(24)
-
-
-@pytest.fixture(scope="session")
-def original(tmp_path_factory):
-    return make_folder(tmp_path_factory.mktemp("folder"))
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    return clone(original, tmp_path)
 
 
 def frame():

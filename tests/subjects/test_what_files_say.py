@@ -7,22 +7,12 @@ import numpy as np
 import pytest
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, ParcelsAxis, ScalarAxis, SeriesAxis
 from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
-from plain_folder import N10, about, clone, make_folder, write
+from plain_folder import N10, about, clone, write
 from test_algonauts import stops
 
 from factortopy.formats.gifti import write_label_gii
 from factortopy.subjects.check import check
 from factortopy.subjects.loading import load_subject
-
-
-@pytest.fixture(scope="session")
-def original(tmp_path_factory):
-    return make_folder(tmp_path_factory.mktemp("folder"))
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    return clone(original, tmp_path)
 
 
 def gifti(rows, nodes=None, structure="", intent="NIFTI_INTENT_NONE"):
