@@ -3,11 +3,13 @@
     python -m benchmarks.encoder                step and small: about half an hour, most of it the reference's
     python -m benchmarks.encoder --step         one `paper` step of 5,000 vertices, 12 layers of 768 channels, batch 8
     python -m benchmarks.encoder --small        time to the validation score that the reference has after 10 minutes
-    python -m benchmarks.encoder --full         3,000 images, 12 layers of 768 channels, 37,984 vertices with `fast`
     python -m benchmarks.encoder --linear       growth of the cost with vertices, images and layers
+    python -m benchmarks.encoder --nsd          the sizes that users have, a tenth of them (--whole: all): 12 layers of 768 channels and
+                                                a) 3,000 images × 37,984 vertices, b) 27,750 trials of 10,000 images × 37,984 vertices,
+                                                c) 3,000 images × 327,684 vertices; --size and --stage choose (nsd_size.py)
 
 The reference is benchmarks/plain_encoder.py, the data are benchmarks/planted_size.py's. Prints tables and writes
-benchmarks/results/encoder.json, section by section.
+benchmarks/results/encoder.json, section by section; --nsd prints what it found there before beside what it finds now.
 """
 
 import argparse
@@ -20,16 +22,16 @@ import torch
 
 import factortopy as ft
 from benchmarks.encoder_step import PAPER, PLAIN, STEP, paper_fit, settle, step
-from benchmarks.measuring import ROOT, exponent, in_child, keep, machine, median_time, own_home, show, watched
+from benchmarks.measuring import ROOT, exponent, keep, kept, machine, median_time, own_home, show
+from benchmarks.nsd_size import SIZES, STAGES, beside, growth, nsd, quality, summary
 from benchmarks.plain_encoder import PlainFit
-from benchmarks.planted_size import FULL, SMALL, Size, planted_size
+from benchmarks.planted_size import SMALL, Size, planted_size
 from factortopy.encoder.fast import FastFit, FastSettings
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.paper import PaperSettings
 from factortopy.encoder.problem import pose
 from factortopy.features.extraction import Features
 from factortopy.storage.home import home
-from factortopy.storage.machine import SETTINGS
 from factortopy.subjects.subject import Subject
 
 LINEAR = Size(2000, 12, 128, 20_000)
@@ -67,16 +69,6 @@ def timed_fit(planted, until=None, seconds=None, device="cpu", **how):
         encoder = ft.fit(planted.subject, planted.features, on_progress=look, device=device, **how)
         times["in hand"] = time.perf_counter() - begun
     return encoder, times
-
-
-def quality(planted, selectors, score):
-    """Test R² (mean over vertices) and nearness to the truth."""
-    mean = float(np.nanmean(score))
-    return {
-        "test R²": mean,
-        "test R², share of the ceiling": mean / planted.size.ceiling,
-        **planted.agreement(selectors),
-    }
 
 
 def plain_selectors(fit):
@@ -143,44 +135,6 @@ def small(size, minutes, device="cpu", repeats=3):
     }
 
 
-# ---------------------------------------------------------------- the full size
-
-
-def fit_full(size, folder, device):
-    """One `fast` fit from files on disk, its time and memory. In a child."""
-    planted = planted_size(Size(**size), folder=folder)
-    with watched() as peaks:
-        encoder, times = timed_fit(planted, device=device)
-    score = ft.brain_score(encoder, planted.subject, planted.features)
-    first, last, all_ = times["first step"], times["last step"], times["in hand"]
-    out = {
-        "size": str(planted.size),
-        "time in all, s": all_,
-        "of that checks, PCA and start, s": first,
-        "steps and validations, s": last - first,
-        "last solve, s": all_ - last,
-        "steps": encoder.info["steps_done"],
-        **{f"peak memory, {kind}, GB": value / 1e3 for kind, value in peaks.items()},
-        **quality(planted, encoder.selectors(), score),
-        "R² that ridge with the true selectors reaches": planted.reachable(),
-        "validation": times["history"],
-    }
-    if device.startswith("cuda"):
-        out["peak memory of the GPU, GB"] = torch.cuda.max_memory_allocated() / 1e9
-    return out
-
-
-def full(size, device="cpu"):
-    """In a process with the settings of our own trainings (``factortopy.storage.machine``)."""
-    planted_size(size)  # made here, so that the child only reads
-    return in_child(
-        "benchmarks.encoder",
-        "fit_full",
-        {"size": vars(size), "folder": str(home() / "bench"), "device": device},
-        **SETTINGS,
-    )
-
-
 # ---------------------------------------------------------------- growth
 
 
@@ -224,7 +178,7 @@ def costs(subject, features, device):
 
 def linear(size, device="cpu"):
     """Seconds of each part of a fit at three sizes of vertices, images and layers, and the exponents of their growth."""
-    planted, table = planted_size(size), {}
+    planted, table, problems = planted_size(size), {}, {}
     middle = {"images": size.images // 2, "layers": size.layers // 2, "vertices": size.vertices // 4}
     largest = {"images": size.images, "layers": size.layers, "vertices": size.vertices}
     costs(*part_of(planted, **{k: v // 2 for k, v in middle.items()}), device)  # warm
@@ -233,10 +187,15 @@ def linear(size, device="cpu"):
         found = [costs(*part_of(planted, **(middle | {what: n})), device) for n in sizes]
         for n, values in zip(sizes, found, strict=True):
             table[f"{n:,} {what}"] = values
+            problems[f"{n:,} {what}"] = middle | {what: n, "channels": size.channels}
         table[f"exponent, {what}"] = {k: exponent(sizes, [v[k] for v in found]) for k in found[0]}
     fixed = ", ".join(f"{v:,} {k}" for k, v in middle.items())
     columns = {part: {row: values[part] for row, values in table.items()} for part in next(iter(table.values()))}
-    return {"size": f"{fixed} of {size.channels} channels but for the one that grows (synthetic)", **columns}
+    return {
+        "size": f"{fixed} of {size.channels} channels but for the one that grows (synthetic)",
+        **columns,
+        "problems": problems,
+    }
 
 
 # ---------------------------------------------------------------- command line
@@ -249,11 +208,48 @@ def tiny(size):
     )
 
 
+def nsd_sizes(chosen, target):
+    """``--nsd``: each size's stages, with what was known before beside them; then the growth from size to size."""
+    share = "whole" if chosen.whole else "a tenth"
+    share += "" if chosen.device == "cpu" else f", {chosen.device}"
+    for name in chosen.size:
+        label = f"nsd {name}, {share}"
+
+        def put(values, label=label):
+            keep(target, label, values)
+
+        known = kept(target, label)
+        known, before = nsd(name, chosen.whole, chosen.stage, known, put, chosen.device, chosen.anew, chosen.data)
+        known["summary"] = summary(known, SIZES[name], chosen.whole)
+        put(known)
+        show(f"{label}: {known['size']}", known["summary"])
+        for stage in STAGES:
+            if stage in known:
+                show(f"{label}, {stage}, {known[stage]['machine']['date']}", flat(known[stage]))
+            if stage in before:
+                show(f"{label}, {stage}, before and now", beside(before[stage], known[stage]))
+    grown = growth({name: kept(target, f"nsd {name}, {share}") for name in SIZES}, chosen.whole)
+    if grown:
+        show(f"nsd, {share}: exponents of growth, 1 is linear", grown)
+        keep(target, f"nsd growth, {share}", grown)
+
+
+def flat(values):
+    return {k: v for k, v in values.items() if k not in ("history", "validation", "machine", "problems")}
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("step", "small", "full", "linear"):
+    for name in ("step", "small", "linear", "nsd"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--minutes", type=float, default=10, help="of the reference's training (default 10)")
+    parser.add_argument("--whole", action="store_true", help="--nsd: the sizes themselves, not a tenth")
+    parser.add_argument(
+        "--size", nargs="+", choices=list(SIZES), default=list(SIZES), help="--nsd: which (default: all)"
+    )
+    parser.add_argument("--stage", nargs="+", choices=STAGES, default=list(STAGES), help="--nsd: which (default: all)")
+    parser.add_argument("--anew", action="store_true", help="--nsd: measure again what is known of this commit")
+    parser.add_argument("--data", help="--nsd: folder of its data (default: bench in the home folder)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--delete", action="store_true", help="delete the data afterwards (they are kept in the home folder)"
@@ -265,17 +261,18 @@ def main(arguments=None):
     sections = {
         "step": lambda: step(made(STEP), device),
         "small": lambda: small(made(SMALL), chosen.minutes, device),
-        "full": lambda: full(made(FULL), device),
         "linear": lambda: linear(made(LINEAR), device),
     }
-    wanted = [name for name in sections if getattr(chosen, name)] or ["step", "small"]
+    wanted = [name for name in sections if getattr(chosen, name)] or ([] if chosen.nsd else ["step", "small"])
     for name in wanted:
         where, begun = machine(device), time.perf_counter()
         values = sections[name]()
         label = name if device == "cpu" else f"{name}, {device}"
-        show(label, {k: v for k, v in values.items() if k not in ("history", "validation")})
+        show(label, flat(values))
         print(f"  {time.perf_counter() - begun:.0f} s in all")
         keep(chosen.results, label, values | {"machine": where})
+    if chosen.nsd:
+        nsd_sizes(chosen, chosen.results)
     if chosen.delete:
         shutil.rmtree(home() / "bench", ignore_errors=True)
 

@@ -121,8 +121,17 @@ def exponent(sizes, times):
     return float(np.polyfit(np.log(sizes), np.log(np.maximum(times, 1e-9)), 1)[0])
 
 
+def commit():
+    """Short name of the commit that is checked out, with "+" where files were changed since; "" outside of git."""
+    try:
+        say = ("git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*")
+        return subprocess.run(say, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def machine(device):
-    """Where and when figures were taken."""
+    """Where, when and with which commit figures were taken."""
     import torch
 
     cpu = "unknown"
@@ -131,7 +140,7 @@ def machine(device):
         cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
     gpu = torch.cuda.get_device_name() if str(device).startswith("cuda") else None
     return {
-        "date": time.strftime("%Y-%m-%d %H:%M"), "platform": platform.platform(), "cpu": cpu, "gpu": gpu,
+        "date": time.strftime("%Y-%m-%d %H:%M"), "commit": commit(), "platform": platform.platform(), "cpu": cpu, "gpu": gpu,
         "cores": len(os.sched_getaffinity(0)), "load before": os.getloadavg()[0], "python": platform.python_version(),
         "torch": torch.__version__, "threads": torch.get_num_threads(),
     }  # fmt: skip
@@ -158,10 +167,16 @@ def _text(value):
     return "not reached" if value is None else str(value)
 
 
+def kept(target, section=None):
+    """A section of the results file, or all of it; {} where there is none."""
+    known = json.loads(Path(target).read_text()) if Path(target).exists() else {}
+    return known if section is None else known.get(section, {})
+
+
 def keep(target, section, values):
     """Put a section into the results file, the others as they are."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(target.read_text()) if target.exists() else {}
+    known = kept(target)
     known |= {"note": "all data synthetic: features of random networks, planted responses", section: values}
     target.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")

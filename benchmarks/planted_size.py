@@ -1,42 +1,39 @@
 """Planted problems of a stated size on disk (synthetic): features of a random network, responses of known selectors.
 
-Like tests/helpers/planted.py, and of the sizes of real ones: tokens are made picture by picture and written to .npy files in
-float16, so that 3.5 GB of them never are in memory, and opened as memory maps, as extracted features are.
+Like tests/helpers/planted.py, and of the sizes of real ones: what the features are, planted_features.py says; responses are written
+chunk by chunk of pictures; all is opened as memory maps, as extracted features and NSD's responses are.
 
-Channels. Real networks spread their variance over few directions. Here the k-th principal component of a layer has variance
-∝ k^-decay (decay 1 for 768 channels: 535 components hold 95 % of the variance; 0 for the small size, all alike),
-turned by a random orthogonal matrix of the layer's own. Component for component, neighbouring layers correlate by 0.7. Each
-channel has a mean and a scale of its own, which standardising takes away.
 The planted channel weights are 12 isotropic random combinations of the standardised channels for each layer and scale:
 they read the components in proportion to their variance, as PCA assumes that the brain does. What PCA leaves out is
 lost to the responses in that proportion, too: 95 % kept means at most about 95 % of the ceiling.
 
-Selectors are smooth over two half spheres, every layer is used, noise is at a stated ceiling.
+Selectors are smooth over two half spheres, every layer is used, noise is at a stated ceiling (of single trials). With ``trials``
+pictures are seen up to three times, unequally often and in any order, and a tenth of them, shared as it were by all subjects,
+are for testing.
 """
 
 import json
-import mmap
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks import planted_features
+from benchmarks.planted_features import CHUNK, FORMAT, RANK, Shape, make_features, seeded
 from factortopy.encoder.selectors import Selectors
 from factortopy.features.extraction import Features
+from factortopy.features.files import Rows, done_before, mark, open_all
 from factortopy.storage.home import home
+from factortopy.subjects.split import default_split
 from factortopy.subjects.subject import Subject
 
-FORMAT = 2  # of the files
-RANK = 12
 FACTORS = ("space", "layer", "scale", "channel")
-KEPT = 0.7  # correlation of neighbouring layers
 
 
 @dataclass(frozen=True)
 class Size:
-    """n pictures, layers of so many channels on grid × grid tokens, vertices (even)."""
+    """n pictures, layers of so many channels on grid × grid tokens, vertices (even); trials: one a picture when None."""
 
     images: int
     layers: int
@@ -45,16 +42,26 @@ class Size:
     decay: float = 0.0
     grid: int = 8
     ceiling: float = 0.6
+    trials: int | None = None
 
     def __str__(self):
+        trials = f"{self.trials:,} trials of " if self.trials else ""
         return (
-            f"{self.images:,} images, {self.layers} layers of {self.channels} channels on {self.grid} × {self.grid} tokens, "
+            f"{trials}{self.images:,} images, {self.layers} layers of {self.channels} channels on {self.grid} × {self.grid} tokens, "
             f"{self.vertices:,} vertices, ceiling {self.ceiling} (synthetic)"
         )
 
+    def shape(self, seed):
+        return Shape(self.images, self.layers, self.channels, self.decay, self.grid, seed)
+
+    def answers(self, seed):
+        """Name of the folder of responses."""
+        trials = f"{self.trials or self.images}x{self.vertices}"
+        return f"answers-{trials}-ceiling{self.ceiling:g}-of-{self.shape(seed).name}"
+
 
 SMALL = Size(600, 6, 96, 2400)
-FULL = Size(3000, 12, 768, 37984, decay=1.0)
+FULL = Size(3000, 12, 768, 37_984, decay=1.0)
 
 
 @dataclass
@@ -67,7 +74,7 @@ class PlantedSize:
     truth: Selectors
     projected: np.ndarray  # (n, L, K, 12), what the planted weights combine the local tokens to
     heads: np.ndarray  # (n, L, 12), the same of the global tokens
-    folder: Path
+    folder: Path  # of responses and truth
 
     def designs(self, vertices):
         """(len(vertices), n, 12) true designs: what ridge with the true selectors sees."""
@@ -82,14 +89,17 @@ class PlantedSize:
         """Mean test R² of ridge regression with the true selectors and channels, over a sample of vertices."""
         vertices = np.linspace(0, self.size.vertices - 1, min(n_vertices, self.size.vertices)).astype(int)
         train, test = self.subject.split.train, self.subject.split.test
-        response, scores = np.asarray(self.subject.responses[:, vertices]), []
+        image, scores = self.subject.image_index, []
+        rows = np.concatenate([train, test])
+        response = np.concatenate([self.subject.responses[part][:, vertices] for part in np.array_split(rows, 32)])
         for x, y in zip(self.designs(vertices), response.T, strict=True):
-            mean_x, mean_y = x[train].mean(0), y[train].mean()
-            a = x[train] - mean_x
+            fit, seen, left = x[image[train]], y[: len(train)], y[len(train) :]
+            mean_x, mean_y = fit.mean(0), seen.mean()
+            a = fit - mean_x
             gram = a.T @ a
-            w = np.linalg.solve(gram + penalty * np.trace(gram) / RANK * np.eye(RANK), a.T @ (y[train] - mean_y))
-            residual = y[test] - mean_y - (x[test] - mean_x) @ w
-            scores.append(1 - (residual**2).sum() / ((y[test] - y[test].mean()) ** 2).sum())
+            w = np.linalg.solve(gram + penalty * np.trace(gram) / RANK * np.eye(RANK), a.T @ (seen - mean_y))
+            residual = left - mean_y - (x[image[test]] - mean_x) @ w
+            scores.append(1 - (residual**2).sum() / ((left - left.mean()) ** 2).sum())
         return float(np.mean(scores))
 
     def agreement(self, found):
@@ -104,83 +114,120 @@ class PlantedSize:
         }
 
 
-def planted_size(size, seed=0, folder=None):
-    """The problem of a size and seed: made once (about a minute for the full one), then read from disk.
+def planted_size(size, seed=0, folder=None, report=lambda what, done, total: None):
+    """The problem of a size and seed: made once (a minute for 3,000 pictures; a killed one goes on), then read from disk.
 
     Parameters
     ----------
-    size : Size
-    seed : int
     folder : path, optional
-        Where problems are kept; by default ``bench`` in the home folder.
+        Parent of the problems' folders; default ``bench`` in the home folder. Problems of as many pictures share their features.
+    report : callable
+        Gets "features" or "responses", pictures done and pictures in all.
     """
     parent = Path(folder) if folder else home() / "bench"
-    known = asdict(size) | {"seed": seed, "format": FORMAT}
-    named = f"{size.images}x{size.layers}x{size.channels}x{size.vertices}-grid{size.grid}-decay{size.decay:g}"
-    path = parent / f"{named}-ceiling{size.ceiling:g}-seed{seed}"
-    if not (path / "size.json").exists() or json.loads((path / "size.json").read_text()) != known:
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        _make(size, seed, path)
-        (path / "size.json").write_text(json.dumps(known))
-    return _read(size, path)
+    features, answers = parent / size.shape(seed).name, parent / size.answers(seed)
+    make_features(size.shape(seed), features, lambda *count: report("features", *count))
+    _make_answers(size, seed, features, answers, lambda *count: report("responses", *count))
+    return _read(size, seed, features, answers)
 
 
-def _read(size, path):
-    local, global_ = ([np.load(f, mmap_mode="r") for f in _files(path, kind, size)] for kind in ("local", "global"))
-    truth = dict(np.load(path / "truth.npz"))
-    half = size.vertices // 2
+def _read(size, seed, features, answers):
+    local, global_ = open_all(features, size.layers)
+    truth = dict(np.load(answers / "truth.npz"))
+    half, image = size.vertices // 2, images_of_trials(size, seed)
+    density = next((name for name, n in (("10k", 10_242), ("41k", 40_962)) if half <= n), "164k")
+    split = None
+    if size.trials:
+        shared = np.random.default_rng([seed, 5]).permutation(size.images)[: size.images // 10]
+        split = default_split(image, test=np.flatnonzero(np.isin(image, shared)))
     subject = Subject(
-        np.load(path / "responses.npy", mmap_mode="r"), None, np.repeat([0, 1], half), np.tile(np.arange(half), 2),
-        coords=truth["coords"], name="planted", simulated=True, density="41k" if half > 10242 else "10k",
+        np.load(answers / "responses.npy", mmap_mode="r"), None, np.repeat([0, 1], half), np.tile(np.arange(half), 2),
+        coords=truth["coords"], image_index=image, split=split, name="planted", simulated=True, density=density,
         noise_ceiling=np.full(size.vertices, size.ceiling),
     )  # fmt: skip
     selectors = Selectors(*(truth[name] for name in FACTORS))
-    projected, heads = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("projected", "heads"))
-    return PlantedSize(size, subject, Features.from_arrays(local, global_), selectors, projected, heads, path)
+    projected, heads = (np.load(features / f"{name}.npy", mmap_mode="r") for name in ("projected", "heads"))
+    return PlantedSize(size, subject, Features.from_arrays(local, global_), selectors, projected, heads, answers)
 
 
-def _files(path, kind, size):
-    return [path / f"{kind}-{l:02d}.npy" for l in range(size.layers)]
+def images_of_trials(size, seed):
+    """(T,) picture of each trial: every one once, then up to twice more, shuffled."""
+    if not size.trials:
+        return np.arange(size.images)
+    rng = np.random.default_rng([seed, 4])
+    again = rng.permutation(np.repeat(np.arange(size.images), 2))[: size.trials - size.images]
+    return rng.permutation(np.concatenate([np.arange(size.images), again]))
 
 
-def _make(size, seed, path):
+def _make_answers(size, seed, features, folder, report):
+    if (folder / "done.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
     coords, truth = planted_selectors(size, seed)
-    np.savez(path / "truth.npz", coords=coords, **{name: getattr(truth, name) for name in FACTORS})
-    n, n_layers, c, k = size.images, size.layers, size.channels, size.grid**2
-    local = [
-        np.lib.format.open_memmap(f, "w+", np.float16, (n, size.grid, size.grid, c))
-        for f in _files(path, "local", size)
-    ]
-    global_ = [np.lib.format.open_memmap(f, "w+", np.float16, (n, c)) for f in _files(path, "global", size)]
-    projected = np.lib.format.open_memmap(path / "projected.npy", "w+", np.float32, (n, n_layers, k, RANK))
-    heads = np.lib.format.open_memmap(path / "heads.npy", "w+", np.float32, (n, n_layers, RANK))
-    responses = np.lib.format.open_memmap(path / "responses.npy", "w+", np.float32, (n, size.vertices))
-    network = _network(size, seed)
-    weights = torch.from_numpy(mixture(truth.space, truth.layer, truth.scale, size.grid))
-    far = torch.from_numpy(truth.layer * truth.scale[:, None])
-    channel = torch.from_numpy(truth.channel)
-    generator = torch.Generator().manual_seed(seed + 1)
-    chunk = 32
-    for i in range(0, n, chunk):
-        pictures = slice(i, min(i + chunk, n))
-        t = pictures.stop - i
-        for l, (tokens, token, rows, head) in enumerate(_tokens(network, t, k, generator)):
-            local[l][pictures] = tokens.half().view(t, size.grid, size.grid, c).numpy()
-            global_[l][pictures] = token.half().numpy()
-            projected[pictures, l], heads[pictures, l] = rows.numpy(), head.numpy()
-        rows = torch.from_numpy(np.ascontiguousarray(np.moveaxis(projected[pictures], 0, 2))).view(n_layers * k, -1)
-        head = torch.from_numpy(np.ascontiguousarray(np.moveaxis(heads[pictures], 0, 1))).view(n_layers, -1)
-        for j in range(0, size.vertices, 2048):
-            v = slice(j, j + 2048)
-            seen = torch.addmm(weights[v] @ rows, far[v], head).view(-1, t, RANK)
-            responses[pictures, v] = (seen @ channel[v, :, None])[..., 0].T.numpy()
-        if i % (8 * chunk) == 0:
-            for array in (*local, projected, responses):
-                array._mmap.madvise(mmap.MADV_DONTNEED)  # written pages stay in the system's cache, not in our memory
-    _add_noise(responses, size.ceiling, generator)
-    for array in (*local, *global_, projected, heads, responses):
-        array.flush()
+    np.savez(folder / "truth.npz", coords=coords, **{name: getattr(truth, name) for name in FACTORS})
+    signal = _Signal(
+        size, truth, *(np.load(features / f"{name}.npy", mmap_mode="r") for name in ("projected", "heads"))
+    )
+    path, done = folder / "responses.npy", done_before(folder)
+    image = images_of_trials(size, seed)
+    if not done:
+        np.savez(folder / "statistics.npz", mean_deviation=signal.statistics())
+        np.lib.format.open_memmap(path, "w+", np.float32, (len(image), size.vertices)).flush()
+    mean, deviation = np.load(folder / "statistics.npz")["mean_deviation"]
+    trials, first = np.argsort(image, kind="stable"), np.searchsorted(np.sort(image), np.arange(size.images + 1))
+    with Rows(path) as writer:
+        while done < size.images:
+            pictures = slice(done, min(done + CHUNK, size.images))
+            clean = (signal.of(pictures) - mean) / deviation * size.ceiling**0.5
+            generator = seeded(seed, 2, done // CHUNK)
+            for trial in trials[first[pictures.start] : first[pictures.stop]]:
+                noise = torch.randn(size.vertices, generator=generator).numpy()
+                writer.put(trial, clean[image[trial] - pictures.start] + (1 - size.ceiling) ** 0.5 * noise)
+            done = pictures.stop
+            if done == size.images or done // CHUNK % planted_features.MARKED == 0:
+                mark(folder, [writer], done)
+                report(done, size.images)
+    (folder / "done.json").write_text(json.dumps(asdict(size) | {"seed": seed, "format": FORMAT}))
+
+
+class _Signal:
+    """Responses without noise. Vertices that look into the same cell between four tokens are computed together."""
+
+    def __init__(self, size, truth, projected, heads):
+        self.size, self.projected, self.heads, self.groups = size, projected, heads, []
+        grid, corner = size.grid, np.floor((truth.space + 1) * size.grid / 2 - 0.5).astype(int)
+        for x, y in np.unique(corner, axis=0):
+            vertices = np.flatnonzero((corner == (x, y)).all(1))
+            taps = [j * grid + i for j in (y, y + 1) for i in (x, x + 1) if 0 <= i < grid and 0 <= j < grid]
+            columns = (np.arange(size.layers)[:, None] * grid**2 + taps).ravel()
+            selectors = (getattr(truth, name)[vertices] for name in FACTORS)
+            space, layer, scale, channel = selectors
+            weights = [mixture(space, layer, scale, grid)[:, columns], layer * scale[:, None]]
+            self.groups.append((vertices, columns, *map(torch.from_numpy, (np.concatenate(weights, 1), channel))))
+
+    def of(self, pictures):
+        """(t, N) float32 of a slice of pictures."""
+        t = pictures.stop - pictures.start
+        tokens = np.array(self.projected[pictures]).reshape(t, -1, RANK)
+        rows = torch.from_numpy(tokens.transpose(2, 1, 0).copy())  # (12, L·K, t)
+        heads = torch.from_numpy(self.heads[pictures].transpose(2, 1, 0).copy())
+        out = np.empty((t, self.size.vertices), np.float32)
+        for vertices, columns, weights, channel in self.groups:
+            seen = torch.cat([rows[:, columns], heads], 1)
+            total = torch.zeros(len(vertices), t)
+            for r in range(RANK):
+                total.addcmul_(channel[:, r, None], weights @ seen[r])
+            out[:, vertices] = total.T.numpy()
+        return out
+
+    def statistics(self):
+        """Mean and standard deviation over all pictures, (2, N) float32."""
+        n, total, square = self.size.images, 0.0, 0.0
+        for i in range(0, n, CHUNK):
+            block = self.of(slice(i, min(i + CHUNK, n)))
+            total, square = total + block.sum(0, np.float64), square + (block**2).sum(0, np.float64)
+        mean = total / n
+        return np.stack([mean, np.sqrt(square / n - mean**2)]).astype(np.float32)
 
 
 def planted_selectors(size, seed):
@@ -212,55 +259,3 @@ def mixture(space, layer, scale, grid):
     x, y = np.maximum(0, 1 - np.abs(at - np.arange(grid))).transpose(1, 0, 2)
     place = (y[:, :, None] * x[:, None, :]).reshape(len(space), -1)
     return ((layer * (1 - scale[:, None]))[:, :, None] * place[:, None]).reshape(len(space), -1).astype(np.float32)
-
-
-def _network(size, seed):
-    """Per layer: components' standard deviations, matrices and offsets that make raw local and global tokens of
-    components, and matrices that make the 12 planted combinations of them."""
-    generator = torch.Generator().manual_seed(seed)
-    c = size.channels
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    deviation = torch.arange(1, c + 1).float() ** (-size.decay / 2)
-    deviation *= (c / (deviation**2).sum()).sqrt()
-    layers = []
-    for _ in range(size.layers):
-        turn = torch.linalg.qr(normal(c, c))[0]
-        turn /= ((deviation[:, None] * turn) ** 2).sum(0).sqrt()  # each channel has variance 1 now
-        sides = []
-        for _ in ("local", "global"):
-            scale = (0.5 * normal(c)).exp()
-            sides.append((turn * scale, scale * normal(c), turn @ normal(c, RANK) / c**0.5))
-        layers.append(sides)
-    return deviation, layers
-
-
-def _tokens(network, t, k, generator):
-    """Per layer: raw local (t, k, C) and global (t, C) tokens of t new pictures, combined (t, k, 12) and (t, 12)."""
-    deviation, layers = network
-    c = len(deviation)
-    z = None
-    for (matrix, offset, planted), (matrix_g, offset_g, planted_g) in layers:
-        fresh = torch.randn(t * k, c, generator=generator).mul_(deviation)
-        z = fresh if z is None else z.mul_(KEPT).add_(fresh, alpha=(1 - KEPT**2) ** 0.5)
-        # The mean over positions has 1/k of the variance; global tokens share 36 % of theirs with it.
-        head = 0.6 * k**0.5 * z.view(t, k, c).mean(1) + 0.8 * torch.randn(t, c, generator=generator) * deviation
-        yield (
-            torch.addmm(offset, z, matrix).view(t, k, c), torch.addmm(offset_g, head, matrix_g),
-            (z @ planted).view(t, k, RANK), head @ planted_g,
-        )  # fmt: skip
-
-
-def _add_noise(responses, ceiling, generator):
-    """Standardise the signal of each vertex and mix it with noise, so that ``ceiling`` of the variance is signal."""
-    mean = responses.mean(0, dtype=np.float64)
-    deviation = np.zeros(len(mean))
-    for row in responses:
-        deviation += (row - mean) ** 2
-    mean, deviation = (a.astype(np.float32) for a in (mean, np.sqrt(deviation / len(responses))))
-    for i in range(0, len(responses), 128):
-        block = (responses[i : i + 128] - mean) / deviation * ceiling**0.5
-        noise = torch.randn(block.shape, generator=generator).numpy()
-        responses[i : i + 128] = block + (1 - ceiling) ** 0.5 * noise

@@ -4,9 +4,11 @@
     python -m benchmarks.scale --vertices 327684     both hemispheres of fsaverage, every vertex
     python -m benchmarks.scale --gpus 16 --extraction-speed 150 --fit-speed 20 --price 2.5
     python -m benchmarks.scale --check               how far the formulas are from the runs that they were fitted to
+    python -m benchmarks.scale --write               the numbers of a fit anew, from benchmarks/results/encoder.json
 
 Nothing is trained here. Costs are factortopy/runs/costs.py's formulas, whose numbers were measured on two cores without a GPU
-(factortopy/runs/costs.json says when, of what and by which benchmark: a number measured anew goes there); a GPU is those seconds
+(factortopy/runs/costs.json says when, of what and by which benchmark); those of a fit are fitted to what
+``benchmarks.encoder --nsd --linear`` measured, by ``--write``; a GPU is those seconds
 divided by a speed that you state (the defaults are assumptions, not measurements), and never quicker than the disk. Price per
 hour: yours.
 """
@@ -15,9 +17,17 @@ import argparse
 import heapq
 import json
 
-from benchmarks.measuring import ROOT, show
+import numpy as np
+from scipy.optimize import nnls
+
+from benchmarks.measuring import ROOT, kept, show
+from benchmarks.nsd_size import PARTS
 from factortopy.backbones.loading import list_backbones
-from factortopy.runs.costs import STEPS, extraction_seconds, fit_seconds, network, run_bytes
+from factortopy.runs.costs import STEPS, extraction_seconds, fit_seconds, fit_terms, network, run_bytes
+
+RESULTS, COSTS = ROOT / "benchmarks" / "results" / "encoder.json", ROOT / "factortopy" / "runs" / "costs.json"
+OF = "{} fits of planted problems, 250 pictures × 5,000 vertices to those of NSD's size, 180 steps of the fast recipe"
+BY = "python -m benchmarks.encoder --nsd --linear, then python -m benchmarks.scale --write (benchmarks/results/encoder.json)"
 
 # The paper's and those after it: supervised, contrastive, masked, distilled; small to giant.
 NETWORKS = (
@@ -109,29 +119,63 @@ def table(options):
     }
 
 
+def measured_fits():
+    """[(label, arguments of ``fit_seconds``, its three seconds as measured, date)] of benchmarks/results/encoder.json."""
+    results, found = kept(RESULTS), []
+    for label, section in results.items():
+        if label.startswith("nsd ") and "fit" in section:
+            fit = section["fit"]
+            begun, *took = (fit[f"{part}, s"] for part in PARTS.values())
+            found.append(
+                (
+                    label,
+                    (*sides(section["problem"]), fit["steps"]),
+                    (begun + took[0], *took[1:]),
+                    fit["machine"]["date"],
+                )
+            )
+    linear = results.get("linear", {"problems": {}})
+    for label, problem in linear["problems"].items():
+        posed, begun, step, solve = (linear[row][label] for row in ("checks and PCA", "start", "step", "last solve"))
+        found.append((label, (*sides(problem), STEPS), (posed + begun, STEPS * step, solve), linear["machine"]["date"]))
+    return found
+
+
+def sides(problem):
+    """Channels of all layers, pictures and vertices of a planted problem's size."""
+    return problem["layers"] * problem["channels"], problem["images"], problem["vertices"]
+
+
+def fitted(problems):
+    """Rows of costs.json for a fit: numbers, none below 0, whose formulas miss the problems by the least squared share."""
+    rows = {}
+    for i, row in enumerate(fit_terms(1, 1, 1)):
+        own = [fit_terms(*arguments)[row] for _, arguments, _, _ in problems]
+        took = np.array([seconds[i] for _, _, seconds, _ in problems])
+        numbers, _ = nnls(np.array([list(terms.values()) for terms in own]) / took[:, None], np.ones(len(took)))
+        rows[row] = {name: float(f"{value:.4g}") for name, value in zip(own[0], numbers, strict=True)}
+    return rows
+
+
+def write(target):
+    """Put the fitted rows into costs.json."""
+    problems, table = measured_fits(), json.loads(target.read_text(encoding="utf-8"))
+    about = {"date": max(date for *_, date in problems).split()[0], "of": OF.format(len(problems)), "by": BY}
+    for row, numbers in fitted(problems).items():
+        table["measured"][row] = numbers | about
+    target.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def check():
-    """Formula against measurement, seconds: the full problem, and the growth problems of benchmarks/encoder.py."""
-    measured = json.loads((ROOT / "benchmarks" / "results" / "encoder.json").read_text())
-    full, linear = measured["full"], measured["linear"]
-    names = ("of that checks, PCA and start, s", "steps and validations, s", "last solve, s")
-    pairs = {"full": (fit_seconds(12 * 768, 3000, 37_984), [full[name] for name in names])}
-    for label, channels, pictures, vertices in (
-        ("20,000 vertices", 768, 1000, 20_000),
-        ("2,000 images", 768, 2000, 5000),
-        ("12 layers", 1536, 1000, 5000),
-    ):
-        took = (
-            linear["checks and PCA"][label] + linear["start"][label],
-            180 * linear["step"][label],
-            linear["last solve"][label],
-        )
-        pairs[label] = fit_seconds(channels, pictures, vertices), took
-    rows = ("prepare", "steps", "last solve")
-    return {
-        f"{label}, {kind}": dict(zip(rows, map(float, values), strict=True))
-        for label, both in pairs.items()
-        for kind, values in zip(("formula", "measured"), both, strict=True)
-    }
+    """Formula against measurement, {column: {row: seconds}}; the last row of a problem is its whole fit."""
+    columns = {"formula": {}, "measured": {}, "formula / measured": {}}
+    for label, arguments, took, _ in measured_fits():
+        for part, *pair in zip(("prepare", "steps", "last solve"), fit_seconds(*arguments), took, strict=True):
+            columns["formula"][f"{label}, {part}"], columns["measured"][f"{label}, {part}"] = pair
+        columns["formula"][label], columns["measured"][label] = sum(fit_seconds(*arguments)), sum(took)
+    for row, seconds in columns["formula"].items():
+        columns["formula / measured"][row] = float(seconds / columns["measured"][row])
+    return columns
 
 
 def main(arguments=None):
@@ -154,8 +198,11 @@ def main(arguments=None):
     )
     parser.add_argument("--price", type=float, help="of an hour of one GPU, in your currency")
     parser.add_argument("--check", action="store_true", help="formulas against what they were fitted to")
+    parser.add_argument("--write", action="store_true", help="fit the formulas anew and write costs.json")
     options = parser.parse_args(arguments)
-    if options.check:
+    if options.write:
+        write(COSTS)
+    if options.check or options.write:
         show("formula and measurement, seconds on two cores", check())
         return
     found = table(options)

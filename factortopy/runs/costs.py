@@ -98,12 +98,30 @@ def extraction_seconds(net, pictures):
     return pictures * net.operations / number("network pass", "operations_a_second")
 
 
+def fit_terms(channels, pictures, vertices, steps=STEPS):
+    """What the parts of a fast fit grow with, {row of the table: {name of its number: what that is multiplied by}}.
+
+    channels : of all layers; pictures : of the whole subject, a tenth of them for testing
+    """
+    aligned = min(max(round((0.8 * pictures) ** 0.5), 16), 64)  # channels, as the recipe has them
+    return {
+        "prepare": {
+            "seconds_a_channel": channels,
+            "seconds_a_channel_and_picture": channels * pictures,
+            "seconds_a_vertex": vertices,
+        },
+        "step": {"seconds": steps, "seconds_a_channel": steps * channels},
+        "solve": {  # each aligned channel of a picture is made of the network's, and read by the vertices
+            "seconds_a_channel": aligned * pictures * channels,
+            "seconds_a_vertex": aligned * pictures * vertices,
+        },
+    }
+
+
 def fit_seconds(channels, pictures, vertices, steps=STEPS):
     """(prepare, steps, last solve) in seconds of the fast recipe."""
-    prepare = number("prepare", "seconds") / (number("prepare", "pictures") * number("prepare", "channels"))
-    step = number("step", "seconds") + number("step", "seconds_a_channel") * channels
-    solve = number("solve", "seconds") / (number("solve", "pictures") * number("solve", "vertices"))
-    return prepare * pictures * channels, steps * step, solve * pictures * vertices
+    terms = fit_terms(channels, pictures, vertices, steps)
+    return tuple(sum(number(row, name) * count for name, count in own.items()) for row, own in terms.items())
 
 
 def model_share(model):

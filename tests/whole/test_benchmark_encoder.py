@@ -1,15 +1,20 @@
 """The encoder's benchmark measures what it says: planted problems, the plain reference, its instruments (synthetic)."""
 
+import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import encoder, nsd_size, planted_features, scale
 from benchmarks.encoder_step import differences, paper_fit
-from benchmarks.measuring import exponent, in_child, peak_above
+from benchmarks.measuring import exponent, in_child, kept, peak_above
 from benchmarks.plain_encoder import PlainEncoder, PlainFit, regulariser, standardised
 from benchmarks.planted_size import Size, mixture, planted_size
+from factortopy.encoder.fast import FastSettings
+from factortopy.runs import costs
 
 SIZE = Size(150, 3, 32, 120, decay=1.0)
 
@@ -34,12 +39,45 @@ def test_the_same_seed_makes_the_same_problem(planted, tmp_path):
     np.testing.assert_array_equal(other.subject.responses, planted.subject.responses)
 
 
-def test_responses_hold_the_planted_signal_at_the_stated_ceiling(planted):
+@pytest.mark.parametrize("trials", [None, 400])
+def test_responses_hold_the_planted_signal_at_the_stated_ceiling(planted, trials):
+    if trials:
+        planted = planted_size(replace(SIZE, trials=trials), seed=3, folder=planted.folder.parent)
     vertices = np.arange(SIZE.vertices)
-    signal = (planted.designs(vertices) * planted.truth.channel[:, None]).sum(2)
+    signal = (planted.designs(vertices) * planted.truth.channel[:, None]).sum(2)[:, planted.subject.image_index]
     explained = [np.corrcoef(s, y)[0, 1] ** 2 for s, y in zip(signal, planted.subject.responses.T, strict=True)]
     assert np.mean(explained) == pytest.approx(SIZE.ceiling, abs=0.02)
     assert 0.4 < planted.reachable() < 0.66
+
+
+def test_repeated_pictures_are_seen_unequally_often_and_a_tenth_of_them_are_for_testing(planted):
+    subject = planted_size(replace(SIZE, trials=400), seed=3, folder=planted.folder.parent).subject
+    assert len(subject.responses) == 400 and set(subject.repeats()) == {1, 2, 3} and subject.n_images == SIZE.images
+    assert len(np.unique(subject.image_index[subject.split.test])) == SIZE.images // 10
+    assert (np.diff(subject.image_index) < 0).any()  # in any order
+
+
+def test_a_killed_writer_goes_on_to_the_same_files(planted, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def kill(what, done, total):
+        raise Killed
+
+    size = replace(SIZE, trials=400)
+    monkeypatch.setattr(planted_features, "MARKED", 1)  # after every chunk
+    for _ in range(2 * -(-size.images // planted_features.CHUNK)):  # killed after each
+        with pytest.raises(Killed):
+            planted_size(size, seed=3, folder=tmp_path, report=kill)
+    again = planted_size(size, seed=3, folder=tmp_path)
+    whole = planted_size(size, seed=3, folder=planted.folder.parent)
+    np.testing.assert_array_equal(again.features.local[2], planted.features.local[2])
+    np.testing.assert_array_equal(again.subject.responses, whole.subject.responses)
+
+
+def test_more_pictures_begin_with_the_same(planted, tmp_path):
+    fewer = planted_size(replace(SIZE, images=70), seed=3, folder=tmp_path)
+    np.testing.assert_array_equal(fewer.features.local[1], planted.features.local[1][:70])
 
 
 def test_features_on_disk_hold_what_the_weights_read(planted):
@@ -107,3 +145,80 @@ def test_exponents_and_children():
     assert exponent([1, 2, 4], [3, 6, 12]) == pytest.approx(1)
     arguments = {"sizes": [1, 2, 4], "times": [1, 4, 16]}
     assert in_child("benchmarks.measuring", "exponent", arguments) == pytest.approx(2)
+
+
+TINY = Size(120, 2, 16, 80, decay=1.0)
+
+
+@pytest.fixture
+def tiny_sizes(monkeypatch, tmp_path):
+    """The command of the large sizes on tiny ones, in this process."""
+    sizes = {"a": TINY, "b": replace(TINY, images=240, trials=500), "c": replace(TINY, vertices=320)}
+    for module in (nsd_size, encoder):
+        monkeypatch.setattr(module, "SIZES", sizes)
+    monkeypatch.setattr(nsd_size, "settings_for", lambda size: FastSettings(dim=16, steps=2))
+    monkeypatch.setattr(nsd_size, "product_rate", lambda: 50.0)
+    monkeypatch.setattr(nsd_size, "in_child", lambda module, name, arguments, **_: getattr(nsd_size, name)(**arguments))
+    target = tmp_path / "results.json"
+    return lambda *words: (encoder.main(["--nsd", "--whole", "--results", str(target), *words]), kept(target))[1]
+
+
+def test_the_large_sizes_stages_go_on_where_they_were(tiny_sizes, capsys):
+    found = tiny_sizes("--size", "a", "--stage", "data", "fit")["nsd a, whole"]
+    parts = [found["fit"][f"{name}, s"] for name in nsd_size.PARTS.values()]
+    assert all(seconds > 0 for seconds in parts) and sum(parts) <= found["fit"]["time in all, s"]
+    assert found["fit"]["machine"]["commit"] and found["fit"]["steps"] == 2
+    assert "again" not in found and "summary" in found
+    found = tiny_sizes()
+    for name in "abc":
+        section = found[f"nsd {name}, whole"]
+        assert section["again"]["share of the first fit's time"] > 0
+        assert section["summary"]["plain reference (extrapolated), times longer"] > 1
+    assert set(found["nsd growth, whole"]) > {"last solve, vertices", "last solve, pictures"}
+    assert "before and now" in capsys.readouterr().out or found["nsd a, whole"]["fit"]["machine"]["commit"][-1] != "+"
+
+
+def test_products_of_a_solve_are_those_of_its_formula(planted):
+    settings = FastSettings(dim=10)
+    problem = encoder.pose(planted.subject, planted.features, 8, "cpu")
+    needed = nsd_size.products(problem, settings, steps_done=3)
+    width, pictures = sum(t.shape[-1] for t in problem.local), 135
+    seen = 2 * pictures * (65 * width * 10 + 120 * (5 * 3 * 10 + 100))
+    assert needed["last solve"] == seen + 15 * 120 * 2 * 10 * 8
+    assert needed["steps and validations"] > 0
+
+
+def test_a_tenth_costs_as_much_a_picture_as_the_whole():
+    size = nsd_size.SIZES["b"]
+    part = nsd_size.tenth(size)
+    assert (part.images, part.trials, part.vertices) == (1000, 2775, 3798)
+    assert nsd_size.settings_for(size).dim == 64 and nsd_size.settings_for(nsd_size.SIZES["a"]).dim == 49
+
+
+def test_costs_are_fitted_to_what_was_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(scale, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(scale, "COSTS", tmp_path / "costs.json")
+    (tmp_path / "costs.json").write_text(json.dumps(costs.table()))
+    results = {}
+    for name, size in nsd_size.SIZES.items():
+        terms = costs.fit_terms(*scale.sides(vars(size)), 180)
+        prepare, steps, solve = (sum((i + 1) * x for i, x in enumerate(row.values())) for row in terms.values())
+        took = dict(zip(nsd_size.PARTS.values(), (prepare / 2, prepare / 2, steps, solve), strict=True))
+        fit = {f"{part}, s": seconds for part, seconds in took.items()}
+        results[f"nsd {name}, whole"] = {
+            "problem": vars(size),
+            "fit": fit | {"steps": 180, "machine": {"date": "2026-01-02 3"}},
+        }
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    scale.main(["--write"])
+    measured = json.loads((tmp_path / "costs.json").read_text())["measured"]
+    for row in (
+        "prepare",
+        "solve",
+    ):  # 1, 2, 3 …, as they were put in; a step's cannot be told apart: channels are alike
+        numbers = [value for key, value in measured[row].items() if key.startswith("seconds")]
+        assert numbers == pytest.approx(range(1, len(numbers) + 1), rel=1e-3)
+    assert (
+        measured["step"]["date"] == "2026-01-02"
+        and measured["network pass"] == costs.table()["measured"]["network pass"]
+    )
