@@ -101,7 +101,7 @@ def extraction_seconds(net, pictures):
 def fit_terms(channels, pictures, vertices, steps=STEPS):
     """What the parts of a fast fit grow with, {row of the table: {name of its number: what that is multiplied by}}.
 
-    channels : of all layers; pictures : of the whole subject, a tenth of them for testing
+    channels : of all layers; pictures : of the whole subject, a tenth of them for testing; how often one was seen costs nothing
     """
     aligned = min(max(round((0.8 * pictures) ** 0.5), 16), 64)  # channels, as the recipe has them
     return {
@@ -201,11 +201,10 @@ def extraction_sentence(name, pictures):
 
 def _fit(one, net, pictures, size):
     """Seconds of a run's fit; NotMeasured where that was not."""
-    trials = round(size.trials * pictures / size.pictures)
     vertices = min(size.vertices, 2 * N_VERTICES[one["density"] or "164k"])
     steps = one["steps"]
     if one["recipe"] == "fast" or one["model"] == "ridge":
-        return model_share(one["model"]) * sum(fit_seconds(net.channels, trials, vertices, steps or STEPS))
+        return model_share(one["model"]) * sum(fit_seconds(net.channels, pictures, vertices, steps or STEPS))
     if net.channels != number("paper step", "channels") or size != Sizes(**DEMO):
         raise NotMeasured("the paper's recipe on anything but a demo subject with a demo network")
     own = RELEASED if one["recipe"] == "paper-released" else number("paper step", "steps")
