@@ -211,6 +211,7 @@ def tiny(size):
 def nsd_sizes(chosen, target):
     """``--nsd``: each size's stages, with what was known before beside them; then the growth from size to size."""
     share = "whole" if chosen.whole else "a tenth"
+    share += "" if chosen.decay == 1 else f", decay {chosen.decay:g}"
     share += "" if chosen.device == "cpu" else f", {chosen.device}"
     for name in chosen.size:
         label = f"nsd {name}, {share}"
@@ -219,7 +220,9 @@ def nsd_sizes(chosen, target):
             keep(target, label, values)
 
         known = kept(target, label)
-        known, before = nsd(name, chosen.whole, chosen.stage, known, put, chosen.device, chosen.anew, chosen.data)
+        known, before = nsd(
+            name, chosen.whole, chosen.stage, known, put, chosen.device, chosen.anew, chosen.data, chosen.decay
+        )
         known["summary"] = summary(known, SIZES[name], chosen.whole)
         put(known)
         show(f"{label}: {known['size']}", known["summary"])
@@ -249,6 +252,9 @@ def main(arguments=None):
     )
     parser.add_argument("--stage", nargs="+", choices=STAGES, default=list(STAGES), help="--nsd: which (default: all)")
     parser.add_argument("--anew", action="store_true", help="--nsd: measure again what is known of this commit")
+    parser.add_argument(
+        "--decay", type=float, default=1.0, help="--nsd: of the channels' spectrum (default 1, slow; 1.5)"
+    )
     parser.add_argument("--data", help="--nsd: folder of its data (default: bench in the home folder)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(

@@ -30,6 +30,7 @@ from factortopy.encoder import fitting, start
 from factortopy.encoder.fast import FastFit, FastSettings
 from factortopy.encoder.paper import PaperSettings
 from factortopy.encoder.solve import PENALTIES
+from factortopy.runs.costs import fit_seconds
 from factortopy.storage.home import home
 from factortopy.storage.machine import SETTINGS
 from factortopy.subjects.subject import Subject
@@ -137,8 +138,11 @@ def fit_once(size, settings, folder, cache, seed=0, device="cpu"):
     rate = (rate + product_rate()) / 2
     steps = encoder.info["steps_done"]
     needed = products(seen["problem"], settings, steps)
+    expected = sum(fit_seconds(size.layers * size.channels, size.images, size.vertices, steps))
     out = {
         "time in all, s": whole,
+        "what the app said before, s": expected,
+        "what the app said / time in all": expected / whole,
         **{f"{name}, s": value for name, value in seconds.items()},
         "opening (before the fit), s": opened,
         "torch.mm of 2,048², GFLOP/s": rate,
@@ -215,17 +219,22 @@ def run_stage(stage, size, settings, known, folder, device="cpu"):
         return in_child("benchmarks.nsd_size", "reference", arguments, **SETTINGS)
     if stage == "fit":
         shutil.rmtree(cache, ignore_errors=True)
-    cache.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True)
+    elif not cache.exists():
+        raise SystemExit(
+            "again: expected what the first fit left in the cache, found none; give --stage fit again --anew"
+        )
     arguments |= {"settings": vars(settings), "cache": str(cache), "seed": int(stage == "again")}
     values = in_child("benchmarks.nsd_size", "fit_once", arguments, **SETTINGS)
     if stage == "again":
         shutil.rmtree(cache, ignore_errors=True)  # 11 GB for 10,000 pictures
-        if first := known.get("fit", {}).get("time in all, s"):
-            values = {"share of the first fit's time": values["time in all, s"] / first} | values
+        first = known["fit"]
+        if first["machine"]["commit"] == commit():
+            values = {"share of the first fit's time": values["time in all, s"] / first["time in all, s"]} | values
     return values
 
 
-def nsd(name, whole, stages, known, keep, device="cpu", anew=False, data=None):
+def nsd(name, whole, stages, known, keep, device="cpu", anew=False, data=None, decay=1.0):
     """The stages of one size that are not yet known for this commit.
 
     known : {stage: values} of an earlier run; keep(known) writes them; data : folder of the problems
@@ -234,7 +243,7 @@ def nsd(name, whole, stages, known, keep, device="cpu", anew=False, data=None):
     -------
     {stage: values}, each with its machine, date and commit; {stage: values before} of those that were measured again
     """
-    full = SIZES[name]
+    full = replace(SIZES[name], decay=decay)
     size = full if whole else tenth(full)
     settings, before = settings_for(full), {}
     known = dict(known) | {"size": str(size), "problem": vars(size)}
