@@ -125,15 +125,9 @@ def measured_fits():
     for label, section in results.items():
         if label.startswith("nsd ") and label.endswith(("whole", "a tenth")) and "fit" in section:  # of the CPU
             fit = section["fit"]
-            begun, *took = (fit[f"{part}, s"] for part in PARTS.values())
-            found.append(
-                (
-                    label,
-                    (*sides(section["problem"]), fit["steps"]),
-                    (begun + took[0], *took[1:]),
-                    fit["machine"]["date"],
-                )
-            )
+            posed, begun, *took = (fit[f"{part}, s"] for part in PARTS.values())
+            sizes = (*sides(section["problem"]), fit["steps"])
+            found.append((label, sizes, (posed + begun, *took), fit["machine"]["date"]))
     linear = results.get("linear", {"problems": {}})
     for label, problem in linear["problems"].items():
         posed, begun, step, solve = (linear[row][label] for row in ("checks and PCA", "start", "step", "last solve"))
