@@ -38,11 +38,10 @@ class Shape:
     grid: int
     seed: int
 
-    @property
-    def name(self):
-        return (
-            f"features-{self.images}x{self.layers}x{self.channels}-grid{self.grid}-decay{self.decay:g}-seed{self.seed}"
-        )
+    def name(self, images=None):
+        """Of its folder; of any number of pictures with "*"."""
+        sizes = f"{images or self.images}x{self.layers}x{self.channels}-grid{self.grid}"
+        return f"features-{sizes}-decay{self.decay:g}-seed{self.seed}"
 
 
 def seeded(*numbers):
@@ -51,10 +50,20 @@ def seeded(*numbers):
     return torch.Generator().manual_seed(int(state >> 1))
 
 
+def made_features(shape, parent, report=lambda done, total: None):
+    """Folder of these or of more pictures, whose first are the same; written where there is none."""
+    there = [path.parent for path in parent.glob(f"{shape.name('*')}/done.json")]
+    enough = [
+        (n, path) for path in there if (n := json.loads((path / "done.json").read_text())["pictures"]) >= shape.images
+    ]
+    if enough:
+        return min(enough)[1]
+    make_features(shape, parent / shape.name(), report)
+    return parent / shape.name()
+
+
 def make_features(shape, folder, report=lambda done, total: None):
     """Write them, from where an earlier process was stopped; 10,000 pictures of 12 × 768 channels take 12 GB."""
-    if (folder / "done.json").exists():
-        return
     folder.mkdir(parents=True, exist_ok=True)
     k, c = shape.grid**2, shape.channels
     paths = [path for kind in files_of(folder, shape.layers) for path in kind]

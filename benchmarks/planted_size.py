@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks import planted_features
-from benchmarks.planted_features import CHUNK, FORMAT, RANK, Shape, make_features, seeded
+from benchmarks.planted_features import CHUNK, FORMAT, RANK, Shape, made_features, seeded
 from factortopy.encoder.selectors import Selectors
 from factortopy.features.extraction import Features
 from factortopy.features.files import Rows, done_before, mark, open_all
@@ -57,7 +57,7 @@ class Size:
     def answers(self, seed):
         """Name of the folder of responses."""
         trials = f"{self.trials or self.images}x{self.vertices}"
-        return f"answers-{trials}-ceiling{self.ceiling:g}-of-{self.shape(seed).name}"
+        return f"answers-{trials}-ceiling{self.ceiling:g}-of-{self.shape(seed).name()}"
 
 
 SMALL = Size(600, 6, 96, 2400)
@@ -120,19 +120,20 @@ def planted_size(size, seed=0, folder=None, report=lambda what, done, total: Non
     Parameters
     ----------
     folder : path, optional
-        Parent of the problems' folders; default ``bench`` in the home folder. Problems of as many pictures share their features.
+        Parent of the problems' folders; default ``bench`` in the home folder. Problems share their features: the first
+        pictures of more serve as well.
     report : callable
         Gets "features" or "responses", pictures done and pictures in all.
     """
     parent = Path(folder) if folder else home() / "bench"
-    features, answers = parent / size.shape(seed).name, parent / size.answers(seed)
-    make_features(size.shape(seed), features, lambda *count: report("features", *count))
+    features = made_features(size.shape(seed), parent, lambda *count: report("features", *count))
+    answers = parent / size.answers(seed)
     _make_answers(size, seed, features, answers, lambda *count: report("responses", *count))
     return _read(size, seed, features, answers)
 
 
 def _read(size, seed, features, answers):
-    local, global_ = open_all(features, size.layers)
+    local, global_ = ([layer[: size.images] for layer in kind] for kind in open_all(features, size.layers))
     truth = dict(np.load(answers / "truth.npz"))
     half, image = size.vertices // 2, images_of_trials(size, seed)
     density = next((name for name, n in (("10k", 10_242), ("41k", 40_962)) if half <= n), "164k")
@@ -146,8 +147,13 @@ def _read(size, seed, features, answers):
         noise_ceiling=np.full(size.vertices, size.ceiling),
     )  # fmt: skip
     selectors = Selectors(*(truth[name] for name in FACTORS))
-    projected, heads = (np.load(features / f"{name}.npy", mmap_mode="r") for name in ("projected", "heads"))
+    projected, heads = _combined(features, size)
     return PlantedSize(size, subject, Features.from_arrays(local, global_), selectors, projected, heads, answers)
+
+
+def _combined(features, size):
+    """What the planted weights combine local and global tokens to, memory-mapped."""
+    return (np.load(features / f"{name}.npy", mmap_mode="r")[: size.images] for name in ("projected", "heads"))
 
 
 def images_of_trials(size, seed):

@@ -78,6 +78,11 @@ def test_a_killed_writer_goes_on_to_the_same_files(planted, tmp_path, monkeypatc
 def test_more_pictures_begin_with_the_same(planted, tmp_path):
     fewer = planted_size(replace(SIZE, images=70), seed=3, folder=tmp_path)
     np.testing.assert_array_equal(fewer.features.local[1], planted.features.local[1][:70])
+    shared = planted_size(
+        replace(SIZE, images=70), seed=3, folder=planted.folder.parent
+    )  # of the features that are there
+    np.testing.assert_array_equal(shared.subject.responses, fewer.subject.responses)
+    assert len(shared.features) == 70 and "150x" in str(shared.features.local[0].filename)
 
 
 def test_features_on_disk_hold_what_the_weights_read(planted):
