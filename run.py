@@ -136,7 +136,7 @@ def start_app(options, rest):
     everywhere = listens in ("", "0.0.0.0", "::", HERE)
     address = f"http://{'localhost' if everywhere else f'[{listens}]' if ':' in listens else listens}:{port}"
     where = [] if options.address is None else ["--server.address", options.address]
-    command = [PYTHON, "-m", "streamlit", "run", ROOT / "app.py", "--server.port", port, *rest, *where]
+    command = [PYTHON, "-m", "streamlit", "run", ROOT / "serve.py", "--server.port", port, *rest, *where]
     process = subprocess.Popen([str(c) for c in command], cwd=ROOT, env=child_environment())
     try:
         if wait_until_up(f"{address}/_stcore/health", process):

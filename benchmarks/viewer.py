@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.app import received
 from benchmarks.measuring import ROOT, keep, machine, show
+from benchmarks.painted import drawn, watched
 
 sys.path[:0] = [str(ROOT / "tests" / "helpers")]
 
@@ -75,44 +76,13 @@ TIMES = """root => {
 }"""
 
 
-# Tells when a surface is on the screen: a draw call of that many vertices, its frame ended, its pixels computed.
-WATCH = """least => {
-    for (const context of [WebGLRenderingContext, WebGL2RenderingContext])
-        for (const [name, at] of [["drawElements", 1], ["drawArrays", 2]]) {
-            const draw = context.prototype[name];
-            context.prototype[name] = function (...given) {
-                draw.apply(this, given);
-                if (given[at] < least || window.watched) return;
-                window.watched = true;
-                requestAnimationFrame(() => {
-                    this.readPixels(0, 0, 1, 1, this.RGBA, this.UNSIGNED_BYTE, new Uint8Array(4));
-                    window.drawnAt = performance.now();
-                });
-            };
-        }
-}"""
-LEAST = 10_000
-
-
 def visit(driver, url):
     """A page opened once and then five times more; (page, median seconds until drawn, its web socket's bytes)."""
-    page = driver.new_page(viewport={"width": 1280, "height": 800})
-    page.add_init_script(f"({WATCH})({LEAST})")
+    page = watched(driver)
     drawn(page, url)
     seconds = [drawn(page, url) for _ in range(4)]
     total = received(page)
     return page, float(np.median([*seconds, drawn(page, url)])), total
-
-
-def drawn(page, url):
-    """Seconds from asking for a page to its surface on the screen."""
-    page.goto(url)
-    end = time.monotonic() + 120
-    while not (at := page.evaluate("window.drawnAt")):  # wait_for_function needs eval, which our page forbids
-        if time.monotonic() > end:
-            raise TimeoutError(f"{url}: nothing was drawn within two minutes")
-        time.sleep(0.05)
-    return at / 1000
 
 
 def script(folder, name, density, text):

@@ -298,13 +298,17 @@ def by_area(encoder):
     """The table under the brain: one row an area."""
     if not encoder.scores:
         return
+    title = "Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")
+    box = st.expander(title, key="areas in numbers", on_change="rerun")  # a closed table would delay the brain
+    if not box.open:
+        return
     import pandas as pd
 
     from factortopy.analysis.scores import by_roi, ceiling_note
 
     rows = by_roi(encoder)
     table = pd.DataFrame(rows).dropna(axis=1, how="all")  # a baseline has no layers
-    with st.expander("Areas in numbers" + (" (simulated subject)" if encoder.simulated else "")):
+    with box:
         saving.table(
             table, "areas", encoder.simulated, percents=[name for name in ("share",) if name in table],
             column_config={

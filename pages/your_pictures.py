@@ -1,5 +1,6 @@
 """Your pictures: what would this brain answer to my picture?"""
 
+import hashlib
 from itertools import chain
 
 import numpy as np
@@ -9,7 +10,7 @@ import streamlit as st
 from factortopy.encoder import Encoder
 from factortopy.errors import InputError
 from factortopy.pictures.archives import read_zip
-from factortopy.pictures.reading import ENDINGS, read_pictures
+from factortopy.pictures.reading import ENDINGS, read_picture, read_pictures
 from factortopy.storage.allowed_folders import files_in
 from pages.parts import pictures_channels, saving, video
 from pages.parts.brain import areas_of, chosen_index, chosen_roi, describe_vertex, draw_brain, shown_of
@@ -133,8 +134,9 @@ def sources(uploads, problems):
 
 def read(uploads, files):
     """{name: pixels} of what was given; what cannot be read is said, the rest goes on."""
-    problems = []
-    read = read_pictures(chain(sources(uploads, problems), files), most=MOST, most_bytes=MOST_BYTES)
+    problems, kept = [], Kept()
+    read = read_pictures(chain(sources(uploads, problems), files), most=MOST, most_bytes=MOST_BYTES, read=kept.read)
+    kept.forget_others()
     problems += [problem for _, problem in read.bad]
     if problems:
         words = f":material/broken_image: {len(problems)} of {len(problems) + len(read.good)} could not be read"
@@ -152,6 +154,31 @@ def read(uploads, files):
             name += " (again)"
         out[name] = picture.pixels
     return out
+
+
+class Kept:
+    """Pictures that this visit has read before: the page is drawn anew at each click, and decoding them takes longest."""
+
+    def __init__(self):
+        self.before, self.now = st.session_state.get("pictures read", {}), {}
+
+    def read(self, source, name, longest):
+        """``read_picture`` of bytes, or of the path of a file, which may have changed."""
+        try:
+            key = (
+                name,
+                hashlib.blake2b(source).digest() if isinstance(source, bytes) else (source, source.stat().st_mtime_ns),
+            )
+        except OSError:  # gone meanwhile: the reader knows what to say
+            key = None
+        picture = self.before.get(key) or read_picture(source, name=name, longest=longest)
+        if key is not None:
+            self.now[key] = picture
+        return picture
+
+    def forget_others(self):
+        """Keep those that were read now."""
+        st.session_state["pictures read"] = self.now
 
 
 def say_what_it_knows(encoder):

@@ -128,7 +128,7 @@ class Pictures:
     bad: list
 
 
-def read_pictures(items, longest=512, most=2000, most_bytes=512 * 2**20):
+def read_pictures(items, longest=512, most=2000, most_bytes=512 * 2**20, read=read_picture):
     """Read many pictures; the bad ones are listed with their sentence and do not stop the others.
 
     Parameters
@@ -139,6 +139,8 @@ def read_pictures(items, longest=512, most=2000, most_bytes=512 * 2**20):
         No side of a result is longer than this many pixels: 500 photographs at full size would need 18 GB.
     most, most_bytes : int
         No more pictures than this, nor more bytes of pixels together; the rest is listed as bad, saying so.
+    read : callable
+        Reads one as ``read_picture`` does, for who keeps what was read before.
 
     Returns
     -------
@@ -154,7 +156,7 @@ def read_pictures(items, longest=512, most=2000, most_bytes=512 * 2**20):
             bad.append((label, f"picture {label!r}: expected at most {full} at once, found more; send the rest later"))
             continue
         try:
-            picture = read_picture(source, name=name, longest=longest)
+            picture = read(source, name=name, longest=longest)
         except InputError as error:
             bad.append((label, str(error)))
             continue

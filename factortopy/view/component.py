@@ -100,13 +100,19 @@ def _nothing():
     """Streamlit reports only states that have a callback."""
 
 
-def _component():
+def make_ready() -> tuple[str, ...]:
+    """Write the browser's side where it is served and register it with Streamlit; returns its files' names."""
     folder, files = geometry.folder(), _files()
     for name, content in files.items():
         if not (folder / name).is_file():
             write_atomic(folder / name, content)
     _serve(folder)
-    return _registered(*files)
+    _registered(*files)
+    return tuple(files)
+
+
+def _component():
+    return _registered(*make_ready())
 
 
 @cache

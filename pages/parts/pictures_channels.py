@@ -84,7 +84,8 @@ def seen(encoder, pixels, rows, among):
     """``analysis.channel_image``, kept."""
     from factortopy.analysis import channel_image
 
-    return channel_image(encoder, pixels, rows, stretch=None if among is None else stretch(encoder, among, rows))
+    scale = None if among is None else stretch(encoder, among, rows)
+    return channel_image(encoder, pixels, rows, features=tokens(encoder, pixels), stretch=scale)
 
 
 @st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Encoder: lambda encoder: encoder.fingerprint})

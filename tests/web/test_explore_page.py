@@ -175,3 +175,12 @@ def test_an_own_map_on_a_simulated_run_says_what_the_badge_is_about():
     (one,) = Overlay("mine", values, ["map"], Vertices.of_mesh(sides=[0])).maps()
     assert "the badge is about the run" in take_away.titled([one], True)[0].title
     assert take_away.titled([one], False) == [one]
+
+
+def test_the_table_of_areas_is_drawn_once_it_is_opened():
+    """Closed it costs the first page nothing: its part of Streamlit is the largest but one."""
+    at = open_page("explore")
+    assert not at.dataframe and any(e.label.startswith("Areas in numbers") for e in at.expander)
+    at.session_state["areas in numbers"] = True
+    at.run()
+    assert not at.exception and "V1" in set(at.dataframe[0].value.iloc[:, 0])

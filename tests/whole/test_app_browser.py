@@ -22,7 +22,7 @@ def app(tmp_path_factory):
     before = os.environ.get("FACTORTOPY_DEMO_PICTURES")
     os.environ["FACTORTOPY_DEMO_PICTURES"] = "300"  # a short first use; everything else is as it is
     try:
-        with start_app("app.py", home) as running:
+        with start_app("serve.py", home) as running:
             running.home = home
             yield running
     finally:

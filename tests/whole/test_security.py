@@ -80,7 +80,7 @@ def test_a_red_banner_beyond_this_machine():
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """The app as it is started by default, in a process of its own."""
-    with start_app("app.py", tmp_path_factory.mktemp("home")) as running:
+    with start_app("serve.py", tmp_path_factory.mktemp("home")) as running:
         running.port = int(running.url.rsplit(":", 1)[1])
         yield running
 
@@ -178,7 +178,7 @@ def test_behind_a_proxy_only_its_name_opens_the_socket(tmp_path):
     """The options of docs/security.md."""
     name = "brain.example.org"
     options = ("--server.allowedHosts", name, "--server.corsAllowedOrigins", f"https://{name}")
-    with start_app("app.py", tmp_path, *options) as app:
+    with start_app("serve.py", tmp_path, *options) as app:
         port = int(app.url.rsplit(":", 1)[1])
         assert opened(port, name, f"https://{name}") == b"101"
         assert opened(port, name, "https://evil.example") == b"403"
@@ -414,7 +414,7 @@ def test_hostile_names_in_a_browser(browser, tmp_path):  # noqa: F811
     dialogs, wanted = [], []
     page.on("dialog", lambda d: (dialogs.append(d.message), d.dismiss()))
     page.on("request", lambda r: wanted.append(r.url))
-    with start_app("app.py", home, "--server.address", "0.0.0.0") as app:
+    with start_app("serve.py", home, "--server.address", "0.0.0.0") as app:
         own = app.url.split("//")[1]
 
         def foreign():
