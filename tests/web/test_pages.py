@@ -168,3 +168,27 @@ def test_an_algonauts_folder_is_described(tmp_path):
     assert not at.exception and not at.error
     assert "Algonauts" in words(at)
     assert not next(b for b in at.button if b.label == "Train").disabled
+
+
+def test_a_picture_is_decoded_once_a_visit(monkeypatch):
+    """Each click draws the page anew; what is still there is at hand, what was taken away is forgotten."""
+    from factortopy.pictures import reading
+
+    decoded = []
+
+    def read_picture(source, name=None, longest=None):
+        decoded.append(name)
+        return read(source, name=name, longest=longest)
+
+    read = reading.read_picture
+    monkeypatch.setattr(reading, "read_picture", read_picture)
+    at = open_page("pictures")
+    at.file_uploader[0].upload("first.png", png((200, 40, 40)), "image/png").run()
+    at.file_uploader[0].upload("second.png", png((40, 200, 40)), "image/png").run()
+    at.run()
+    assert not at.exception and [name for name in decoded if name in ("first.png", "second.png")] == [
+        "first.png",
+        "second.png",
+    ]
+    at.file_uploader[0].set_value(None).run()
+    assert at.session_state["pictures read"] == {}
