@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time the same na
     from factortopy.features.estimate import plan as plan
     from factortopy.features.extraction import Features as Features
     from factortopy.features.extraction import extract as extract
+    from factortopy.features.extraction import extract_many as extract_many
     from factortopy.pictures.reading import read_image as read_image
     from factortopy.subjects.loading import load_subject as load_subject
     from factortopy.subjects.split import Split as Split
@@ -49,6 +50,7 @@ _WHERE = {
     "Subject": "subjects.subject",
     "brain_score": "analysis.scores",
     "extract": "features.extraction",
+    "extract_many": "features.extraction",
     "fit": "encoder.fitting",
     "from_module": "backbones.own_module",
     "list_backbones": "backbones.loading",

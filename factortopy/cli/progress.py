@@ -86,11 +86,17 @@ def stages(ticker):
 
 
 def counter(ticker, stage):
-    """A callback (done, total) that shows a stage and, from its pace so far, the seconds left."""
-    start = time.monotonic()
+    """A callback (done, total) that shows a stage and, from its pace since the first call, the seconds left."""
+    first, start, last = None, 0.0, 0
 
     def on_progress(done, total):
-        left = (time.monotonic() - start) / done * (total - done) if done else None
+        nonlocal first, start, last
+        if (
+            first is None or done < last
+        ):  # what was done before took no time of this stage; the next network begins anew
+            first, start = done, time.monotonic()
+        last = done
+        left = (time.monotonic() - start) / (done - first) * (total - done) if done > first else None
         ticker({"stage": stage, "step": int(done), "total": total, "remaining": left})
 
     return on_progress

@@ -21,7 +21,10 @@ def add(verbs):
     verb.set_defaults(function=check)
 
     verb = verbs.add_parser(
-        "extract", help="compute a network's features of a subject's pictures and keep them on disk"
+        "extract",
+        help="compute a network's features of a subject's pictures and keep them on disk",
+        description="Compute a network's features of a subject's pictures and keep them on disk. Several networks (--backbone a,b) "
+        "share one pass over the pictures.",
     )
     options.settings(verb, "subject", required=True)
     options.settings(verb, "subject_id")
@@ -73,20 +76,28 @@ def check(args):
 def extract(args):
     """Features of a subject's pictures into the cache."""
     from factortopy.features.estimate import plan
-    from factortopy.runs.extraction import extract_features
+    from factortopy.runs.extraction import extract_networks
+
+    names = [name.strip() for name in args.backbone.split(",")]
+    if not all(names) or (len(names) > 1 and args.weights not in (None, "untrained")):
+        raise InputError(
+            f"--backbone {args.backbone}: expected one network, or names with commas between and no --weights; "
+            "extract a network with its own weights alone"
+        )
 
     def on_network(subject, backbone):
-        cost = plan(backbone, len(subject.images), reduce=args.pca).sentence()
-        ticker.say(f"before it starts: {cost} at most")
+        cost = plan(backbone, len(subject.images), reduce=args.pca, images=subject.images).sentence()
+        ticker.say(f"{backbone.name}, before it starts: {cost} at most")
         for notice in backbone.notices:
             ticker.say(f"{backbone.name}: {notice}")
 
     ticker = Ticker()
-    subject, backbone, features = extract_features(vars(args), stages(ticker), on_network=on_network)
     kept = f" of {args.pca} components at most" if args.pca else ""
-    ticker.say(
-        f"{backbone.name} on {subject.name}: {len(features)} pictures, {len(features.local)} layers{kept}, on disk"
-    )
+    extracted = extract_networks(vars(args), dict.fromkeys(names), stages(ticker), on_network=on_network)
+    for subject, backbone, features in extracted:
+        ticker.say(
+            f"{backbone.name} on {subject.name}: {len(features)} pictures, {len(features.local)} layers{kept}, on disk"
+        )
     return 0
 
 

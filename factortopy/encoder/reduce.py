@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from factortopy.errors import InputError
 from factortopy.features.components import Basis, Moments, inverse_std, principal
-from factortopy.features.extraction import too_full
+from factortopy.features.files import too_full
 from factortopy.features.reader import sampled
 from factortopy.storage.files import read_json, read_tensors, take_space, write_json, write_tensors
 from factortopy.storage.home import cache_dir

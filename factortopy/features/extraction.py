@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from factortopy.errors import InputError
-from factortopy.features import speed
-from factortopy.features.files import Rows, done_before, files_of, mark, open_all
+from factortopy.features.files import open_all
+from factortopy.features.filling import Filling, fill, holding, learn, raise_failed, reduction_in
 from factortopy.features.reader import PRECISIONS, SAMPLE, Reader, as_pixels, on_device, token_batches
-from factortopy.storage.files import read_tensors, take_space, write_json, write_tensors
 from factortopy.storage.home import cache_dir
-from factortopy.wording import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,8 +23,6 @@ if TYPE_CHECKING:
     from factortopy.backbones.base import Backbone
 
 FORMAT = 2  # of the cache; part of its key
-COMPONENTS = "components.safetensors"
-PICTURES_BETWEEN_MARKS, SECONDS_BETWEEN_MARKS = 1024, 10.0  # what a kill costs at most
 
 
 @dataclass
@@ -221,38 +214,93 @@ def extract(
         No pictures, too little disk or memory, a device that is not there, tokens beyond half precision, fewer than one
         component or fewer than two pictures to learn them from.
     """
-    total = len(images)
-    if not total:
+    if cache:
+        alone = extract_many([backbone], images, on_progress, grid, device, precision, reduce, train, antialias)
+        return None if alone is None else alone[0]
+    rows = _checked(images, precision, reduce, train)
+    reduction = None
+    if rows is not None:
+        with on_device(backbone, device):
+            network = Filling(Reader(backbone, grid, precision, antialias=antialias), None, len(images), reduce, rows)
+            if not learn([network], images, on_progress):
+                return None
+            raise_failed([network])
+            reduction = network.reader.reduction
+    return compute(backbone, images, grid, device, precision, reduction, antialias)
+
+
+def extract_many(
+    backbones: Sequence[Backbone],
+    images: Sequence[Any] | np.ndarray,
+    on_progress: Callable[[int, int], Any] | None = None,
+    grid: int | None = 8,
+    device: str | None = None,
+    precision: str | None = None,
+    reduce: Any = None,
+    train: Any = None,
+    antialias: bool = True,
+) -> list[Features] | None:
+    """Tokens of several networks in one pass: each picture is read and decoded once and shown to all of them.
+
+    Parameters
+    ----------
+    backbones : sequence of Backbone
+        All are in memory, and on the device, at once. One whose features are on disk is not shown anything.
+    others : see ``extract``; features are kept on disk, network by network, as there
+
+    Returns
+    -------
+    list of Features
+        In the order of ``backbones``; None when stopped.
+
+    Raises
+    ------
+    InputError
+        As ``extract``. A network that fails stops no other: the error names it when these are done and on disk.
+    """
+    rows = _checked(images, precision, reduce, train)
+    total, content, resized = len(images), content_key(images), antialias if grid else None
+    few = "" if rows is None else f":pca{reduce}:{hashlib.blake2b(rows.tobytes(), digest_size=8).hexdigest()}"
+    how = "" if antialias or not grid else ":aliased"
+    networks: list[Filling] = []
+    with ExitStack() as held:
+        for backbone in backbones:
+            network = Filling(Reader(backbone, grid, precision, antialias=antialias), None, total, reduce, rows)
+            networks.append(network)
+            with network.answering():
+                held.enter_context(on_device(backbone, device))
+                network.reader = Reader(backbone, grid, precision, antialias=antialias)
+                mixed = "" if network.reader.precision == "float32" else f":{network.reader.precision}"
+                key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content}{mixed}{few}{how}"
+                network.folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+        # All take their locks in the same order: nobody waits in a ring.
+        for folder in sorted(_missing(networks, resized)):
+            if not held.enter_context(holding(folder, total, on_progress)):
+                return None
+        missing = _missing(networks, resized)
+        if missing and not fill(list(missing.values()), images, on_progress):
+            return None
+        _missing(networks, resized)
+    raise_failed(networks)
+    return [network.features for network in networks]
+
+
+def _checked(images, precision, reduce, train):
+    """Rows that components are learnt from, None for all channels; InputError for what no extraction takes."""
+    if not len(images):
         raise InputError("pictures: expected at least one, found none; choose a subject with pictures")
     if precision not in (None, *PRECISIONS):
         raise InputError(
             f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}; choose one of these"
         )
-    rows = None if reduce is None else sample(total, train, reduce)
-    if not cache:
-        reduction = None
-        if reduce is not None:
-            with on_device(backbone, device):
-                reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total, antialias)
-            if reduction is None:
-                return None
-        return compute(backbone, images, grid, device, precision, reduction, antialias)
-    with on_device(backbone, device):
-        precision = Reader(backbone, grid, precision).precision
-        mixed = "" if precision == "float32" else f":{precision}"
-        few = "" if rows is None else f":pca{reduce}:{hashlib.blake2b(rows.tobytes(), digest_size=8).hexdigest()}"
-        how = "" if antialias or not grid else ":aliased"
-        key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content_key(images)}{mixed}{few}{how}"
-        folder = cache_dir("features") / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-        resized = antialias if grid else None
-        cached = _finished(folder, backbone, resized)
-        if cached is not None:
-            return cached
-        with _alone(folder, total, on_progress) as alone:
-            if not alone:
-                return None
-            cached = _finished(folder, backbone, resized)
-            return cached or _fill(folder, backbone, images, grid, precision, on_progress, reduce, rows, resized)
+    return None if reduce is None else sample(len(images), train, reduce)
+
+
+def _missing(networks, antialias):
+    """{folder: Filling} of those without features on disk; the others are given theirs."""
+    for network in (n for n in networks if n.error is None and n.features is None):
+        network.features = _finished(network.folder, network.backbone, antialias)
+    return {n.folder: n for n in networks if n.error is None and n.features is None}
 
 
 def _finished(folder, backbone, antialias):
@@ -261,27 +309,9 @@ def _finished(folder, backbone, antialias):
         return None
     try:
         arrays = open_all(folder, len(backbone.layer_names))
-        return _described(backbone, *arrays, _reduction(folder, backbone), antialias)
+        return _described(backbone, *arrays, reduction_in(folder, backbone), antialias)
     except (OSError, ValueError, EOFError, KeyError, InputError):
         return None
-
-
-@contextmanager
-def _alone(folder, total, on_progress):
-    """Hold the folder against other processes and threads, which wait; False when told to stop while waiting."""
-    lock = FileLock(f"{folder}.lock")
-    while True:
-        try:
-            lock.acquire(timeout=0.5)
-            break
-        except Timeout:
-            if on_progress is not None and on_progress(done_before(folder), total) is False:
-                yield False
-                return
-    try:
-        yield True
-    finally:
-        lock.release()
 
 
 def sample(total, train, reduce):
@@ -296,109 +326,3 @@ def sample(total, train, reduce):
             f"train: expected at least 2 rows of the {total} pictures to learn components from, found {train[:9]}"
         )
     return np.sort(np.random.default_rng(0).permutation(train)[:SAMPLE]).astype(np.int64)
-
-
-def _learn(backbone, images, rows, reduce, grid, precision, on_progress, total, antialias):
-    """The Reduction to so many components of the pictures ``rows``; None when stopped."""
-    import torch
-
-    from factortopy.features.components import Moments, Reduction, principal
-
-    n_layers, done = len(backbone.layer_names), 0
-    sums = [[Moments() for _ in range(n_layers)] for _ in range(2)]
-    for parts in token_batches(backbone, (images[int(i)] for i in rows), grid, precision, None, antialias):
-        for kind, tokens in zip(sums, parts, strict=True):
-            for moments, layer in zip(kind, tokens, strict=True):
-                moments.add(torch.from_numpy(layer))
-        done += len(parts[0][0])
-        if on_progress is not None and on_progress(done, total + len(rows)) is False:
-            return None
-    return Reduction(
-        int(reduce), *([principal(*m.result(), most=int(reduce)).to("cpu") for m in kind] for kind in sums)
-    )
-
-
-def _reduction(folder, backbone):
-    """The components of an extraction; None where all channels are kept."""
-    from factortopy.features.components import Reduction
-
-    path = folder / COMPONENTS
-    if not path.exists():
-        return None
-    tensors = read_tensors(path, "extraction")
-    return Reduction.of(tensors, int(tensors["most"][0]), len(backbone.layer_names))
-
-
-def _fill(folder, backbone, images, grid, precision, on_progress, reduce=None, rows=None, antialias=True):
-    """Extract what is missing in the folder; None when stopped."""
-    total, reduction, before = len(images), None, 0
-    if reduce is not None:
-        before = len(rows)
-        try:
-            reduction = _reduction(folder, backbone)
-        except (InputError, KeyError):
-            pass  # damaged: learnt again, and what was projected on it is made again
-        if reduction is None:
-            (folder / "progress.json").unlink(missing_ok=True)
-            reduction = _learn(backbone, images, rows, reduce, grid, precision, on_progress, total, antialias)
-            if reduction is None:
-                return None
-    first = next(token_batches(backbone, images[:1], grid, precision, reduction, antialias))
-    needed = total * sum(a.nbytes for part in first for a in part)
-    done = _resume(folder, first, total, needed)
-    if reduction is not None and not (folder / COMPONENTS).exists():
-        write_tensors(folder / COMPONENTS, reduction.tensors() | {"most": np.array([reduce])})
-    with ExitStack() as stack:
-        # Written, not mapped: pages of a map would count as this process's memory until the system wants them back.
-        paths = [path for kind in files_of(folder, len(first[0])) for path in kind]
-        writers = [stack.enter_context(Rows(path)) for path in paths]
-        kept, started = done, time.monotonic()
-        marked, start = started, done
-        for local, token in token_batches(backbone, images[done:], grid, precision, reduction, antialias):
-            for writer, rows in zip(writers, (*local, *token), strict=True):
-                writer.put(done, rows)
-            n = len(local[0])
-            done += n
-            if on_progress is not None and on_progress(before + done, before + total) is False and done < total:
-                speed.keep(backbone, done - start, time.monotonic() - started)
-                return mark(folder, writers, done)
-            if done - kept >= PICTURES_BETWEEN_MARKS or time.monotonic() - marked > SECONDS_BETWEEN_MARKS:
-                mark(folder, writers, done)  # a killed extraction goes on from here
-                kept, marked = done, time.monotonic()
-        mark(folder, writers, done)
-    speed.keep(backbone, done - start, time.monotonic() - started)
-    write_json(folder / "done.json", {"pictures": total, "backbone": backbone.name, "grid": grid})
-    return _described(backbone, *open_all(folder, len(first[0])), reduction, antialias)
-
-
-def _resume(folder, first, total, needed):
-    """Find how far an interrupted extraction came, else make the empty files -> pictures done."""
-    done = done_before(folder)
-    try:
-        if done:
-            open_all(folder, len(first[0]))
-            return done
-    except (OSError, ValueError, EOFError):
-        pass  # a file is missing or cut: from the start
-    shutil.rmtree(folder, ignore_errors=True)
-    free = shutil.disk_usage(folder.parent).free
-    if needed > 0.95 * free:
-        raise too_full(folder, needed, free)
-    try:
-        folder.mkdir()
-        for paths, arrays in zip(files_of(folder, len(first[0])), first, strict=True):
-            for path, array in zip(paths, arrays, strict=True):
-                np.lib.format.open_memmap(path, "w+", np.float16, (total, *array.shape[1:])).flush()
-                take_space(path)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise too_full(folder, needed, free, f" ({error.strerror or error})") from None
-    return 0
-
-
-def too_full(folder, needed, free, why=""):
-    """InputError for a disk that cannot hold ``needed`` bytes."""
-    return InputError(
-        f"{folder.parent}: features need {size_text(needed)}, {size_text(free)} are free{why}; "
-        "free space or set FACTORTOPY_HOME to a larger disk"
-    )

@@ -5,7 +5,9 @@ import os
 
 import numpy as np
 
+from factortopy.errors import InputError
 from factortopy.storage.files import write_json
+from factortopy.wording import size_text
 
 
 class Rows:
@@ -56,3 +58,11 @@ def done_before(folder):
         return int(json.loads((folder / "progress.json").read_text())["done"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
+
+
+def too_full(folder, needed, free, why=""):
+    """InputError for a disk that cannot hold ``needed`` bytes."""
+    return InputError(
+        f"{folder.parent}: features need {size_text(needed)}, {size_text(free)} are free{why}; "
+        "free space or set FACTORTOPY_HOME to a larger disk"
+    )

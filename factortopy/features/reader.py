@@ -52,8 +52,9 @@ def _batches(images, size):
         yield np.stack(batch)
 
 
-def _ahead(batches):
-    """The same batches, the next one read and decoded while this one is shown to the network."""
+def pixel_batches(images, size):
+    """Batches of at most ``size()`` pictures of the same size, (b, H, W, 3) uint8; the next one is read and decoded meanwhile."""
+    batches = _batches(images, size)
     with ThreadPoolExecutor(1, thread_name_prefix="pictures") as reader:
         coming = reader.submit(next, batches, None)
         while (batch := coming.result()) is not None:
@@ -69,12 +70,16 @@ class Reader:
     antialias : whether tokens are averaged over areas where they are pooled to the grid
     """
 
-    def __init__(self, backbone, grid, precision=None, batch=BATCH, reduction=None, antialias=True):
-        self.backbone, self.grid, self.batch, self.antialias = backbone, grid, batch, antialias
-        self.device = getattr(backbone, "device", None)
-        self.reduction = None if reduction is None else reduction.to(self.device or "cpu")
+    def __init__(self, backbone, grid, precision=None, reduction=None, antialias=True):
+        self.backbone, self.grid, self.antialias = backbone, grid, antialias
+        self.device, self.batch = getattr(backbone, "device", None), pictures_a_batch(backbone)
+        self.reduce_by(reduction)
         kind = getattr(self.device, "type", "cpu")
         self.precision = precision or ("float16" if kind == "cuda" else "float32")
+
+    def reduce_by(self, reduction):
+        """Keep the components of a Reduction from now on; None: all channels."""
+        self.reduction = None if reduction is None else reduction.to(self.device or "cpu")
 
     def tokens(self, pixels):
         """(local, global) float16 arrays of a batch, local tokens pooled to the grid.
@@ -206,8 +211,8 @@ def on_device(backbone, device):
 
 def token_batches(backbone, images, grid, precision=None, reduction=None, antialias=True):
     """Yield per batch (local, global) float16 arrays."""
-    reader = Reader(backbone, grid, precision, pictures_a_batch(backbone), reduction, antialias)
-    for pixels in _ahead(_batches(images, lambda: reader.batch)):
+    reader = Reader(backbone, grid, precision, reduction, antialias)
+    for pixels in pixel_batches(images, lambda: reader.batch):
         yield reader.tokens(pixels)
 
 

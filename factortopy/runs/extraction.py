@@ -5,10 +5,12 @@ import contextlib
 from factortopy.backbones.loading import load_backbone
 from factortopy.encoder.films import reducing
 from factortopy.errors import InputError, Stopped
-from factortopy.features.extraction import extract
+from factortopy.features.extraction import extract_many
 from factortopy.runs.settings import antialiased, load_subject_of
 from factortopy.subjects.progress import for_work, listening
 from factortopy.subjects.subset import fewer_pictures, half_of_pictures
+
+TOGETHER = 4e9  # bytes of weights of networks that share a pass, where one alone does not take more
 
 
 class WrongRequest(InputError):
@@ -46,6 +48,16 @@ def extract_features(settings, on_progress=lambda progress: None, on_subject=Non
     Stopped
         When it was asked to stop; what was extracted is kept.
     """
+    (all_three,) = extract_networks(settings, [settings["backbone"]], on_progress, on_subject, on_network)
+    return all_three
+
+
+def extract_networks(settings, names, on_progress=lambda progress: None, on_subject=None, on_network=None):
+    """The same of several networks: yields (subject, backbone, features) of each, those of one pass over the pictures after it.
+
+    names : of networks, in place of the settings' own. As many share a pass as ``TOGETHER`` holds; one that fails stops no
+        other, the error names it at the end.
+    """
 
     def stage(name):
         return lambda done, total: on_progress({"stage": name, "step": done, "total": total})
@@ -61,14 +73,33 @@ def extract_features(settings, on_progress=lambda progress: None, on_subject=Non
             subject = half_of_pictures(whole, settings["half"])
     if on_subject is not None:
         on_subject(subject)
-    with _asked_for():
-        backbone = load_backbone(settings["backbone"], settings.get("weights"), stage("weights"))
-    if on_network is not None:
-        on_network(subject, backbone)
-    reduction = reducing(whole, settings.get("pca"))
-    features = extract(
-        backbone, subject.images, on_progress=stage("features"), antialias=antialiased(settings), **reduction
-    )
-    if features is None:
-        raise Stopped
-    return subject, backbone, features.only(settings["layers"]) if settings.get("layers") else features
+    how = {"antialias": antialiased(settings), **reducing(whole, settings.get("pca"))}
+    left, failed = list(names), []
+    while left:
+        backbones = []
+        while left and sum(map(_weight, backbones)) < TOGETHER:
+            try:
+                with _asked_for():
+                    backbones.append(load_backbone(left.pop(0), settings.get("weights"), stage("weights")))
+            except WrongRequest as error:
+                failed.append(error)
+                continue
+            if on_network is not None:
+                on_network(subject, backbones[-1])
+        try:
+            every = extract_many(backbones, subject.images, on_progress=stage("features"), **how) if backbones else []
+        except InputError as error:
+            failed.append(error)
+            continue
+        if every is None:
+            raise Stopped
+        for backbone, features in zip(backbones, every, strict=True):
+            yield subject, backbone, features.only(settings["layers"]) if settings.get("layers") else features
+    if failed:
+        raise failed[0] if len(failed) == 1 else InputError("; ".join(map(str, failed)))
+
+
+def _weight(backbone):
+    """Bytes of a network's weights."""
+    model = getattr(backbone, "model", None)
+    return sum(weight.nbytes for weight in model.parameters()) if model is not None else 0

@@ -175,10 +175,10 @@ def test_training_rows_that_are_not_there(train):
 def test_a_plan_counts_components():
     network, images = LowRank(), pictures(40)
     found = extract(network, images, reduce=4)
-    told = plan(network, 40, seconds=0.05, reduce=4)
+    told = plan(network, 40, seconds=0.05, reduce=4, images=images)
     assert told.bytes == sum(a.nbytes for a in (*found.local, *found.global_)) and told.first == 40
-    assert plan(network, 73_000, seconds=0.05, reduce=4).first == 1024
-    assert plan(network, 40, seconds=0.05, reduce=400).bytes == plan(network, 40, seconds=0.05).bytes
+    assert plan(network, 73_000, seconds=0.05, reduce=4, images=images).first == 1024
+    assert plan(network, 40, 8, 0.05, 400, images).bytes == plan(network, 40, 8, 0.05, None, images).bytes
 
 
 # ---------------------------------------------------------------- encoders on components

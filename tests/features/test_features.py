@@ -22,7 +22,7 @@ from trials import ROOT, environment, wait_for
 
 from factortopy.encoder.reduce import on_grid
 from factortopy.errors import InputError
-from factortopy.features import extraction
+from factortopy.features import filling
 from factortopy.features.extraction import Features, compute, extract
 from factortopy.storage.home import cache_dir
 
@@ -275,7 +275,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def test_too_little_space_is_said_before_anything_is_computed(monkeypatch):
-    monkeypatch.setattr(extraction.shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 30_000))
+    monkeypatch.setattr(filling.shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 30_000))
     network = SmallNetwork()
     with pytest.raises(InputError, match=r"need 0\.2 MB, 0\.0 MB are free.*FACTORTOPY_HOME") as caught:
         extract(network, pictures(200))
