@@ -31,11 +31,11 @@ class ClassToken(nn.Module):
     def __init__(self, problem, dim, generator):
         super().__init__()
         self.dim = dim
-        self.heads = Alignment(problem.global_basis, dim, generator, unit_variance=not problem.raw)
+        self.heads = Alignment(problem.global_basis, dim, generator, problem.principal, problem.raw)
 
     def pictures(self, tokens):
         """(T, D)."""
-        return mapped_heads(tokens[1], self.heads.maps())
+        return mapped_heads(tokens[1], self.heads.reading(tokens[1]))
 
     def cortex(self, vertices=None):
         """Nothing: all vertices share one design."""
@@ -59,7 +59,7 @@ class PatchToken(nn.Module):
 
     def __init__(self, problem, dim, generator):
         super().__init__()
-        self.dim, self.bases = dim, problem.local_basis
+        self.dim, self.bases, self.raw = dim, problem.local_basis, problem.raw and problem.principal
         self.first, self.first_bias, self.second, self.second_bias = (nn.ParameterList() for _ in range(4))
         for basis in self.bases:
             inputs = problem.grid**2 * len(basis.variance)
@@ -73,7 +73,8 @@ class PatchToken(nn.Module):
 
     def pictures(self, tokens):
         """(T, D)."""
-        return through_mlps(tokens[0], self.first, self.first_bias, self.second, self.second_bias)
+        scores = [t @ b.matrix for t, b in zip(tokens[0], self.bases, strict=True)] if self.raw else tokens[0]
+        return through_mlps(scores, self.first, self.first_bias, self.second, self.second_bias)
 
     def cortex(self, vertices=None):
         """Nothing: all vertices share one design."""
@@ -104,13 +105,13 @@ class GNet(nn.Module):
     def __init__(self, problem, dim, generator):
         super().__init__()
         self.dim = dim
-        self.local = Alignment(problem.local_basis, dim, generator, unit_variance=not problem.raw)
+        self.local = Alignment(problem.local_basis, dim, generator, problem.principal, problem.raw)
         size = len(problem.coords), len(problem.local_basis) * problem.grid**2
         self.mask = nn.Parameter(torch.full(size, MASK, device=problem.device))
 
     def pictures(self, tokens):
         """(L·K, T·D)."""
-        return mapped_rows(tokens[0], self.local.maps())
+        return mapped_rows(tokens[0], self.local.reading(tokens[0]))
 
     def cortex(self, vertices=None):
         """Masks (n, L·K) of ``vertices`` (row indices; None for all)."""

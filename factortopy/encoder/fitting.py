@@ -17,6 +17,7 @@ from factortopy.encoder.model import Factorized
 from factortopy.encoder.names import FACTORS, MODELS
 from factortopy.encoder.paper import PaperFit, PaperSettings
 from factortopy.encoder.problem import as_resized, origin, pose
+from factortopy.encoder.reduce import FORMAT
 from factortopy.encoder.selectors import Selectors
 from factortopy.encoder.state import Fit
 from factortopy.errors import InputError
@@ -155,7 +156,7 @@ def fit(
         state = solver(problem, settings, module, seed, begin=not resumed)
         request = {"recipe": recipe, "model": model, "steps": settings.steps, "seed": seed, "topology": topology,
                    "select": sorted(select), "space_samples": space_samples, "device": device,
-                   "recipe_settings": recorded(settings)}  # fmt: skip
+                   "recipe_settings": recorded(settings), "components": FORMAT}  # fmt: skip
         if resumed:
             _restore(state, checkpoint, request)
         outcome = _drive(state, checkpoint, request, on_progress)
@@ -273,9 +274,8 @@ def _restore(state, folder, request):
     progress = read_json(folder / "state.json", "checkpoint")
     tensors = read_tensors(folder / str(progress.get("tensors")), "checkpoint")
     try:
-        before = {"recipe_settings": request["recipe_settings"]} | progress[
-            "fit"
-        ]  # of a version that did not note them
+        # Older versions did not note these.
+        before = {"recipe_settings": request["recipe_settings"], "components": 1} | progress["fit"]
         other = [f"{k} {before[k]}" for k, v in request.items() if k != "device" and before[k] != v]
         if other:
             raise ValueError(f"it was made with {', '.join(other)}")

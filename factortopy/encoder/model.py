@@ -202,11 +202,12 @@ class Alignment(nn.Module):
     bases : list over layers of Basis. With ``unit_variance`` the aligned features have variance 1 over the training
     images, so that ω and g alone say how much of a layer or scale a vertex takes: columns are divided by √(Σ_k λ_k a_k²),
     λ the variance of the scores. Otherwise the maps are free and start as PyTorch's linear layers do.
+    raw : what a problem gives to read are ``centred`` tokens instead of scores
     """
 
-    def __init__(self, bases, dim, generator, unit_variance=True):
+    def __init__(self, bases, dim, generator, unit_variance=True, raw=False):
         super().__init__()
-        self.dim, self.bases, self.unit_variance = dim, bases, unit_variance
+        self.dim, self.bases, self.unit_variance, self.raw = dim, bases, unit_variance, raw
         self.weight = nn.ParameterList()
         for basis in bases:
             k = len(basis.variance)
@@ -223,6 +224,12 @@ class Alignment(nn.Module):
             return list(self.weight)
         sizes = (b.variance @ w**2 for b, w in zip(self.bases, self.weight, strict=True))
         return [w / size.clamp_min(1e-12).sqrt() for w, size in zip(self.weight, sizes, strict=True)]
+
+    def reading(self, tokens, few=False):
+        """List over layers of matrices that take tokens as ``Problem.tokens`` gives them to aligned features."""
+        if few:
+            return [m[: t.shape[-1]] for m, t in zip(self.maps(), tokens, strict=True)]
+        return [b.of_centred(m) if self.raw else m for b, m in zip(self.bases, self.maps(), strict=True)]
 
     def raw_maps(self):
         """Lists over layers of matrices (C_l, D) and offsets (D,) that take raw tokens to aligned features."""
@@ -287,12 +294,12 @@ class Factorized(nn.Module):
             coords = torch.from_numpy(problem.coords)
             network = SelectorNetwork(coords, len(problem.local), topology, select, space_samples)
         self.selectors = network.to(problem.device)
-        self.local = Alignment(problem.local_basis, dim, generator, unit_variance)
-        self.global_ = Alignment(problem.global_basis, dim, generator, unit_variance)
+        self.local = Alignment(problem.local_basis, dim, generator, unit_variance, problem.raw)
+        self.global_ = Alignment(problem.global_basis, dim, generator, unit_variance, problem.raw)
 
-    def pictures(self, tokens):
-        """Tokens of T pictures -> aligned rows (L, K + 1, T·D)."""
-        return align(*tokens, self.local.maps(), self.global_.maps())
+    def pictures(self, tokens, few=False):
+        """What ``Problem.tokens`` gives of T pictures (``few`` alike) -> aligned rows (L, K + 1, T·D)."""
+        return align(*tokens, self.local.reading(tokens[0], few), self.global_.reading(tokens[1], few))
 
     def cortex(self, vertices=None):
         """Row indices, or None for all -> space (n, S, 2) or None, layer (n, L), scale (n, 1)."""

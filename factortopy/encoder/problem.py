@@ -8,7 +8,7 @@ import torch
 
 from factortopy.backbones.finetuned import description_of
 from factortopy.encoder.films import rows_of
-from factortopy.encoder.reduce import Sampled, earlier, gather, let_go, reduced, scaling
+from factortopy.encoder.reduce import FEW, Sampled, earlier, gather, let_go, not_finite, reduced, scaling
 from factortopy.errors import InputError
 from factortopy.features.components import Basis
 from factortopy.surfaces.coordinates import stretched
@@ -21,8 +21,9 @@ class Problem:
     """Everything a recipe needs.
 
     local : list over layers of (n, K, k_l) float16 arrays of scores on the encoder's grid, K = grid²; global_ : list of
-    (n, k_l). With ``raw`` they are the features themselves, (n, h, w, C_l) and (n, C_l), and become scores when read.
+    (n, k_l). With ``raw`` they are the features themselves, (n, h, w, C_l) and (n, C_l).
     local_basis, global_basis : lists over layers of Basis
+    few : (local, global) scores on the first components, up to ``FEW`` of a layer; None where nothing was reduced
     responses : (T, N) array, possibly memory-mapped; image : (T,) row of the features behind each trial
     train, val, test : trial rows; coords : (N, 3) in [0, 100]; usable : (N,) bool, responses vary over training trials
     unit : median standard deviation of the usable vertices' responses, so that settings mean the same for any unit of theirs
@@ -43,18 +44,29 @@ class Problem:
     device: torch.device
     raw: bool = False
     unit: float = 1.0
+    few: tuple | None = None
 
-    def tokens(self, trials):
-        """Scores of the pictures behind ``trials``: lists over layers of (T, K, k_l) and (T, k_l) float32 tensors."""
+    @property
+    def principal(self):
+        """Whether scores are principal components: the variance of what a map makes of them is known."""
+        return self.local_basis[0].matrix.ndim == 2
+
+    def tokens(self, trials, few=False):
+        """Tokens of the pictures behind ``trials``: lists over layers of (T, K, ·) and (T, ·) float32 tensors.
+
+        They are scores; with ``raw`` they are ``Basis.centred`` tokens. few : scores on the first components alone, which
+        are cheap to read
+        """
         rows = self.image[np.asarray(trials)]
-        local, global_ = [], [gather(layer, rows, self.device) for layer in self.global_]
-        for layer in self.local:
+        kinds = self.few if few else (self.local, self.global_)
+        local, global_ = [], [gather(layer, rows, self.device) for layer in kinds[1]]
+        for layer in kinds[0]:
             local.append(gather(layer, rows, self.device, self.grid))
             let_go(layer)  # at once: a system that maps large pages maps most of a file for a few hundred rows
-        if not self.raw:
+        if few or not self.raw:
             return [t.float() for t in local], [t.float() for t in global_]
-        local = [basis.scores(t) for basis, t in zip(self.local_basis, local, strict=True)]
-        return local, [basis.scores(t) for basis, t in zip(self.global_basis, global_, strict=True)]
+        local = [basis.centred(t) for basis, t in zip(self.local_basis, local, strict=True)]
+        return local, [basis.centred(t) for basis, t in zip(self.global_basis, global_, strict=True)]
 
     def answers(self, trials, vertices=None):
         """(T, n) float32 tensor of responses in ``unit``."""
@@ -97,7 +109,7 @@ def pose(subject, features, grid, device, raw=False, standardise=True, unit=None
     usable = np.isfinite(variance) & (variance > 1e-12)
     if not usable.any():
         raise InputError("responses: expected vertices that vary over the training trials, found none; check the data")
-    device, pictures = torch.device(device), np.unique(image[(subject.whole or split).train])
+    device, pictures, few = torch.device(device), np.unique(image[(subject.whole or split).train]), None
     if raw and not standardise:
         if features.reduction is not None:
             raise InputError(
@@ -113,12 +125,14 @@ def pose(subject, features, grid, device, raw=False, standardise=True, unit=None
             for layers, before in zip(tokens, earlier(features, device), strict=True)
         ]
     else:
-        *tokens, local_basis, global_basis = reduced(features, pictures, grid, device)
-        bases = local_basis, global_basis
+        *tokens, local_basis, global_basis = reduced(features, grid, device)
+        bases, few = (local_basis, global_basis), tuple([t[..., :FEW] for t in kind] for kind in tokens)
+        if any(t.shape[-1] < len(b.variance) for t, b in zip(tokens[0], local_basis, strict=True)):
+            raw, tokens = True, (features.local, features.global_)
     return Problem(
         *tokens, *bases, subject.responses, image, *(np.asarray(part) for part in (split.train, split.val, split.test)),
         encoder_position(subject, surface, span), usable, grid, device, raw,
-        unit or float(np.median(np.sqrt(variance[usable]))),
+        unit or float(np.median(np.sqrt(variance[usable]))), few,
     )  # fmt: skip
 
 
@@ -176,10 +190,7 @@ def check_finite(features):
     for name, local, token in zip(features.layer_names, features.local, features.global_, strict=True):
         # A sample is enough to notice a network that overflowed in half precision.
         if not (np.isfinite(local[:: max(1, len(local) // 50)]).all() and np.isfinite(token).all()):
-            raise InputError(
-                f"features of layer {name}: expected finite numbers, found NaN or infinity; "
-                "delete them from the cache and extract again"
-            )
+            raise not_finite(name)
 
 
 def origin(subject, features):

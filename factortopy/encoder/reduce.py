@@ -1,4 +1,10 @@
-"""Principal components of a network's tokens: standardised, rotated, the smallest dropped; once, in half precision."""
+"""Principal components of a network's tokens, and what is kept of them: scores on the first ones, in half precision.
+
+The components are the network's, not a fit's: an even sample of all pictures that the features are of settles them, whatever
+the split and the responses. So every seed, ablation, half and further subject on the same features finds them made. Where
+so many components matter that scores on all of them would be as large as the tokens, the scores of the first are kept and the
+tokens stay where they are: a linear map of scores is one of tokens (``Basis.of_centred``).
+"""
 
 import contextlib
 import hashlib
@@ -20,8 +26,11 @@ from factortopy.features.reader import sampled
 from factortopy.storage.files import read_json, read_tensors, take_space, write_json, write_tensors
 from factortopy.storage.home import cache_dir
 
-FORMAT = 1  # of the cache; part of its key
+FORMAT = 2  # of the cache, whose folders' names begin with it, and of what a checkpoint's alignments mean
 KEEP = 0.99  # share of the variance of local tokens that is kept; docs/encoder.md says what it costs
+FEW = 128  # components whose scores are kept where the tokens themselves can be read; more are never needed to find selectors
+PAGES = 2**26  # bytes of a mapped file that are read before its pages are given back
+TOKENS = 1024  # projected at once on a CPU: they stay in its cache, and products are twice as fast as with 4,096
 HALF = 6e4  # half precision ends at 65,504
 
 
@@ -35,25 +44,41 @@ def scaling(layer, rows, device, grid=None, before=None):
     return Basis(scale, -mean * scale, (scale > 0).float(), before=before)
 
 
-def components(layer, rows, device, grid=None, keep=KEEP, before=None):
+def components(layer, rows, device, grid=None, keep=KEEP, before=None, name=""):
     """Basis of the principal components of standardised channels that hold a share ``keep`` of the variance."""
-    mean, covariance = moments(layer, _enough(rows, layer, grid), device, grid)
+    mean, covariance = moments(layer, _enough(rows, layer, grid), device, grid, name)
     return principal(mean, covariance, keep, together=before is not None).after(before)
 
 
-def moments(layer, rows, device, grid=None):
+def moments(layer, rows, device, grid=None, name=""):
     """Mean (C,) and covariance (C, C) of a layer's tokens over the pictures ``rows`` (and over positions)."""
-    sums = Moments()
-    for i in range(0, len(rows), 64):
-        sums.add(gather(layer, rows[i : i + 64], device, grid))
+    sums, at_once = Moments(), pictures_at_once(layer, device)
+    for i in range(0, len(rows), at_once):
+        sums.add(gather(layer, rows[i : i + at_once], device, grid))
     let_go(layer)
     if not sums.finite():
-        most = float(np.abs(layer[rows[:16]]).max())
+        most = np.max([np.abs(layer[rows[i : i + 64]]).max() for i in range(0, len(rows), 64)])
+        if not np.isfinite(most):
+            raise not_finite(name)
         raise InputError(
             f"features: expected values whose squares float32 holds, found {most:.1e}; "
             "extract them again, or scale them down"
         )
     return sums.result()
+
+
+def not_finite(name):
+    """InputError for a layer whose tokens are no numbers."""
+    return InputError(
+        f"features{f' of layer {name}' if name else ''}: expected finite numbers, found NaN or infinity; "
+        "delete them from the cache and extract again"
+    )
+
+
+def pictures_at_once(layer, device):
+    """How many pictures of a layer are worked on at once."""
+    per_picture = int(np.prod(layer.shape[1:-1]))
+    return max(1, (TOKENS if torch.device(device).type == "cpu" else 64 * TOKENS) // per_picture)
 
 
 def gather(layer, rows, device, grid=None):
@@ -103,50 +128,73 @@ class Sampled:
         return few
 
 
-def reduced(features, train, grid, device):
-    """Scores of every picture on the principal components of its layers.
+def reduced(features, grid, device):
+    """Components of every layer, and every picture's scores on the first of them.
 
     Parameters
     ----------
     features : Features
-    train : (n,) int, pictures of the training trials, which alone settle the components
     grid : int, side that local tokens are resized to
 
     Returns
     -------
-    local, global_ : lists over layers of float16 arrays (n, grid², k_l), (n, k_l)
+    local, global_ : lists over layers of float16 arrays (n, grid², k), (n, k): all k_l components; the first ``FEW`` where a
+        layer has more and all tokens are arrays on the grid
         Memory-mapped from the cache when the features are memory-mapped files, in memory otherwise.
     local_basis, global_basis : lists over layers of Basis, on ``device``
+
+    Raises
+    ------
+    InputError
+        When a token is no number (all are looked at), or the disk is too full.
     """
-    folder = _cache_folder(features, train, grid)
+    folder = _cache_folder(features, grid)
     if folder is not None and folder.exists():
         try:
             return _after(_read(folder, len(features.local), device), features, device)
         except _DAMAGED:
             shutil.rmtree(folder, ignore_errors=True)  # made again below
-    local_before, global_before = earlier(features, device)
-    local_basis = [
-        components(t, train, device, grid, KEEP, b) for t, b in zip(features.local, local_before, strict=True)
+    rows, names = np.arange(len(features)), features.layer_names
+    kinds = (features.local, grid, KEEP), (features.global_, None, 1.0)
+    bases = [
+        [components(t, rows, device, side, keep, b, name) for t, b, name in zip(layers, before, names, strict=True)]
+        for (layers, side, keep), before in zip(kinds, earlier(features, device), strict=True)
     ]
-    global_basis = [
-        components(t, train, device, None, 1.0, b) for t, b in zip(features.global_, global_before, strict=True)
-    ]
-    n, widths = len(features), [len(b.variance) for b in local_basis]
-    out = _make(folder, [(n, grid * grid, k) for k in widths])
-    for tokens, basis, scores in zip(features.local, local_basis, out, strict=True):
-        for i in range(0, n, 64):
-            block = basis.scores(gather(tokens, slice(i, i + 64), device, grid))
-            scores[i : i + 64] = block.clamp(-HALF, HALF).half().cpu().numpy()
-        let_go(tokens)
-        let_go(scores)
-    heads = [
-        basis.scores(gather(token, slice(n), device)).clamp(-HALF, HALF).half().cpu().numpy()
-        for token, basis in zip(features.global_, global_basis, strict=True)
-    ]
-    if folder is None:
-        return out, heads, local_basis, global_basis
-    _finish(folder, out, heads, local_basis, global_basis)
-    return _after(_read(folder, len(heads), device), features, device)
+    most = FEW if _in_place(features, grid) and max(len(b.variance) for b in bases[0]) > FEW else None
+    widths = [len(b.variance[:most]) for b in bases[0]]
+    out = _make(folder, [(len(rows), grid * grid, k) for k in widths])
+    heads = [np.empty((len(rows), len(b.variance[:most])), np.float16) for b in bases[1]]
+    for (layers, side, _), kind, scores in zip(kinds, bases, (out, heads), strict=True):
+        for each in zip(layers, kind, scores, names, strict=True):
+            _project(*each, side, device)
+    if folder is not None:
+        _finish(folder, out, heads, *bases)
+        out, heads, *bases = _read(folder, len(heads), device)
+    return _after((out, heads, *bases), features, device)
+
+
+def _project(layer, basis, scores, name, grid, device):
+    """Fill ``scores``, (n, …, k) float16, with those of a layer's tokens on the first components, in one pass over it."""
+    at_once = pictures_at_once(layer, device)
+    again = max(1, int(PAGES / (2 * at_once * np.prod(layer.shape[1:]))))  # blocks
+    matrix, offset = basis.matrix[:, : scores.shape[-1]].contiguous(), basis.offset[: scores.shape[-1]]
+    for i in range(0, len(layer), at_once):
+        block = gather(layer, slice(i, i + at_once), device, grid).float()
+        block = torch.addmm(offset, block.flatten(0, -2), matrix)
+        if not torch.isfinite(block).all():
+            raise not_finite(name)
+        part = scores[i : i + at_once]
+        part[:] = block.clamp_(-HALF, HALF).half().cpu().numpy().reshape(part.shape)
+        if i // at_once % again == 0:
+            let_go(layer)
+            let_go(scores)
+    let_go(layer)
+    let_go(scores)
+
+
+def _in_place(features, grid):
+    """Whether tokens can be read where they are, as often as need be: arrays that are not resized or mixed on the way."""
+    return all(isinstance(t, np.ndarray) and t.shape[1:3] == (grid, grid) for t in features.local)
 
 
 def earlier(features, device):
@@ -164,11 +212,11 @@ def _after(read, features, device):
     return local, heads, *([basis.after(b) for basis, b in zip(kind, before, strict=True)] for kind, before in pairs)
 
 
-def _enough(train, layer, grid):
-    """Training pictures that settle a layer's components: 16 tokens a channel."""
+def _enough(rows, layer, grid):
+    """Pictures that settle a layer's components: 16 tokens a channel."""
     per_picture = grid * grid if layer.ndim == 4 else 1
     wanted = max(128, -(-16 * layer.shape[-1] // per_picture))
-    return train[:: max(1, len(train) // wanted)]
+    return rows[:: max(1, len(rows) // wanted)]
 
 
 def let_go(layer):
@@ -181,24 +229,31 @@ def let_go(layer):
 
 # ---- the cache
 
+_NUMBERS = ("matrix", "offset", "variance", "mean")  # of a Basis
 _DAMAGED = (InputError, OSError, ValueError, EOFError, KeyError, IndexError, TypeError)
 
 
-def _cache_folder(features, train, grid):
+def _cache_folder(features, grid):
     """Where the scores of these files are kept; None for arrays in memory."""
     arrays = [*features.local, *features.global_]
     if not all(getattr(a, "filename", None) and a.mode != "c" for a in arrays):
         return None
-    identity = [FORMAT, grid, KEEP, *map(_whence, arrays)]
-    key = hashlib.blake2b(repr(identity).encode() + np.asarray(train, np.int64).tobytes(), digest_size=16)
-    return cache_dir("reduced") / key.hexdigest()
+    identity = [grid, KEEP, FEW, *map(_content, arrays)]
+    key = hashlib.blake2b(repr(identity).encode(), digest_size=16)
+    return cache_dir("reduced") / f"{FORMAT}-{key.hexdigest()}"
 
 
-def _whence(array):
-    """What tells a memory-mapped array from all others: its file as it is now, and which part of it."""
+def _content(array):
+    """What tells a memory-mapped array from all others, wherever its file lies: when that was written, which part of it, and
+    a sample of its rows."""
     file, pages = os.stat(array.filename), np.frombuffer(array._mmap, np.uint8)
     begin = array.__array_interface__["data"][0] - pages.__array_interface__["data"][0] + array.offset
-    return str(array.filename), file.st_size, file.st_mtime_ns, begin, array.shape, array.strides, array.dtype.str
+    return file.st_size, file.st_mtime_ns, begin, array.shape, array.strides, array.dtype.str, _sample_sum(array)
+
+
+def _sample_sum(array):
+    """Checksum of a few rows of an array, and of how many it has."""
+    return zlib.crc32(np.ascontiguousarray(array[:: max(1, len(array) // 16)]).tobytes(), len(array))
 
 
 def _part(folder):
@@ -206,7 +261,11 @@ def _part(folder):
 
 
 def _sweep(parent):
-    """Remove what processes left that were killed while they wrote: nobody writes for a day."""
+    """Remove what older versions kept, and what processes left that were killed while they wrote: nobody writes for a day."""
+    for kept in parent.iterdir():
+        number = kept.name.partition("-")[0] if "-" in kept.name else "1"
+        if kept.suffix != ".part" and number.isdigit() and int(number) < FORMAT:
+            shutil.rmtree(kept, ignore_errors=True)
     for left in parent.glob("*.part"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > 86_400:
@@ -244,7 +303,7 @@ def _finish(folder, local, heads, local_basis, global_basis):
     tensors = {f"global.{l:02d}": head for l, head in enumerate(heads)}
     for kind, bases in (("local", local_basis), ("global", global_basis)):
         for l, basis in enumerate(bases):
-            for name in ("matrix", "offset", "variance"):
+            for name in _NUMBERS:
                 tensors[f"{kind}_{name}.{l:02d}"] = getattr(basis, name).cpu().numpy()
     write_tensors(part / "basis.safetensors", tensors)
     write_json(part / "done.json", {"layers": len(heads), "sums": _sums(local, tensors)})
@@ -256,8 +315,7 @@ def _finish(folder, local, heads, local_basis, global_basis):
 
 def _sums(local, tensors):
     """Checksums: of a few pictures of each layer, and of all that is small."""
-    out = [zlib.crc32(np.ascontiguousarray(a[:: max(1, len(a) // 16)]).tobytes(), len(a)) for a in local]
-    small = 0
+    out, small = [_sample_sum(a) for a in local], 0
     for name in sorted(tensors):
         small = zlib.crc32(np.ascontiguousarray(tensors[name]).tobytes(), small)
     return [*out, small]
@@ -271,9 +329,8 @@ def _read(folder, n_layers, device):
         raise ValueError(f"{folder}: other bytes than were written")
 
     def bases(kind):
-        names = ("matrix", "offset", "variance")
         return [
-            Basis(*(torch.from_numpy(tensors[f"{kind}_{name}.{l:02d}"].copy()).to(device) for name in names))
+            Basis(*(torch.from_numpy(tensors[f"{kind}_{name}.{l:02d}"].copy()).to(device) for name in _NUMBERS))
             for l in range(n_layers)
         ]
 

@@ -11,7 +11,7 @@ import torch
 
 from factortopy.encoder.reduce import let_go
 
-TRIALS, VERTICES, COMPONENTS, STEPS = 1000, 1000, 128, 100
+TRIALS, VERTICES, STEPS = 1000, 1000, 100
 
 
 class Screen:
@@ -42,9 +42,8 @@ class Screen:
     def tokens(self, l):
         """Scores of a layer on its first components: local (K, T, k), global (T, k)."""
         rows = self.problem.image[self.trials]
-        local = torch.from_numpy(self.problem.local[l][rows][..., :COMPONENTS]).to(self.problem.device)
-        global_ = torch.from_numpy(self.problem.global_[l][rows][..., :COMPONENTS]).to(self.problem.device)
-        let_go(self.problem.local[l])
+        local, global_ = (torch.from_numpy(kind[l][rows]).to(self.problem.device) for kind in self.problem.few)
+        let_go(self.problem.few[0][l])
         local = local.float().mean(1, keepdim=True) if self.average else local.float()
         return local.transpose(0, 1).contiguous(), global_.float()
 

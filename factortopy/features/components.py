@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 
@@ -46,6 +47,14 @@ class Basis:
         if self.matrix.ndim == 2:
             return tokens.float() @ self.matrix + self.offset
         return (tokens * self.matrix).add_(self.offset)  # half precision becomes single on the way
+
+    def centred(self, tokens):
+        """(…, C) tokens around their mean, of which ``of_centred`` makes what scores give; scores where nothing is turned."""
+        return self.scores(tokens) if self.matrix.ndim == 1 else tokens.float() - self.mean
+
+    def of_centred(self, weight):
+        """(k, D) linear map of scores -> the same map of ``centred`` tokens, (C, D)."""
+        return weight if self.matrix.ndim == 1 else self.matrix @ weight
 
     def back(self, scores):
         """(…, k) scores -> (…, C) tokens, without what lies outside the components."""
@@ -100,8 +109,16 @@ def inverse_std(variance, together=False):
 def eigh(symmetric: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenvalues, rising, and eigenvectors as columns of a symmetric matrix."""
     try:
+        if symmetric.device.type == "cpu":  # two to three times as fast as torch's at 768 channels
+            from scipy.linalg import eigh as of_scipy
+
+            values, vectors = of_scipy(symmetric.numpy(), driver="evd")
+            return torch.from_numpy(values), torch.from_numpy(np.ascontiguousarray(vectors))
         return torch.linalg.eigh(symmetric)
-    except torch.linalg.LinAlgError:  # in single precision it may not converge where most channels never vary
+    except (
+        torch.linalg.LinAlgError,
+        np.linalg.LinAlgError,
+    ):  # in single precision it may not converge where most channels never vary
         values, vectors = torch.linalg.eigh(symmetric.double())
         return values.to(symmetric.dtype), vectors.to(symmetric.dtype)
 
