@@ -93,17 +93,17 @@ def product_rate(side=2048, rounds=9):
 
 def products(problem, settings, steps_done):
     """Operations of the matrix products that each part needs, as the head of this file says."""
-    widths = [t.shape[-1] for t in problem.local]
-    channels = [basis.matrix.shape[0] for basis in problem.local_basis]
+    channels, widths = zip(*(basis.matrix.shape for basis in problem.local_basis), strict=True)
+    few = [t.shape[-1] for t in problem.few[0]]
     places, d, layers = problem.grid**2, settings.dim, len(widths)
     pictures = {part: len(np.unique(problem.image[getattr(problem, part)])) for part in ("train", "val")}
     solved, n, vertices = sum(pictures.values()), len(problem.local[0]), int(problem.usable.sum())
     aligned, mixed = 2 * (places + 1) * sum(widths) * d, 2 * DEPTH * layers * d
     by_step = settings.pictures * (aligned + settings.vertices * (mixed + 2 * d * d * 2 / 3))
-    tried, half = min(start.TRIALS, len(problem.train)), min(start.COMPONENTS, *widths)
+    tried, half = min(start.TRIALS, len(problem.train)), min(few)
     sampled = min(start.VERTICES, vertices)
     return {
-        "checks and components": sum(2 * 16 * c**3 + 2 * n * (places + 1) * c * k for c, k in zip(channels, widths, strict=True)),
+        "checks and components": sum(2 * 16 * c**3 + 2 * n * (places + 1) * c * k for c, k in zip(channels, few, strict=True)),
         "start": layers * (places + 1) * tried * (2 * half * sampled + 2 * half * half * 2 / 3),
         "steps and validations": 3 * steps_done * by_step,
         "last solve": solved * (aligned + vertices * (mixed + 2 * d * d))
@@ -152,7 +152,7 @@ def fit_once(size, settings, folder, cache, seed=0, device="cpu"):
         **{f"peak memory, {kind}, GB": value / 1e3 for kind, value in peaks.items()},
         "steps": steps,
         "aligned channels": settings.dim,
-        "components of a layer, mean": float(np.mean([t.shape[-1] for t in seen["problem"].local])),
+        "components of a layer, mean": float(np.mean([len(b.variance) for b in seen["problem"].local_basis])),
         **quality(planted, encoder.selectors(), ft.brain_score(encoder, planted.subject, planted.features)),
         "R² that ridge with the true selectors reaches": planted.reachable(),
         "validation": history,

@@ -199,7 +199,7 @@ class SharedResponse(torch.autograd.Function):
 class Alignment(nn.Module):
     """One linear map per layer, scores k_l -> D, without bias.
 
-    bases : list over layers of Basis. With ``unit_variance`` the aligned features have variance 1 over the training
+    bases : list over layers of Basis. With ``unit_variance`` the aligned features have variance 1 over the
     images, so that ω and g alone say how much of a layer or scale a vertex takes: columns are divided by √(Σ_k λ_k a_k²),
     λ the variance of the scores. Otherwise the maps are free and start as PyTorch's linear layers do.
     raw : what a problem gives to read are ``centred`` tokens instead of scores

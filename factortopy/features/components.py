@@ -8,7 +8,7 @@ import torch
 
 @dataclass(frozen=True)
 class Basis:
-    """A layer's coordinates: ``tokens @ matrix + offset`` are its scores, of mean 0 over the training pictures.
+    """A layer's coordinates: ``tokens @ matrix + offset`` are its scores, of mean 0 over the pictures that settled it.
 
     matrix : (C, k) tensor, or (C,) for a scaling of each channel; offset : (k,); variance : (k,) of the scores
     mean : (C,), inverse : (k, C), the way back: ``scores @ inverse + mean``; None where there is none

@@ -64,7 +64,7 @@ class Subject(OnVertices):
         Why the noise ceiling does not belong to the pictures that are scored; "" where it does.
     whole : Split or None
         Of a half of a subject (``subset.half_of_pictures``) the split of all its pictures: what a fit settles before it learns
-        (principal components, number of channels) is taken from that, so that a half is fitted as the whole is.
+        (number of channels; scales of the ``paper`` recipe) is taken from that, so that a half is fitted as the whole is.
     notes : list of str
         What was noticed and done, one sentence each: ``remarks`` (list of str) and ``warnings`` (list of Problem).
 
