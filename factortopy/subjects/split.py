@@ -66,7 +66,8 @@ class Split:
             both = np.intersect1d(images[first], images[second])
             if len(both):
                 actual = f"{len(both):,} pictures in both {first} and {second} (images {first_few(both)})"
-                raise stop("split", "every picture on one side only", actual, "split by picture, not by trial")
+                remedy = "split by picture, not by trial; copies of a picture count as one"
+                raise stop("split", "every picture on one side only", actual, remedy)
         if len(images["train"]) < 2 or len(images["test"]) < 2:
             expected = "at least 2 different pictures to train and 2 to test"
             actual = f"{len(images['train'])} and {len(images['test'])}"

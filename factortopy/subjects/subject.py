@@ -11,6 +11,7 @@ from factortopy.formats.npy import mapped_blocks, row_blocks
 from factortopy.formats.problems import stop, warn
 from factortopy.pictures.reading import read_image
 from factortopy.subjects import arguments
+from factortopy.subjects.copies import as_one, copies_warning, first_copies
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split
 from factortopy.surfaces.coordinates import OnVertices
@@ -37,7 +38,7 @@ class Subject(OnVertices):
     rois : {name: (N,) bool}, optional
     noise_ceiling : (N,), optional
         Share of the variance of the test rows that can be explained, 0…1; NaN where unknown.
-    image_index : (T,) row of ``images`` behind each trial; default 0…T−1
+    image_index : (T,) row of ``images`` behind each trial; default 0…T−1; copies of a picture get the number of the first (not a film's)
     split : Split, optional
         Default 8:1:1 over unique pictures, seeded, the same for every network.
     name : str
@@ -115,6 +116,8 @@ class Subject(OnVertices):
         if film is not None and len(film.frames) != n_trials:
             expected = f"{n_trials:,} TRs, as responses have rows"
             raise stop("film", expected, f"{len(film.frames):,}", "give one row a TR")
+        if film is None:  # grey frames of a film are copies too, and its parts are divided in time
+            self._join_copies()
         split = film.split() if film is not None and split is None else split
         self.split = arguments.checked_split(split, self.image_index)
         self.session = arguments.per_trial(session, "session", n_trials)
@@ -145,6 +148,13 @@ class Subject(OnVertices):
 
     def _warn(self, *words):
         self.warnings.append(warn(*words))
+
+    def _join_copies(self):
+        first = first_copies(self.images)
+        joined = as_one(self.image_index, first)
+        if (joined != self.image_index).any():
+            self.image_index = joined
+            self.warnings.append(copies_warning(first, self.images, "images"))
 
     # ------------------------------------------------------------ sizes and parts
 
