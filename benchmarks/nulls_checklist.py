@@ -2,18 +2,17 @@
 
 The noise of a claim is evidence in which the claim is false: equal networks that differ by seed and by the noise of their answers, areas'
 labels dealt at random over a map that all seeds share, networks' accuracies dealt at random; for a claim of absence, an effect of just the
-size from which on it counts. `python -m benchmarks.nulls_checklist` prints the table.
+size from which on it counts. `python -m benchmarks.statistics checklist` writes the table.
 """
 
-import sys
 from functools import partial
 
 import numpy as np
-from scipy.stats import binomtest
 
+from benchmarks.statistics import rejected
 from factortopy.analysis.estimates import in_order
 from factortopy.analysis.resampled import resampled
-from factortopy.analysis.slope import LEVELS
+from factortopy.analysis.slope import LEVELS, PICTURES_AND_SEEDS, Hierarchy, allotted, estimate
 from factortopy.encoder.encoder import Encoder
 from factortopy.report.checklist import FAILS, HOLDS, checklist
 from factortopy.report.claims import CLAIMS
@@ -104,16 +103,15 @@ def fits(rng, names, effect=False):
     return out
 
 
-def slopes(rng, true, spread=0.03, refits=20):
-    """Rows of slopes with the interval that refits give."""
-    rows = []
+def slopes(rng, true, pictures=0.03, seed=0.03, refits=20):
+    """{name: ``Hierarchy``} with the interval that refits give (``slope.estimate``): of every network other pictures and seeds."""
+    out, (halves, seeds) = {}, allotted(refits)
     for name, value in true.items():
-        drawn = rng.normal(rng.normal(value, spread), spread, refits)
-        low, high = np.mean(drawn) + np.array([-1, 1]) * 2.093 * np.std(drawn, ddof=1)
-        rows.append(
-            {"network": name, "slope": float(np.mean(drawn)), "slope from": low, "slope to": high, "fits": refits}
-        )
-    return rows
+        moved = np.stack([apart := rng.normal(0, pictures, halves // 2), -apart], 1).ravel()
+        drawn = value + moved + rng.normal(0, 2**0.5 * seed, halves), value + rng.normal(0, seed, seeds)
+        own = estimate(rng.normal(value, np.hypot(pictures, seed)), *drawn)
+        out[name] = Hierarchy(0.1, 0.1 + own.value, {"slope": own}, PICTURES_AND_SEEDS, refits + 1)
+    return out
 
 
 def tuned(rng, count=8, effect=False):
@@ -269,11 +267,14 @@ def _apart(rng, planted):
 
 
 def _accuracy(rng, planted):
+    """False: accuracy goes along with both areas alike, or with neither."""
     names = [f"n{k}" for k in range(9)]
-    x = rng.normal(size=9)
-    v1, eba = rng.normal(size=(2, 9))
-    eba = x + 0.1 * eba if planted else eba
-    v1 = -x + 0.3 * v1 if planted else v1
+    x, v1, eba = rng.normal(size=(3, 9))
+    if planted:
+        eba, v1 = x + 0.1 * eba, -x + 0.3 * v1
+    elif rng.random() < 0.5:
+        shared = x + rng.normal(size=9)
+        eba, v1 = shared + 0.5 * eba, shared + 0.5 * v1
     rows = [
         {"roi": a, "r": np.corrcoef(x, y)[0, 1]} | dict(zip(names, y, strict=True))
         for a, y in (("V1", v1), ("EBA", eba))
@@ -306,7 +307,7 @@ _EVIDENCE = {
     "clip_gains": _slopes(lambda rng: {"clip-xl": 0.6, "clip-s": 0.1}),
     "others_shrink": _slopes(lambda rng: {"sam-b": 0.5, "sam-h": 0.1}),
     "training_helps": _answers_only(["clip-xl", "clip-xl untrained"], lambda n, a: 0.0 if "untrained" in n else 0.1),
-    "objectives_lead_somewhere": _answers_only(_PAIR[:2], lambda n, a: _GAINS[n].get(a, 0.0)),
+    "objectives_lead_somewhere": _answers_only(_PAIR[:3], lambda n, a: _GAINS[n].get(a, 0.0) * (n != "dinov2-b")),
     "clip_leads": _answers_only(_PAIR[:2], lambda n, a: 0.1 * (n == "clip-xl")),
     "early_and_late_suit": _answers_only(_PAIR, lambda n, a: _GAINS[n].get(a, 0.0)),
     "late_steps_predict": _diffusion_steps,
@@ -334,13 +335,6 @@ def verdicts(claim, count, planted=False, seed=0):
     return [checklist(evidence(claim.judge.__name__, rng, planted), (claim,))[0].verdict for rng in rngs]
 
 
-def _row(test, null, false, count):
-    low, high = binomtest(int(false), count).proportion_ci(0.95, method="exact")
-    return {
-        "test": test, "null": null, "data sets": count, "false positives": int(false) / count, "interval": (low, high), "allowed": 0.06,
-    }  # fmt: skip
-
-
 def smooth_maps(count, width=0.2, seed=0):
     """Rows on smooth noise (kernel of ``width`` radians on the sphere) under the demo subject's own areas."""
     encoder = Encoder.load(assets_dir() / "runs" / "demo-vit_demo-1")
@@ -365,7 +359,7 @@ def smooth_maps(count, width=0.2, seed=0):
         for rows_of_side, kernel in zip(sides, kernels, strict=True):
             channels[rows_of_side] = kernel @ rng.normal(size=(len(rows_of_side), 16))
         false["symmetry of channels"] += turn.more_symmetrical(channels) <= 0.05
-    return [_row(f"checklist, map turned: {key}", "smooth noise", n, count) for key, n in false.items()]
+    return [rejected(f"checklist, map turned: {key}", "smooth noise", n, count) for key, n in false.items()]
 
 
 def rows(full=True):
@@ -375,13 +369,6 @@ def rows(full=True):
     for claim in CLAIMS:
         noise, there = verdicts(claim, count), verdicts(claim, count // 20, planted=True, seed=1)
         false, wrong = noise.count(HOLDS), there.count(FAILS)
-        out.append(
-            _row(f"checklist: {claim.claim}", "the claim is false", false, count)
-            | {"holds where planted": there.count(HOLDS) / len(there), "fails where planted": wrong / len(there)}
-        )  # fmt: skip
+        found = {"holds where planted": there.count(HOLDS) / len(there), "fails where planted": wrong / len(there)}
+        out.append(rejected(f"checklist: {claim.claim}", "the claim is false", false, count, **found))
     return out
-
-
-if __name__ == "__main__":
-    for row in rows("--quick" not in sys.argv):
-        print(row, flush=True)

@@ -73,7 +73,8 @@ def scores_by_roi(encoders, measure=R2):
 def distance_to_best(encoders, measure=R2):
     """Root mean square over a ROI's vertices of (best R² of all encoders − R²), or of another measure; paper, Table 1.
 
-    The paper says root sum; its numbers are root means. Vertices without a score in any encoder do not count.
+    The paper says root sum; its numbers are root means. Vertices without a score in any encoder do not count. The best is chosen on the
+    pictures that measure it: by luck alone all are behind it (``resampled.behind_the_best`` chooses on others).
 
     Returns
     -------

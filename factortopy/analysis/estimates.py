@@ -45,11 +45,15 @@ class Estimate:
         """Chance of a value as small or smaller, were the true one ``limit`` or more."""
         return 1 - self._beyond(limit)
 
-    def interval(self):
-        """(low, high), 95 %."""
+    def quantile(self):
+        """How many standard errors a 95 % interval reaches to each side."""
         from scipy.special import stdtrit
 
-        half = float(stdtrit(min(self.free, 1e6), 0.975)) * self.error
+        return float(stdtrit(min(self.free, 1e6), 0.975))
+
+    def interval(self):
+        """(low, high), 95 %."""
+        half = self.quantile() * self.error
         return self.value - half, self.value + half
 
     def __add__(self, other):
@@ -171,3 +175,16 @@ def association(x, y):
     r = rank_correlation(x, y)
     z = Estimate(float(np.arctanh(np.clip(r, -LARGEST_R, LARGEST_R))), float(np.sqrt(1.06 / (len(x) - 3))))
     return r, z, in_order(x, y)
+
+
+def difference_of_correlations(first, second, between, n):
+    """``Estimate`` of Fisher's z of one correlation less that of another, of the same n things that share one variable.
+
+    The error is that of Dunn and Clark (1969): it knows that both come from the same things. Five or more, measured anew each.
+
+    first, second : r of x with y and of x with z; between : r of y with z
+    """
+    a, b, c = (float(np.clip(r, -LARGEST_R, LARGEST_R)) for r in (first, second, between))
+    both = c * (1 - a**2 - b**2) - a * b * (1 - a**2 - b**2 - c**2) / 2
+    shared = min(both / ((1 - a**2) * (1 - b**2)), LARGEST_R)
+    return Estimate(float(np.arctanh(a) - np.arctanh(b)), float(np.sqrt(2 * (1 - shared) / (n - 3))))

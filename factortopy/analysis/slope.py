@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from factortopy.analysis.estimates import Estimate, spread
 from factortopy.errors import InputError, unexpected
 
 if TYPE_CHECKING:
@@ -23,16 +24,21 @@ ENDS = ("b0", "b1", "slope")
 class Hierarchy:
     """Fit of s_i = Σ_l ω_il · l/(L−1) on the level of the vertex's ROI: b0 at level 0, b1 at level 1, slope b1 − b0.
 
-    intervals : {"b0", "b1", "slope": (low, high)}, 95 %; None of one fit alone, which says nothing of how far another would differ
-    over : what the intervals are over, PICTURES_AND_SEEDS or SUBJECTS; None without
+    estimates : {"b0", "b1", "slope": ``Estimate``}; None of one fit alone, which says nothing of how far another would differ
+    over : what they vary over, PICTURES_AND_SEEDS or SUBJECTS; None without
     fits : how many fits are behind it
     """
 
     b0: float
     b1: float
-    intervals: dict[str, tuple[float, float]] | None = None
+    estimates: dict[str, Estimate] | None = None
     over: str | None = None
     fits: int = 1
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]] | None:
+        """{"b0", "b1", "slope": (low, high)}, 95 %; None of one fit alone."""
+        return self.estimates and {name: one.interval() for name, one in self.estimates.items()}
 
     @property
     def slope(self) -> float:
@@ -73,7 +79,7 @@ def hierarchy(
     levels : {name: float}, optional
         V1 0, V2 and V3 1/3, OPA 2/3, EBA 1.
     refits : Refits, optional
-        Of the same vertices, for intervals (``interval``) around this fit.
+        Of the same vertices, for intervals (``estimate``) around this fit.
 
     Raises
     ------
@@ -86,48 +92,42 @@ def hierarchy(
     if refits is None:
         return Hierarchy(*map(float, own[:2]))
     halves, seeds = (_lines(means, rois, levels) for means in (refits.halves, refits.seeds))
-    both = {name: interval(own[k], halves[:, k], seeds[:, k]) for k, name in enumerate(ENDS)}
+    both = {name: estimate(own[k], halves[:, k], seeds[:, k]) for k, name in enumerate(ENDS)}
     return Hierarchy(*map(float, own[:2]), both, PICTURES_AND_SEEDS, 1 + len(refits))
 
 
 def of_subjects(fits: Sequence[Hierarchy]) -> Hierarchy:
     """Mean of the slopes of several subjects, two or more, with Student's 95 % interval over subjects."""
-    from scipy.stats import t
-
-    values = np.array([[fit.b0, fit.b1, fit.slope] for fit in fits])
-    mean, n = values.mean(0), len(values)
-    half = t.ppf(0.975, n - 1) * values.std(0, ddof=1) / n**0.5
-    both = {name: (float(m - h), float(m + h)) for name, m, h in zip(ENDS, mean, half, strict=True)}
-    return Hierarchy(float(mean[0]), float(mean[1]), both, SUBJECTS, n)
+    both = {name: spread([getattr(fit, name) for fit in fits]) for name in ENDS}
+    return Hierarchy(both["b0"].value, both["b1"].value, both, SUBJECTS, len(fits))
 
 
-def standard_error(halves: np.ndarray, seeds: np.ndarray) -> float:
+def standard_error(halves: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """How far a number of one fit would vary with other pictures and another seed: a standard deviation.
 
     Its variance has two parts. Seeds: s², that of fits of all pictures which differ in their seed alone. Pictures: p². With twice the
     pictures a variance halves, so that half the difference between the fits of two halves varies with pictures as a fit of all
     of them does, and with the seeds of the halves; the mean of the two varies with those seeds alone, and as much. The difference
     of these two variances over several divisions is p² (half-samples: Wolter, Introduction to Variance Estimation, chapter 3).
+    Where it comes out below 0 it is 0, and s² alone remains: without that cut the interval would be too narrow (docs/statistics.md).
     Fits are of halves without repeats, not of samples with replacement: a picture that stands in a sample twice would teach its noise
     twice, and a fit would be another one.
 
     Parameters
     ----------
-    halves : (2 k,), as in ``Refits``; seeds : (r,)
+    halves : (..., 2 k), as in ``Refits``; seeds : (..., r)
     """
-    a, b = np.asarray(halves, float).reshape(-1, 2).T
-    pictures = np.mean(((a - b) / 2) ** 2) - np.var((a + b) / 2, ddof=1)
-    return float(np.sqrt(np.var(seeds, ddof=1) + max(0.0, pictures)))
+    pairs = np.asarray(halves, float)
+    pairs = pairs.reshape(*pairs.shape[:-1], -1, 2)
+    pictures = np.square(pairs[..., 0] - pairs[..., 1]).mean(-1) / 4 - pairs.mean(-1).var(-1, ddof=1)
+    return np.sqrt(np.var(seeds, axis=-1, ddof=1) + np.maximum(0.0, pictures))
 
 
-def interval(own: float, halves: np.ndarray, seeds: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean over data sets of this size and over seeds, around one fit's number: Student's, with the seeds' degrees of
+def estimate(own: float, halves: np.ndarray, seeds: np.ndarray) -> Estimate:
+    """``Estimate`` of the mean over data sets of this size and over seeds, by one fit's number: Student's, with the seeds' degrees of
     freedom. It does not correct bias: fits that are all too flat have intervals that are all too low (docs/statistics.md).
     """
-    from scipy.stats import t
-
-    half = t.ppf(0.975, len(seeds) - 1) * standard_error(halves, seeds)
-    return float(own - half), float(own + half)
+    return Estimate(float(own), float(standard_error(halves, seeds)), np.shape(seeds)[-1] - 1)
 
 
 def _lines(means, rois, levels):

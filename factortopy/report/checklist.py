@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from factortopy.analysis.chance import discovery_rates
-from factortopy.report.claims import CLAIMS
-from factortopy.report.missing import UNDECIDED, Missing
+from factortopy.report.claims import CLAIMS, UNTESTED
+from factortopy.report.missing import PAPERS, UNDECIDED, Missing
 from factortopy.report.tried import Tried
 
 if TYPE_CHECKING:
-    from factortopy.report.claims import Claim
-    from factortopy.report.evidence import Evidence
+    pass
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be tested here"
 RATE = 0.05  # false discovery rate over the verdicts "holds", and over "does not hold"
@@ -40,14 +39,6 @@ class Finding:
     p: float | None = None
 
 
-def outcome(claim: Claim, evidence: Evidence) -> Tried | Missing:
-    """What a claim's rule comes to."""
-    result = claim.judge(evidence)
-    if result is None:
-        result = claim.needs if isinstance(claim.needs, Missing) else claim.needs(evidence)
-    return result
-
-
 def checklist(evidence, claims=CLAIMS):
     """All claims judged.
 
@@ -63,7 +54,7 @@ def checklist(evidence, claims=CLAIMS):
     -------
     list of Finding, one a claim
     """
-    outcomes = [outcome(claim, evidence) for claim in claims]
+    outcomes = [claim.judge(evidence) for claim in claims]
     tests = np.array([o.test for o in outcomes if isinstance(o, Tried)]).reshape(-1, 2)
     rates = iter(np.stack([discovery_rates(column) for column in tests.T], 1) if len(tests) else ())
     out = []
@@ -82,3 +73,8 @@ def checklist(evidence, claims=CLAIMS):
                 Finding(*words, HOLDS if decided[0] else FAILS, numbers, "", float(result.test[0 if decided[0] else 1]))
             )
     return out
+
+
+def untested():
+    """Findings of the paper that no rule tests, as list of ``Finding``."""
+    return [Finding(claim, source, (), "", OPEN, why, PAPERS) for claim, source, why in UNTESTED]

@@ -12,6 +12,7 @@ from factortopy.report.missing import Missing
 
 if TYPE_CHECKING:
     from factortopy.analysis.resampled import Answers
+    from factortopy.analysis.slope import Hierarchy
 
 Rows = list[dict]  # of a table
 FITS = 3  # seeds from which on a spread is taken
@@ -41,7 +42,7 @@ class Evidence:
     fits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # {name: ``fits.numbers`` of each seed}
     turned: dict[str, dict[str, float]] = field(default_factory=dict)  # {name: ``turned.of_seeds``}
     levels: dict[str, float] | None = None  # of the areas; the paper's when None
-    slopes: Rows = field(default_factory=list)  # network, slope, slope from, slope to (None without an interval), fits
+    slopes: dict[str, Hierarchy] = field(default_factory=dict)
     tuning: Rows = field(
         default_factory=list
     )  # network, base, family, slope, share lost, accuracy after, moved (one a seed)

@@ -1,6 +1,6 @@
 """The report's last section: the paper's findings with their verdicts, and what could not be decided or shown, by reason."""
 
-from factortopy.report.checklist import FAILS, HOLDS, OPEN, RATE, checklist
+from factortopy.report.checklist import FAILS, HOLDS, OPEN, RATE, checklist, untested
 from factortopy.report.document import text
 from factortopy.report.missing import NOT_ASKED, PAPERS, RUNS, SUBJECT, UNDECIDED
 
@@ -17,7 +17,7 @@ REASONS = {  # what would help
 
 def section(doc):
     """Findings with the figures that test them, then what is missing."""
-    findings = checklist(doc.evidence)
+    findings = [*checklist(doc.evidence), *untested()]
     count = {v: sum(f.verdict == v for f in findings) for v in WORDS}
     doc.section(
         "The paper's findings on these data",

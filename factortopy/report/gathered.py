@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from factortopy.analysis.comparison import areas_and_all
 from factortopy.analysis.gallery import read_gallery
-from factortopy.analysis.resampled import mean_of, resampled
-from factortopy.report import turned
+from factortopy.analysis.resampled import behind_the_best, mean_of, resampled
+from factortopy.report import slopes, turned
 from factortopy.report.evidence import FITS, Evidence
 from factortopy.report.fits import numbers
+from factortopy.report.tried import PICTURES
 
 
 def of_entries(entries, levels=None):
@@ -34,6 +37,17 @@ def by_subject(entries):
     return out
 
 
+def same_pictures(galleries):
+    """Those of {name: list of Gallery or None, one a subject} that keep the same test pictures as most; {} for fewer than two."""
+    groups = {}
+    for name, of in galleries.items():
+        if of and all(g is not None for g in of):
+            key = tuple((g.image.tobytes(), g.measured.tobytes()) for g in of)
+            groups.setdefault(hash(key), {})[name] = of
+    same = max(groups.values(), key=len, default={})
+    return same if len(same) > 1 else {}
+
+
 def answers(galleries, areas, film=False):
     """``Answers`` of networks on the test pictures that their runs keep.
 
@@ -48,13 +62,8 @@ def answers(galleries, areas, film=False):
     -------
     Answers, None for fewer than two networks
     """
-    groups = {}
-    for name, of in galleries.items():
-        if of and all(g is not None for g in of):
-            key = tuple((g.image.tobytes(), g.measured.tobytes()) for g in of)
-            groups.setdefault(hash(key), {})[name] = of
-    same = max(groups.values(), key=len, default={})
-    if len(same) < 2:
+    same = same_pictures(galleries)
+    if not same:
         return None
     first = next(iter(same.values()))
     drawn = mean_of([
@@ -62,6 +71,19 @@ def answers(galleries, areas, film=False):
         for k in range(len(first))
     ])  # fmt: skip
     return replace(drawn, film=film)
+
+
+def behind(entries):
+    """{area: {name: mean R² behind the best, crossed}} of networks, mean over subjects; {} where their runs keep no pictures to divide."""
+    same = same_pictures({e.name: [read_gallery(run.path) for run in e.runs] for e in entries})
+    first, areas = next(iter(same.values()), ()), areas_and_all(entries[0].encoder)
+    if not first or min(len(g.measured) for g in first) < PICTURES or any(of_film(e) for e in entries):
+        return {}
+    each = [
+        behind_the_best(first[k].measured, {name: of[k].predicted for name, of in same.items()}, areas)
+        for k in range(len(first))
+    ]
+    return {area: {n: float(np.mean([one[area][n] for one in each])) for n in same} for area in areas}
 
 
 def of_film(entry):
@@ -78,5 +100,6 @@ def evidence(entries, levels=None):
         of_entries(entries, levels),
         {e.name: turned_maps([e.encoder, *e.others.values()], levels) for e in entries},
         levels,
+        slopes.of_entries(entries, levels)[0],
         subjects=by_subject(entries),
     )

@@ -1,6 +1,6 @@
 """The checklist's rules on scores, slopes and new fits: how a report's numbers decide on claims of "Brain Decodes Deep Nets".
 
-Each is the ``judge`` of a row of ``checklist.CLAIMS``: ``Tried``; ``Missing``, or None for what the row says, where it cannot be judged.
+Each is the ``judge`` of a row of ``claims.CLAIMS``: ``Tried``, or ``Missing`` where it cannot be judged.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ from factortopy.analysis.estimates import (
     any_of,
     association,
     beside,
+    difference_of_correlations,
     exchanged,
     larger,
     of_pairs,
     smaller,
 )  # fmt: skip
 from factortopy.analysis.finite import correlation
-from factortopy.analysis.slope import PICTURES_AND_SEEDS, allotted
 from factortopy.report.evidence import FITS
 from factortopy.report.missing import RUNS, SUBJECT, Missing
 from factortopy.report.tried import (
@@ -31,6 +31,7 @@ from factortopy.report.tried import (
     R,
     Tried,
     in_words,
+    new_fits,
     papers,
     without_answers,
 )  # fmt: skip
@@ -38,6 +39,7 @@ from factortopy.report.tried import (
 SIZES = ("s", "b", "m", "l", "xl", "h", "g")  # the last part of a registry name, small to large
 COLLAPSE, SMOOTHER, AGREE = 0.3, 0.05, 0.8  # share of vertices, share of neighbours, correlation
 ENOUGH = 3000  # pictures
+TRAININGS = 3  # kinds of training from which on it is asked whether one is the best everywhere
 LATE_STEPS, EARLY_STEPS = 35, 15  # time steps from which on, up to which
 EARLY_BEST, LATE_BEST = ("mae", "sam"), ("clip", "dinov2")
 SHRINK = ("sam", "imagenet", "dinov2", "mocov3", "mae")
@@ -49,7 +51,7 @@ SHRINK = ("sam", "imagenet", "dinov2", "mocov3", "mae")
 def factors_matter(evidence):
     names = ("without layer", "without space", "without scale")
     if evidence.ablation is None:
-        return None
+        return new_fits(evidence, "ablation")
     if missing := without_answers(evidence.ablation, ("full model", *names)):
         return missing
     lost = {n: evidence.scored({("full model", "all"): 1, (n, "all"): -1}, evidence.ablation) for n in names}
@@ -58,7 +60,7 @@ def factors_matter(evidence):
 
 def topology_helps(evidence):
     if not evidence.topology:
-        return None
+        return new_fits(evidence, "topology")
     answers, smooth = evidence.topology["answers"], evidence.topology["smooth"]
     if len(smooth) < FITS:
         return SEEDS
@@ -72,7 +74,7 @@ def topology_helps(evidence):
 
 def weights_find_layers(evidence):
     if not evidence.single:
-        return None
+        return new_fits(evidence, "single")
     if len(evidence.single) < NETWORKS:
         return Missing(SUBJECT, f"needs {NETWORKS} areas or more")
     r, z, chance = association([row["learnt"] for row in evidence.single], [row["searched"] for row in evidence.single])
@@ -83,7 +85,7 @@ def weights_find_layers(evidence):
 
 def seeds_agree(evidence):
     if not evidence.seeds:
-        return None
+        return new_fits(evidence, "seeds")
     if len({seed for pair in evidence.seeds for seed in pair}) < FITS:
         return SEEDS
     estimate = of_pairs({pair: np.arctanh(np.clip(r, -0.9999, 0.9999)) for pair, r in evidence.seeds.items()})
@@ -95,7 +97,7 @@ def seeds_agree(evidence):
 
 def regulariser_prevents_collapse(evidence):
     if not evidence.decay:
-        return None
+        return new_fits(evidence, "decay")
     usual = [fit["one_layer"] for fit in evidence.fits.get(evidence.studied, ())]
     if len(usual) < FITS:
         return SEEDS
@@ -105,43 +107,33 @@ def regulariser_prevents_collapse(evidence):
 
 
 def data_scales(evidence):
-    if evidence.data is None:
-        return None
-    if missing := without_answers(evidence.data):
-        return missing
-    few, many = evidence.data.names[0], evidence.data.names[-1]
-    gain = evidence.scored({(many, "all"): 1, (few, "all"): -1}, evidence.data)
-    return Tried(larger(gain, R2), f"mean R² {in_words(gain)} from {int(few):,} to {int(many):,} pictures")
+    return _more_pictures(evidence, larger)
 
 
 def enough_pictures(evidence):
+    return _more_pictures(evidence, smaller, ENOUGH)
+
+
+def _more_pictures(evidence, than, few=None):
+    """The gain from few pictures (the fewest when None) to the most is larger, or smaller, than what counts."""
     if evidence.data is None:
-        return None
+        return new_fits(evidence, "data")
     if missing := without_answers(evidence.data):
         return missing
-    many = evidence.data.names[-1]
-    if str(ENOUGH) not in evidence.data.names or int(many) <= ENOUGH:
-        return Missing(SUBJECT, f"needs more than {ENOUGH:,} pictures")
-    gain = evidence.scored({(many, "all"): 1, (str(ENOUGH), "all"): -1}, evidence.data)
-    return Tried(smaller(gain, R2), f"mean R² {in_words(gain)} from {ENOUGH:,} to {int(many):,} pictures")
+    names = evidence.data.names
+    few, many = few or int(names[0]), int(names[-1])
+    if str(few) not in names or many <= few:
+        return Missing(SUBJECT, f"needs more than {few:,} pictures")
+    gain = evidence.scored({(str(many), "all"): 1, (str(few), "all"): -1}, evidence.data)
+    return Tried(than(gain, R2), f"mean R² {in_words(gain)} from {few:,} to {many:,} pictures")
 
 
 # ---------------------------------------------------------------- hierarchy
 
 
 def _slopes(evidence):
-    """{name: ``Estimate``} of the slopes that have an interval over refits; ``fits`` tells how many are behind it."""
-    out = {}
-    for row in evidence.slopes:
-        low, high = row.get("slope from"), row.get("slope to")
-        fits = row.get("fits") or 0
-        if fits >= FITS and low is not None and high is not None and high > low:
-            # An interval by refits has the degrees of freedom of its seeds (``slope.interval``), one over subjects theirs.
-            by_refits = row.get("interval over") == PICTURES_AND_SEEDS
-            free = (allotted(fits - 1)[1] if by_refits else fits) - 1
-            wide = Estimate(0.0, 1.0, free).interval()[1]
-            out[row["network"]] = Estimate(row["slope"], (high - low) / (2 * wide), free)
-    return out
+    """{name: ``Estimate``} of the slopes with several fits behind them: one alone has none."""
+    return {n: h.estimates["slope"] for n, h in evidence.slopes.items() if h.estimates and h.fits >= FITS}
 
 
 def _compared(evidence):
@@ -152,7 +144,7 @@ def _compared(evidence):
 
 def without_slope(evidence):
     """What is missing where no trained network has a slope with an interval."""
-    if evidence.trained(row["network"] for row in evidence.slopes):
+    if evidence.trained(evidence.slopes):
         return Missing(RUNS, "needs new fits of a slope (pictures or seeds drawn anew): one fit alone has no interval")
     if not evidence.trained(evidence.networks):
         return Missing(RUNS, "needs a trained network")
@@ -162,7 +154,7 @@ def without_slope(evidence):
 def hierarchy_aligns(evidence):
     slopes = {name: e for name, e in _slopes(evidence).items() if evidence.networks[name].trained}
     if not slopes:
-        return None
+        return without_slope(evidence)
     return Tried(
         any_of(larger(e, SLOPE) for e in slopes.values()), _lines({n: in_words(e, 2) for n, e in slopes.items()})
     )
@@ -172,7 +164,7 @@ def objective_matters(evidence):
     slopes = _compared(evidence)
     pairs = [(a, b) for a in slopes for b in slopes if evidence.objective(a) != evidence.objective(b)]
     if not pairs:
-        return OBJECTIVES if slopes else None
+        return OBJECTIVES if slopes else without_slope(evidence)
     differ = {pair: slopes[pair[0]] - slopes[pair[1]] for pair in pairs}  # both orders: either may be the steeper
     high, low = max(differ, key=lambda pair: differ[pair].value)
     return Tried(
@@ -233,7 +225,8 @@ def training_helps(evidence):
     ]  # fmt: skip
     if not pairs:
         every = {network.trained for network in evidence.networks.values()}
-        return missing if missing and len(every) > 1 else None
+        untrained = Missing(RUNS, "needs an untrained network beside a trained one, fitted in the same way")
+        return missing if missing and len(every) > 1 else untrained
     if missing:
         return missing
     gain = {f"{a} less {b}": evidence.scored({(a, "all"): 1, (b, "all"): -1}) for a, b in pairs}
@@ -253,6 +246,9 @@ def objectives_lead_somewhere(evidence):
     rivals = _rivals(evidence)
     if isinstance(rivals, Missing):
         return rivals
+    if len({evidence.objective(n) for n in rivals}) < TRAININGS:
+        needs = f"needs networks of {TRAININGS} kinds of training, fitted in the same way"
+        return Missing(RUNS, f"{needs}: of two, one may well be ahead everywhere")
     finite = dict(zip(evidence.answers.areas, np.isfinite(evidence.answers.value).all(0), strict=True))
     areas = [area for area, use in finite.items() if use and area != "all"]
     if not areas:
@@ -276,7 +272,7 @@ def clip_leads(evidence):
     names = evidence.alike(evidence.answers.names if evidence.answers else ())
     clip = evidence.of_family(names, "clip")
     if not clip or len(clip) == len(names):
-        return None
+        return papers("CLIP beside networks of other objectives")
     if missing := without_answers(evidence.answers):
         return missing
     others = [n for n in names if n not in clip]
@@ -312,7 +308,7 @@ def late_steps_predict(evidence):
         if late and early:
             parts[part] = late, early
     if not parts:
-        return None
+        return papers("sd-1.5 at early and at late time steps")
     if missing := without_answers(evidence.answers, [n for groups in parts.values() for of in groups for n in of]):
         return missing
     gain = {}
@@ -330,7 +326,8 @@ def score_follows_accuracy(evidence):
     rows = {row["roi"]: row for row in evidence.accuracy}
     names = list(evidence.accuracies)
     if len(names) < NETWORKS or not {"V1", "EBA"} <= set(rows):
-        return None
+        needs = f"needs the accuracy of {NETWORKS} networks or more (fine-tuned here, or report --accuracy), V1 and EBA"
+        return Missing(RUNS, needs)
     x = np.array([evidence.accuracies[n] for n in names])
     v1, eba = (np.array([rows[area][n] for n in names]) for area in ("V1", "EBA"))
     r, between = [correlation(x, y) for y in (eba, v1)], correlation(eba, v1)
@@ -338,9 +335,7 @@ def score_follows_accuracy(evidence):
         return Missing(RUNS, "needs networks whose accuracy and scores differ")
     standard = [(y - y.mean()) / y.std() for y in (eba, v1)]
     chance = exchanged(len(x), lambda orders: (x[orders] - x.mean()) @ (standard[0] - standard[1]))
-    z = np.diff(np.arctanh(np.clip(r[::-1], -0.99, 0.99)))[0]
-    error = np.sqrt(2 * max(1 - between, 0.05) / (len(x) - 3))  # of dependent correlations, after Dunn and Clark
-    both = larger(Estimate(float(z), float(error)), R)
+    both = larger(difference_of_correlations(*r, between, len(x)), R)
     return Tried(Test(max(chance, both.holds), both.fails), f"EBA r {r[0]:+.2f}, V1 r {r[1]:+.2f}, {len(x)} networks")
 
 

@@ -6,8 +6,7 @@ from factortopy import analysis
 from factortopy.analysis.comparison import areas_and_all
 from factortopy.analysis.scores import LEAST_CEILING, algonauts_2023, ceiling_note, pearson_normalised
 from factortopy.analysis.slope import LEVELS
-from factortopy.errors import InputError
-from factortopy.report import figures, slopes
+from factortopy.report import figures, gathered, slopes
 from factortopy.report.levels import in_words
 from factortopy.report.missing import RUNS, SUBJECT
 
@@ -44,16 +43,8 @@ def by_network(rows, names):
 
 def hierarchy_rows(entries, levels=None):
     """Rows of Table 2 (``slopes.row``), one a network, and (sentence, reason) of those that have none."""
-    rows, without_slope = [], []
-    for entry in entries:
-        if not entry.encoder.has_selectors:
-            without_slope.append((f"{entry.name}: a baseline, without layer weights", RUNS))
-            continue
-        try:
-            rows.append(slopes.row(entry.name, slopes.of_entry(entry, levels)))
-        except InputError as error:
-            without_slope.append((f"{entry.name}: {error}", SUBJECT))
-    return rows, without_slope
+    found, without_slope = slopes.of_entries(entries, levels)
+    return [slopes.row(name, fitted) for name, fitted in found.items()], without_slope
 
 
 def area_layers(entries, levels=None):
@@ -94,12 +85,22 @@ def section(doc, entries, levels=None, unfitted=()):
     doc.section("Brain scores and hierarchy")
     _scores(doc, entries, results, names)
     rows = results["distance"][1]
-    nearest = min(names, key=lambda n: np.nan_to_num(rows[-1][n], nan=np.inf))
-    shows = f"Over all vertices {nearest} is nearest to the best of all networks at every vertex ({rows[-1][nearest]:.3f} R² away)."
-    paper = "After the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
+    shows = (
+        "The best network of a vertex is chosen on the pictures that measure it: by luck alone all are behind it, also where they are "
+        "equally good, and the differences order no networks."
+    )
+    paper = "As the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
     doc.table("distance", "Difference to the best network by ROI", by_network(rows, names), shows, paper)
+    if crossed := gathered.behind(entries):
+        table = [{"network": n} | {area: of[n] for area, of in crossed.items()} for n in next(iter(crossed.values()))]
+        over_all = "; ".join(f"{row['network']} {row['all']:+.3f}".replace("-", "−") for row in table)
+        shows = (
+            "Half of the test pictures chooses the best network of each vertex, the other half measures how far others are behind it, and "
+            f"the other way round. Of equally good networks the expectation is 0. Over all vertices: {over_all} R²."
+        )
+        paper = "Not of the paper; mean over a ROI's vertices"
+        doc.table("distance-crossed", "Behind the best network, chosen on other pictures", table, shows, paper)
     lines = results.get("hierarchy", (None, []))[1]
-    doc.evidence.slopes = lines
     if lines:
         shows = f"Slopes: {'; '.join(' '.join((row['network'], slopes.in_words(row))) for row in lines)}."
         paper = f"After the paper's Table 2; levels of the areas: {in_words(levels)} (report --levels changes them)"

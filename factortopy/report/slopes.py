@@ -8,6 +8,7 @@ import numpy as np
 from factortopy.analysis import slope
 from factortopy.analysis.slope import FEWEST_REFITS, REFITS
 from factortopy.errors import InputError, unexpected
+from factortopy.report.missing import RUNS, SUBJECT
 from factortopy.storage.files import read_tensors, write_tensors
 from factortopy.storage.home import assets_dir
 
@@ -16,8 +17,8 @@ SEED_OF_HALVES, SEED_OF_WHOLE = 10_000, 20_000
 FILE = "slope_refits.safetensors"  # in the run's folder: mean layers, "halves" (2 k, N) and "seeds" (r, N)
 BY_REFITS = (
     "For an interval over pictures and seeds the network was fitted again, to random halves of the pictures and with other seeds. It is "
-    "made to hold, in 95 of 100 such studies, the slope that fits have on average with other pictures of the same kind (simulated ones: "
-    "58 of 59). It says nothing of other people."
+    "made to hold, in 95 of 100 such studies, the slope that fits have on average with other pictures of the same kind (in simulated ones "
+    "190 of 200 did). It says nothing of other people."
 )
 BY_SUBJECTS = "An interval over subjects is made to hold the mean slope of people like these in 95 of 100 such studies."
 ONE_FIT = (
@@ -141,6 +142,20 @@ def of_entry(entry, levels=None):
     if len(entry.encoders) > 1:
         return slope.of_subjects([slope.hierarchy(e.selectors(), entry.encoder.rois, levels) for e in entry.encoders])
     return of_run(entry.encoder, entry.runs[0], levels)
+
+
+def of_entries(entries, levels=None):
+    """({name: ``Hierarchy``} of a report's networks, (sentence, reason) of those that have none)."""
+    out, without = {}, []
+    for entry in entries:
+        if not entry.encoder.has_selectors:
+            without.append((f"{entry.name}: a baseline, without layer weights", RUNS))
+            continue
+        try:
+            out[entry.name] = of_entry(entry, levels)
+        except InputError as error:
+            without.append((f"{entry.name}: {error}", SUBJECT))
+    return out, without
 
 
 def row(name, fitted):

@@ -37,9 +37,9 @@ def in_words(estimate, decimals=3):
     return f"{estimate.value:+.{decimals}f} ({low:+.{decimals}f} to {high:+.{decimals}f})"
 
 
-def new_fits(study):
+def new_fits(evidence, study):
     """Why a study of new fits is not here."""
-    return lambda evidence: evidence.unfitted.get(study, Missing(NOT_ASKED, "needs new fits"))
+    return evidence.unfitted.get(study, Missing(NOT_ASKED, "needs new fits"))
 
 
 def papers(words):

@@ -84,7 +84,8 @@ def scores(encoders, measure):
         )
     with right:
         st.markdown("**Difference to the best**", help=f"Root mean square over the area's places of the best {chosen.label} of all chosen "
-                    "networks minus this one's (paper, Table 1). 0: always the best one.")  # fmt: skip
+                    "networks minus this one's (paper, Table 1). 0: always the best one. By luck alone all are above 0, also where "
+                    "networks are equally good: the report has it with the best chosen on other pictures.")  # fmt: skip
         table(analysis.distance_to_best(encoders, measure=measure), "distance_to_best", encoders)
 
 

@@ -5,6 +5,7 @@ import pytest
 from compared import D, L, N, made
 
 from factortopy import analysis
+from factortopy.analysis.resampled import behind_the_best
 from factortopy.errors import InputError
 
 
@@ -21,6 +22,36 @@ def test_scores_and_distance_to_best():
     best = analysis.best_network(both)
     assert (best[:5] == 1).all() and (best[5:] == 0).all()
     np.testing.assert_allclose(analysis.lead(both), 0.3, atol=1e-6)
+
+
+def responses(rng, gain, n=60, vertices=40):
+    """Measured and predicted responses of networks whose R² is ``gain`` in truth, each with its own errors."""
+    signal, noise = rng.normal(size=(2, n, vertices))
+    measured = np.sqrt(0.7) * signal + np.sqrt(0.3) * noise
+    return measured, {
+        name: np.sqrt(0.7) * signal + np.sqrt(0.7 - own) * rng.normal(size=signal.shape) for name, own in gain.items()
+    }
+
+
+def test_of_equal_networks_none_is_behind_the_best():
+    """Where the pictures that measure also choose, all are behind and the lucky one the least; chosen on others, none is on average."""
+    rng, areas, crossed, naive = np.random.default_rng(0), {"all": np.ones(40, bool)}, [], []
+    for _ in range(60):
+        measured, predicted = responses(rng, dict.fromkeys("abcd", 0.3))
+        crossed.append(list(behind_the_best(measured, predicted, areas)["all"].values()))
+        total = np.square(measured - measured.mean(0)).sum(0)
+        score = np.stack([1 - np.square(measured - p).sum(0) / total for p in predicted.values()])
+        naive.append((score.max(0) - score).mean(1))
+    error = np.std(crossed, axis=0, ddof=1) / 60**0.5
+    assert (np.abs(np.mean(crossed, 0)) < 3.5 * error).all() and np.mean(naive, 0).min() > 0.08
+
+
+def test_what_a_network_is_behind_comes_back():
+    measured, predicted = responses(np.random.default_rng(1), {"a": 0.5, "b": 0.3}, 400, 200)
+    early = np.arange(200) < 100
+    found = behind_the_best(measured, predicted, {"early": early, "all": early | True, "none": early & False})
+    assert found["all"]["a"] == pytest.approx(0, abs=0.01) and found["all"]["b"] == pytest.approx(0.2, abs=0.03)
+    assert found["early"]["b"] == pytest.approx(0.2, abs=0.03) and np.isnan(found["none"]["a"])
 
 
 def test_unpredicted_vertices_and_missing_scores():

@@ -115,7 +115,7 @@ def test_standard_error_by_hand():
     expected = np.sqrt(pictures + 0.01)
     assert slope.standard_error(halves, seeds) == pytest.approx(expected)
     reach = t.ppf(0.975, 2) * expected
-    assert slope.interval(0.55, halves, seeds) == pytest.approx((0.55 - reach, 0.55 + reach))
+    assert slope.estimate(0.55, halves, seeds).interval() == pytest.approx((0.55 - reach, 0.55 + reach))
     # Where halves differ no more than seeds make them, pictures move nothing that can be seen.
     assert slope.standard_error(np.array([0.5, 0.5, 0.9, 0.9]), seeds) == pytest.approx(0.1)
 
@@ -127,7 +127,7 @@ def test_intervals_cover_whatever_varies(pictures, seed, seed_of_half):
     """Neither a share of pictures nor of seeds in the spread makes the interval too narrow or far too wide: 1,500 studies."""
     rng, held = np.random.default_rng(1), 0
     for _ in range(1500):
-        low, high = slope.interval(*fits(pictures, seed, rng, seed_of_half=seed_of_half))
+        low, high = slope.estimate(*fits(pictures, seed, rng, seed_of_half=seed_of_half)).interval()
         held += low <= 0 <= high
     assert 0.925 < held / 1500 < 0.98
 
@@ -138,9 +138,9 @@ def test_intervals_follow_the_fits(count, shift, size, number):
     """Around the fit; moved and stretched with all fits, whatever their number; never without width where seeds differ."""
     own, halves, seeds = fits(0.1, 0.1, np.random.default_rng(number), count)
     assert len(halves) % 2 == 0 and len(halves) >= 4 and len(seeds) >= 3 and len(halves) + len(seeds) == count
-    low, high = slope.interval(own, halves, seeds)
+    low, high = slope.estimate(own, halves, seeds).interval()
     assert low < own < high
-    moved = slope.interval(size * own + shift, size * halves + shift, size * seeds + shift)
+    moved = slope.estimate(size * own + shift, size * halves + shift, size * seeds + shift).interval()
     assert moved == pytest.approx((size * low + shift, size * high + shift), abs=1e-9)
 
 

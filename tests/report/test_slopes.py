@@ -60,7 +60,7 @@ def test_the_interval_is_that_of_the_refits(fitted):
     found, refits = slope_of(fitted[1]), slopes.kept(fitted[1])
     late = np.asarray(Encoder.load(fitted[1].path).rois["EBA"], bool)
     halves, seeds = (means[:, late].mean(1) - means[:, ~late].mean(1) for means in (refits.halves, refits.seeds))
-    ends = slope.interval(found.slope, halves, seeds)
+    ends = slope.estimate(found.slope, halves, seeds).interval()
     assert found.intervals["slope"] == pytest.approx(ends, abs=1e-5) and found.fits == COUNT + 1
 
 

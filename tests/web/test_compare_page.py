@@ -100,7 +100,7 @@ def test_intervals_that_are_kept_are_shown():
     )
     at = open_page("compare", runs="own")
     (row,) = next(d.value for d in at.dataframe if "slope from" in d.value.columns).to_dict("records")
-    expected = slope.interval(row["slope"], means["halves"], means["seeds"])
+    expected = slope.estimate(row["slope"], means["halves"], means["seeds"]).interval()
     assert (row["slope from"], row["slope to"]) == pytest.approx(expected, abs=1e-3) and row["fits"] == 21
     assert "random halves of the pictures" in words(at) and not [b for b in at.button if b.key == "refit slopes"]
 
