@@ -168,3 +168,17 @@ def test_interval_over_subjects():
     reach = t.ppf(0.975, 2) * np.std([0.4, 0.5, 0.7], ddof=1) / 3**0.5
     assert found.slope == pytest.approx(1.6 / 3) and (found.over, found.fits) == ("subjects", 3)
     assert found.intervals["slope"] == pytest.approx((1.6 / 3 - reach, 1.6 / 3 + reach))
+
+
+def test_a_just_false_claim_on_refits_rarely_holds():
+    """The checklist's claims on slopes, as benchmarks/nulls_slope.py puts them to real refits: here 400 networks of normal ones."""
+    from benchmarks.nulls_slope import WORLDS, claim_rows, row
+
+    rng = np.random.default_rng(4)
+    drawn = [fits(0.04, 0.04, rng) for _ in range(400)]
+    results = [[own, None, None, halves.tolist(), seeds.tolist()] for own, halves, seeds in drawn]
+    size = next(iter(WORLDS.values()))
+    assert 0.93 <= row("normal", size, results)["coverage"] <= 0.975
+    rows = claim_rows({"normal": results})
+    assert len(rows) == 5 and {one["data sets"] for one in rows} == {400, 200}
+    assert all(one["interval"][0] <= 0.05 for one in rows)
