@@ -23,7 +23,7 @@ import torch
 import factortopy as ft
 from benchmarks.encoder_step import PAPER, PLAIN, STEP, paper_fit, settle, step
 from benchmarks.measuring import ROOT, exponent, keep, kept, machine, median_time, own_home, show
-from benchmarks.nsd_size import SIZES, STAGES, beside, growth, nsd, quality, summary
+from benchmarks.nsd_size import LIMIT, SIZES, STAGES, beside, growth, nsd, quality, summary
 from benchmarks.plain_encoder import PlainFit
 from benchmarks.planted_size import SMALL, Size, planted_size
 from factortopy.encoder.fast import FastFit, FastSettings
@@ -35,6 +35,7 @@ from factortopy.storage.home import home
 from factortopy.subjects.subject import Subject
 
 LINEAR = Size(2000, 12, 128, 20_000)
+ALIGNED = 48  # channels in all of its problems
 FAST = "ours, fast"
 
 
@@ -165,7 +166,7 @@ def costs(subject, features, device):
 
     with own_home():
         problem = timed("checks and PCA", lambda: pose(subject, features, 8, device))
-        settings = FastSettings(dim=48).settled(len(problem.train))
+        settings = FastSettings(dim=ALIGNED)
         model = Factorized(problem, settings.dim, 0)
         fit = timed("start", lambda: FastFit(problem, settings, model, 0))
         (out["step"],) = median_time([fit.step], 7, settle=wait)
@@ -187,12 +188,16 @@ def linear(size, device="cpu"):
         found = [costs(*part_of(planted, **(middle | {what: n})), device) for n in sizes]
         for n, values in zip(sizes, found, strict=True):
             table[f"{n:,} {what}"] = values
-            problems[f"{n:,} {what}"] = middle | {what: n, "channels": size.channels}
+            problems[f"{n:,} {what}"] = middle | {what: n, "channels": size.channels, "aligned": ALIGNED}
         table[f"exponent, {what}"] = {k: exponent(sizes, [v[k] for v in found]) for k in found[0]}
     fixed = ", ".join(f"{v:,} {k}" for k, v in middle.items())
     columns = {part: {row: values[part] for row, values in table.items()} for part in next(iter(table.values()))}
+    faster = [
+        f"{part}, {row[10:]}" for part, own in columns.items() for row in own if "expo" in row and own[row] > LIMIT
+    ]
     return {
         "size": f"{fixed} of {size.channels} channels but for the one that grows (synthetic)",
+        "grows faster than linearly": ", ".join(faster) or "nothing",
         **columns,
         "problems": problems,
     }

@@ -42,7 +42,7 @@ SIZES = {
 }
 STAGES = ("data", "fit", "again", "reference")
 PARTS = {"pose": "checks and components", "__init__": "start", "run": "steps and validations", "solve": "last solve"}
-LINEAR = 1.1  # exponents above are called more than linear
+LIMIT = 1.1  # exponents above are called faster than linear
 DEPTH = 4 + 1  # places of a layer that a vertex reads: four local tokens and the global one
 
 
@@ -138,7 +138,7 @@ def fit_once(size, settings, folder, cache, seed=0, device="cpu"):
     rate = (rate + product_rate()) / 2
     steps = encoder.info["steps_done"]
     needed = products(seen["problem"], settings, steps)
-    expected = sum(fit_seconds(size.layers * size.channels, size.images, size.vertices, steps))
+    expected = sum(fit_seconds(size.layers * size.channels, size.images, size.vertices, steps, settings.dim))
     out = {
         "time in all, s": whole,
         "what the app said before, s": expected,
@@ -295,7 +295,7 @@ def growth(sections, whole):
             continue
         for part in (*PARTS.values(), "time in all"):
             out[f"{part}, {what}"] = exponent(sizes, [fit[f"{part}, s"] for fit in pair])
-    return {name: f"{value:.2f}{'' if value <= LINEAR else ': more than linear'}" for name, value in out.items()}
+    return {name: f"{value:.2f}{'' if value <= LIMIT else ': faster than linear'}" for name, value in out.items()}
 
 
 def beside(before, now):

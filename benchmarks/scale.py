@@ -126,12 +126,19 @@ def measured_fits():
         if label.startswith("nsd ") and label.endswith(("whole", "a tenth")) and "fit" in section:  # of the CPU
             fit = section["fit"]
             posed, begun, *took = (fit[f"{part}, s"] for part in PARTS.values())
-            sizes = (*sides(section["problem"]), fit["steps"])
+            sizes = (*sides(section["problem"]), fit["steps"], fit["aligned channels"])
             found.append((label, sizes, (posed + begun, *took), fit["machine"]["date"]))
     linear = results.get("linear", {"problems": {}})
     for label, problem in linear["problems"].items():
         posed, begun, step, solve = (linear[row][label] for row in ("checks and PCA", "start", "step", "last solve"))
-        found.append((label, (*sides(problem), STEPS), (posed + begun, STEPS * step, solve), linear["machine"]["date"]))
+        found.append(
+            (
+                label,
+                (*sides(problem), STEPS, problem["aligned"]),
+                (posed + begun, STEPS * step, solve),
+                linear["machine"]["date"],
+            )
+        )
     return found
 
 

@@ -98,29 +98,34 @@ def extraction_seconds(net, pictures):
     return pictures * net.operations / number("network pass", "operations_a_second")
 
 
-def fit_terms(channels, pictures, vertices, steps=STEPS):
+def fit_terms(channels, pictures, vertices, steps=STEPS, aligned=None):
     """What the parts of a fast fit grow with, {row of the table: {name of its number: what that is multiplied by}}.
 
-    channels : of all layers; pictures : of the whole subject, a tenth of them for testing; how often one was seen costs nothing
+    channels : of all layers; pictures : of the whole subject, a tenth of them for testing; how often one was seen costs nothing;
+    aligned : channels that the network's are made into, each read by the vertices; the recipe's own number when None
     """
-    aligned = min(max(round((0.8 * pictures) ** 0.5), 16), 64)  # channels, as the recipe has them
+    aligned = aligned or min(max(round((0.8 * pictures) ** 0.5), 16), 64)
     return {
         "prepare": {
             "seconds_a_channel": channels,
             "seconds_a_channel_and_picture": channels * pictures,
             "seconds_a_vertex": vertices,
         },
-        "step": {"seconds": steps, "seconds_a_channel": steps * channels},
-        "solve": {  # each aligned channel of a picture is made of the network's, and read by the vertices
-            "seconds_a_channel": aligned * pictures * channels,
-            "seconds_a_vertex": aligned * pictures * vertices,
+        "step": {
+            "seconds": steps,
+            "seconds_an_aligned": steps * aligned,
+            "seconds_an_aligned_and_channel": steps * aligned * channels,
+        },
+        "solve": {
+            "seconds_an_aligned_and_channel": aligned * pictures * channels,
+            "seconds_an_aligned_and_vertex": aligned * pictures * vertices,
         },
     }
 
 
-def fit_seconds(channels, pictures, vertices, steps=STEPS):
-    """(prepare, steps, last solve) in seconds of the fast recipe."""
-    terms = fit_terms(channels, pictures, vertices, steps)
+def fit_seconds(*sizes, **named):
+    """(prepare, steps, last solve) in seconds of the fast recipe, from the arguments of ``fit_terms``."""
+    terms = fit_terms(*sizes, **named)
     return tuple(sum(number(row, name) * count for name, count in own.items()) for row, own in terms.items())
 
 

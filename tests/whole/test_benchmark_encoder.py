@@ -206,13 +206,13 @@ def test_costs_are_fitted_to_what_was_measured(monkeypatch, tmp_path):
     (tmp_path / "costs.json").write_text(json.dumps(costs.table()))
     results = {}
     for name, size in nsd_size.SIZES.items():
-        terms = costs.fit_terms(*scale.sides(vars(size)), 180)
+        terms = costs.fit_terms(*scale.sides(vars(size)), 180, 64)
         prepare, steps, solve = (sum((i + 1) * x for i, x in enumerate(row.values())) for row in terms.values())
         took = dict(zip(nsd_size.PARTS.values(), (prepare / 2, prepare / 2, steps, solve), strict=True))
         fit = {f"{part}, s": seconds for part, seconds in took.items()}
         results[f"nsd {name}, whole"] = {
             "problem": vars(size),
-            "fit": fit | {"steps": 180, "machine": {"date": "2026-01-02 3"}},
+            "fit": fit | {"steps": 180, "aligned channels": 64, "machine": {"date": "2026-01-02 3"}},
         }
     (tmp_path / "results.json").write_text(json.dumps(results))
     scale.main(["--write"])
