@@ -217,6 +217,7 @@ def nsd_sizes(chosen, target):
     """``--nsd``: each size's stages, with what was known before beside them; then the growth from size to size."""
     share = "whole" if chosen.whole else "a tenth"
     share += "" if chosen.decay == 1 else f", decay {chosen.decay:g}"
+    share += "" if chosen.steps is None else f", {chosen.steps} steps"
     share += "" if chosen.device == "cpu" else f", {chosen.device}"
     for name in chosen.size:
         label = f"nsd {name}, {share}"
@@ -226,7 +227,16 @@ def nsd_sizes(chosen, target):
 
         known = kept(target, label)
         known, before = nsd(
-            name, chosen.whole, chosen.stage, known, put, chosen.device, chosen.anew, chosen.data, chosen.decay
+            name,
+            chosen.whole,
+            chosen.stage,
+            known,
+            put,
+            chosen.device,
+            chosen.anew,
+            chosen.data,
+            chosen.decay,
+            chosen.steps,
         )
         known["summary"] = summary(known, SIZES[name], chosen.whole)
         put(known)
@@ -260,6 +270,7 @@ def main(arguments=None):
     parser.add_argument(
         "--decay", type=float, default=1.0, help="--nsd: of the channels' spectrum (default 1, slow; 1.5)"
     )
+    parser.add_argument("--steps", type=int, help="--nsd: fewer, for times alone (default: the recipe's 180)")
     parser.add_argument("--data", help="--nsd: folder of its data (default: bench in the home folder)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(

@@ -234,7 +234,7 @@ def run_stage(stage, size, settings, known, folder, device="cpu"):
     return values
 
 
-def nsd(name, whole, stages, known, keep, device="cpu", anew=False, data=None, decay=1.0):
+def nsd(name, whole, stages, known, keep, device="cpu", anew=False, data=None, decay=1.0, steps=None):
     """The stages of one size that are not yet known for this commit.
 
     known : {stage: values} of an earlier run; keep(known) writes them; data : folder of the problems
@@ -246,6 +246,7 @@ def nsd(name, whole, stages, known, keep, device="cpu", anew=False, data=None, d
     full = replace(SIZES[name], decay=decay)
     size = full if whole else tenth(full)
     settings, before = settings_for(full), {}
+    settings = replace(settings, steps=steps or settings.steps)
     known = dict(known) | {"size": str(size), "problem": vars(size)}
     for stage in stages:
         former = known.get(stage)
@@ -269,13 +270,13 @@ def summary(known, size, whole):
     fit, out = known.get("fit"), {}
     if fit is None:
         return out
-    seconds = fit["time in all, s"]
-    if not whole:
-        part = tenth(size)
+    seconds, part = fit["time in all, s"], size if whole else tenth(size)
+    steps = FastSettings().steps / fit["steps"]
+    if not whole or steps != 1:
         pictures, vertices = size.images / part.images, size.vertices / part.vertices
-        grown = {"checks and components": pictures, "last solve": pictures * vertices}
+        grown = {"checks and components": pictures, "steps and validations": steps, "last solve": pictures * vertices}
         seconds = sum(fit[f"{name}, s"] * grown.get(name, 1) for name in PARTS.values())
-        out["whole size, extrapolated from the tenth (components × pictures, solve × both), s"] = seconds
+        out["whole size, extrapolated (components × pictures, steps to 180, solve × pictures × vertices), s"] = seconds
     if "reference" in known:
         last = next(v for k, v in known["reference"].items() if k.startswith("the paper's"))
         out["plain reference (extrapolated), times longer"] = last / seconds

@@ -123,7 +123,7 @@ def measured_fits():
     """[(label, arguments of ``fit_seconds``, its three seconds as measured, date)] of benchmarks/results/encoder.json."""
     results, found = kept(RESULTS), []
     for label, section in results.items():
-        if label.startswith("nsd ") and label.endswith(("whole", "a tenth")) and "fit" in section:  # of the CPU
+        if label.startswith("nsd ") and "fit" in section and "decay" not in label and "cuda" not in label:
             fit = section["fit"]
             posed, begun, *took = (fit[f"{part}, s"] for part in PARTS.values())
             sizes = (*sides(section["problem"]), fit["steps"], fit["aligned channels"])
