@@ -1,19 +1,25 @@
 """How fast features are extracted, against the network's bare forward pass in the same run (random pictures).
 
-    python -m benchmarks.extraction [--pictures 256] [--device cuda] [--memory 5000]
+    python -m benchmarks.extraction [--pictures 256] [--device cuda] [--memory 5000] [--estimate 2000] [--several 512]
 
 Both take turns, batch for batch of the same size, so that a busy machine is slow for both. The bare pass gets normalised
 pictures that lie ready in memory and its output is thrown away; extraction hashes, reads, normalises, reads every layer, pools
 to 8 × 8, turns into half precision and writes. With --memory N the memory of extracting N and N / 4 pictures instead (a network
-of ViT-B's shapes and next to no work, pictures drawn one by one), with and without principal components. Prints tables and
-writes benchmarks/results/extraction.json.
+of ViT-B's shapes and next to no work, pictures drawn one by one), with and without principal components. With --estimate N what
+is said before 73,000 pictures against the time of N, extrapolated (JPEG files of NSD's size, and NSD's HDF5). With --several N
+two networks in one pass against one after the other, and bfloat16 against float32. Prints tables and writes
+benchmarks/results/extraction.json.
 """
 
 import argparse
+import tempfile
 import time
+from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
+from PIL import Image
 
 import factortopy as ft
 from benchmarks.measuring import (
@@ -29,7 +35,10 @@ from benchmarks.measuring import (
     watched,
 )
 from factortopy.backbones.base import Backbone
-from factortopy.features.extraction import extract
+from factortopy.features.estimate import SIDE, plan
+from factortopy.features.extraction import extract, extract_many
+from factortopy.runs import costs
+from factortopy.subjects.nsd.images import NsdImages
 
 NETWORKS = {"demo-vit": 4, "timm/vit_small_patch16_224 untrained": 1}  # and how many times as many pictures
 BATCH, ROUNDS = 32, 5
@@ -142,18 +151,110 @@ def large(n):
     return {f"{row['pictures']:,}, {row['components kept']}": row for row in found}
 
 
+NSD = 73_000
+DISTINCT = 200  # pictures on disk, shown again and again
+ESTIMATED = {"demo-vit": "NSD's HDF5", "timm/resnet18 untrained": "JPEG files"}
+
+
+def files(folder, n):
+    """Paths of n JPEG files of NSD's size, a few of them again and again."""
+    paths = [Path(folder) / f"{k}.jpg" for k in range(min(n, DISTINCT))]
+    for k, path in enumerate(paths):
+        coarse = Image.fromarray(pictures(1, SIDE // 8, seed=k)[0])
+        coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path, quality=92)
+    return [paths[k % len(paths)] for k in range(n)]
+
+
+def stored(kind, folder, n):
+    """n pictures of 425 × 425 pixels as sequence: JPEG files, or as NSD keeps them."""
+    if kind == "JPEG files":
+        return files(folder, n)
+    path = Path(folder) / "nsd_stimuli.hdf5"
+    with h5py.File(path, "w") as file:
+        file["imgBrick"] = pictures(DISTINCT, SIDE)
+    return NsdImages(path, np.arange(n) % DISTINCT)
+
+
+def estimate(name, n, device):
+    """Hours that 73,000 pictures take: as said before, as said when a tenth is done, and n pictures extrapolated."""
+    backbone, kind = ft.load_backbone(name).to(device), ESTIMATED[name]
+    with own_home() as folder:
+        images, times = stored(kind, folder, n), []
+        net = costs.network_of(name)
+        told = plan(backbone, NSD, images=images)
+        blank = plan(backbone, NSD)
+        begun = time.perf_counter()
+        extract(backbone, images, lambda done, total: times.append((done, time.perf_counter())), device=device)
+        taken = (time.perf_counter() - begun) * NSD / n
+    tenth = max(1, next(k for k, (done, _) in enumerate(times) if done >= n / 10))
+    (first, at), (done, then) = times[0], times[tenth]
+    later = (then - at) / (done - first) * NSD
+    return {
+        "pictures": f"{n:,} of {SIDE} x {SIDE}, {kind}",
+        "said before, h": told.seconds / 3600,
+        "said before, blank pictures, h": blank.seconds / 3600,
+        "formula of an unmeasured machine, h": costs.extraction_seconds(net, NSD) / 3600 if net else None,
+        "left by the pace of the first tenth, h": later / 3600,
+        "measured, extrapolated, h": taken / 3600,
+        "said before / measured": told.seconds / taken,
+        "first tenth / measured": later / taken,
+    }
+
+
+def several(n, device):
+    """Seconds of two networks over the same n JPEG files: one after the other, in one pass; and of each in bfloat16."""
+    networks = [ft.load_backbone(name).to(device) for name in ESTIMATED]
+    rows = {"one after the other": [], "one pass": [], "one pass, bfloat16": []}
+    with tempfile.TemporaryDirectory() as folder:
+        images = files(folder, n)
+        for i in range(3 + 1):
+            calls = (
+                lambda: [extract(network, images, device=device) for network in networks],
+                lambda: extract_many(networks, images, device=device),
+                lambda: extract_many(networks, images, device=device, precision="bfloat16"),
+            )
+            for row, call in zip(rows.values(), calls, strict=True):
+                with own_home():
+                    begun = time.perf_counter()
+                    call()
+                    if i:
+                        row.append(time.perf_counter() - begun)
+    after = np.array(rows["one after the other"])
+    return {"pictures": n, "networks": ", ".join(ESTIMATED)} | {
+        f"{name}, {what}": value
+        for name, row in rows.items()
+        for what, value in (("s", float(np.median(row))), ("ratio", float(np.median(np.array(row) / after))))
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=64, help="of the larger network")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--memory", type=int, default=0, metavar="N",
                         help="measure the memory of extracting N pictures instead (5,000 take 6 GB of disk)")  # fmt: skip
+    parser.add_argument(
+        "--estimate", type=int, default=0, metavar="N", help="what is said before 73,000 pictures instead"
+    )
+    parser.add_argument(
+        "--several", type=int, default=0, metavar="N", help="two networks in one pass over N pictures instead"
+    )
     options = parser.parse_args()
     facts = machine(options.device)
     if options.memory:
         found = large(options.memory)
         show("memory", found)
         keep(RESULTS, "memory", {"machine": facts, **found})
+        return
+    if options.estimate:
+        found = {name: estimate(name, options.estimate, options.device) for name in ESTIMATED}
+        show("73,000 pictures", found)
+        keep(RESULTS, "estimate", {"machine": facts, **found})
+        return
+    if options.several:
+        found = several(options.several, options.device)
+        show("several networks", found)
+        keep(RESULTS, "several", {"machine": facts, **found})
         return
     found = {name: compare(name, options.pictures * more, options.device) for name, more in NETWORKS.items()}
     show(f"extraction on {options.device}", found)

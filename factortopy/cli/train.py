@@ -29,7 +29,7 @@ def add(verbs):
     options.settings(verb, "subject", required=True)
     options.settings(verb, "subject_id")
     options.settings(verb, "backbone", required=True)
-    options.settings(verb, "weights", "pca")
+    options.settings(verb, "weights", "pca", "precision")
     verb.set_defaults(function=extract)
 
     verb = verbs.add_parser(
@@ -39,7 +39,8 @@ def add(verbs):
         "Exit 75: another process holds the run.",
     )
     options.settings(
-        verb, "subject", "subject_id", "backbone", "weights", "density", "trials", "recipe", "seed", "steps", "pictures", "pca",
+        verb, "subject", "subject_id", "backbone", "weights", "density", "trials", "recipe", "seed", "steps", "pictures",
+        "pca", "precision",
     )  # fmt: skip
     verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
     options.settings(verb, "model", "select", "topology", "space_samples")
@@ -86,7 +87,8 @@ def extract(args):
         )
 
     def on_network(subject, backbone):
-        cost = plan(backbone, len(subject.images), reduce=args.pca, images=subject.images).sentence()
+        shown = subject.images
+        cost = plan(backbone, len(shown), reduce=args.pca, images=shown, precision=args.precision).sentence()
         ticker.say(f"{backbone.name}, before it starts: {cost} at most")
         for notice in backbone.notices:
             ticker.say(f"{backbone.name}: {notice}")

@@ -65,10 +65,11 @@ def plan(
     seconds: float = 3.0,
     reduce: Any = None,
     images: Any = None,
+    precision: str | None = None,
 ) -> Plan:
     """What extracting so many pictures will take: a few are extracted for about so many seconds, and nothing of it is kept.
 
-    reduce : components kept of a layer, as ``extract`` takes it
+    reduce, precision : as ``extract`` takes them
     images : sequence of the pictures themselves; None: blank ones of NSD's size
 
     Returns
@@ -78,8 +79,8 @@ def plan(
     if images is None:
         images = np.full((1, SIDE, SIDE, 3), 128, np.uint8)
     rows = np.linspace(0, len(images) - 1, min(len(images), MOST_PROBED)).astype(int).tolist()
-    with on_device(backbone, None), tempfile.TemporaryFile(dir=cache_dir("features")) as file:
-        reader = Reader(backbone, grid)
+    with on_device(backbone, None, precision), tempfile.TemporaryFile(dir=cache_dir("features")) as file:
+        reader = Reader(backbone, grid, precision)
         start = time.perf_counter()
         content_key(images[k] for k in rows[:BATCH])
         hashing = (time.perf_counter() - start) / len(rows[:BATCH])
@@ -98,7 +99,8 @@ def plan(
             if now - start > seconds:
                 break
             file.seek(0)
-    speed.keep(backbone, shown, taken, probe=True)
+    if reader.usual:
+        speed.keep(backbone, shown, taken, probe=True)
     widths = [a.shape[-1] for a in (*local, *token)]
     kept = [min(c, reduce or c) for c in widths]
     needed = n_images * sum(a.nbytes // c * k for a, c, k in zip((*local, *token), widths, kept, strict=True))

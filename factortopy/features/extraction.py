@@ -136,7 +136,7 @@ def compute(
     """
     single = isinstance(images, str | os.PathLike) or hasattr(images, "convert") or getattr(images, "ndim", 0) == 3
     images = [images] if single else list(images)
-    with on_device(backbone, device):
+    with on_device(backbone, device, precision):
         parts = list(token_batches(backbone, images, grid, precision, reduction, antialias))
     if not parts:
         raise InputError("pictures: expected at least one, found none; choose a picture")
@@ -220,7 +220,7 @@ def extract(
     rows = _checked(images, precision, reduce, train)
     reduction = None
     if rows is not None:
-        with on_device(backbone, device):
+        with on_device(backbone, device, precision):
             network = Filling(Reader(backbone, grid, precision, antialias=antialias), None, len(images), reduce, rows)
             if not learn([network], images, on_progress):
                 return None
@@ -268,7 +268,7 @@ def extract_many(
             network = Filling(Reader(backbone, grid, precision, antialias=antialias), None, total, reduce, rows)
             networks.append(network)
             with network.answering():
-                held.enter_context(on_device(backbone, device))
+                held.enter_context(on_device(backbone, device, precision))
                 network.reader = Reader(backbone, grid, precision, antialias=antialias)
                 mixed = "" if network.reader.precision == "float32" else f":{network.reader.precision}"
                 key = f"{FORMAT}:{backbone.fingerprint}:{grid}:{content}{mixed}{few}{how}"

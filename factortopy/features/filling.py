@@ -119,7 +119,8 @@ class Filling:
     def end(self):
         """Note how far it is and at what pace, and whether it is all."""
         self.mark()
-        speed.keep(self.backbone, self.done - self.start, self.seconds)
+        if self.reader.usual:
+            speed.keep(self.backbone, self.done - self.start, self.seconds)
         if self.done == self.total:
             what = {"pictures": self.total, "backbone": self.backbone.name, "grid": self.reader.grid}
             write_json(self.folder / "done.json", what)

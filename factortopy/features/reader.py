@@ -74,8 +74,9 @@ class Reader:
         self.backbone, self.grid, self.antialias = backbone, grid, antialias
         self.device, self.batch = getattr(backbone, "device", None), pictures_a_batch(backbone)
         self.reduce_by(reduction)
-        kind = getattr(self.device, "type", "cpu")
-        self.precision = precision or ("float16" if kind == "cuda" else "float32")
+        usual = "float16" if getattr(self.device, "type", "cpu") == "cuda" else "float32"
+        self.precision = precision or usual
+        self.usual = self.precision == usual
 
     def reduce_by(self, reduction):
         """Keep the components of a Reduction from now on; None: all channels."""
@@ -181,8 +182,12 @@ def _resizing(side, grid):
 
 
 @contextmanager
-def on_device(backbone, device):
-    """The network on a device for a while: a GPU where there is one unless another is named."""
+def on_device(backbone, device, precision=None):
+    """The network on a device for a while: a GPU where there is one unless another is named.
+
+    precision : as ``Reader`` takes it; convolutions in bfloat16 are up to twice as fast on a processor with channels last in
+        memory, and as fast as ever in float32 (docs/networks.md)
+    """
     import torch
 
     before = getattr(backbone, "device", None)
@@ -200,13 +205,17 @@ def on_device(backbone, device):
             f"device {device}: expected one that holds {backbone.name}, found: {first_words(error, 150)}; "
             "choose device='cpu'"
         ) from None
-    if device is None:
-        yield
-        return
+    module = getattr(backbone, "model", None)
+    turned = precision == "bfloat16" and isinstance(module, torch.nn.Module) and backbone.device.type == "cpu"
     try:
+        if turned:
+            module.to(memory_format=torch.channels_last)
         yield
     finally:
-        backbone.to(before)
+        if turned:
+            module.to(memory_format=torch.contiguous_format)
+        if device is not None:
+            backbone.to(before)
 
 
 def token_batches(backbone, images, grid, precision=None, reduction=None, antialias=True):

@@ -9,7 +9,7 @@ KEYS = tuple(key for key in EXTRACTION if key != "pictures")  # of all pictures
 
 
 class Extract(Kind):
-    """Settings: subject, subject_id, backbone, weights, pca, as a training takes them."""
+    """Settings: subject, subject_id, backbone, weights, pca, precision, as a training takes them."""
 
     name, words = "extract", "Features"
 
@@ -20,7 +20,8 @@ class Extract(Kind):
     def check_settings(self, settings):
         only(settings, *KEYS)
         full = check_training(settings)
-        return {key: full[key] for key in KEYS}
+        # A precision only where one is asked for: the same wish is the same folder, as before there was a choice.
+        return {key: full[key] for key in KEYS if key != "precision" or full[key]}
 
     def work(self, job, on_progress):
         from factortopy.runs.extraction import extract_features

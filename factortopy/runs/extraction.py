@@ -73,7 +73,11 @@ def extract_networks(settings, names, on_progress=lambda progress: None, on_subj
             subject = half_of_pictures(whole, settings["half"])
     if on_subject is not None:
         on_subject(subject)
-    how = {"antialias": antialiased(settings), **reducing(whole, settings.get("pca"))}
+    how = {
+        "antialias": antialiased(settings),
+        "precision": settings.get("precision"),
+        **reducing(whole, settings.get("pca")),
+    }
     left, failed = list(names), []
     while left:
         backbones = []

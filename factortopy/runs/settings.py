@@ -11,6 +11,7 @@ from typing import Any
 
 from factortopy.encoder.names import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
+from factortopy.features.reader import PRECISIONS
 from factortopy.storage.allowed_folders import typed
 from factortopy.surfaces.meshes import N_VERTICES
 
@@ -145,6 +146,11 @@ SETTINGS = (
     Setting(
         "pca", int, least=1, flag="--pca", metavar="K", in_words="{} components", extraction=True,
         help="keep K principal components of each layer's tokens, learnt from training pictures (default: all channels)",
+    ),
+    Setting(
+        "precision", str, choices=PRECISIONS, flag="--precision", in_name="{}", in_words="{}", extraction=True,
+        help="of the network's products: float32, float16 or bfloat16, faster on processors that have it "
+        "(default: float16 on a GPU, float32 elsewhere)",
     ),
 )  # fmt: skip
 SETTING = {row.name: row for row in SETTINGS}

@@ -143,7 +143,7 @@ def waves(trials, todo, status_of):
 
 
 def _features_of(trial):
-    return (*(trial["settings"][name] for name in EXTRACTION), antialiased(trial["settings"]))
+    return (*(trial["settings"].get(name) for name in EXTRACTION), antialiased(trial["settings"]))
 
 
 def cancel(sweep):

@@ -9,6 +9,7 @@ from small_network import SmallNetwork, pictures
 import factortopy as ft
 from factortopy.backbones.registry import ENTRIES
 from factortopy.errors import InputError
+from factortopy.features import speed
 from factortopy.features.estimate import plan
 from factortopy.features.extraction import compute, extract
 from factortopy.features.reader import Reader, on_device
@@ -72,6 +73,27 @@ def test_precision_is_part_of_the_key_and_close():
     np.testing.assert_array_equal(extract(network, images).local[-1], exact.local[-1])
     with pytest.raises(InputError, match="float32, float16, bfloat16"):
         extract(network, images, precision="float8")
+
+
+def test_a_convolutional_network_in_bfloat16_is_left_as_it_was():
+    network = ft.load_backbone("timm/resnet18", "untrained")
+    images, weights = pictures(3, 64), {k: (w.stride(), w.clone()) for k, w in network.model.state_dict().items()}
+    exact, mixed = compute(network, images, grid=4), compute(network, images, grid=4, precision="bfloat16")
+    for k, w in network.model.state_dict().items():
+        assert w.stride() == weights[k][0] and torch.equal(w, weights[k][1])
+    for a, b in zip(exact.local, mixed.local, strict=True):
+        assert not np.array_equal(a, b) and np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
+    again = compute(network, images, grid=4)
+    for a, b in zip(exact.local, again.local, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_pace_in_another_precision_is_not_kept():
+    network = SmallNetwork()
+    plan(network, 50, seconds=0.05, precision="bfloat16")
+    assert "small" not in speed.measured()
+    plan(network, 50, seconds=0.05)
+    assert "small" in speed.measured()
 
 
 def test_a_device_that_is_not_there():

@@ -66,6 +66,7 @@ def test_verbs_are_those_that_are_built():
         ("train", "--seed", "-1"),
         ("train", "--steps", "0"),
         ("train", "--recipe", "slow"),
+        ("extract", "--subject", "tiny", "--backbone", "tiny-net", "--precision", "bfloat17"),
         ("extract", "--subject", "demo-1"),
         ("maps", "x"),
         ("train", "--frobnicate"),

@@ -31,7 +31,7 @@ def test_docs_list_every_setting():
 
 
 def test_the_command_line_takes_each_that_has_a_flag():
-    words = {"recipe": "paper", "select": "layer,scale", "density": "10k"}
+    words = {"recipe": "paper", "select": "layer,scale", "density": "10k", "precision": "bfloat16"}
     for row in SETTINGS:
         if row.flag:
             value = words.get(row.name, "12" if row.kind is int else "x")
@@ -64,6 +64,7 @@ def test_each_can_be_varied_and_named():
         "layers": [[0], [1]],
         "topology": [True, False],
         "recipe": ["fast", "paper"],
+        "precision": ["float32", "bfloat16"],
     }
     for name in set(SETTING) - {*ASKED, *values, "model", "density"}:
         values[name] = [12, 13] if SETTING[name].kind is int else ["a", "b"]
@@ -83,7 +84,7 @@ def test_a_setting_may_be_a_number():
 
 
 def test_runs_share_features_by_these():
-    assert EXTRACTION == ("subject", "subject_id", "backbone", "weights", "pictures", "pca")
+    assert EXTRACTION == ("subject", "subject_id", "backbone", "weights", "pictures", "pca", "precision")
 
 
 def test_what_is_accepted_is_written_so_that_it_can_be_read(tmp_path):

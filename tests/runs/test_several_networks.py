@@ -41,3 +41,11 @@ def test_one_alone_as_before(tiny):  # noqa: F811
     assert (subject.name, backbone.name, features.layer_names) == ("tiny", "tiny-net", ["three", "one"])
     with pytest.raises(WrongRequest, match="no-such"):
         extract_features(TINY | {"backbone": "no-such"})
+
+
+def test_precision_is_a_setting_of_its_own(tiny):  # noqa: F811
+    _, backbone, exact = extract_features(TINY)
+    _, _, mixed = extract_features(TINY | {"precision": "bfloat16"})
+    assert exact.local[0].filename != mixed.local[0].filename
+    with pytest.raises(InputError, match="expected one of float32, float16, bfloat16, found 'bfloat17'"):
+        extract_features(TINY | {"precision": "bfloat17"})
