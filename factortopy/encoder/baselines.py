@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from factortopy.encoder.model import Alignment
+from factortopy.encoder.shared import Places
 
 __all__ = ["MODELS", "ClassToken", "GNet", "PatchToken", "predict", "predict_ridge"]
 
@@ -44,6 +45,14 @@ class ClassToken(nn.Module):
     def design(self, pictures, cortex):
         """(1, T, D)."""
         return pictures[None]
+
+    def table(self, pictures):
+        """(1, T, 1, D), the rows that all vertices read."""
+        return pictures[None, :, None]
+
+    def places(self, cortex, n):
+        """``Places`` of all vertices, the same."""
+        return one_place(n, self.heads.weight[0].device)
 
     def regulariser(self, cortex, added=0.0):
         """0."""
@@ -83,6 +92,14 @@ class PatchToken(nn.Module):
     def design(self, pictures, cortex):
         """(1, T, D)."""
         return pictures[None]
+
+    def table(self, pictures):
+        """(1, T, 1, D), the rows that all vertices read."""
+        return pictures[None, :, None]
+
+    def places(self, cortex, n):
+        """``Places`` of all vertices, the same."""
+        return one_place(n, self.first[0].device)
 
     def regulariser(self, cortex, added=0.0):
         """0."""
@@ -131,6 +148,12 @@ class GNet(nn.Module):
 
 
 MODELS = {"classtoken": ClassToken, "patchtoken": PatchToken, "gnetvit": GNet}
+
+
+def one_place(n, device):
+    """``Places`` of n vertices that read the only row there is."""
+    one = torch.ones(n, 1, device=device)
+    return Places(torch.zeros(n, 1, dtype=torch.long, device=device), one, one)
 
 
 # ---------------------------------------------------------------- the same on raw tokens and on scores

@@ -11,6 +11,7 @@ vertices (``solve``).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -19,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from factortopy.encoder.solve import each_design, r2, ridge, solve
+from factortopy.encoder.designs import each_design
+from factortopy.encoder.solve import r2, ridge, solve
 from factortopy.encoder.start import start
 from factortopy.encoder.state import Fit
 
@@ -81,23 +83,21 @@ class FastFit(Fit):
         super().__init__(problem, settings, model, penalty, groups, seed)
         self.pool = np.flatnonzero(problem.usable)
         self.probe = self.pool[:: max(1, len(self.pool) // 256)]
-        # Trials by picture, so that a step never scores itself on a picture that it was solved on.
-        self._trials = problem.train[np.argsort(problem.image[problem.train], kind="stable")]
-        _, self._first, self._repeats = np.unique(problem.image[self._trials], return_index=True, return_counts=True)
 
     def parts(self, step):
-        """Vertices, and trials of different pictures."""
+        """Vertices, and training pictures."""
         s, rng = self.settings, np.random.default_rng([self.seed, step])
         vertices = rng.choice(self.pool, min(s.vertices, len(self.pool)), replace=False)
-        pictures = rng.choice(len(self._first), min(s.pictures, len(self._first)), replace=False)
-        return vertices, self._trials[self._first[pictures] + rng.integers(0, self._repeats[pictures])]
+        n = len(self.problem.train_pictures)
+        return vertices, rng.choice(n, min(s.pictures, n), replace=False)
 
-    def loss(self, step, vertices, trials):
+    def loss(self, step, vertices, pictures):
         """Squared error on B after ridge on A, and the decaying regulariser."""
-        s, problem, n = self.settings, self.problem, max(2, 2 * len(trials) // 3)
+        s, problem, n = self.settings, self.problem, max(2, 2 * len(pictures) // 3)
+        shown = problem.train_pictures
         cortex = self.model.cortex(torch.from_numpy(vertices).to(problem.device))
-        design = self.model.design(self.model.pictures(problem.tokens(trials)), cortex).expand(len(vertices), -1, -1)
-        response = problem.answers(trials, vertices).T
+        design = self.model.design(self.model.pictures(shown.tokens(pictures)), cortex).expand(len(vertices), -1, -1)
+        response = shown.answers(pictures, vertices).T
         weight, mean_x, mean_y = ridge(design[:, :n], response[:, :n], self.readout())
         prediction = ((design[:, n:] - mean_x) @ weight[..., None])[..., 0] + mean_y
         loss = F.mse_loss(prediction, response[:, n:])
@@ -110,20 +110,28 @@ class FastFit(Fit):
 
     @torch.no_grad()
     def measure(self):
-        """Over up to 256 vertices, solved on up to 600 training trials."""
-        problem, n_probe = self.problem, len(self.probe)
-        fitted = problem.train[:: max(1, -(-len(problem.train) // 600))]
+        """Over up to 256 vertices, solved on up to 600 training pictures, scored on validation trials."""
+        problem, (fitted, response, held_out) = self.problem, self._answers
         cortex = self.model.cortex(torch.from_numpy(self.probe).to(problem.device))
-        both, n = np.concatenate([fitted, problem.val]), len(fitted)
-        at_once = -(-n_probe // self.pieces)
-        design = torch.empty(n_probe, len(both), self.model.dim, device=problem.device)
-        response, done = problem.answers(both, self.probe).T, 0
-        for k, x, _ in each_design(problem, self.model, both, self.probe, cortex, at_once):
-            design[k, done : done + x.shape[1]] = x
-            done += x.shape[1] * (k.stop >= n_probe)
-        weight, mean_x, mean_y = ridge(design[:, :n], response[:, :n], 0.3 * self.readout())
-        prediction = ((design[:, n:] - mean_x) @ weight[..., None])[..., 0] + mean_y
-        return float(r2(response[:, n:], prediction).nanmean())
+        at_once = -(-len(self.probe) // self.pieces)
+
+        def designs(pictures, rows):
+            out = torch.empty(len(self.probe), len(rows), self.model.dim, device=problem.device)
+            for block, k, x in each_design(self.model, pictures, rows, cortex, len(self.probe), at_once):
+                out[k, block] = x
+            return out
+
+        weight, mean_x, mean_y = ridge(designs(problem.train_pictures, fitted), response, 0.3 * self.readout())
+        design = designs(problem.val_pictures, np.arange(len(problem.val_pictures)))
+        prediction = ((design - mean_x) @ weight[..., None])[..., 0] + mean_y
+        return float(r2(held_out, prediction[:, problem.val_pictures.which]).nanmean())
+
+    @cached_property
+    def _answers(self):
+        """What ``measure`` looks at: training pictures, their responses (n, T), and those of validation trials (n, V)."""
+        shown, val = self.problem.train_pictures, self.problem.val_pictures
+        fitted = np.arange(0, len(shown), max(1, -(-len(shown) // 600)))
+        return fitted, shown.answers(fitted, self.probe).T, self.problem.answers(val.trials, self.probe).T
 
     def exhausted(self):
         """Validation has not gained for ``patience`` validations since the regulariser went."""

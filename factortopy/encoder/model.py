@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from factortopy.encoder.names import FACTORS
+from factortopy.encoder.shared import Places
 
 FREQUENCIES = 32
 
@@ -312,6 +313,24 @@ class Factorized(nn.Module):
     def respond(self, pictures, cortex, channel):
         """Σ_d channel (n, D) · design: (n, T)."""
         return read_out(pictures, *cortex, self.grid, self.dim, channel)
+
+    def table(self, pictures):
+        """(C, T, L, D) rows that vertices read in common: of each grid cell, or of all as one, and global ones last."""
+        rows = pictures.view(len(pictures), self.grid**2 + 1, -1, self.dim)
+        if "space" not in self.selectors.select:
+            rows = torch.stack([rows[:, :-1].mean(1), rows[:, -1]], 1)
+        return rows.permute(1, 2, 0, 3)
+
+    def places(self, cortex, n):
+        """``Places`` of the vertices in ``table``; None where each looks at several."""
+        space, layer, scale = cortex
+        if space is None:
+            return Places(torch.arange(2, device=layer.device).expand(n, 2), torch.cat([1 - scale, scale], 1), layer)
+        if space.shape[1] > 1:
+            return None
+        cells, weights = taps(space[:, 0], self.grid)
+        far = cells.new_full((n, 1), self.grid**2)
+        return Places(torch.cat([cells, far], 1), torch.cat([weights * (1 - scale), scale], 1), layer)
 
     def regulariser(self, cortex, added=0.0):
         """mean_i Σ_l ω log ω / log L + mean_i (g − ½)²; the second term is in the authors' code only.

@@ -1,7 +1,8 @@
-"""A subject and a network's features, laid out for fitting: batches of token scores and responses by trial."""
+"""A subject and a network's features, laid out for fitting: batches of token scores and responses, by trial or by picture."""
 
 import platform
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ import torch
 from factortopy.backbones.finetuned import description_of
 from factortopy.encoder.films import rows_of
 from factortopy.encoder.reduce import FEW, Sampled, earlier, gather, let_go, not_finite, reduced, scaling
+from factortopy.encoder.repeats import Pictures, read
 from factortopy.errors import InputError
 from factortopy.features.components import Basis
 from factortopy.surfaces.coordinates import stretched
@@ -57,7 +59,10 @@ class Problem:
         They are scores; with ``raw`` they are ``Basis.centred`` tokens. few : scores on the first components alone, which
         are cheap to read
         """
-        rows = self.image[np.asarray(trials)]
+        return self.tokens_of(self.image[np.asarray(trials)], few)
+
+    def tokens_of(self, rows, few=False):
+        """The same of rows of the features."""
         kinds = self.few if few else (self.local, self.global_)
         local, global_ = [], [gather(layer, rows, self.device) for layer in kinds[1]]
         for layer in kinds[0]:
@@ -70,15 +75,18 @@ class Problem:
 
     def answers(self, trials, vertices=None):
         """(T, n) float32 tensor of responses in ``unit``."""
-        trials = np.asarray(trials)
-        if vertices is None:
-            block = self.responses[trials]
-        elif isinstance(self.responses, np.memmap):
-            block = self.responses[trials][:, vertices]  # whole rows, which is what a memory map does well
-        else:
-            block = self.responses[np.ix_(trials, vertices)]
-        let_go(self.responses)
-        return torch.from_numpy(np.ascontiguousarray(block, dtype=np.float32)).to(self.device) / self.unit
+        block = read(self.responses, np.asarray(trials), vertices)
+        return torch.from_numpy(block).to(self.device).div_(self.unit)
+
+    @cached_property
+    def train_pictures(self):
+        """``Pictures`` of the training trials."""
+        return Pictures(self, self.train)
+
+    @cached_property
+    def val_pictures(self):
+        """``Pictures`` of the validation trials."""
+        return Pictures(self, self.val)
 
 
 def pose(subject, features, grid, device, raw=False, standardise=True, unit=None, surface="inflated", span="mesh"):

@@ -3,8 +3,11 @@
 import numpy as np
 import torch
 
+from factortopy.encoder.designs import by_designs
+from factortopy.encoder.shared import by_products
+
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-GRAM_BYTES = 2**28  # Gram matrices held at once
+VERTICES = 512  # solved at once: their Gram matrices stay in a processor's cache
 
 
 def ridge(design, response, penalty):
@@ -55,26 +58,11 @@ def r2(response, prediction):
     return torch.where(total > 1e-12, score, torch.nan)
 
 
-def part(cortex, rows):
-    """Some vertices of what a model's cortex side gives."""
-    return tuple(None if side is None else side[rows] for side in cortex)
-
-
-@torch.no_grad()
-def each_design(problem, model, trials, vertices, cortex, vertices_at_once=256):
-    """Yield (slice of ``vertices``, design (n, T, D), response (n, T)) over blocks of trials and vertices."""
-    for i in range(0, len(trials), 384):
-        block = trials[i : i + 384]
-        pictures, response = model.pictures(problem.tokens(block)), problem.answers(block, vertices).T
-        for j in range(0, len(vertices), vertices_at_once):
-            k = slice(j, j + vertices_at_once)
-            design = model.design(pictures, part(cortex, k))
-            yield k, design.expand(len(response[k]), -1, -1), response[k]
-
-
 @torch.no_grad()
 def solve(problem, model, pieces=1):
-    """Channel weights of every vertex: the penalty is chosen on validation, then training and validation trials count.
+    """Channel weights of every vertex: the penalty is chosen on validation, then training and validation count.
+
+    Pictures count as often as they were shown, with their mean response: that is the solution of the single trials.
 
     pieces : the work is cut into so many times smaller pieces, where memory is short
 
@@ -82,58 +70,33 @@ def solve(problem, model, pieces=1):
     -------
     weight (N, D), bias (N,), penalty (N,): numpy; y = v · weight + bias, 0 and NaN where responses are constant
     """
-    n, dim = len(problem.coords), model.dim
-    weight, bias, penalty = np.zeros((n, dim), np.float32), np.zeros(n, np.float32), np.full(n, np.nan, np.float32)
-    usable = np.flatnonzero(problem.usable)
+    n = len(problem.coords)
+    weight, bias = np.zeros((n, model.dim), np.float32), np.zeros(n, np.float32)
+    penalty, usable = np.full(n, np.nan, np.float32), np.flatnonzero(problem.usable)
     cortex = model.cortex(torch.from_numpy(usable).to(problem.device))
-    order = reading_order(cortex, len(usable))
-    block = max(1024, GRAM_BYTES // (4 * dim * dim)) // pieces
-    for i in range(0, len(order), block):
-        k = order[i : i + block]
-        vertices = usable[k.cpu().numpy()]
-        solution = _solve_block(problem, model, vertices, part(cortex, k), 256 // pieces)
-        weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in solution)
+    # Sums are taken around a first guess of the mean: a large common offset would eat float32's digits.
+    guess = problem.train_pictures.answers(np.arange(min(64, len(problem.train_pictures))), usable).mean(0)
+    arguments = problem, model, usable, cortex, guess, pieces
+    for k, train, val in by_products(*arguments) or by_designs(*arguments):
+        for few in torch.arange(len(k)).split(VERTICES // pieces):
+            few = slice(int(few[0]), int(few[-1]) + 1)
+            w, b, p = weights(train.of(few), val.of(few))
+            vertices = usable[k[few].cpu().numpy()]
+            weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in (w, b + guess[k[few]], p))
     return weight, bias, penalty
 
 
-def reading_order(cortex, n):
-    """Order in which vertices that look at the same place stand together: they share their taps, so that the
-    products of ``SharedTaps`` are few and large."""
-    places = cortex[0] if cortex and cortex[0] is not None and cortex[0].ndim == 3 else None
-    if places is None:
-        return torch.arange(n)
-    cell = ((places[:, 0] + 1) * 8).long()  # half cells of a grid of 8 × 8, which its taps depend on
-    return (cell[:, 1] * 64 + cell[:, 0]).argsort(stable=True)
-
-
-def _solve_block(problem, model, vertices, cortex, at_once):
-    n, dim, device = len(vertices), model.dim, problem.device
-    gram, moment = torch.zeros(n, dim, dim, device=device), torch.zeros(n, dim, device=device)
-    sum_x, sum_y, count = torch.zeros(n, dim, device=device), torch.zeros(n, device=device), 0
-
-    def add(k, x, y):
-        gram[k] += x.mT @ x
-        moment[k] += (x.mT @ y[..., None])[..., 0]
-        sum_x[k] += x.sum(1)
-        sum_y[k] += y.sum(1)
-
-    def weights(k, count, penalty):
-        mean_x, mean_y = sum_x[k] / count, sum_y[k] / count
-        centred = gram[k] - count * mean_x[:, :, None] * mean_x[:, None, :]
-        w = penalised(centred, moment[k] - count * mean_x * mean_y[:, None], penalty)
-        return w, mean_y - (w * mean_x).sum(1)
-
-    for k, x, y in each_design(problem, model, problem.train, vertices, cortex, at_once):
-        add(k, x, y)
-    chunks = [slice(i, i + 1024) for i in range(0, n, 1024)]
-    count, penalties = len(problem.train), torch.tensor(PENALTIES, device=device)
-    choices = [[torch.cat(t) for t in zip(*(weights(k, count, p) for k in chunks), strict=True)] for p in penalties]
-    candidates, offsets = (torch.stack(t, -1) for t in zip(*choices, strict=True))  # (n, D, P), (n, P)
-    error = torch.zeros(n, len(penalties), device=device)
-    for k, x, y in each_design(problem, model, problem.val, vertices, cortex, at_once):
-        error[k] += ((x @ candidates[k] + offsets[k, None] - y[..., None]) ** 2).sum(1)
-        add(k, x, y)
-    penalty = penalties[error.argmin(1)]
-    count += len(problem.val)
-    solved = [weights(k, count, penalty[k, None, None]) for k in chunks]
-    return torch.cat([w for w, _ in solved]), torch.cat([b for _, b in solved]), penalty
+def weights(train, val):
+    """Weight (n, D), bias (n,) and penalty (n,) of ``Sums`` of training and validation pictures."""
+    x, y = train.x / train.count, train.y / train.count
+    train, val = train.about(x, y), val.about(x, y)
+    errors = []
+    for penalty in PENALTIES:
+        w = penalised(train.gram, train.moment, penalty)
+        # Of validation trials, less the error without weights, which is the same for all penalties.
+        errors.append((((val.gram @ w[..., None])[..., 0] - 2 * val.moment) * w).sum(1))
+    penalty = torch.tensor(PENALTIES, device=x.device)[torch.stack(errors).argmin(0)]
+    count = train.count + val.count
+    gram = (train.gram + val.gram).baddbmm_(val.x[:, :, None], val.x[:, None], alpha=-1 / count)
+    w = penalised(gram, train.moment + val.moment - val.x * val.y[:, None] / count, penalty[:, None, None])
+    return w, y + val.y / count - (w * (x + val.x / count)).sum(1), penalty

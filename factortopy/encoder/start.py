@@ -1,6 +1,6 @@
 """Where a fit starts: every layer and place is tried by itself, and selectors and alignments begin at what was found.
 
-For a sample of vertices, ridge regression on the tokens of one layer at one place predicts held-out trials; all layers
+For a sample of vertices, ridge regression on the tokens of one layer at one place predicts held-out pictures; all layers
 and places take about a second. The scores say roughly where each vertex looks, which layer and which scale it reads; the
 selector networks are fitted to that. The regression weights of all layers, side by side, have the channels that the
 cortex uses as their common right singular vectors; the alignments begin there.
@@ -11,25 +11,23 @@ import torch
 
 from factortopy.encoder.reduce import let_go
 
-TRIALS, VERTICES, STEPS = 1000, 1000, 100
+PICTURES, VERTICES, STEPS = 1000, 1000, 100
 
 
 class Screen:
     """Ridge regression on single layers and places.
 
-    vertices : (M,) int; scores : (M, L, K + 1) R² on held-out trials of local tokens at each place, then global ones
+    vertices : (M,) int; scores : (M, L, K + 1) R² on held-out pictures of local tokens at each place, then global ones
     """
 
     def __init__(self, problem, seed, vertices, average_places=False):
         rng = np.random.default_rng([seed, 1])
         self.problem, self.vertices, self.average = problem, vertices, average_places
-        trials = np.sort(rng.permutation(problem.train)[:TRIALS])
-        # A picture's repeats are all fitted or all held out.
-        pictures = rng.permutation(np.unique(problem.image[trials]))
-        fitted = np.isin(problem.image[trials], pictures[: 2 * len(pictures) // 3])
-        self.trials = np.concatenate([trials[fitted], trials[~fitted]])
-        self.n_fit = int(fitted.sum())
-        self.response = problem.answers(self.trials, vertices)
+        rows = np.sort(rng.permutation(len(problem.train_pictures))[:PICTURES])
+        self.n_fit = 2 * len(rows) // 3
+        fitted = np.isin(np.arange(len(rows)), rng.permutation(len(rows))[: self.n_fit])
+        self.rows = np.concatenate([rows[fitted], rows[~fitted]])
+        self.response = problem.train_pictures.answers(self.rows, vertices)
         self.response -= self.response[: self.n_fit].mean(0)
         n_layers, places = len(problem.local), 1 if average_places else problem.grid**2
         self.scores = torch.zeros(len(vertices), n_layers, places + 1, device=problem.device)
@@ -41,7 +39,7 @@ class Screen:
 
     def tokens(self, l):
         """Scores of a layer on its first components: local (K, T, k), global (T, k)."""
-        rows = self.problem.image[self.trials]
+        rows = self.problem.train_pictures.image[self.rows]
         local, global_ = (torch.from_numpy(kind[l][rows]).to(self.problem.device) for kind in self.problem.few)
         let_go(self.problem.few[0][l])
         local = local.float().mean(1, keepdim=True) if self.average else local.float()
