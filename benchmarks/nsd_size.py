@@ -227,7 +227,7 @@ def run_stage(stage, size, settings, known, folder, device="cpu"):
     arguments |= {"settings": vars(settings), "cache": str(cache), "seed": int(stage == "again")}
     values = in_child("benchmarks.nsd_size", "fit_once", arguments, **SETTINGS)
     if stage == "again":
-        shutil.rmtree(cache, ignore_errors=True)  # 11 GB for 10,000 pictures
+        shutil.rmtree(cache, ignore_errors=True)
         first = known["fit"]
         if first["machine"]["commit"] == commit():
             values = {"share of the first fit's time": values["time in all, s"] / first["time in all, s"]} | values
