@@ -93,7 +93,7 @@ def test_what_is_on_disk_already_is_not_counted_again():
 
 
 def test_a_small_run_is_not_free():
-    """Runs of 20 steps with 200 pictures took 17 to 30 s each, at least 14 of it beside the fit; all 300 test pictures are shown as well."""
+    """Runs of 20 steps with 200 pictures took 17 to 30 s each, 14 of it beside the fit; all 300 test pictures are shown as well."""
     few = price(pictures=[200], steps=[20], seed=[0, 1])
     fits = 2 * (costs.number("start", "seconds") + sum(costs.fit_seconds(1536, 200 / 0.9, 2154, 20)))
     shown = costs.extraction_seconds(costs.network_of("demo-vit"), 500)
