@@ -135,7 +135,7 @@ def picture(driver, folder):
             file = {"name": f"picture {k}.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
             box = page.locator("[data-testid=stFileUploaderDropzoneInput]").first
             times.append(repainted(page, view, lambda box=box, file=file: box.set_input_files(file)))
-            page.wait_for_timeout(700)
+            page.wait_for_timeout(2500)  # until the page is at rest
     return {
         "page opened, s": opened, "first picture, s": times[0], "further ones, median, s": float(np.median(times[1:])),
         "the slowest of them, s": max(times[1:]),

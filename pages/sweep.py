@@ -99,7 +99,7 @@ def whose_brains():
             "Subjects", DEMO, ["demo-1"], help="Simulated. Each one's 3,000 pictures are rendered at the first use."
         )
     st.text_input(
-        "Folder of mine", key="sweep folder", placeholder="path of a data set, in place of the demo",
+        "Folder of mine", key="sweep folder", placeholder="path of a data set",
         help="A folder on this machine: NSD, Algonauts 2023 or FactorTopy's folder layout.",
     )  # fmt: skip
     if not path:

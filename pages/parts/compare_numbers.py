@@ -141,7 +141,7 @@ def hierarchy(encoders, fitted):
             across = {"title": "level of the area", "range": [-0.02, 1.02], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
             layout(figure, 260, len(rows), xaxis=across, yaxis_title="mean layer (0 first, 1 last)")
             saving.chart(figure, "slopes", simulated(encoders))
-            table(rows, "hierarchy", encoders)
+            table(pd.DataFrame(rows).dropna(axis=1, how="all"), "hierarchy", encoders)  # of one fit each: no interval
             st.caption(slopes.about(rows))
     return None if levels == usual else levels
 

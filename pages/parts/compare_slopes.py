@@ -50,11 +50,13 @@ def button(names):
         return
     if not lacking:
         return
-    left, right = st.columns([1, 3], vertical_alignment="center")
-    if left.button("Fit again for intervals", key="refit slopes", icon=":material/replay:", help=slopes.BY_REFITS):
-        if checked(queue.submit_job, "slope", {"runs": list(lacking), "refits": REFITS}) is not None:
-            st.rerun()
-    right.caption(plain(price))
+    with st.container(horizontal=True, vertical_alignment="center"):  # what it takes stands beside the button
+        asked = st.button(
+            "Fit again for intervals", key="refit slopes", icon=":material/replay:", help=slopes.BY_REFITS
+        )
+        st.caption(plain(price))
+    if asked and checked(queue.submit_job, "slope", {"runs": list(lacking), "refits": REFITS}) is not None:
+        st.rerun()
 
 
 @st.cache_data(ttl=30, show_spinner=False)

@@ -185,10 +185,15 @@ def retinotopy(result, encoder):
     ], "retinotopy areas", result)  # fmt: skip
     for name, d in (numbers.get("borders") or {}).items():
         if d.get("found_to_atlas") is not None and d.get("chance") is not None:
-            st.markdown(f"Border {name}: reversals of the sign lie {d['found_to_atlas']:.1f} mm from the atlas' border on average "
-                        f"(all places with a fit there: {d['chance']:.1f} mm; not tested).")  # fmt: skip
+            st.markdown(f"Border {name}: reversals of the sign lie {_apart(d['found_to_atlas'])} from the atlas' border on "
+                        f"average (all places with a fit there: {_apart(d['chance'])}; not tested).")  # fmt: skip
     course(result, encoder)
     st.image(list(result.pictures["frames"]), width=76)
+
+
+def _apart(distance):
+    """A distance in words."""
+    return f"{distance:.1f} mm" if distance >= 0.1 else "less than 0.1 mm"
 
 
 def _what_a_fit_is(numbers):

@@ -101,15 +101,15 @@ export class Drawing {
     if (this.gone || !scene || stage.canvas.clientWidth < 2 || stage.canvas.clientHeight < 2) return;
     this.before();
     const start = performance.now(),
-      first = stats.frames === 0; // coarse, so that it is there sooner
+      early = stats.frames < 2; // coarse, and the very first without lines, so that it is there sooner
     const full = Math.min(2, devicePixelRatio || 1),
       fine = this.fineScale,
       fineKey = stage.pictureKey(fine);
-    const inMotion = first || (start < this.motionUntil && stats.frameMs > SLOW);
+    const inMotion = early || (start < this.motionUntil && stats.frameMs > SLOW);
     const moving = inMotion && !scene.isReady("still", fineKey);
     const poses = stage.poses(),
       { marks, names, split } = this.extras(),
-      scale = moving ? full * (first ? 1 : COARSE) : fine;
+      scale = moving ? full * (early ? 1 : COARSE) : fine;
     const drawn = scene.draw(poses, {
       name: moving ? "moving" : "still",
       scale,
@@ -117,11 +117,12 @@ export class Drawing {
       key: moving ? stage.pictureKey(scale) : fineKey,
       marks,
       lines: names,
+      bare: stats.frames === 0,
       split,
     });
     scene.finish();
     const elapsed = performance.now() - start;
-    if (drawn && !first) stats[moving ? "movingMs" : "frameMs"] = elapsed;
+    if (drawn && !early) stats[moving ? "movingMs" : "frameMs"] = elapsed;
     if (!drawn) stats.paintMs = elapsed;
     const placed = [fineKey, names, this.labels.revision, moving].join();
     if (placed !== this.placed) this.labels.place(poses, this.geometry, names, moving);
@@ -131,7 +132,8 @@ export class Drawing {
     if (this.fresh) this.painted();
     this.fresh = false;
     clearTimeout(this.sharpen);
-    if (moving) this.sharpen = setTimeout(() => this.request(), REST);
+    if (stats.frames === 1) this.request();
+    else if (moving) this.sharpen = setTimeout(() => this.request(), REST);
   }
 
   // ---------------------------------------------------------------- what lies where

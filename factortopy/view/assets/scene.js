@@ -128,9 +128,9 @@ export class Scene {
   }
 
   // Draws the panels of `poses`. name: "still" or "moving"; scale: pixels of the picture per CSS pixel; full: those of the
-  // canvas; key: what the geometry depends on; split: share of each panel left of the divider, or null. Returns
-  // whether the geometry was drawn anew.
-  draw(poses, { name, scale, full, key, marks, lines, split }) {
+  // canvas; key: what the geometry depends on; bare: without edges and outlines, whose programs take longest to compile;
+  // split: share of each panel left of the divider, or null. Returns whether the geometry was drawn anew.
+  draw(poses, { name, scale, full, key, marks, lines, bare, split }) {
     const { gl, canvas } = this,
       size = (ratio) =>
         [canvas.clientWidth, canvas.clientHeight].map((length) => Math.max(2, Math.round(length * ratio)));
@@ -139,8 +139,8 @@ export class Scene {
     const target = this.target(name, ...size(scale)),
       drawn = this.drawGeometry(target, poses, { name, scale, key });
     const overlayKey = `${lines} ${this.revision}`;
-    if (drawn || target.overlayKey !== overlayKey) this.drawOverlay(target, poses, { name, scale, lines });
-    target.overlayKey = overlayKey;
+    if (!bare && target.overlayKey !== overlayKey) this.drawOverlay(target, poses, { name, scale, lines });
+    target.overlayKey = bare ? null : overlayKey;
     const { width, height } = target,
       direct = width === wanted[0] && height === wanted[1];
     if (direct) {
@@ -181,6 +181,7 @@ export class Scene {
       this.drawMesh(p, target.level);
     }
     target.key = key;
+    target.overlayKey = null;
     return true;
   }
 
@@ -346,7 +347,7 @@ export class Scene {
     const { canvas } = this;
     const [w, h] = [canvas.clientWidth, canvas.clientHeight].map((length) => Math.max(2, Math.round(length * scale)));
     const target = this.target("still", w, h);
-    if (this.drawGeometry(target, poses, { name: "still", scale, key })) target.overlayKey = null;
+    this.drawGeometry(target, poses, { name: "still", scale, key });
     return this.vertexAt(target, x, y, scale);
   }
 
