@@ -129,7 +129,11 @@ def _whitened(y, p, frequency):
 
 
 def _structured(prediction, order, seed, shuffles=199):
-    """Whether predictions of neighbours in time are more alike than in a random order of the pictures."""
+    """Whether predictions of neighbours in time are more alike than in a random order of the pictures.
+
+    The choice of the test rests on predictions and their order, not on what was measured, which under the null hypothesis is independent
+    of both: no p value is taken from the better of two tests. The false positives in docs/statistics.md are with this choice.
+    """
     number, parts = order.averaged()
     x = standard(by_picture(prediction[:, :: max(1, prediction.shape[1] // 2000)], number))
     last = np.concatenate([np.arange(part.start, part.stop - 1) for part in parts])

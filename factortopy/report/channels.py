@@ -84,7 +84,7 @@ def _top_pictures(doc, entry, labels):
     shades = figures.of_clusters(len(grid))
     drawn = figures.pictures(grid, [f"cluster {k + 1}" for k in range(len(grid))], [], doc.simulated, 0.75, shades)
     top = max(rows, key=lambda row: row["response"])
-    shows = f"Of {len(gallery.image)} test pictures; the strongest answer is that of cluster {top['cluster']}, "
+    shows = f"Of {len(gallery.image)} test pictures, by predicted answers; the strongest is that of cluster {top['cluster']}, "
     shows += f"{top['response']:.1f} standard deviations over its mean."
     title, paper = (
         f"Pictures that each cluster answers to most: {entry.name}",
@@ -105,7 +105,7 @@ def _hemispheres(doc, entries):
     drawn = figures.bars(names, list(alike), panels, doc.simulated)
     more = {name: sum(row["same"] > row["other"] for row in rows) for name, rows in alike.items()}
     counts = "; ".join(f"{name} in {more[name]} of {len(rows)} areas" for name, rows in alike.items())
-    shows = f"An area's halves are more alike than its left half and the other areas' right halves: {counts}."
+    shows = f"An area's halves are more alike than its left half and the other areas' right halves: {counts} (by chance in about half)."
     title, paper = "Do both hemispheres read the same channels?", "After section 4.5 (symmetry of channels)"
     doc.figure("hemispheres", title, drawn, _together(alike), shows, paper)
 

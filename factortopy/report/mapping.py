@@ -88,7 +88,8 @@ def _score_maps(doc, entries, flat):
             f"{name} at {np.mean(best == k):.0%} (by {LEADS} R² or more at {np.mean((best == k) & clear):.0%})"
             for k, name in enumerate(encoders)
         )
-        doc.sentences(f"Of the vertices that any network predicts, the best one is {shares}.")
+        luck = f"Of {len(encoders)} equally good ones each would be the best at {1 / len(encoders):.0%}, by luck."
+        doc.sentences(f"Of the vertices that any network predicts, the best one is {shares}. {luck}")
 
 
 def _layers(doc, entries, flat):
@@ -148,7 +149,7 @@ def _space(doc, entries, flat):
         opposite[e.name] = contralateral(e.encoder)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in opposite.items() if np.isfinite(share))
     shows = "Share of the local vertices that look at the other side of the picture than their hemisphere's own"
-    shows = f"{shows}: {shares}."
+    shows = f"{shows} (half of them would by chance): {shares}."
     if not shares:
         shows = "No vertex reads local tokens mostly, or one hemisphere alone is here: where they look says little."
     title, paper = "Where in the picture each vertex looks", "After Fig. 4 (space selector)"

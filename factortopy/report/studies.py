@@ -117,7 +117,7 @@ def _ablation(doc, entry, refits, flat):
     parts = [row for row in rows if row["model"].startswith("without")]
     changes = ", ".join(f"{row['model']} {row['difference']:+.3f}" for row in parts).replace("-0.", "−0.")
     shows, paper = (
-        f"Change of mean R² over all vertices: {changes}.",
+        f"Change of mean R² over all vertices: {changes}. One fit each; the checklist below has the error.",
         "After Table 3 (ablation; our reading of its baselines)",
     )
     doc.figure("ablation", "What each part is worth", drawn, rows, shows, paper)
