@@ -38,7 +38,7 @@ class Hierarchy:
     @property
     def intervals(self) -> dict[str, tuple[float, float]] | None:
         """{"b0", "b1", "slope": (low, high)}, 95 %; None of one fit alone."""
-        return self.estimates and {name: one.interval() for name, one in self.estimates.items()}
+        return None if self.estimates is None else {name: one.interval() for name, one in self.estimates.items()}
 
     @property
     def slope(self) -> float:

@@ -36,11 +36,6 @@ def first_copies(images: Sequence[object] | np.ndarray | None) -> np.ndarray | N
     return first
 
 
-def as_one(image_index: np.ndarray, first: np.ndarray | None) -> np.ndarray:
-    """(T,) ``image_index`` in which all copies have the number of the first."""
-    return image_index if first is None else first[image_index]
-
-
 def copies_warning(first: np.ndarray, images: Sequence[object] | np.ndarray, thing: object) -> Problem | None:
     """What to say of copies; None where there are none."""
     again = np.flatnonzero(first != np.arange(len(first)))

@@ -11,7 +11,7 @@ from factortopy.formats.npy import mapped_blocks, row_blocks
 from factortopy.formats.problems import stop, warn
 from factortopy.pictures.reading import read_image
 from factortopy.subjects import arguments
-from factortopy.subjects.copies import as_one, copies_warning, first_copies
+from factortopy.subjects.copies import copies_warning, first_copies
 from factortopy.subjects.progress import each
 from factortopy.subjects.split import Split
 from factortopy.surfaces.coordinates import OnVertices
@@ -151,9 +151,8 @@ class Subject(OnVertices):
 
     def _join_copies(self):
         first = first_copies(self.images)
-        joined = as_one(self.image_index, first)
-        if (joined != self.image_index).any():
-            self.image_index = joined
+        if first is not None and (first[self.image_index] != self.image_index).any():
+            self.image_index = first[self.image_index]
             self.warnings.append(copies_warning(first, self.images, "images"))
 
     # ------------------------------------------------------------ sizes and parts

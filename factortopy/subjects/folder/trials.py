@@ -6,7 +6,7 @@ from factortopy.formats.names import in_order_of_numbers
 from factortopy.formats.problems import plain_spaces, stop
 from factortopy.formats.tables import NOTHING, codes
 from factortopy.pictures.reading import ENDINGS
-from factortopy.subjects.copies import as_one, copies_warning, first_copies
+from factortopy.subjects.copies import copies_warning, first_copies
 from factortopy.subjects.folder import films
 from factortopy.subjects.folder.named_files import matched_files, names_below
 from factortopy.subjects.folder.responses import files_in
@@ -128,7 +128,7 @@ def _examine_pictures(examination, folder):
     first = first_copies(examination.images)
     if copied := copies_warning(first, examination.images, folder):
         examination.problems.append(copied)
-        examination.image_index = as_one(examination.image_index, first)
+        examination.image_index = first[examination.image_index]
     if 0 < len(examination.images) < MIN_IMAGES:
         text = f"{len(examination.images)}"
         expected = f"at least {MIN_IMAGES} different pictures to train, validate and test on"
