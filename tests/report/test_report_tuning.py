@@ -135,7 +135,7 @@ def test_what_is_missing_is_said_and_a_table_gives_accuracy(tmp_path):
     assert rows[-1]["r"] == pytest.approx(np.corrcoef([0.5, 0.6, 0.9], [0.1, 0.2, 0.3])[0, 1])
     assert doc.evidence.accuracies == {"net1": 0.5, "net2": 0.6, "net3": 0.9}
     (found,) = (f for f in checklist(doc.evidence) if f.figures == ("score-accuracy",))
-    assert found.verdict == "cannot be tested here" and "five networks" in found.explanation
+    assert found.verdict == "cannot be tested here" and "5 networks" in found.explanation
     for text, told in (
         ("a,b\n1,2\n", "a column network, accuracy, found a, b"),
         ("network;accuracy\nnet1;0,5\nnet1;0,6\n", "every network once .* in line 3"),
