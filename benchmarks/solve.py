@@ -20,7 +20,7 @@ from benchmarks.measuring import ROOT, keep, machine, memory, show, watched
 from factortopy.encoder import shared
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.problem import Problem
-from factortopy.encoder.solve import PENALTIES, penalised, weights
+from factortopy.encoder.solve import PENALTIES, on_all_cores, penalised, weights
 from factortopy.features.components import Basis
 
 LAYERS, DIM, GRID, REPEATS = 12, 64, 8, 3
@@ -115,18 +115,16 @@ def solve_alone(pictures=1100, vertices=37984, components=714, device="cpu", who
         each = shared.by_products(problem, model, all_of_it, cortex, means)
         if each is None:
             raise SystemExit("so few vertices are solved by their designs: take more")
-        next(each)
+        parts = next(each)
         wait()
         read = time.perf_counter() - begun
         speeds.append(speed(device))
-        begun, done = time.perf_counter(), 0
-        for k, train, val in each:
-            weights(train, val)
-            done += len(k)
-            if done >= few:
-                break
+        parts = parts[:: max(1, vertices // few)]
+        begun = time.perf_counter()
+        for _ in on_all_cores(lambda both: weights(*both()), parts, problem.device):
+            pass
         wait()
-        solved = (time.perf_counter() - begun) / done
+        solved = (time.perf_counter() - begun) / sum(len(k) for k, _ in parts)
     speeds.append(speed(device))
     begun = time.perf_counter()
     sample = all_of_it[:: vertices // 128][:128]

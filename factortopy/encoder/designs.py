@@ -1,11 +1,13 @@
 """Designs of many vertices, block by block, and their sums over pictures."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 GRAM_BYTES = 2**28  # Gram matrices held at once
+VERTICES = 512  # solved at once: their Gram matrices stay in a processor's cache
 
 
 def part(cortex, rows):
@@ -54,20 +56,23 @@ class Sums:
 
 @torch.no_grad()
 def by_designs(problem, model, vertices, cortex, offset, pieces=1):
-    """Yield (rows of ``vertices``, ``Sums`` of their training pictures, of their validation pictures), by making every design.
+    """Yield lists of (rows of ``vertices``, a call that gives ``Sums`` of their training and validation pictures): every design is made.
 
     cortex : what the model's cortex side gives of the vertices; offset : (n,) taken from the responses
     """
     order = reading_order(cortex, len(vertices)).to(problem.device)
     block = max(1024, GRAM_BYTES // (8 * model.dim**2)) // pieces
     for k in order.split(block):
-        yield (
-            k,
-            *(
-                _sums(model, pictures, vertices[k.cpu().numpy()], part(cortex, k), offset[k], 256 // pieces)
-                for pictures in (problem.train_pictures, problem.val_pictures)
-            ),
-        )
+        both = [
+            _sums(model, pictures, vertices[k.cpu().numpy()], part(cortex, k), offset[k], 256 // pieces)
+            for pictures in (problem.train_pictures, problem.val_pictures)
+        ]
+        parts = [slice(i, i + VERTICES // pieces) for i in range(0, len(k), VERTICES // pieces)]
+        yield [(k[few], partial(_of, both, few)) for few in parts]
+
+
+def _of(both, few):
+    return tuple(sums.of(few) for sums in both)
 
 
 def _sums(model, pictures, vertices, cortex, offset, at_once):

@@ -10,6 +10,7 @@ are 339 pairs of places in all, each one large matrix product, however many the 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -96,10 +97,16 @@ def _each(problem, model, vertices, places, offset, pieces):
         held = slice(groups[0][0].start, groups[-1][0].stop)
         arguments = model, vertices[held], places.of(held), groups, offset[held], pieces
         train, val = (Products(pictures, *arguments) for pictures in (problem.train_pictures, problem.val_pictures))
-        for group, cells in train.groups:
-            for i in range(group.start, group.stop, VERTICES):
-                k = slice(i, min(i + VERTICES, group.stop))
-                yield order[held][k], train.sums(k, cells), val.sums(k, cells)
+        parts = [
+            (slice(i, min(i + VERTICES, group.stop)), cells)
+            for group, cells in train.groups
+            for i in range(group.start, group.stop, VERTICES)
+        ]
+        yield [(order[held][k], partial(_both, train, val, k, cells)) for k, cells in parts]
+
+
+def _both(train, val, k, cells):
+    return train.sums(k, cells), val.sums(k, cells)
 
 
 class Products:
@@ -120,7 +127,7 @@ class Products:
         at_once = BLOCK_BYTES // pieces // (4 * (len(vertices) + (1 + wanted[-1][1]) * width))
         for rows in np.array_split(np.arange(len(pictures)), -(-len(pictures) // max(64, at_once))):
             root = torch.from_numpy(pictures.count[rows] ** 0.5).float().to(device)
-            table = _table(model, pictures, rows, max(16, 128 // pieces)).mul_(root[:, None])
+            table = _table(model, pictures, rows, max(16, 256 // pieces)).mul_(root[:, None])
             response = pictures.answers(rows, vertices).sub_(offset).mul_(root[:, None])
             self._add(table, response, root)
         self.pairs = {pair: packed(product, dim) for pair, product in self.pairs.items()}

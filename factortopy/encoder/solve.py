@@ -1,5 +1,7 @@
 """Ridge regression of many vertices at once, and the exact channel weights of a whole cortex."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 
@@ -7,7 +9,6 @@ from factortopy.encoder.designs import by_designs
 from factortopy.encoder.shared import by_products
 
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-VERTICES = 512  # solved at once: their Gram matrices stay in a processor's cache
 
 
 def ridge(design, response, penalty):
@@ -77,15 +78,31 @@ def solve(problem, model, pieces=1):
     # Sums are taken around a first guess of the mean: a large common offset would eat float32's digits.
     guess = problem.train_pictures.answers(np.arange(min(64, len(problem.train_pictures))), usable).mean(0)
     arguments = problem, model, usable, cortex, guess, pieces
-    for k, train, val in by_products(*arguments) or by_designs(*arguments):
-        for few in torch.arange(len(k)).split(VERTICES // pieces):
-            few = slice(int(few[0]), int(few[-1]) + 1)
-            w, b, p = weights(train.of(few), val.of(few))
-            vertices = usable[k[few].cpu().numpy()]
-            weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in (w, b + guess[k[few]], p))
+    for parts in by_products(*arguments) or by_designs(*arguments):
+        for k, (w, b, p) in on_all_cores(lambda both: weights(*both()), parts, problem.device):
+            vertices = usable[k.cpu().numpy()]
+            weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in (w, b + guess[k], p))
     return weight, bias, penalty
 
 
+def on_all_cores(call, parts, device):
+    """Yield (name, call(part)) of (name, part) pairs; on a CPU in so many threads as torch has, each with one core.
+
+    Factorisations of small matrices are slower, not faster, where one takes several cores.
+    """
+    names, threads = [name for name, _ in parts], torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield from ((name, call(part)) for name, part in parts)
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield from zip(names, pool.map(call, (part for _, part in parts)), strict=True)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@torch.no_grad()
 def weights(train, val):
     """Weight (n, D), bias (n,) and penalty (n,) of ``Sums`` of training and validation pictures."""
     x, y = train.x / train.count, train.y / train.count
