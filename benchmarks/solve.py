@@ -1,6 +1,7 @@
 """The last solve by itself, at the size of an NSD subject: seconds, and the share of the machine's speed that it reaches (synthetic).
 
     python -m benchmarks.solve                      # 1,100 of 10,000 pictures, all 37,984 vertices: half a minute
+    python -m benchmarks.solve --vertices 327684 --pictures 300 --repeats 1 --whole 3000
     python -m benchmarks.solve --device cuda
 
 Measured are the products of rows over some pictures, for all vertices, and then mixing and solving of some of the vertices; what
@@ -16,14 +17,14 @@ import numpy as np
 import torch
 
 from benchmarks.encoder_step import settle
-from benchmarks.measuring import ROOT, keep, machine, memory, show, watched
+from benchmarks.measuring import ROOT, keep, machine, median_time, memory, show, watched
 from factortopy.encoder import shared
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.problem import Problem
 from factortopy.encoder.solve import PENALTIES, on_all_cores, penalised, weights
 from factortopy.features.components import Basis
 
-LAYERS, DIM, GRID, REPEATS = 12, 64, 8, 3
+LAYERS, DIM, GRID = 12, 64, 8
 
 
 def speed(device, rounds=5):
@@ -38,13 +39,13 @@ def speed(device, rounds=5):
     return 2 * 2048**3 / min(times) / 1e9
 
 
-def problem_of(pictures, vertices, components, device):
+def problem_of(pictures, vertices, components, repeats, device):
     """Random scores and responses; all layers have the same scores in memory, which costs as much to read as others."""
     rng = np.random.default_rng(0)
     local = rng.standard_normal((pictures, GRID**2, components), np.float32).astype(np.float16)
     heads = rng.standard_normal((pictures, components), np.float32).astype(np.float16)
     basis = Basis(*(torch.ones(components, device=device),) * 3)
-    image = rng.permutation(np.repeat(np.arange(pictures), REPEATS))
+    image = rng.permutation(np.repeat(np.arange(pictures), repeats))
     learnt = pictures * 9 // 10
     return Problem(
         [local] * LAYERS, [heads] * LAYERS, [basis] * LAYERS, [basis] * LAYERS,
@@ -87,25 +88,25 @@ def plain(problem, model, vertices):
     return penalised(*added(problem.val, *sums), chosen[:, None, None])
 
 
-def work(places, components, pictures, vertices):
+def work(pairs, components, pictures, vertices):
     """10⁹ operations of the solve by part, a multiply-add counted as two."""
-    width, pairs = LAYERS * DIM, {p for _, cells in places.groups() for p in shared.pairs_of(cells)}
-    half = DIM * (DIM + 1) // 2
+    width, half = LAYERS * DIM, DIM * (DIM + 1) // 2
     return {
         "alignment": 2 * pictures * LAYERS * (GRID**2 + 1) * components * DIM / 1e9,
-        "products of rows": 2 * pictures * len(pairs) * width**2 / 1e9,
+        "products of rows": 2 * pictures * pairs * width**2 / 1e9,
         "products with responses": 2 * pictures * vertices * 5 * width / 1e9,
         "mixing": 2 * vertices * 2 * 15 * LAYERS**2 * half / 1e9,
         "solving": vertices * (len(PENALTIES) + 1) * DIM**3 / 3 / 1e9,
     }
 
 
-def solve_alone(pictures=1100, vertices=37984, components=714, device="cpu", whole=10000, few=4096):
-    problem, wait = problem_of(pictures, vertices, components, device), settle(device)
+def solve_alone(pictures=1100, vertices=37984, components=714, repeats=3, device="cpu", whole=10000, few=4096):
+    problem, wait = problem_of(pictures, vertices, components, repeats, device), settle(device)
     model, all_of_it = scattered(problem), np.arange(vertices)
     with torch.no_grad():
         cortex = model.cortex(torch.from_numpy(all_of_it).to(device))
         places = model.places(cortex, vertices)
+        places = places.of(places.cells[:, 0].argsort())
     means = problem.train_pictures.answers(np.arange(64)).mean(0)
     problem.val_pictures.answers(np.arange(1))  # both parts are averaged by now
     speeds = [speed(device)]
@@ -131,13 +132,17 @@ def solve_alone(pictures=1100, vertices=37984, components=714, device="cpu", who
     plain(problem, model, sample)
     wait()
     slow = (time.perf_counter() - begun) / len(sample)
-    parts, fastest = work(places, components, pictures, vertices), max(speeds)
+    pairs = {pair for _, cells in places.groups() for pair in shared.pairs_of(cells)}
+    parts, fastest = work(len(pairs), components, pictures, vertices), max(speeds)
     reading = sum(list(parts.values())[:3])
     solving = sum(list(parts.values())[3:]) / vertices
-    seconds = read * whole / pictures + solved * vertices
-    total = sum(work(places, components, whole, vertices).values())
+    product = torch.randn(LAYERS * DIM, LAYERS * DIM, device=device)
+    (once,) = median_time([lambda: shared.packed(product, DIM)], 5, settle=wait)
+    once *= 2 * len(pairs)  # does not grow with the pictures
+    seconds = (read - once) * whole / pictures + once + solved * vertices
+    total = sum(work(len(pairs), components, whole, vertices).values())
     return {
-        "size": f"{pictures:,} of {whole:,} pictures, {REPEATS} trials each, {vertices:,} vertices, {LAYERS} layers of "
+        "size": f"{pictures:,} of {whole:,} pictures, {repeats} trials each, {vertices:,} vertices, {LAYERS} layers of "
         f"{components} components, D = {DIM} (synthetic)",
         "torch.mm of 2,048², GFLOP/s": fastest,
         "products, s": read,
@@ -159,12 +164,14 @@ def main(arguments=None):
     parser.add_argument("--pictures", type=int, default=1100)
     parser.add_argument("--vertices", type=int, default=37984)
     parser.add_argument("--components", type=int, default=714, help="of a layer")
+    parser.add_argument("--repeats", type=int, default=3, help="trials of a picture")
     parser.add_argument("--whole", type=int, default=10000, help="pictures that are extrapolated to")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", default=str(ROOT / "benchmarks" / "results" / "encoder.json"))
     chosen = parser.parse_args(arguments)
-    values = solve_alone(chosen.pictures, chosen.vertices, chosen.components, chosen.device, chosen.whole)
-    label = "last solve" if chosen.device == "cpu" else f"last solve, {chosen.device}"
+    sizes = chosen.pictures, chosen.vertices, chosen.components, chosen.repeats
+    values = solve_alone(*sizes, chosen.device, chosen.whole)
+    label = f"last solve, {chosen.vertices:,} vertices" + ("" if chosen.device == "cpu" else f", {chosen.device}")
     show(label, values)
     keep(chosen.results, label, values | {"machine": machine(chosen.device)})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from factortopy.encoder.paper import PaperFit, PaperSettings
 from factortopy.encoder.problem import as_resized, origin, pose
 from factortopy.encoder.reduce import FORMAT
 from factortopy.encoder.selectors import Selectors
+from factortopy.encoder.solve import precision
 from factortopy.encoder.state import Fit
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json, read_tensors, write_json, write_tensors
@@ -148,7 +148,8 @@ def fit(
     settings = settings if steps is None else replace(settings, steps=int(steps))
     checkpoint = None if out is None else Path(out) / "checkpoint"
     resumed = resume and checkpoint is not None and (checkpoint / "state.json").exists()
-    with precision(device):
+    # Products of a GPU that has TensorFloat-32 are in that format, as training networks usually has them.
+    with precision("high" if str(device).startswith("cuda") else torch.get_float32_matmul_precision()):
         features = as_resized(features, grid, settings.antialias)
         problem = pose(subject, features, grid, device, **settings.laid_out)
         settings = settings.settled(len((subject.whole or subject.split).train))
@@ -223,17 +224,6 @@ def _model(name, problem, dim, seed, topology, select, space_samples, recipe):
     from factortopy.encoder.baselines import MODELS as BASELINES
 
     return BASELINES[name](problem, dim, torch.Generator().manual_seed(seed))
-
-
-@contextlib.contextmanager
-def precision(device):
-    """Matrix products of a GPU that has TensorFloat-32 in that format, as training networks usually has it."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if str(device).startswith("cuda") else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _drive(state, folder, request, on_progress):

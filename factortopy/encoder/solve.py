@@ -1,5 +1,6 @@
 """Ridge regression of many vertices at once, and the exact channel weights of a whole cortex."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -79,10 +80,22 @@ def solve(problem, model, pieces=1):
     guess = problem.train_pictures.answers(np.arange(min(64, len(problem.train_pictures))), usable).mean(0)
     arguments = problem, model, usable, cortex, guess, pieces
     for parts in by_products(*arguments) or by_designs(*arguments):
-        for k, (w, b, p) in on_all_cores(lambda both: weights(*both()), parts, problem.device):
-            vertices = usable[k.cpu().numpy()]
-            weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in (w, b + guess[k], p))
+        with precision("highest"):  # a Gram matrix that is mixed in TensorFloat-32 need not be positive
+            for k, (w, b, p) in on_all_cores(lambda both: weights(*both()), parts, problem.device):
+                vertices = usable[k.cpu().numpy()]
+                weight[vertices], bias[vertices], penalty[vertices] = (x.cpu().numpy() for x in (w, b + guess[k], p))
     return weight, bias, penalty
+
+
+@contextlib.contextmanager
+def precision(of_products):
+    """Products of float32 matrices in a precision of ``torch.set_float32_matmul_precision``."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(of_products)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def on_all_cores(call, parts, device):

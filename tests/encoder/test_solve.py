@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import plant, random_network
 
-from factortopy.encoder import baselines, repeats, shared
+from factortopy.encoder import baselines, designs, repeats, shared
 from factortopy.encoder.films import of_trials
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.problem import pose
-from factortopy.encoder.solve import PENALTIES, solve
+from factortopy.encoder.solve import PENALTIES, on_all_cores, solve
 from factortopy.features.extraction import Features
 from factortopy.subjects.folder.films import Film, Frames
 from factortopy.subjects.split import Split
@@ -187,6 +187,30 @@ def test_products_that_do_not_fit_are_made_in_passes(pictures, monkeypatch):
     assert len(passes) > 2 and [g for some in passes for g in some] == places.groups()
     for found, expected in zip(solved(problem, model, "products"), whole, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_several_cores_give_what_one_gives(pictures, way, monkeypatch):
+    monkeypatch.setattr(shared, "VERTICES", 5)
+    monkeypatch.setattr(designs, "VERTICES", 5)
+    problem = posed(shown(pictures, np.full(70, 2)), pictures.features)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(solved(problem, model_of(problem), way))
+            assert torch.get_num_threads() == threads
+
+        def fail(part):
+            raise ValueError(part)
+
+        with pytest.raises(ValueError, match="first"):
+            list(on_all_cores(fail, [("a", "first"), ("b", "second")], torch.device("cpu")))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    for one, several in zip(*found, strict=True):
+        np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
 
 
 def test_a_large_offset_costs_no_digits(pictures):
