@@ -63,15 +63,16 @@ class Problem:
 
     def tokens_of(self, rows, few=False):
         """The same of rows of the features."""
-        kinds = self.few if few else (self.local, self.global_)
-        local, global_ = [], [gather(layer, rows, self.device) for layer in kinds[1]]
-        for layer in kinds[0]:
-            local.append(gather(layer, rows, self.device, self.grid))
-            let_go(layer)  # at once: a system that maps large pages maps most of a file for a few hundred rows
-        if few or not self.raw:
-            return [t.float() for t in local], [t.float() for t in global_]
-        local = [basis.centred(t) for basis, t in zip(self.local_basis, local, strict=True)]
-        return local, [basis.centred(t) for basis, t in zip(self.global_basis, global_, strict=True)]
+        centre = self.raw and not few
+
+        def blocks(layers, bases):
+            for layer, basis in zip(layers, bases, strict=True):
+                block = gather(layer, rows, self.device, self.grid)
+                let_go(layer)  # at once: a system that maps large pages maps most of a file for a few hundred rows
+                yield basis.centred(block) if centre else block.float()
+
+        local, global_ = self.few if few else (self.local, self.global_)
+        return list(blocks(local, self.local_basis)), list(blocks(global_, self.global_basis))
 
     def answers(self, trials, vertices=None):
         """(T, n) float32 tensor of responses in ``unit``."""
@@ -109,7 +110,6 @@ def pose(subject, features, grid, device, raw=False, standardise=True, unit=None
         raise InputError(
             f"training pictures: expected at least {MIN_TRAIN_IMAGES}, found {n_images}; add pictures to the subject"
         )
-    check_finite(features)
     variance = np.zeros(subject.responses.shape[1])
     sample = np.asarray(split.train)[:: max(1, len(split.train) // 2000)]
     for i in range(0, len(variance), 4096):
@@ -117,6 +117,8 @@ def pose(subject, features, grid, device, raw=False, standardise=True, unit=None
     usable = np.isfinite(variance) & (variance > 1e-12)
     if not usable.any():
         raise InputError("responses: expected vertices that vary over the training trials, found none; check the data")
+    if raw:
+        check_finite(features)  # what is reduced is looked at as a whole
     device, pictures, few = torch.device(device), np.unique(image[(subject.whole or split).train]), None
     if raw and not standardise:
         if features.reduction is not None:
