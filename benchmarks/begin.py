@@ -27,7 +27,6 @@ from factortopy.encoder import reduce, start
 from factortopy.encoder.model import Factorized
 
 PARTS = {
-    "check of a sample": (laying_out, "check_finite"),
     "moments": (reduce, "moments"),
     "eigenvectors": (reduce, "principal"),
     "scores on the first components, check of all": (reduce, "_project"),

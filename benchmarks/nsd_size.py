@@ -100,7 +100,7 @@ def products(problem, settings, steps_done):
     solved, n, vertices = sum(pictures.values()), len(problem.local[0]), int(problem.usable.sum())
     aligned, mixed = 2 * (places + 1) * sum(widths) * d, 2 * DEPTH * layers * d
     by_step = settings.pictures * (aligned + settings.vertices * (mixed + 2 * d * d * 2 / 3))
-    tried, half = min(start.TRIALS, len(problem.train)), min(few)
+    tried, half = min(start.PICTURES, pictures["train"]), min(few)
     sampled = min(start.VERTICES, vertices)
     return {
         "checks and components": sum(2 * 16 * c**3 + 2 * n * (places + 1) * c * k for c, k in zip(channels, few, strict=True)),
