@@ -13,7 +13,7 @@ from pages.parts import address, task_panel
 from pages.parts.background import tasks
 from pages.parts.guard import checked, guard
 from pages.parts.sample_pictures import samples
-from pages.parts.words import plain
+from pages.parts.words import plain, sentence
 
 ROWS_HEIGHT = 350
 HERE, AWAY = "here", "to fetch"
@@ -264,7 +264,7 @@ def layers(name, colours, share, names, cost, notices):
         f"Extraction on this machine: {plain(cost)}."
     )
     for notice in notices:
-        st.info(plain(notice), icon=":material/info:")
+        st.info(sentence(notice), icon=":material/info:")
 
 
 guard(page)

@@ -3,6 +3,8 @@
 Every palette is a uint8 array of sRGB colours: (K, 3), or (P, P, 3) for the two-dimensional one (row y, column x).
 """
 
+from functools import cache
+
 import numpy as np
 
 _LAB_TO_CONE = np.array(
@@ -93,14 +95,18 @@ def layers(n, safe=False):
     confidence. ``safe=True`` runs from dark blue over magenta to light yellow: its order is one of lightness as well,
     which people with any colour deficiency see.
     """
+    return _to_bytes(srgb_from_oklab(_even_steps(_path_of_layers(bool(safe)), n)))
+
+
+@cache
+def _path_of_layers(safe):
+    """(400, 3) OKLab; kept, since it takes longer than all else of a map."""
     t = np.linspace(0, 1, 400)
     if safe:
         hue = np.interp(t, [0, 0.5, 1], [275, 360, 460])
-        path = _vivid(np.interp(t, [0, 1], [0.47, 0.92]), hue, 0.20)
-    else:
-        hue = np.interp(t, [0, 1], [268, 22])
-        path = _vivid(np.interp(t, [0, 0.55, 1], [0.64, 0.80, 0.65]), hue, 0.19)
-    return _to_bytes(srgb_from_oklab(_even_steps(path, n)))
+        return _vivid(np.interp(t, [0, 1], [0.47, 0.92]), hue, 0.20)
+    hue = np.interp(t, [0, 1], [268, 22])
+    return _vivid(np.interp(t, [0, 0.55, 1], [0.64, 0.80, 0.65]), hue, 0.19)
 
 
 def _from_anchors(name, n):

@@ -10,7 +10,7 @@ from plotly.colors import qualitative
 from pages.parts import saving, task_panel
 from pages.parts.background import tasks
 from pages.parts.brain import areas_of, chosen_index, draw_brain, maps_at_rest, shown_of
-from pages.parts.words import plain
+from pages.parts.words import plain, sentence
 
 TYPES = ("mp4", "mov", "webm", "mkv", "avi", "m4v", "gif")
 LONGEST = 60  # seconds
@@ -55,7 +55,7 @@ def page(encoder, height):
         draw_brain(maps, encoder, key=f"video-{key[-8:]}", height=height, group="explore")
     with beside:
         for notice in notices:
-            st.caption(plain(notice))
+            st.caption(sentence(notice))
         details(encoder, responses, times, frames)
 
 

@@ -22,3 +22,8 @@ STATUS_WORDS = {
 def plain(text):
     """Text from outside, shown as typed: Markdown's signs lose their meaning."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in str(text))
+
+
+def sentence(notice):
+    """A notice, which the library words as a part of a sentence, as one of its own."""
+    return plain(notice[:1].upper() + notice[1:].rstrip(".")) + "."
