@@ -130,7 +130,8 @@ class Products:
             table = _table(model, pictures, rows, max(16, 256 // pieces)).mul_(root[:, None])
             response = pictures.answers(rows, vertices).sub_(offset).mul_(root[:, None])
             self._add(table, response, root)
-        self.pairs = {pair: packed(product, dim) for pair, product in self.pairs.items()}
+        for pair in wanted:  # one by one: the whole products go as the halves come
+            self.pairs[pair] = packed(self.pairs[pair], dim)
 
     def _add(self, table, response, root):
         """table (C, T, L·D), response (T, n), both times the root (T,) of the number of trials."""
