@@ -5,6 +5,7 @@ Laplacian)⁻³ of the white surface of fsaverage5, l the length in mm; independ
 to V3 up to 8 degrees (542 vertices), V1 alone, all visual areas, the whole cortex without the medial wall.
 """
 
+import sys
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
-from benchmarks.statistics import rejected
+from benchmarks.statistics import rejected, table
 from factortopy import surfaces
 from factortopy.analysis import spatial_nulls
 from factortopy.experiments import fieldsign
@@ -133,6 +134,29 @@ def retinotopic(mask, length, data_sets, mirrored=False, seed=0):
     return count
 
 
+def visual_field(length, data_sets, seed=0):
+    """{test: rejections} of the field sign of random places over V1 to V3: right in an area."""
+    mesh, vertices, atlas = (
+        surfaces.load_mesh(),
+        Vertices.of_mesh().subset(masks()["V1 to V3"]),
+        surfaces.fitted_retinotopy(),
+    )
+    rows, turned, count = vertices.rows, Turns(vertices), {}
+    draw = Fields(rows, length, np.random.default_rng([seed, length, 3]))
+    areas = {name: atlas.area == k for k, name in enumerate(("V1", "V2", "V3"), 1)}
+    for _ in range(data_sets):
+        sign = fieldsign.field_sign(*draw(2).T, rows, mesh)
+        turns = turned(np.isfinite(sign))
+        signs = fieldsign.right_shares(sign, {name: mask[rows] for name, mask in areas.items()}, turned=turns)
+        borders = fieldsign.border_distances(sign, rows, areas, mesh, turns)
+        tests = {f"field sign right in {k}": v for k, v in signs.items()} | {
+            f"reversals near {k}": v for k, v in borders.items()
+        }
+        for name, row in tests.items():
+            count[name] = count.get(name, 0) + (row["p"] is not None and row["p"] <= spatial_nulls.LEVEL)
+    return count
+
+
 def two_maps(mask, length, data_sets, seed=0):
     """Rejections of correlation and of equal layers, turned on the sphere; of the correlation with vertices swapped."""
     vertices = Vertices.of_mesh().subset(mask)
@@ -171,34 +195,64 @@ def same(a, b):
     return (a == b).mean(0)
 
 
-MAPS = {"V1 to V3": (2, 5, 10, 20, 40, 80), "visual areas": (5, 10, 40), "whole cortex": (10, 40)}  # lengths in mm
+MAPS = {
+    "V1 to V3": (2, 5, 10, 20, 40, 80),
+    "V1": (2, 5, 10, 20),
+    "visual areas": (5, 10, 20, 40),
+    "whole cortex": (5, 10, 20, 40),
+}  # lengths in mm
 RETINOTOPIC = (
     ("V1 to V3", 10, False),
     ("V1 to V3", 10, True),
     ("V1 to V3", 5, False),
     ("V1 to V3", 20, False),
     ("V1", 10, False),
-)
+)  # fmt: skip
+
+
+SIGNS = (5, 10, 20)
 
 
 def rows(full):
     """Rows of the table."""
     data_sets = 2000 if full else 20
-    return [*rows_of_maps(data_sets), *rows_of_retinotopy(data_sets)]
-
-
-def rows_of_maps(data_sets):
-    where = masks()
-    for name, length in ((name, length) for name, lengths in MAPS.items() for length in lengths):
-        null, hits = f"{name}, {length} mm", two_maps(where[name], length, data_sets)
-        for test, allowed in (("correlation", 0.06), ("same layer", 0.06), ("vertices swapped", "–")):
-            words = "correlation (vertices swapped, as before)" if allowed == "–" else f"{test} (turned)"
-            yield rejected(words, null, hits[test], data_sets, allowed)
-
-
-def rows_of_retinotopy(data_sets):
-    where = masks()
+    for name, lengths in MAPS.items():
+        for length in lengths:
+            yield from of_maps(name, length, data_sets)
     for name, length, mirrored in RETINOTOPIC:
-        null = f"{name}, {length} mm{', mirror images' if mirrored else ''}"
-        for score, hits in retinotopic(where[name], length, data_sets, mirrored).items():
-            yield rejected(f"{WORDS[score]} (turned)", null, hits, data_sets)
+        yield from of_retinotopy(name, length, mirrored, data_sets)
+    for length in SIGNS:
+        yield from of_visual_field("V1 to V3", length, data_sets)
+
+
+def of_maps(name, length, data_sets):
+    null, hits = f"{name}, {length} mm", two_maps(masks()[name], length, data_sets)
+    for test, allowed in (("correlation", 0.06), ("same layer", 0.06), ("vertices swapped", "–")):
+        words = "correlation (vertices swapped, as before)" if allowed == "–" else f"{test} (turned)"
+        yield rejected(words, null, hits[test], data_sets, allowed)
+
+
+def of_retinotopy(name, length, mirrored, data_sets):
+    null = f"{name}, {length} mm{', mirror images' if mirrored else ''}"
+    for score, hits in retinotopic(masks()[name], length, data_sets, mirrored).items():
+        yield rejected(f"{WORDS[score]} (turned)", null, hits, data_sets)
+
+
+def of_visual_field(name, length, data_sets):
+    for test, hits in visual_field(length, data_sets).items():
+        yield rejected(f"field sign right in {test} (turned)", f"{name}, {length} mm", hits, data_sets)
+
+
+def main():
+    """Some rows alone, each printed when it is known: python -m benchmarks.nulls_agreement [maps | retinotopy | signs] [mask [length]]."""
+    kind, mask, length = [*sys.argv[1:], None, None, None][:3]
+    jobs = [("maps", name, mm, of_maps, ()) for name, lengths in MAPS.items() for mm in lengths]
+    jobs += [("retinotopy", name, mm, of_retinotopy, (mirrored,)) for name, mm, mirrored in RETINOTOPIC]
+    jobs += [("signs", "V1 to V3", mm, of_visual_field, ()) for mm in SIGNS]
+    for own, name, mm, job, more in jobs:
+        if kind in (None, own) and mask in (None, name) and length in (None, str(mm)):
+            print(table([*job(name, mm, *more, 2000)]).split("\n", 2)[2], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -295,6 +295,8 @@ def _scale(encoder):
 
 
 def _unasked(s):
+    if s.protocol != "bars":
+        yield "Wedges and rings: noise that repeats at the pace of the sweeps cannot be told from a place."
     if s.protocol != "bars" and s.repetitions < 2:
         yield "Wedges and rings shown once cannot be told from chance: no place has a fit. Show them at least twice."
 

@@ -151,6 +151,72 @@ def test_places_are_seen_in_noise_whatever_their_sign(protocol, kind, gain):
     assert (evidence.q_values(p) < evidence.LEVEL).mean() > 0.9 and np.median(share) > 0.05
 
 
+@pytest.mark.parametrize("protocol, least", [("wedges", 0.9), ("rings", 0.85)])
+@pytest.mark.parametrize("gain", [1, -1])
+def test_places_are_seen_in_two_repetitions(protocol, least, gain):
+    """Noise of half a standard deviation a frame; rings shown twice found none before."""
+    rng = np.random.default_rng(5)
+    angle, ecc = rng.uniform(0, 2 * np.pi, 200), rng.uniform(0.5, 4.5, 200)
+    at = (a.astype(np.float32) for a in (ecc * np.cos(angle), ecc * np.sin(angle), rng.uniform(0.5, 1.5, 200)))
+    course = prf.Model(sweeps(protocol), 12.0).courses(*at)
+    p, share = p_of(protocol, shown(protocol, 2, rng, "AR .5", 200) * 0.5 + gain * course / course.std(0))
+    assert (
+        (evidence.q_values(p) < evidence.LEVEL) & (share > (evidence.LEAST_RING if protocol == "rings" else 0))
+    ).mean() > least
+
+
+@pytest.mark.parametrize("steps", [8, 12])
+@pytest.mark.parametrize("protocol", ["wedges", "rings"])
+@pytest.mark.parametrize("kind", ["white", "AR .5", "2", "5"])
+def test_few_steps_and_noise_as_slow_as_a_sweep_find_nothing(protocol, kind, steps):
+    """2,000 are drawn by benchmarks/nulls_retinotopy.py; of 20 data sets of 100 vertices more than 4 are rarer than 1 in 400."""
+    rng, geometry = np.random.default_rng(6), Geometry(12.0, 6.0, 1.5, 45.0, 1.5, steps)
+    areas = np.concatenate([masks(sweep, 24, geometry) for sweep in SWEEPS[protocol]]).sum((1, 2))
+    noise = smooth_in_time(2 * len(areas), 2000, rng, kind).reshape(2, len(areas), -1)
+    p, _ = evidence.cycles(noise, SWEEPS[protocol], protocol[:-1], areas)
+    assert sum((evidence.q_values(own) < evidence.LEVEL).any() for own in p.reshape(20, 100)) <= 4
+    assert (p <= 0.05).mean() < 0.065
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(4, 30), st.integers(2, 5), st.sampled_from(["wedge", "ring"]))
+def test_what_is_the_same_in_reverse_is_even_and_nothing_is_lost(seed, steps, repetitions, kind):
+    rng = np.random.default_rng(seed)
+    ahead = rng.standard_normal((repetitions, steps, 3))
+    back = ahead[:, ::-1] if kind == "ring" else ahead[:, -np.arange(steps)]
+    even, odd = evidence._even_and_odd(np.concatenate([ahead, back], 1), kind, steps - 1)
+    np.testing.assert_allclose(odd, 0, atol=1e-9)
+    even, odd = evidence._even_and_odd(rng.standard_normal((1, 2 * steps, 2000)), kind, steps - 1)
+    np.testing.assert_allclose((even**2).mean((0, 2)), 1, atol=0.2)  # orthonormal: white noise has variance 1 in either
+    np.testing.assert_allclose((odd**2).mean((0, 2)), 1, atol=0.2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.001, 1000), st.floats(-50, 50), st.sampled_from(["wedges", "rings"]))
+def test_evidence_knows_no_units_and_no_offset(seed, scale, offset, protocol):
+    responses = shown(protocol, 2, np.random.default_rng(seed), "white", 5)
+    p, share = p_of(protocol, responses)
+    again, shares = p_of(protocol, scale * (responses + offset))
+    np.testing.assert_allclose(again, p, atol=1e-4)
+    np.testing.assert_allclose(shares, share, atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 180), st.floats(0, 5))
+def test_what_answers_to_orientation_or_area_has_no_place(seed, preferred, power):
+    """Wedges: the same at opposite angles. Rings: the area's root, itself, its square or a mixture."""
+    rng, angle = np.random.default_rng(seed), np.arange(24) * 15
+    both = np.concatenate([angle, -angle])
+    tuned = np.cos(np.deg2rad(2 * (both - preferred)))[:, None]
+    noise = shown("wedges", 3, rng, "white", 40)
+    alone, driven = (p_of("wedges", noise + gain * tuned)[0] for gain in (0, 5))
+    np.testing.assert_allclose(driven, alone, atol=1e-6)
+    area = sweeps("rings").sum((1, 2)) / sweeps("rings").sum((1, 2)).max()
+    mixture = (area[:, None] ** [0.5, 1, 2]) @ rng.standard_normal((3, 40)) * power
+    noise = shown("rings", 3, rng, "white", 40)
+    np.testing.assert_allclose(p_of("rings", noise + mixture)[0], p_of("rings", noise)[0], atol=1e-3)
+
+
 def test_reversals_are_all_there_are_or_many_at_random():
     few = evidence._reversals(8, 0)
     assert len(few) == 2**7 == len(np.unique(few, axis=0)) and (few[:, 0] == 1).all() and (few[0] == 1).all()
