@@ -136,11 +136,8 @@ def retinotopic(mask, length, data_sets, mirrored=False, seed=0):
 
 def visual_field(length, data_sets, seed=0):
     """{test: rejections} of the field sign of random places over V1 to V3: right in an area."""
-    mesh, vertices, atlas = (
-        surfaces.load_mesh(),
-        Vertices.of_mesh().subset(masks()["V1 to V3"]),
-        surfaces.fitted_retinotopy(),
-    )
+    mesh, atlas = surfaces.load_mesh(), surfaces.fitted_retinotopy()
+    vertices = Vertices.of_mesh().subset(masks()["V1 to V3"])
     rows, turned, count = vertices.rows, Turns(vertices), {}
     draw = Fields(rows, length, np.random.default_rng([seed, length, 3]))
     areas = {name: atlas.area == k for k, name in enumerate(("V1", "V2", "V3"), 1)}
@@ -148,11 +145,7 @@ def visual_field(length, data_sets, seed=0):
         sign = fieldsign.field_sign(*draw(2).T, rows, mesh)
         turns = turned(np.isfinite(sign))
         signs = fieldsign.right_shares(sign, {name: mask[rows] for name, mask in areas.items()}, turned=turns)
-        borders = fieldsign.border_distances(sign, rows, areas, mesh, turns)
-        tests = {f"field sign right in {k}": v for k, v in signs.items()} | {
-            f"reversals near {k}": v for k, v in borders.items()
-        }
-        for name, row in tests.items():
+        for name, row in signs.items():
             count[name] = count.get(name, 0) + (row["p"] is not None and row["p"] <= spatial_nulls.LEVEL)
     return count
 
