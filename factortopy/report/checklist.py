@@ -10,7 +10,7 @@ import numpy as np
 
 from factortopy.analysis.chance import discovery_rates
 from factortopy.report.claims import CLAIMS, UNTESTED
-from factortopy.report.missing import PAPERS, UNDECIDED, Missing
+from factortopy.report.missing import NO_RULE, UNDECIDED, Missing
 from factortopy.report.tried import Tried
 
 if TYPE_CHECKING:
@@ -77,4 +77,4 @@ def checklist(evidence, claims=CLAIMS):
 
 def untested():
     """Findings of the paper that no rule tests, as list of ``Finding``."""
-    return [Finding(claim, source, (), "", OPEN, why, PAPERS) for claim, source, why in UNTESTED]
+    return [Finding(claim, source, (), "", OPEN, why, NO_RULE) for claim, source, why in UNTESTED]

@@ -2,7 +2,7 @@
 
 from factortopy.report.checklist import FAILS, HOLDS, OPEN, RATE, checklist, untested
 from factortopy.report.document import text
-from factortopy.report.missing import NOT_ASKED, PAPERS, RUNS, SUBJECT, UNDECIDED
+from factortopy.report.missing import NO_RULE, NOT_ASKED, PAPERS, RUNS, SUBJECT, UNDECIDED
 
 WORDS = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN: (OPEN, OPEN)}
 CLASSES = {HOLDS: "holds", FAILS: "fails"}
@@ -12,6 +12,7 @@ REASONS = {  # what would help
     RUNS: "train or fine-tune, and give the report those runs too",
     PAPERS: "the same command runs unchanged on them",
     SUBJECT: "another subject's runs would show it",
+    NO_RULE: "figures may show it; no verdict is drawn",
 }
 
 

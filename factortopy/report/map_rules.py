@@ -69,7 +69,7 @@ def space_is_retinotopic(evidence):
         return Missing(SUBJECT, "needs both hemispheres and vertices that read local tokens")
     each = {f"{n} {side}": spread(s[:, k]) for n, s in shares.items() for k, side in enumerate(("left", "right"))}
     return Tried(
-        all_of(larger(e, OPPOSITE) for e in each.values()), _lines({n: in_words(e, 2) for n, e in each.items()})
+        all_of(larger(e, OPPOSITE) for e in each.values()), _lines({n: in_words(e, 2, 1) for n, e in each.items()})
     )
 
 

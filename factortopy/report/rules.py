@@ -145,7 +145,9 @@ def _compared(evidence):
 def without_slope(evidence):
     """What is missing where no trained network has a slope with an interval."""
     if evidence.trained(evidence.slopes):
-        return Missing(RUNS, "needs new fits of a slope (pictures or seeds drawn anew): one fit alone has no interval")
+        return Missing(
+            RUNS, "needs new fits of every slope (pictures or seeds drawn anew): one fit alone has no interval"
+        )
     if not evidence.trained(evidence.networks):
         return Missing(RUNS, "needs a trained network")
     return Missing(SUBJECT, "needs two of V1, V2, V3, OPA, EBA and a network of two layers")
@@ -164,7 +166,9 @@ def objective_matters(evidence):
     slopes = _compared(evidence)
     pairs = [(a, b) for a in slopes for b in slopes if evidence.objective(a) != evidence.objective(b)]
     if not pairs:
-        return OBJECTIVES if slopes else without_slope(evidence)
+        return (
+            OBJECTIVES if slopes and not evidence.differ(evidence.alike(evidence.slopes)) else without_slope(evidence)
+        )
     differ = {pair: slopes[pair[0]] - slopes[pair[1]] for pair in pairs}  # both orders: either may be the steeper
     high, low = max(differ, key=lambda pair: differ[pair].value)
     return Tried(

@@ -86,17 +86,18 @@ def section(doc, entries, levels=None, unfitted=()):
     _scores(doc, entries, results, names)
     rows = results["distance"][1]
     shows = (
-        "The best network of a vertex is chosen on the pictures that measure it: by luck alone all are behind it, also where they are "
-        "equally good, and the differences order no networks."
+        "The best network of a vertex is chosen on the very pictures that measure it. So even equally good ones are all behind it, by luck "
+        "alone: this table does not rank networks."
     )
     paper = "As the paper's Table 1; root mean square over a ROI's vertices of best R² − R²"
     doc.table("distance", "Difference to the best network by ROI", by_network(rows, names), shows, paper)
     if crossed := gathered.behind(entries):
         table = [{"network": n} | {area: of[n] for area, of in crossed.items()} for n in next(iter(crossed.values()))]
-        over_all = "; ".join(f"{row['network']} {row['all']:+.3f}".replace("-", "−") for row in table)
+        over_all = "; ".join(f"{n} " + f"{value:+.3f}".replace("-", "−") for n, value in crossed["all"].items())
         shows = (
             "Half of the test pictures chooses the best network of each vertex, the other half measures how far others are behind it, and "
-            f"the other way round. Of equally good networks the expectation is 0. Over all vertices: {over_all} R²."
+            "the other way round. Of equally good networks the expectation is 0; below 0 a network is ahead of such choices. Over all "
+            f"vertices: {over_all} R²."
         )
         paper = "Not of the paper; mean over a ROI's vertices"
         doc.table("distance-crossed", "Behind the best network, chosen on other pictures", table, shows, paper)

@@ -31,9 +31,9 @@ class Tried:
     numbers: str
 
 
-def in_words(estimate, decimals=3):
-    """A number with its 95 % interval."""
-    low, high = estimate.interval()
+def in_words(estimate, decimals=3, most=np.inf):
+    """A number with its 95 % interval; ``most``: what it can be at most."""
+    low, high = np.minimum(estimate.interval(), most)
     return f"{estimate.value:+.{decimals}f} ({low:+.{decimals}f} to {high:+.{decimals}f})"
 
 

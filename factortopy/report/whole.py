@@ -88,7 +88,9 @@ def report(
         draw()
         drawing.after_part()
     findings.section(doc)
-    doc.sentences(f"Made in {time.monotonic() - start:.0f} s{' with --quick' if quick else ', new fits included'}.")
+    doc.sentences(
+        f"Made in {time.monotonic() - start:.0f} s{' with --quick' if quick else ', with the new fits that were not kept from before'}."
+    )
     return doc.write()
 
 

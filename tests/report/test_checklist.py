@@ -95,6 +95,23 @@ def test_two_fits_of_one_network_are_not_two_networks():
         assert "different training" in said["objective_matters"].explanation
 
 
+def test_what_two_slopes_lack_is_said():
+    """Two networks of different training, one of them with an interval: it is new fits that are missing, not networks."""
+    of = Evidence(networks(["clip-xl", "mae-b"]), slopes=slopes(np.random.default_rng(0), {"clip-xl": 0.6}))
+    of.slopes["mae-b"] = slope.Hierarchy(0.1, 0.2)
+    assert "new fits of every slope" in finding("objective_matters", of).explanation
+    del of.slopes["mae-b"], of.networks["mae-b"]
+    assert "different training" in finding("objective_matters", of).explanation
+
+
+def test_a_share_has_no_interval_beyond_1():
+    of = Evidence(networks(["clip-xl"]), fits=fits(np.random.default_rng(0), ["clip-xl"], True))
+    for fit, share in zip(of.fits["clip-xl"], (0.94, 0.99, 1.0, 0.99), strict=True):
+        fit["contralateral"] = share, share
+    found = finding("space_is_retinotopic", of)
+    assert found.verdict == HOLDS and "to +1.00" in found.explanation
+
+
 def test_of_two_networks_none_shows_that_one_is_the_best_everywhere():
     """demo-vit beside demo-mae: one ahead in all areas says nothing of a field of networks; of three, it does."""
     ahead = {"clip-xl": 0.05, "mae-b": 0.0, "dinov2-b": 0.0}

@@ -1,5 +1,6 @@
 """What a report's networks bring along for the checklist: numbers of a fit, scores on the same pictures, maps that are turned."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,6 +61,16 @@ def test_volumes_of_a_film_decide_nothing():
     assert isinstance(clip_leads(pictures), Tried) and clip_leads(film) == FILM
     seen = SimpleNamespace(encoders=[SimpleNamespace(info={"fir": {"tr": 1.0}})])
     assert gathered.of_film(seen) and not gathered.of_film(SimpleNamespace(encoders=[made(np.linspace(0, 1, N))]))
+
+
+def test_pictures_are_the_same_whatever_their_numbers():
+    """Fits of fewer pictures number those that are left anew; their test pictures are those of all, and were taken for others."""
+    rng = np.random.default_rng(0)
+    whole = gallery(rng)
+    part = replace(gallery(rng, whole.measured), image=np.arange(40) + 7)
+    assert gathered.answers({"100": [part], "300": [whole]}, {"all": np.ones(N, bool)}).names == ("100", "300")
+    other = gallery(rng)
+    assert gathered.answers({"100": [other], "300": [whole]}, {"all": np.ones(N, bool)}) is None
 
 
 def test_seeds_widen_an_interval():
