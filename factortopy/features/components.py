@@ -50,7 +50,7 @@ class Basis:
 
     def centred(self, tokens):
         """(…, C) tokens around their mean, of which ``of_centred`` makes what scores give; scores where nothing is turned."""
-        return self.scores(tokens) if self.matrix.ndim == 1 else tokens.float() - self.mean
+        return self.scores(tokens) if self.matrix.ndim == 1 else tokens.to(torch.float32, copy=True).sub_(self.mean)
 
     def of_centred(self, weight):
         """(k, D) linear map of scores -> the same map of ``centred`` tokens, (C, D)."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import encoder, nsd_size, planted_features, scale
+from benchmarks import begin, encoder, nsd_size, planted_features, scale
 from benchmarks.encoder_step import differences, paper_fit
 from benchmarks.measuring import exponent, in_child, kept, peak_above
 from benchmarks.plain_encoder import PlainEncoder, PlainFit, regulariser, standardised
@@ -227,3 +227,14 @@ def test_costs_are_fitted_to_what_was_measured(monkeypatch, tmp_path):
         measured["step"]["date"] == "2026-01-02"
         and measured["network pass"] == costs.table()["measured"]["network pass"]
     )
+
+
+def test_parts_before_the_first_step_are_timed_cold_and_warm(planted, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACTORTOPY_HOME", str(tmp_path))
+    cold, warm = begin.begin(planted, SIZE, 0), begin.begin(planted, SIZE, 1)
+    made = {"moments", "eigenvectors", "scores on the first components, check of all", "cache written"}
+    assert {part for part in cold if not cold[part]} == set()
+    assert {part for part in warm if not warm[part]} == made
+    for seconds in (cold, warm):
+        assert sum(seconds[part] for part in (*begin.PARTS, "all else")) == pytest.approx(seconds["in all"])
+    assert begin.plain(planted.features.local[0]) > 0
