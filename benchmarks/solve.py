@@ -107,7 +107,7 @@ def solve_alone(pictures=1100, vertices=37984, components=714, repeats=3, device
         cortex = model.cortex(torch.from_numpy(all_of_it).to(device))
         places = model.places(cortex, vertices)
         places = places.of(places.cells[:, 0].argsort())
-    means = problem.train_pictures.answers(np.arange(64)).mean(0)
+    means = problem.train_pictures.answers(np.arange(32)).mean(0)
     problem.val_pictures.answers(np.arange(1))  # both parts are averaged by now
     speeds, shared.SLOWER = [speed(device)], float("inf")  # of so few pictures designs might be less work
     with watched() as peaks:

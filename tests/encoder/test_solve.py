@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import plant, random_network
 
-from factortopy.encoder import baselines, designs, repeats, shared
+from factortopy.encoder import baselines, designs, fast, repeats, shared
 from factortopy.encoder.films import of_trials
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.problem import pose
@@ -187,6 +187,31 @@ def test_products_that_do_not_fit_are_made_in_passes(pictures, monkeypatch):
     assert len(passes) > 2 and [g for some in passes for g in some] == places.groups()
     for found, expected in zip(solved(problem, model, "products"), whole, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@torch.no_grad()
+def test_validation_is_scored_on_single_trials(pictures):
+    problem = posed(shown(pictures, np.arange(70) % 4 + 1), pictures.features)
+    fit = fast.FastFit(problem, fast.FastSettings(dim=DIM), model_of(problem), 0, begin=False)
+    cortex, expected = fit.model.cortex(torch.from_numpy(fit.probe)), []
+    first = np.array([np.flatnonzero(problem.image == k)[0] for k in np.unique(problem.image[problem.train])])
+    x, x_val = (fit.model.design(fit.model.pictures(problem.tokens(t)), cortex).numpy() for t in (first, problem.val))
+    for k, vertex in enumerate(fit.probe):
+        trials = problem.answers(np.arange(len(problem.image))).numpy()[:, vertex]
+        mean = np.array([trials[problem.image == problem.image[t]].mean() for t in first])
+        w, b = ridge(x[k].astype(float), mean, 0.3 * fit.readout().item())
+        y = trials[problem.val]
+        expected.append(1 - ((y - x_val[k] @ w - b) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    assert abs(fit.measure() - np.mean(expected)) < 1e-5
+
+
+def test_a_step_looks_at_every_picture_once(pictures):
+    problem = posed(shown(pictures, np.arange(70) % 4 + 1), pictures.features)
+    fit = fast.FastFit(problem, fast.FastSettings(dim=DIM), model_of(problem), 0, begin=False)
+    for step in range(5):
+        rows = fit.parts(step)[1]
+        assert sorted(rows) == list(range(50))  # fewer than a step may look at: all, in random order
+    assert np.isfinite(fit.step())
 
 
 @pytest.mark.parametrize("way", WAYS)
