@@ -192,7 +192,7 @@ MAPS = {
     "V1 to V3": (2, 5, 10, 20, 40, 80),
     "V1": (2, 5, 10, 20),
     "visual areas": (5, 10, 20, 40),
-    "whole cortex": (5, 10, 20, 40),
+    "whole cortex": (5, 10, 20),
 }  # lengths in mm
 RETINOTOPIC = (
     ("V1 to V3", 10, False),
