@@ -98,9 +98,15 @@ class FastFit(Fit):
         cortex = self.model.cortex(torch.from_numpy(vertices).to(problem.device))
         design = self.model.design(self.model.pictures(shown.tokens(pictures)), cortex).expand(len(vertices), -1, -1)
         response = shown.answers(pictures, vertices).T
-        weight, mean_x, mean_y = ridge(design[:, :n], response[:, :n], self.readout())
+        count = shown.counts(pictures)
+        weight, mean_x, mean_y = ridge(
+            design[:, :n], response[:, :n], self.readout(), None if count is None else count[:n]
+        )
         prediction = ((design[:, n:] - mean_x) @ weight[..., None])[..., 0] + mean_y
-        loss = F.mse_loss(prediction, response[:, n:])
+        if count is None:
+            loss = F.mse_loss(prediction, response[:, n:])
+        else:
+            loss = ((prediction - response[:, n:]).square() @ (count[n:] / count[n:].sum())).mean()
         strength = s.regulariser * max(0.0, 1 - step / (s.decay * s.steps))
         return loss + strength * self.model.regulariser(cortex) if strength else loss
 
@@ -121,7 +127,12 @@ class FastFit(Fit):
                 out[k, block] = x
             return out
 
-        weight, mean_x, mean_y = ridge(designs(problem.train_pictures, fitted), response, 0.3 * self.readout())
+        weight, mean_x, mean_y = ridge(
+            designs(problem.train_pictures, fitted),
+            response,
+            0.3 * self.readout(),
+            problem.train_pictures.counts(fitted),
+        )
         design = designs(problem.val_pictures, np.arange(len(problem.val_pictures)))
         prediction = ((design - mean_x) @ weight[..., None])[..., 0] + mean_y
         return float(r2(held_out, prediction[:, problem.val_pictures.which]).nanmean())

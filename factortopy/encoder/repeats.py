@@ -38,6 +38,10 @@ class Pictures:
         """As ``Problem.tokens``, of pictures."""
         return self.problem.tokens_of(self.image[rows], few)
 
+    def counts(self, rows):
+        """(R,) float32 tensor of the trials of pictures; None where each has one."""
+        return None if self.once else torch.from_numpy(self.count[rows]).to(self.problem.device, torch.float32)
+
     def answers(self, rows, vertices=None):
         """(R, n) float32 tensor of mean responses in ``problem.unit``."""
         rows = np.asarray(rows)

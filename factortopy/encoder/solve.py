@@ -12,18 +12,24 @@ from factortopy.encoder.shared import by_products
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
-def ridge(design, response, penalty):
+def ridge(design, response, penalty, count=None):
     """Ridge regression in closed form.
 
     design : (n, T, D); response : (n, T); penalty : in units of the Gram matrix's mean diagonal, one number or (n, 1, 1)
+    count : (T,) how often each row counts; None: once
 
     Returns
     -------
     weight : (n, D), mean of the design (n, 1, D), mean of the response (n, 1)
     """
-    mean_x, mean_y = design.mean(1, keepdim=True), response.mean(1, keepdim=True)
+    if count is None:
+        mean_x, mean_y = design.mean(1, keepdim=True), response.mean(1, keepdim=True)
+    else:
+        share = count / count.sum()
+        mean_x, mean_y = (share @ design)[:, None], (response @ share)[:, None]
     x = design - mean_x
-    return penalised(x.mT @ x, (x.mT @ (response - mean_y)[..., None])[..., 0], penalty), mean_x, mean_y
+    counted = x if count is None else x * count[:, None]
+    return penalised(x.mT @ counted, (counted.mT @ (response - mean_y)[..., None])[..., 0], penalty), mean_x, mean_y
 
 
 def penalised(gram, moment, penalty):

@@ -14,6 +14,7 @@ from factortopy.encoder.films import of_trials
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.problem import pose
 from factortopy.encoder.solve import PENALTIES, on_all_cores, solve
+from factortopy.encoder.solve import ridge as counted_ridge
 from factortopy.features.extraction import Features
 from factortopy.subjects.folder.films import Film, Frames
 from factortopy.subjects.split import Split
@@ -198,11 +199,25 @@ def test_validation_is_scored_on_single_trials(pictures):
     x, x_val = (fit.model.design(fit.model.pictures(problem.tokens(t)), cortex).numpy() for t in (first, problem.val))
     for k, vertex in enumerate(fit.probe):
         trials = problem.answers(np.arange(len(problem.image))).numpy()[:, vertex]
-        mean = np.array([trials[problem.image == problem.image[t]].mean() for t in first])
-        w, b = ridge(x[k].astype(float), mean, 0.3 * fit.readout().item())
+        shown_by = np.flatnonzero(np.isin(problem.image, problem.image[first]))
+        row = np.searchsorted(problem.image[first], problem.image[shown_by])
+        w, b = ridge(x[k].astype(float)[row], trials[shown_by].astype(float), 0.3 * fit.readout().item())
         y = trials[problem.val]
         expected.append(1 - ((y - x_val[k] @ w - b) ** 2).sum() / ((y - y.mean()) ** 2).sum())
     assert abs(fit.measure() - np.mean(expected)) < 1e-5
+
+
+@given(count=st.lists(st.integers(1, 9), min_size=12, max_size=40), seed=st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_counted_rows_are_rows_so_many_times(count, seed):
+    rng = torch.Generator().manual_seed(seed)
+    design, response = torch.randn(2, len(count), 5, generator=rng), torch.randn(2, len(count), generator=rng)
+    count = torch.tensor(count)
+    repeated = (x.repeat_interleave(count, 1) for x in (design, response))
+    for found, expected in zip(
+        counted_ridge(design, response, 0.1, count.float()), counted_ridge(*repeated, 0.1), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_step_looks_at_every_picture_once(pictures):
