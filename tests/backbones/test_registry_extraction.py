@@ -89,10 +89,10 @@ def test_a_convolutional_network_in_bfloat16_is_left_as_it_was():
 
 
 def test_a_pace_in_another_precision_is_not_kept():
-    network = SmallNetwork()
-    plan(network, 50, seconds=0.05, precision="bfloat16")
+    network, images = SmallNetwork(), pictures(8)
+    plan(network, 50, seconds=0.3, images=images, precision="bfloat16")
     assert "small" not in speed.measured()
-    plan(network, 50, seconds=0.05)
+    plan(network, 50, seconds=0.3, images=images)
     assert "small" in speed.measured()
 
 

@@ -201,10 +201,23 @@ def test_a_plan_is_the_time_that_it_takes(showing, reading, n, budget, warming):
     assert abs(told.seconds / true - 1) < 0.2
 
 
-def test_a_plan_without_pictures_keeps_a_pace_until_they_were_extracted():
-    network = SmallNetwork()
-    told = plan(network, 1000, seconds=0.05)
-    assert told.hashing > 0 and speed.measured()["small"]["probe"]
+def test_a_plan_keeps_a_pace_until_they_were_extracted():
+    clock = Clock()
+
+    class Slow(SmallNetwork):
+        def tokens(self, images):
+            clock.now += 0.02 * len(images)
+            return super().tokens(images)
+
+    class Read(Counted):
+        def __getitem__(self, i):
+            clock.now += 0.001
+            return super().__getitem__(i)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimate, "time", clock)
+        told = plan(Slow(), 1000, seconds=1, images=Read(pictures(9)))
+    assert told.hashing == pytest.approx(0.001) and speed.measured()["small"]["probe"]
     assert told.seconds == pytest.approx(1000 / told.pictures_per_second + 1000 * told.hashing)
 
 
