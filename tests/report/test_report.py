@@ -149,7 +149,7 @@ def test_slope_and_selectors_by_area_are_told(quick):
         "EBA",
     } and "levels of the areas: V1 0, V2 0.33" in page
     assert [h for h in re.findall(r'<h3 class="why">([^<]*)', page)] == [
-        "Not asked for", "Needs other runs", "Needs NSD or the papers&#x27; networks"
+        "Not asked for", "Needs other runs", "Needs NSD or the papers&#x27; networks", "Without a rule here"
     ]  # fmt: skip
     assert len(rows_of(out / "figures" / "not-shown-simulated.csv")) >= 12
 

@@ -263,7 +263,7 @@ def test_levels_that_cannot_be_are_one_line(words, capsys):
 
 
 def test_what_is_missing_is_grouped_by_reason():
-    open_ones = checklist.checklist(Evidence({"a": FittedNetwork("a")}))
+    open_ones = [*checklist.checklist(Evidence({"a": FittedNetwork("a")})), *checklist.untested()]
     groups = findings.grouped(open_ones, [(missing.SUBJECT, "ceiling: none"), (missing.SUBJECT, "ceiling: none")])
     assert list(groups) == [why for why in findings.REASONS if why != missing.UNDECIDED]
     assert len(groups[missing.NOT_ASKED]) == 7 and groups[missing.SUBJECT].count("Ceiling: none") == 1
