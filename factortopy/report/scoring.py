@@ -43,8 +43,8 @@ def by_network(rows, names):
 
 def hierarchy_rows(entries, levels=None):
     """Rows of Table 2 (``slopes.row``), one a network, and (sentence, reason) of those that have none."""
-    found, without_slope = slopes.of_entries(entries, levels)
-    return [slopes.row(name, fitted) for name, fitted in found.items()], without_slope
+    fitted, without_slope = slopes.of_entries(entries, levels)
+    return [slopes.row(name, one) for name, one in fitted.items()], without_slope
 
 
 def area_layers(entries, levels=None):
