@@ -58,7 +58,9 @@ class Evidence:
     ablation: Answers | None = None  # its names are those of plan.ABLATIONS
     decay: Rows = field(default_factory=list)  # of curves.curve, the shortest first, with collapsed and recipe
     data: Answers | None = None  # its names are numbers of pictures, the fewest first
-    single: Rows = field(default_factory=list)  # of single_layer.against_learnt, by area
+    single: Rows | None = (
+        None  # of single_layer.against_learnt, by area; empty where a subject has none of ``fits.AREAS``
+    )
     # {study: why it is not here}; not asked for where nothing is said
     unfitted: dict[str, Missing] = field(default_factory=dict)
 

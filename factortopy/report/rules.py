@@ -73,7 +73,7 @@ def topology_helps(evidence):
 
 
 def weights_find_layers(evidence):
-    if not evidence.single:
+    if evidence.single is None:
         return new_fits(evidence, "single")
     if len(evidence.single) < NETWORKS:
         return Missing(SUBJECT, f"needs {NETWORKS} areas or more")

@@ -13,7 +13,7 @@ from factortopy.report import checklist, rules
 from factortopy.report.checklist import FAILS, HOLDS, OPEN
 from factortopy.report.claims import CLAIMS, Claim
 from factortopy.report.evidence import Evidence, FittedNetwork
-from factortopy.report.missing import UNDECIDED
+from factortopy.report.missing import NOT_ASKED, UNDECIDED
 from factortopy.report.tried import Tried
 
 BY_RULE = {claim.judge.__name__: claim for claim in CLAIMS}
@@ -102,6 +102,11 @@ def test_what_two_slopes_lack_is_said():
     assert "new fits of every slope" in finding("objective_matters", of).explanation
     del of.slopes["mae-b"], of.networks["mae-b"]
     assert "different training" in finding("objective_matters", of).explanation
+
+
+def test_a_grid_search_without_areas_was_asked_for():
+    found = finding("weights_find_layers", Evidence(single=[]))
+    assert "areas or more" in found.explanation and finding("weights_find_layers", Evidence()).why == NOT_ASKED
 
 
 def test_a_share_has_no_interval_beyond_1():
