@@ -102,6 +102,7 @@ def main():
         for name, seed in (("empty cache", 0), ("another seed", 1)):
             with watched() as peaks:
                 columns[name] = begin(planted, size, seed)
+            print(f"{name}: {columns[name]['in all']:.1f} s", flush=True)
             columns[name]["peak, GB (of its own)"] = peaks["anonymous"] / 1e3
     reference = plain(planted.features.local[0]) * size.layers
     rate = (rate + product_rate()) / 2
