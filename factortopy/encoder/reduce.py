@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from factortopy.encoder.cores import on_all_cores
 from factortopy.errors import InputError
 from factortopy.features.components import Basis, Moments, inverse_std, principal
 from factortopy.features.files import too_full
@@ -154,19 +155,30 @@ def reduced(features, grid, device):
             return _after(_read(folder, len(features.local), device), features, device)
         except _DAMAGED:
             shutil.rmtree(folder, ignore_errors=True)  # made again below
-    rows, names = np.arange(len(features)), features.layer_names
-    kinds = (features.local, grid, KEEP), (features.global_, None, 1.0)
-    bases = [
-        [components(t, rows, device, side, keep, b, name) for t, b, name in zip(layers, before, names, strict=True)]
-        for (layers, side, keep), before in zip(kinds, earlier(features, device), strict=True)
-    ]
-    most = FEW if _in_place(features, grid) and max(len(b.variance) for b in bases[0]) > FEW else None
-    widths = [len(b.variance[:most]) for b in bases[0]]
-    out = _make(folder, [(len(rows), grid * grid, k) for k in widths])
-    heads = [np.empty((len(rows), len(b.variance[:most])), np.float16) for b in bases[1]]
-    for (layers, side, _), kind, scores in zip(kinds, bases, (out, heads), strict=True):
-        for each in zip(layers, kind, scores, names, strict=True):
-            _project(*each, side, device)
+    n, n_layers = len(features), len(features.local)
+    names, before, device = features.layer_names * 2, sum(earlier(features, device), []), torch.device(device)
+    layers, sides = [*features.local, *features.global_], [grid] * n_layers + [None] * n_layers
+
+    def learn(i):
+        return components(layers[i], np.arange(n), device, sides[i], KEEP if sides[i] else 1.0, before[i], names[i])
+
+    bases = [basis for _, basis in on_all_cores(learn, list(enumerate(range(2 * n_layers))), device)]
+    most = FEW if _in_place(features, grid) and max(len(b.variance) for b in bases[:n_layers]) > FEW else None
+    widths = [len(b.variance[:most]) for b in bases]
+    out = _make(folder, [(n, grid * grid, k) for k in widths[:n_layers]])
+    heads = [np.empty((n, k), np.float16) for k in widths[n_layers:]]
+
+    def project(i):
+        _project(layers[i], bases[i], [*out, *heads][i], names[i], sides[i], device)
+
+    try:
+        for _ in on_all_cores(project, list(enumerate(range(2 * n_layers))), device):
+            pass
+    except InputError:
+        if folder is not None:
+            shutil.rmtree(_part(folder), ignore_errors=True)
+        raise
+    bases = bases[:n_layers], bases[n_layers:]
     if folder is not None:
         _finish(folder, out, heads, *bases)
         out, heads, *bases = _read(folder, len(heads), device)

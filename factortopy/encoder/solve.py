@@ -1,11 +1,11 @@
 """Ridge regression of many vertices at once, and the exact channel weights of a whole cortex."""
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
+from factortopy.encoder.cores import on_all_cores
 from factortopy.encoder.designs import by_designs
 from factortopy.encoder.shared import by_products
 
@@ -102,23 +102,6 @@ def precision(of_products):
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def on_all_cores(call, parts, device):
-    """Yield (name, call(part)) of (name, part) pairs; on a CPU in so many threads as torch has, each with one core.
-
-    Factorisations of small matrices are slower, not faster, where one takes several cores.
-    """
-    names, threads = [name for name, _ in parts], torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield from ((name, call(part)) for name, part in parts)
-        return
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            yield from zip(names, pool.map(call, (part for _, part in parts)), strict=True)
-    finally:
-        torch.set_num_threads(threads)
 
 
 @torch.no_grad()
