@@ -31,7 +31,7 @@ FORMAT = 2  # of the cache, whose folders' names begin with it, and of what a ch
 KEEP = 0.99  # share of the variance of local tokens that is kept; docs/encoder.md says what it costs
 FEW = 128  # components whose scores are kept where the tokens themselves can be read; more are never needed to find selectors
 PAGES = 2**26  # bytes of a mapped file that are read before its pages are given back
-TOKENS = 1024  # projected at once on a CPU: they stay in its cache, and products are twice as fast as with 4,096
+TOKENS = 1024  # projected at once on a CPU: they stay in its cache, and products are faster than with 4,096
 HALF = 6e4  # half precision ends at 65,504
 
 
