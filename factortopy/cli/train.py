@@ -43,7 +43,7 @@ def add(verbs):
         "pca", "precision",
     )  # fmt: skip
     verb.add_argument("--out", metavar="DIR", help="run folder (default: a new one under the home folder)")
-    options.settings(verb, "model", "select", "topology", "space_samples")
+    options.settings(verb, "model", "select", "topology", "space_samples", "warm")
     verb.add_argument("--resume", action="store_true", help="go on with the unfinished run that DIR holds")
     verb.add_argument("--queued", action="store_true", help=argparse.SUPPRESS)
     verb.set_defaults(function=train)

@@ -172,6 +172,10 @@ class Encoder(OnVertices):
         from factortopy.encoder.model import align, read_out
         from factortopy.encoder.reduce import on_grid
 
+        if not self._selectors.channel.shape[1]:
+            raise InputError(
+                "encoder: expected channel weights, found selectors alone; fit with weights=True to predict"
+            )
         factor, rows = self._selectors, slice(None) if vertices is None else np.asarray(vertices)
         places = factor.space[:, None] if factor.samples is None else factor.samples
         space, layer, scale, channel, bias = (

@@ -20,10 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from factortopy.encoder.designs import each_design
+from factortopy.encoder.designs import part
+from factortopy.encoder.model import Factorized
 from factortopy.encoder.solve import r2, ridge, solve
 from factortopy.encoder.start import start
 from factortopy.encoder.state import Fit
+
+MEASURED = 600  # pictures of each part that a validation looks at
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class FastSettings:
     def settled(self, n_trials):
         """With the number of aligned channels filled in: more channels than trials can pay for overfit."""
         return self if self.dim else replace(self, dim=int(np.clip(round(n_trials**0.5), 16, 64)))
+
+
+def quick(device):
+    """Number format of the products that align tokens: bfloat16 where the processor multiplies it."""
+    return torch.bfloat16 if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
 class Penalty(nn.Module):
@@ -81,6 +89,7 @@ class FastFit(Fit):
             {"params": list(penalty.parameters()), "base": 1e-2, "warm": 5},
         ]
         super().__init__(problem, settings, model, penalty, groups, seed)
+        self._dtype = quick(problem.device) if isinstance(model, Factorized) else torch.float32
         self.pool = np.flatnonzero(problem.usable)
         self.probe = self.pool[:: max(1, len(self.pool) // 256)]
 
@@ -96,7 +105,7 @@ class FastFit(Fit):
         s, problem, n = self.settings, self.problem, max(2, 2 * len(pictures) // 3)
         shown = problem.train_pictures
         cortex = self.model.cortex(torch.from_numpy(vertices).to(problem.device))
-        design = self.model.design(self.model.pictures(shown.tokens(pictures)), cortex).expand(len(vertices), -1, -1)
+        design = self.model.design(self._rows(shown, pictures), cortex).expand(len(vertices), -1, -1)
         response = shown.answers(pictures, vertices).T
         count = shown.counts(pictures)
         weight, mean_x, mean_y = ridge(
@@ -110,21 +119,26 @@ class FastFit(Fit):
         strength = s.regulariser * max(0.0, 1 - step / (s.decay * s.steps))
         return loss + strength * self.model.regulariser(cortex) if strength else loss
 
+    def _rows(self, pictures, rows):
+        """What the model makes of rows of ``Pictures``."""
+        return self.model.pictures(pictures.tokens(rows, dtype=self._dtype))
+
     def rate(self, step):
         tail = max(0.05, (self.settings.steps - step) / (0.5 * self.settings.steps))  # below 1 in the second half
         return [min(1.0, step / group["warm"], tail) for group in self.optimiser.param_groups]
 
     @torch.no_grad()
     def measure(self):
-        """Over up to 256 vertices, solved on up to 600 training pictures, scored on validation trials."""
-        problem, (fitted, response, held_out) = self.problem, self._answers
+        """Over up to 256 vertices, solved on up to 600 training pictures, scored on trials of up to 600 for validation."""
+        problem, (fitted, response, val, which, held_out) = self.problem, self._measured
         cortex = self.model.cortex(torch.from_numpy(self.probe).to(problem.device))
-        at_once = -(-len(self.probe) // self.pieces)
 
         def designs(pictures, rows):
             out = torch.empty(len(self.probe), len(rows), self.model.dim, device=problem.device)
-            for block, k, x in each_design(self.model, pictures, rows, cortex, len(self.probe), at_once):
-                out[k, block] = x
+            for i in range(0, len(rows), 384):
+                aligned = self._rows(pictures, rows[i : i + 384])
+                for k in np.array_split(np.arange(len(self.probe)), self.pieces):
+                    out[k, i : i + 384] = self.model.design(aligned, part(cortex, k))
             return out
 
         weight, mean_x, mean_y = ridge(
@@ -133,23 +147,29 @@ class FastFit(Fit):
             0.3 * self.readout(),
             problem.train_pictures.counts(fitted),
         )
-        design = designs(problem.val_pictures, np.arange(len(problem.val_pictures)))
-        prediction = ((design - mean_x) @ weight[..., None])[..., 0] + mean_y
-        return float(r2(held_out, prediction[:, problem.val_pictures.which]).nanmean())
+        prediction = ((designs(problem.val_pictures, val) - mean_x) @ weight[..., None])[..., 0] + mean_y
+        return float(r2(held_out, prediction[:, which]).nanmean())
 
     @cached_property
-    def _answers(self):
-        """What ``measure`` looks at: training pictures, their responses (n, T), and those of validation trials (n, V)."""
-        shown, val = self.problem.train_pictures, self.problem.val_pictures
-        fitted = np.arange(0, len(shown), max(1, -(-len(shown) // 600)))
-        return fitted, shown.answers(fitted, self.probe).T, self.problem.answers(val.trials, self.probe).T
+    def _measured(self):
+        """What ``measure`` looks at: training pictures (T,), their responses (n, T); validation pictures (V,), which of
+        them each of their trials shows, and the responses of those."""
+        shown, held = self.problem.train_pictures, self.problem.val_pictures
+        fitted, val = (np.arange(0, len(p), max(1, -(-len(p) // MEASURED))) for p in (shown, held))
+        ours = np.isin(held.which, val)
+        which, answers = np.searchsorted(val, held.which[ours]), self.problem.answers(held.trials[ours], self.probe).T
+        return fitted, shown.answers(fitted, self.probe).T, val, which, answers
 
     def exhausted(self):
         """Validation has not gained for ``patience`` validations since the regulariser went."""
         s = self.settings
         return self.step_number - max(self.best_step, int(s.decay * s.steps)) >= s.patience * s.every
 
-    def solve(self):
+    def solve(self, weights=True):
+        """As ``Fit.solve``; without ``weights`` the best state alone: (N, 0), zeros and NaN."""
         if self.best is not None:
             self.learnt.load_state_dict(self.best)
+        if not weights:
+            n = len(self.problem.coords)
+            return np.zeros((n, 0), np.float32), np.zeros(n, np.float32), np.full(n, np.nan, np.float32)
         return self.within_memory(lambda: solve(self.problem, self.model, self.pieces))

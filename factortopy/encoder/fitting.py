@@ -20,6 +20,7 @@ from factortopy.encoder.reduce import FORMAT
 from factortopy.encoder.selectors import Selectors
 from factortopy.encoder.solve import precision
 from factortopy.encoder.state import Fit
+from factortopy.encoder.warm import encoders_of, settings_after, start_from, sum_of
 from factortopy.errors import InputError
 from factortopy.storage.files import read_json, read_tensors, write_json, write_tensors
 
@@ -85,6 +86,8 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     settings: FastSettings | PaperSettings | None = None,
+    warm: Encoder | Sequence[Encoder] | None = None,
+    weights: bool = True,
     **options: Any,
 ) -> Encoder:
     """Fit the factorized, topological encoder, or a baseline.
@@ -122,6 +125,11 @@ def fit(
     settings : FastSettings or PaperSettings, optional
         All settings of the recipe, for experiments with the method itself; ``PaperSettings.released()`` for ``paper`` are
         those of ``paper-released``.
+    warm : Encoder or list of Encoder, optional
+        Of the same network and layers, for ``fast``: the fit starts from its selectors and alignments, from the mean of several
+        subjects' on fsaverage, and takes a third of the steps. It is no independent fit: it stays near what it started from.
+    weights : bool
+        False leaves the last solve of ``fast`` out: an encoder of selectors alone, which predicts nothing.
 
     Returns
     -------
@@ -131,9 +139,15 @@ def fit(
     Raises
     ------
     InputError
-        For an unknown recipe, model or factor, too few pictures, or features that do not fit the subject.
+        For an unknown recipe, model or factor, too few pictures, features that do not fit the subject, or an encoder to start
+        from that is of another network.
     """
     _check(recipe, model, select, space_samples, steps)
+    encoders = encoders_of(warm, features, recipe, model)
+    if not weights and (recipe, model) != ("fast", "factorized"):
+        raise InputError(
+            f"weights: expected the fast recipe and the factorized model, found {recipe}, {model}; leave it out"
+        )
     if model == "ridge":
         from factortopy.encoder.ridge import fit_ridge
 
@@ -153,15 +167,19 @@ def fit(
         features = as_resized(features, grid, settings.antialias)
         problem = pose(subject, features, grid, device, **settings.laid_out)
         settings = settings.settled(len((subject.whole or subject.split).train))
+        settings = settings_after(settings, steps) if encoders else settings
         module = _model(model, problem, settings.dim, seed, topology, select, space_samples, recipe)
-        state = solver(problem, settings, module, seed, begin=not resumed)
+        if encoders and not resumed:
+            start_from(encoders, subject.vertices, problem, module, seed)
+        state = solver(problem, settings, module, seed, begin=not (resumed or encoders))
         request = {"recipe": recipe, "model": model, "steps": settings.steps, "seed": seed, "topology": topology,
                    "select": sorted(select), "space_samples": space_samples, "device": device,
-                   "recipe_settings": recorded(settings), "components": FORMAT}  # fmt: skip
+                   "recipe_settings": recorded(settings), "components": FORMAT,
+                   "warm": [sum_of(e) for e in encoders]}  # fmt: skip
         if resumed:
             _restore(state, checkpoint, request)
         outcome = _drive(state, checkpoint, request, on_progress)
-        channel, bias, penalty = state.solve()
+        channel, bias, penalty = state.solve() if weights else state.solve(weights=False)
     info = origin(subject, features) | {
         "model": model,
         "recipe": recipe,
@@ -177,6 +195,7 @@ def fit(
         "select": list(select),
         "space_samples": space_samples,
         "recipe_settings": recorded(settings),
+        **({"warm": [e.info.get("subject") or "" for e in encoders]} if encoders else {}),
     }
     # y is the mean over channels of w · v, in the subject's own unit.
     channel, bias = channel * (settings.dim * problem.unit), bias * np.float32(problem.unit)
@@ -265,7 +284,7 @@ def _restore(state, folder, request):
     tensors = read_tensors(folder / str(progress.get("tensors")), "checkpoint")
     try:
         # Older versions did not note these.
-        before = {"recipe_settings": request["recipe_settings"], "components": 1} | progress["fit"]
+        before = {"recipe_settings": request["recipe_settings"], "components": 1, "warm": []} | progress["fit"]
         other = [f"{k} {before[k]}" for k, v in request.items() if k != "device" and before[k] != v]
         if other:
             raise ValueError(f"it was made with {', '.join(other)}")

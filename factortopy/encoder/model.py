@@ -156,7 +156,7 @@ class SharedTaps(torch.autograd.Function):
         to_table, gradient = to_rows.view_as(table), gradient[ctx.order]
         for k, pick in ctx.groups:
             torch.mm(gradient[k], table[pick].T, out=to_weight[k])
-            to_table[pick] += flat[k].T @ gradient[k]
+            to_table.index_add_(0, pick, flat[k].T @ gradient[k])  # a pass less than += takes
         return to_rows, to_weight[ctx.back].view(len(flat), len(rows), -1), None
 
 
@@ -193,7 +193,7 @@ class SharedResponse(torch.autograd.Function):
             torch.sum(read * part, 1, out=to_flat[:, k])
             spread = (flat[:, None, k] * part).flatten(0, 1)
             torch.mm(spread.T, table[pick].flatten(0, 1), out=to_channel[k])
-            to_table[pick] += (spread @ channel[k]).view(len(pick), -1, dim)
+            to_table.index_add_(0, pick, (spread @ channel[k]).view(len(pick), -1, dim))
         return to_rows, to_flat.T[ctx.back].view(len(channel), len(rows), -1), None, to_channel[ctx.back]
 
 
@@ -248,13 +248,18 @@ def align(local, global_, local_maps, global_maps, local_offsets=None, global_of
     -------
     (L, K + 1, T·D) tensor: the rows of a layer are its local tokens, then its global one.
     """
-    rows = [(tokens @ a).transpose(0, 1) for tokens, a in zip(local, local_maps, strict=True)]
-    heads = [(token @ b)[None] for token, b in zip(global_, global_maps, strict=True)]
+    rows = [_product(tokens, a).transpose(0, 1) for tokens, a in zip(local, local_maps, strict=True)]
+    heads = [_product(token, b)[None] for token, b in zip(global_, global_maps, strict=True)]
     if local_offsets is not None:
         rows = [r + o for r, o in zip(rows, local_offsets, strict=True)]
         heads = [h + o for h, o in zip(heads, global_offsets, strict=True)]
     parts = [part for pair in zip(rows, heads, strict=True) for part in pair]
-    return torch.cat(parts).view(len(rows), len(rows[0]) + 1, -1)
+    return torch.cat(parts).view(len(rows), len(rows[0]) + 1, -1).float()
+
+
+def _product(tokens, matrix):
+    """(…, k) tokens times (k, D): in the tokens' precision, whose gradient is the quicker for the other way round."""
+    return F.linear(tokens, matrix.to(tokens.dtype).T)
 
 
 def read_out(rows, space, layer, scale, grid, dim, channel=None):

@@ -53,15 +53,15 @@ class Problem:
         """Whether scores are principal components: the variance of what a map makes of them is known."""
         return self.local_basis[0].matrix.ndim == 2
 
-    def tokens(self, trials, few=False):
-        """Tokens of the pictures behind ``trials``: lists over layers of (T, K, ·) and (T, ·) float32 tensors.
+    def tokens(self, trials, few=False, dtype=torch.float32):
+        """Tokens of the pictures behind ``trials``: lists over layers of (T, K, ·) and (T, ·) tensors.
 
         They are scores; with ``raw`` they are ``Basis.centred`` tokens. few : scores on the first components alone, which
         are cheap to read
         """
-        return self.tokens_of(self.image[np.asarray(trials)], few)
+        return self.tokens_of(self.image[np.asarray(trials)], few, dtype)
 
-    def tokens_of(self, rows, few=False):
+    def tokens_of(self, rows, few=False, dtype=torch.float32):
         """The same of rows of the features."""
         centre = self.raw and not few
 
@@ -69,7 +69,7 @@ class Problem:
             for layer, basis in zip(layers, bases, strict=True):
                 block = gather(layer, rows, self.device, self.grid)
                 let_go(layer)  # at once: a system that maps large pages maps most of a file for a few hundred rows
-                yield basis.centred(block) if centre else block.float()
+                yield (basis.centred(block) if centre else block).to(dtype)
 
         local, global_ = self.few if few else (self.local, self.global_)
         return list(blocks(local, self.local_basis)), list(blocks(global_, self.global_basis))

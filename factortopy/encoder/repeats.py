@@ -34,9 +34,9 @@ class Pictures:
     def __len__(self):
         return len(self.image)
 
-    def tokens(self, rows, few=False):
+    def tokens(self, rows, few=False, dtype=torch.float32):
         """As ``Problem.tokens``, of pictures."""
-        return self.problem.tokens_of(self.image[rows], few)
+        return self.problem.tokens_of(self.image[rows], few, dtype)
 
     def counts(self, rows):
         """(R,) float32 tensor of the trials of pictures; None where each has one."""

@@ -74,7 +74,9 @@ def start(problem, model, seed):
         screens = [Screen(problem, seed, vertices, average) for vertices in looked_at]
     vertices, scores = np.concatenate(looked_at), torch.cat([s.scores for s in screens]).clamp_min(0)
     if network.select and scores.any():
-        _fit_selectors(network, torch.from_numpy(vertices).to(problem.device), scores, problem.grid)
+        fit_selectors(
+            network, torch.from_numpy(vertices).to(problem.device), targets(scores, problem.grid), problem.grid
+        )
     if scores.any():
         with torch.no_grad():
             _start_alignments(model, screens[0] if network.topology else Screen(problem, seed, sample, average))
@@ -109,17 +111,17 @@ def _shares(scores, power):
     return scores / scores.sum(1, keepdim=True).clamp_min(1e-6)
 
 
-def _fit_selectors(network, vertices, scores, grid):
-    """Fit the selector networks to ``targets``, smooth as they are."""
-    space, layer, scale, weight, space_weight = targets(scores, grid)
+def fit_selectors(network, vertices, wanted, grid, steps=STEPS):
+    """Fit the selector networks, smooth as they are, to what is ``wanted`` of the vertices (as ``targets``)."""
+    space, layer, scale, weight, space_weight = wanted
     samples = network.space_samples
     # Several samples begin apart, on a circle of half a cell around the place.
     angle = torch.arange(samples, device=space.device) * 2 * torch.pi / samples
     ring = torch.stack([angle.cos(), angle.sin()], 1) / grid * (samples > 1)
     rate = 5e-3 if network.topology else 0.1  # free logits have far to go
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
-    for step in range(STEPS):
-        optimiser.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - step / STEPS))
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - step / steps))
         predicted_space, predicted_layer, predicted_scale = network(vertices)
         loss = -(weight[:, None] * layer * predicted_layer.clamp_min(1e-9).log()).sum(1).mean()
         loss = loss + 4 * (weight * (predicted_scale[:, 0] - scale) ** 2).mean()
@@ -156,9 +158,17 @@ def _start_alignments(model, screen):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         _, _, axes = torch.svd_lowrank(joint, min(model.dim, *joint.shape), niter=4)
-    parts = axes.split([w.shape[1] for w in blocks])
-    for l in range(n_layers):
-        for alignment, part in ((model.local, parts[2 * l]), (model.global_, parts[2 * l + 1])):
-            k, d = part.shape
-            alignment.weight[l][:k, :d] = part / part.norm(dim=0).clamp_min(1e-9)
-            alignment.weight[l][k:, :d] = 0
+    put_axes(model, axes, [w.shape[1] for w in blocks])
+
+
+def put_axes(model, axes, widths=None):
+    """Set a model's alignments to directions (K, ≤ D) in the scores of all layers side by side, local then global of each.
+
+    widths : how many components of each it has; all where not given
+    """
+    weights = [w for pair in zip(model.local.weight, model.global_.weight, strict=True) for w in pair]
+    parts = axes.split([len(w) for w in weights] if widths is None else widths)
+    for weight, part in zip(weights, parts, strict=True):
+        k, d = part.shape
+        weight[:k, :d] = part / part.norm(dim=0).clamp_min(1e-9)
+        weight[k:, :d] = 0

@@ -139,7 +139,7 @@ def slope_cost(entries, refits):
     parts = []
     for entry in slopes.refittable(entries) if refits else ():
         again, have = Refits(shared_folder(), entry.runs[0]), slopes.kept(entry.runs[0])
-        planned = slopes.planned(refits)
+        planned = slopes.planned(refits, entry.runs[0].settings["recipe"])
         if have is not None and len(have) >= refits:
             parts.append(Cost(entry.name, refits, refits, 0.0, True))
         else:

@@ -104,8 +104,8 @@ class Refits:
         return Encoder.load(run.path)
 
     def full(self, settings):
-        """The base's complete settings with these changes."""
-        return check_settings(self.base | settings)
+        """The base's complete settings with these changes; none starts from a fitted encoder, near which it would stay."""
+        return check_settings(self.base | ({"warm": None} if settings else {}) | settings)
 
     def kept(self, settings):
         """True when the fit with these changes was finished before."""

@@ -33,11 +33,12 @@ def check_count(refits, control="--refits"):
     return refits
 
 
-def planned(count=REFITS):
-    """{words: changes} of so many refits."""
+def planned(count=REFITS, recipe="fast"):
+    """{words: changes} of so many refits; a slope needs their selectors alone, which the last solve does not change."""
     halves, seeds = slope.allotted(count)
-    out = {f"half {k} of the pictures": {"half": k, "seed": SEED_OF_HALVES + k} for k in range(1, halves + 1)}
-    return out | {f"seed {k}": {"seed": k} for k in range(SEED_OF_WHOLE + 1, SEED_OF_WHOLE + seeds + 1)}
+    alone = {"channel": False} if recipe == "fast" else {}
+    out = {f"half {k} of the pictures": {"half": k, "seed": SEED_OF_HALVES + k} | alone for k in range(1, halves + 1)}
+    return out | {f"seed {k}": {"seed": k} | alone for k in range(SEED_OF_WHOLE + 1, SEED_OF_WHOLE + seeds + 1)}
 
 
 def refittable(entries):
@@ -83,7 +84,10 @@ def make(runs, count=REFITS, on_progress=None, say=None, others=()):
     check_count(count)
     from factortopy.report.refits import Refits, make_all, shared_folder  # brings torch, which no other line here needs
 
-    tasks = [(Refits(shared_folder(), run, None, None, say), planned(count)) for run in lacking(runs, count)]
+    tasks = [
+        (Refits(shared_folder(), run, None, None, say), planned(count, run.settings["recipe"]))
+        for run in lacking(runs, count)
+    ]
     make_all([*others, *tasks], on_progress)
     failed = []
     for refits, wanted in tasks:

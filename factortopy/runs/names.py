@@ -38,6 +38,10 @@ def in_word(key: str, value: Any) -> str:
         return "" if len(value) == len(FACTORS) else "factors " + "+".join(value) if value else "no factors"
     if key == "layers":
         return "" if value is None else "layers " + "+".join(str(k + 1 if isinstance(k, int) else k) for k in value)
+    if key == "warm":
+        return (
+            "" if value is None else "start from " + "+".join(str(v).replace("\\", "/").split("/")[-1] for v in value)
+        )
     if key == "weights" and value:
         value = "/".join(str(value).replace("\\", "/").split("/")[-2:])  # a whole path says too much
     words = SETTING[key].in_words if key in SETTING else None  # a newer version may have others

@@ -13,6 +13,7 @@ from factortopy.encoder.names import FACTORS, MODELS, RECIPES
 from factortopy.errors import InputError
 from factortopy.features.reader import PRECISIONS
 from factortopy.storage.allowed_folders import typed
+from factortopy.storage.home import runs_dir
 from factortopy.surfaces.meshes import N_VERTICES
 
 
@@ -70,6 +71,13 @@ class Setting:
         if self.choices:
             if not isinstance(value, (list, tuple)) or any(one not in self.choices for one in value):
                 raise InputError(f"{self.name}: expected names among {', '.join(self.choices)}, found {value!r}")
+        elif self.least is None:
+            if (
+                not isinstance(value, (list, tuple))
+                or not value
+                or not all(isinstance(one, str) and one for one in value)
+            ):
+                raise InputError(f"{self.name}: expected names or folders of finished runs, found {value!r}")
         elif (
             not isinstance(value, (list, tuple))
             or not value
@@ -142,6 +150,11 @@ SETTINGS = (
         "half", int, least=1, in_name="half{}", in_words="half {}",
         help="learn from one random half of the pictures; 1 and 2 are together all of them, as are 3 and 4, … (default: all)",
     ),
+    Setting(
+        "warm", list, flag="--warm", metavar="RUN,RUN", in_name="warm",
+        help="start from fitted runs of the same network, or from the mean of several subjects', and take a third of the steps",
+    ),
+    Setting("channel", bool, True, help="solve every vertex's channel weights at the end; without, selectors alone and no scores"),
     Setting("layers", list, least=0, help="layers that are read, counted from 0 (default: all)"),
     Setting(
         "pca", int, least=1, flag="--pca", metavar="K", in_words="{} components", extraction=True,
@@ -187,6 +200,8 @@ def check_settings(settings):
         raise InputError("pca: expected none with paper-released, which reads all channels; leave it out")
     if full["pca"] and full["model"] == "ridge":
         raise InputError("pca: expected none with the pooled ridge, which reduces channels itself; leave it out")
+    if full["warm"]:
+        full["warm"] = [_run_folder(one) for one in full["warm"]]
     # The queue's worker starts elsewhere: a relative path would mean another folder there.
     for key in ("subject", "weights"):
         if not full[key] or re.fullmatch(r"demo(-\d)?|untrained", full[key]):
@@ -195,6 +210,12 @@ def check_settings(settings):
         if path.exists():
             full[key] = str(path.resolve())
     return full
+
+
+def _run_folder(text):
+    """Absolute folder of the run that a name or a path means; whether it is a finished one says who loads it."""
+    named = runs_dir() / text
+    return str((named if "/" not in text and named.is_dir() else typed(text, "warm")).resolve())
 
 
 def name_parts(settings):

@@ -193,17 +193,22 @@ def _train(run, settings, recorder, say, seconds_before):
         **{key: settings[key] for key in ("model", "select", "topology", "space_samples")},
         **_reduction(settings, backbone, say),
         **_regulariser(settings),
+        weights=settings["channel"],
+        warm=[Encoder.load(path) for path in settings["warm"]] if settings["warm"] else None,
         on_progress=recorder.on_fit,
         out=run.path,
         resume=going_on,
     )
     recorder.check()
 
-    recorder.begin("score")
-    rows = score(encoder, subject, features)
+    rows = []
+    if settings["channel"]:
+        recorder.begin("score")
+        rows = score(encoder, subject, features)
     run.check_there()
     encoder.save(run.path, finished=False)
-    make_gallery(encoder, subject, features, run.path)
+    if settings["channel"]:
+        make_gallery(encoder, subject, features, run.path)
     run.update(vertices=len(subject.vertex), scores=rows, seconds=seconds_before + recorder.seconds())
     _finish(run, say)
 
@@ -257,8 +262,13 @@ def _finish(run, say):
     shutil.rmtree(run.path / "checkpoint", ignore_errors=True)
     (run.path / "preview.safetensors").unlink(missing_ok=True)
     run.clear_stop()
-    diverged, whole = run.info.get("diverged"), run.info["scores"][0]
-    run.finish("the loss was no number at the end; the best state before that was kept" if diverged else None)
+    run.finish(
+        "the loss was no number at the end; the best state before that was kept" if run.info.get("diverged") else None
+    )
+    if not run.info["scores"]:
+        say(f"finished: selectors alone, in {run.path}")
+        return
+    whole = run.info["scores"][0]
     score = np.nan if whole["score"] is None else whole["score"]
     say(f"finished: mean R² {score_text(score)} over {whole['vertices']} vertices, in {run.path}")
 

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import factortopy as ft
-from factortopy.encoder.model import Alignment, SelectorNetwork, align, encode_position, read_out, taps
+from factortopy.encoder import problem
+from factortopy.encoder.fast import FastFit, FastSettings
+from factortopy.encoder.model import Alignment, Factorized, SelectorNetwork, align, encode_position, read_out, taps
 from factortopy.encoder.reduce import components, moments
 
 
@@ -27,6 +29,16 @@ def test_a_stopped_fit_resumes_to_the_undisturbed_result(planted, planted_subjec
     resumed = ft.fit(planted_subject, planted.features, steps=30, out=tmp_path, resume=True)
     np.testing.assert_array_equal(resumed.selectors().layer, whole.selectors().layer)
     np.testing.assert_array_equal(resumed.selectors().channel, whole.selectors().channel)
+
+
+@pytest.mark.skipif(not torch.cpu._is_avx512_bf16_supported(), reason="the processor multiplies no bfloat16")
+def test_products_in_bfloat16_give_nearly_the_same_loss(planted, planted_subject):
+    posed = problem.pose(planted_subject, planted.features, 8, "cpu")
+    fit = FastFit(posed, FastSettings(dim=8), Factorized(posed, 8, 0), 0)
+    losses = []
+    for fit._dtype in (torch.bfloat16, torch.float32):
+        losses.append(fit.loss(1, *fit.parts(1)).item())
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3) and losses[0] != losses[1]
 
 
 def test_a_checkpoint_of_another_fit_is_refused(planted, planted_subject, tmp_path):

@@ -16,6 +16,7 @@ from factortopy.report import figures, plan, scoring, slopes
 from factortopy.report.entries import Entry, read_entries
 from factortopy.runs.archive import pack_run, unpack_run
 from factortopy.runs.run import Run
+from factortopy.runs.training import train_run
 from factortopy.storage.files import read_json, write_json, write_tensors
 from factortopy.storage.home import runs_dir
 
@@ -42,12 +43,22 @@ def slope_of(run):
     return slopes.of_entry(read_entries([run])[0])
 
 
-def test_refits_are_what_is_planned(fitted):
+def test_refits_are_what_is_planned(fitted, monkeypatch):
     home, own = fitted
+    monkeypatch.setenv("FACTORTOPY_HOME", str(home))
     refits = slopes.kept(own)
     assert (len(refits.halves), len(refits.seeds)) == slope.allotted(COUNT) == (6, 4)
     kept = [Run(path) for path in (home / "cache" / "refits").iterdir() if path.is_dir()]
     assert len(kept) == COUNT
+    # Selectors alone, the ones that a whole fit has: the last solve changes none of them.
+    assert not any(run.settings["channel"] or run.scores() or (run.path / "gallery.jpg").exists() for run in kept)
+    one = kept[0]
+    whole = train_run(home / "whole", **(one.settings | {"channel": True}))
+    alone, solved = (Encoder.load(run.path) for run in (one, whole))
+    np.testing.assert_array_equal(alone.selectors().layer, solved.selectors().layer)
+    assert solved.selectors().channel.any() and alone.selectors().channel.shape[1] == 0
+    with pytest.raises(InputError, match="found selectors alone"):
+        alone.read([], [])
     halves = {run.settings["half"]: run for run in kept if run.settings["half"]}
     assert sorted(halves) == [1, 2, 3, 4, 5, 6] and len({run.settings["seed"] for run in kept}) == COUNT
     a, b, whole = (read_json(run.path / "split.json") for run in (halves[1], halves[2], own))

@@ -62,6 +62,7 @@ def test_each_can_be_varied_and_named():
     values = {
         "select": [["layer"], ["space"]],
         "layers": [[0], [1]],
+        "warm": [["a"], ["b"]],
         "topology": [True, False],
         "recipe": ["fast", "paper"],
         "precision": ["float32", "bfloat16"],
@@ -71,6 +72,17 @@ def test_each_can_be_varied_and_named():
     for name, two in values.items():
         assert len(settings_of({key: [value] for key, value in ASKED.items()} | {name: two})) == 2
         assert len({in_word(name, value) for value in two}) == 2
+
+
+def test_runs_to_start_from_are_names_or_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACTORTOPY_HOME", str(tmp_path))
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    chosen = check_settings(ASKED | {"warm": ["mine", str(tmp_path / "else")]})
+    assert chosen["warm"] == [str(tmp_path / "runs" / "mine"), str(tmp_path / "else")]
+    assert check_settings(chosen) == chosen  # also when they are gone: who loads them says so
+    for wrong in ([], [3], "mine", [""]):
+        with pytest.raises(InputError, match="^warm: expected names or folders of finished runs"):
+            check_settings(ASKED | {"warm": wrong})
 
 
 def test_a_setting_may_be_a_number():
