@@ -161,7 +161,7 @@ def fit(
     settings = settings or own_settings()
     settings = settings if steps is None else replace(settings, steps=int(steps))
     checkpoint = None if out is None else Path(out) / "checkpoint"
-    resumed = resume and checkpoint is not None and (checkpoint / "state.json").exists()
+    resumed = resume and checkpoint is not None and goes_on(checkpoint)
     # Products of a GPU that has TensorFloat-32 are in that format, as training networks usually has them.
     with precision("high" if str(device).startswith("cuda") else torch.get_float32_matmul_precision()):
         features = as_resized(features, grid, settings.antialias)
@@ -279,12 +279,26 @@ def _keep(state, folder, request):
             old.unlink(missing_ok=True)
 
 
+def goes_on(folder):
+    """Whether a folder holds a checkpoint that this version goes on from.
+
+    Alignments of ``fast`` stand on components; those of a version with other components mean something else here, and the fit
+    begins again.
+    """
+    if not (folder / "state.json").exists():
+        return False
+    request = read_json(folder / "state.json", "checkpoint").get("fit")
+    if not isinstance(request, dict):
+        return True  # damaged: said when it is read
+    return request.get("recipe") != "fast" or request.get("components", 1) == FORMAT
+
+
 def _restore(state, folder, request):
     progress = read_json(folder / "state.json", "checkpoint")
     tensors = read_tensors(folder / str(progress.get("tensors")), "checkpoint")
     try:
         # Older versions did not note these.
-        before = {"recipe_settings": request["recipe_settings"], "components": 1, "warm": []} | progress["fit"]
+        before = {"recipe_settings": request["recipe_settings"], "components": FORMAT, "warm": []} | progress["fit"]
         other = [f"{k} {before[k]}" for k, v in request.items() if k != "device" and before[k] != v]
         if other:
             raise ValueError(f"it was made with {', '.join(other)}")

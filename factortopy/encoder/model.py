@@ -254,7 +254,8 @@ def align(local, global_, local_maps, global_maps, local_offsets=None, global_of
         rows = [r + o for r, o in zip(rows, local_offsets, strict=True)]
         heads = [h + o for h, o in zip(heads, global_offsets, strict=True)]
     parts = [part for pair in zip(rows, heads, strict=True) for part in pair]
-    return torch.cat(parts).view(len(rows), len(rows[0]) + 1, -1).float()
+    out = torch.cat(parts).view(len(rows), len(rows[0]) + 1, -1)
+    return out.float() if out.dtype == torch.bfloat16 else out
 
 
 def _product(tokens, matrix):

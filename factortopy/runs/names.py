@@ -38,6 +38,8 @@ def in_word(key: str, value: Any) -> str:
         return "" if len(value) == len(FACTORS) else "factors " + "+".join(value) if value else "no factors"
     if key == "layers":
         return "" if value is None else "layers " + "+".join(str(k + 1 if isinstance(k, int) else k) for k in value)
+    if key == "channel":
+        return "" if value else "selectors alone"
     if key == "warm":
         return (
             "" if value is None else "start from " + "+".join(str(v).replace("\\", "/").split("/")[-1] for v in value)

@@ -9,7 +9,7 @@ import numpy as np
 from factortopy.analysis.gallery import make_gallery
 from factortopy.encoder.encoder import Encoder
 from factortopy.encoder.films import rows_of
-from factortopy.encoder.fitting import fit
+from factortopy.encoder.fitting import fit, goes_on
 from factortopy.errors import InputError
 from factortopy.runs.attempt import attempt, signals
 from factortopy.runs.extraction import WrongRequest, extract_features
@@ -143,8 +143,10 @@ def _train(run, settings, recorder, say, seconds_before):
     """Load, extract, fit, save, score, finish."""
     for left in run.path.glob(".*.part"):
         left.unlink(missing_ok=True)  # of a process that was killed while it wrote
-    going_on = (run.path / "checkpoint" / "state.json").exists()
-    if run.info.get("scores") and not going_on:  # killed between the last result and "finished"
+    checkpoint = run.path / "checkpoint"
+    unfinished = (checkpoint / "state.json").exists()
+    going_on = unfinished and goes_on(checkpoint)
+    if run.info.get("scores") and not unfinished:  # killed between the last result and "finished"
         _finish(run, say)
         return
     recorder.begin("pictures")
@@ -180,10 +182,14 @@ def _train(run, settings, recorder, say, seconds_before):
     subject, backbone, features = extract_features(settings, recorder.on_job, on_subject, on_network)
     recorder.check()
 
-    done = read_json(run.path / "checkpoint" / "state.json") if going_on else {}
+    done = read_json(checkpoint / "state.json") if going_on else {}
     recorder.begin("fit", done.get("total", settings["steps"]), done.get("step", 0))
-    if going_on:
-        say("going on from the checkpoint")
+    if unfinished:
+        say(
+            "going on from the checkpoint"
+            if going_on
+            else "the checkpoint is of an earlier version; the fit begins again"
+        )
     encoder = fit(
         subject,
         features,

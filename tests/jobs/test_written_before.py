@@ -71,7 +71,7 @@ def test_the_queue_keeps_its_order_and_its_task(before):
     assert len(tasks) == 5 and all(b'"name": "factortopy.jobs.work"' in task for task in tasks)
 
 
-def test_what_waits_is_done_and_what_was_stopped_goes_on(before, children):  # noqa: F811
+def test_what_waits_is_done_and_what_was_stopped_is_begun_again(before, children):  # noqa: F811
     waits, extraction, stopped = find_run("waits"), Job(home() / "jobs" / EXTRACTION), find_run("stopped")
     queue.cancel(Job(home() / "jobs" / "localizer"))  # a demo network: long
     queue.resume(stopped)  # starts the worker
@@ -79,5 +79,7 @@ def test_what_waits_is_done_and_what_was_stopped_goes_on(before, children):  # n
     assert extraction.info["result"] == {"pictures": 60, "layers": 3, "simulated": True}
     steps = stopped.history().step
     assert steps == sorted(set(steps)) and steps[-1] > 150
-    assert "going on from the checkpoint" in stopped.log_tail() and stopped.kept() is None
+    # Its alignments stand on components that are made in another way now.
+    assert "the checkpoint is of an earlier version; the fit begins again" in stopped.log_tail()
+    assert stopped.kept() is None and stopped.history().step[0] < 20
     assert Encoder.load(waits.path).info["seed"] == 1 and waits.info["scores"][0]["vertices"] == 24

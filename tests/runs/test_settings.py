@@ -64,6 +64,7 @@ def test_each_can_be_varied_and_named():
         "layers": [[0], [1]],
         "warm": [["a"], ["b"]],
         "topology": [True, False],
+        "channel": [True, False],
         "recipe": ["fast", "paper"],
         "precision": ["float32", "bfloat16"],
     }
