@@ -141,6 +141,7 @@ class Little:
         monkeypatch.setattr(Factorized, of, call)
 
 
+@pytest.mark.usefixtures("single_precision")
 @pytest.mark.parametrize(("recipe", "of"), [("fast", "design"), ("paper", "respond")])
 def test_too_little_memory_falls_back_to_smaller_pieces(subject, small, monkeypatch, recipe, of):
     whole = quick(subject, small.features, recipe)
@@ -177,6 +178,7 @@ def test_no_memory_at_all_is_said(subject, small, monkeypatch, recipe, of):
 # ---------------------------------------------------------------- features of every kind
 
 
+@pytest.mark.usefixtures("single_precision")
 @pytest.mark.parametrize("recipe", ["fast", "paper"])
 @pytest.mark.parametrize("kind", ["float64", "float16", "big-endian", "fortran", "channels first", "whole numbers"])
 def test_arrays_of_every_layout(subject, small, recipe, kind):

@@ -253,6 +253,7 @@ def test_few_components_are_the_first_rows_of_the_alignment(subject, small, thre
     torch.testing.assert_close(short, long, rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.usefixtures("single_precision")
 def test_a_fit_on_tokens_in_place_is_that_on_scores(subject, small, monkeypatch, request):
     monkeypatch.setattr(fast, "start", lambda *rest: None)  # which sees no more than the first components
     whole = ft.fit(subject, small.features, steps=6, grid=4).selectors()

@@ -190,6 +190,7 @@ def test_products_that_do_not_fit_are_made_in_passes(pictures, monkeypatch):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("single_precision")
 @torch.no_grad()
 def test_validation_is_scored_on_single_trials(pictures):
     problem = posed(shown(pictures, np.arange(70) % 4 + 1), pictures.features)
