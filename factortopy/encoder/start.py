@@ -75,7 +75,7 @@ def start(problem, model, seed):
     vertices, scores = np.concatenate(looked_at), torch.cat([s.scores for s in screens]).clamp_min(0)
     if network.select and scores.any():
         fit_selectors(
-            network, torch.from_numpy(vertices).to(problem.device), targets(scores, problem.grid), problem.grid
+            network, torch.from_numpy(vertices).to(problem.device), targets(scores, problem.grid), problem.grid, STEPS
         )
     if scores.any():
         with torch.no_grad():
@@ -111,7 +111,7 @@ def _shares(scores, power):
     return scores / scores.sum(1, keepdim=True).clamp_min(1e-6)
 
 
-def fit_selectors(network, vertices, wanted, grid, steps=STEPS):
+def fit_selectors(network, vertices, wanted, grid, steps):
     """Fit the selector networks, smooth as they are, to what is ``wanted`` of the vertices (as ``targets``)."""
     space, layer, scale, weight, space_weight = wanted
     samples = network.space_samples
