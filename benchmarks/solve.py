@@ -112,11 +112,12 @@ def solve_alone(pictures=1100, vertices=37984, components=714, repeats=3, device
     speeds, shared.SLOWER = [speed(device)], float("inf")  # of so few pictures designs might be less work
     with watched() as peaks:
         (before,) = memory("VmRSS")
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.process_time()
         each = shared.by_products(problem, model, all_of_it, cortex, means)
         parts = next(each)
         wait()
         read = time.perf_counter() - begun
+        free = (time.process_time() - worked) / read
         speeds.append(speed(device))
         parts = parts[:: max(1, vertices // few)]
         begun = time.perf_counter()
@@ -143,6 +144,8 @@ def solve_alone(pictures=1100, vertices=37984, components=714, repeats=3, device
         "size": f"{pictures:,} of {whole:,} pictures, {repeats} trials each, {vertices:,} vertices, {LAYERS} layers of "
         f"{components} components, D = {DIM} (synthetic)",
         "torch.mm of 2,048², GFLOP/s": fastest,
+        "the same before, between and after": ", ".join(f"{s:.0f}" for s in speeds),
+        "cores that were free meanwhile": free,
         "products, s": read,
         "products, share of torch.mm": reading / read / fastest,
         "mixing and solving of a vertex, ms": 1e3 * solved,
