@@ -33,7 +33,7 @@ PARTS = {
     "cache written": (reduce, "_finish"),
     "cache read": (reduce, "_read"),
     "start: single layers and places": (start.Screen, "__init__"),
-    "start: selectors": (start, "_fit_selectors"),
+    "start: selectors": (start, "fit_selectors"),
     "start: alignments": (start, "_start_alignments"),
 }
 

@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvicorn
@@ -105,5 +106,6 @@ def test_without_a_connection_it_passes_everything_on(kind):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Announce(app, BRAINS)({"type": kind, "path": "/train"}, receive, send))
+    with ThreadPoolExecutor(1) as own:  # a browser's test leaves a loop running in this thread
+        own.submit(asyncio.run, Announce(app, BRAINS)({"type": kind, "path": "/train"}, receive, send)).result()
     assert sent == [{"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}]
