@@ -21,7 +21,7 @@ from factortopy.encoder.designs import Sums
 PRODUCT_BYTES = 2**31  # products of rows held at once
 BLOCK_BYTES = 2**28  # rows, and responses, read at once
 VERTICES = 512  # whose Gram matrices are mixed at once: they stay in a processor's cache
-SLOWER = 5  # multiply-adds of designs, small products, against those of large ones; measured: benchmarks/solve.py
+SLOWER = 5  # multiply-adds of designs, small products, against those of large ones: an estimate
 
 
 @dataclass
