@@ -55,7 +55,11 @@ class FastSettings:
 
 def quick(device):
     """Number format of the products that align tokens: bfloat16 where the processor multiplies it."""
-    return torch.bfloat16 if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else torch.float32
+    return (
+        torch.bfloat16
+        if device.type == "cpu" and getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+        else torch.float32
+    )
 
 
 class Penalty(nn.Module):

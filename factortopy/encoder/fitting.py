@@ -127,7 +127,8 @@ def fit(
         those of ``paper-released``.
     warm : Encoder or list of Encoder, optional
         Of the same network and layers, for ``fast``: the fit starts from its selectors and alignments, from the mean of several
-        subjects' on fsaverage, and takes a third of the steps. It is no independent fit: it stays near what it started from.
+        subjects' on fsaverage, and takes a third of the steps unless ``settings`` or ``steps`` say otherwise. It is no
+        independent fit: it stays near what it started from.
     weights : bool
         False leaves the last solve of ``fast`` out: an encoder of selectors alone, which predicts nothing.
 
@@ -158,7 +159,7 @@ def fit(
     features = of_trials(subject, features)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     solver, own_settings = SOLVERS[recipe]
-    settings = settings or own_settings()
+    own, settings = settings is None, settings or own_settings()
     settings = settings if steps is None else replace(settings, steps=int(steps))
     checkpoint = None if out is None else Path(out) / "checkpoint"
     resumed = resume and checkpoint is not None and goes_on(checkpoint)
@@ -167,7 +168,7 @@ def fit(
         features = as_resized(features, grid, settings.antialias)
         problem = pose(subject, features, grid, device, **settings.laid_out)
         settings = settings.settled(len((subject.whole or subject.split).train))
-        settings = settings_after(settings, steps) if encoders else settings
+        settings = settings_after(settings, steps) if encoders and own else settings
         module = _model(model, problem, settings.dim, seed, topology, select, space_samples, recipe)
         if encoders and not resumed:
             start_from(encoders, subject.vertices, problem, module, seed)

@@ -12,7 +12,9 @@ import mmap
 import os
 import shutil
 import socket
+import threading
 import time
+import uuid
 import zlib
 
 import numpy as np
@@ -174,7 +176,7 @@ def reduced(features, grid, device):
     try:
         for _ in on_all_cores(project, list(enumerate(range(2 * n_layers))), device):
             pass
-    except InputError:
+    except BaseException:
         if folder is not None:
             shutil.rmtree(_part(folder), ignore_errors=True)
         raise
@@ -268,8 +270,13 @@ def _sample_sum(array):
     return zlib.crc32(np.ascontiguousarray(array[:: max(1, len(array) // 16)]).tobytes(), len(array))
 
 
+PROCESS = uuid.uuid4().hex[:8]  # containers may share a host's name and a process's number
+
+
 def _part(folder):
-    return folder.with_name(f"{folder.name}.{socket.gethostname()}-{os.getpid()}.part")
+    return folder.with_name(
+        f"{folder.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}-{PROCESS}.part"
+    )
 
 
 def _sweep(parent):

@@ -16,7 +16,7 @@ from factortopy.encoder.start import VERTICES, fit_selectors, put_axes
 from factortopy.errors import InputError
 
 STEPS = 60  # of a fit that starts here; docs/encoder.md says how many are needed
-NEAR = 3.0  # share of the sphere's diameter, in %, within which a vertex of another mesh stands for one
+NEAR = 1.2  # 3 % of the sphere's diameter, about 6 mm, within which a vertex of another mesh stands for one
 
 
 def encoders_of(warm, features, recipe, model):
@@ -34,16 +34,20 @@ def encoders_of(warm, features, recipe, model):
         )
     channels = [t.shape[-1] for t in features.local] if features.reduction is None else features.reduction.channels
     for encoder in encoders:
+        if not hasattr(encoder, "has_selectors"):
+            raise InputError(f"warm: expected encoders, found {type(encoder).__name__}; load a run's with Encoder.load")
         name = f"warm: encoder of {encoder.info.get('subject') or 'a subject'}"
         if not encoder.has_selectors:
             raise InputError(
                 f"{name}: expected a factorized model, found {encoder.info.get('model')}; choose another run"
             )
-        own = encoder.info.get("backbone"), encoder.layer_names, encoder.channels
+        if not np.isfinite(encoder.selectors().channel).all(1).any() or not encoder.selectors().channel.size:
+            raise InputError(f"{name}: expected channel weights, found selectors alone; choose a run with weights")
+        own = encoder.info.get("backbone"), encoder.info.get("weights"), encoder.layer_names, encoder.channels
         for what, theirs, ours in zip(
-            ("network", "layers", "channels"),
+            ("network", "weights", "layers", "channels"),
             own,
-            (features.backbone, list(features.layer_names), channels),
+            (features.backbone, features.weights, list(features.layer_names), channels),
             strict=True,
         ):
             if theirs != ours:

@@ -59,6 +59,8 @@ def families(infos: Mapping[str, Mapping[str, Any]], but: str) -> list[list[str]
     """
     groups: dict[str, dict[str, str]] = {}
     for name, info in infos.items():
+        if but == "seed" and (info.get("settings") or {}).get("warm"):
+            continue  # a fit that starts from another stays near it: such seeds would differ too little
         own = {"seed": str(info.get("seed") or 0), "subject": str(info.get("subject"))}
         same = network_of(info) | {key: value for key, value in own.items() if key != but}
         groups.setdefault(repr(sorted(same.items(), key=lambda one: one[0])), {}).setdefault(own[but], name)

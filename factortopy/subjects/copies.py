@@ -61,10 +61,13 @@ def _quick(image):
             size = file.seek(0, os.SEEK_END)
             file.seek(size // 2)
             return size, file.read(512)
-    except OSError:  # whoever reads the picture says so
-        return str(image)
+    except (OSError, TypeError):  # whoever reads the picture says so
+        return id(image)
 
 
 def _content(image):
-    data = image.tobytes() if isinstance(image, np.ndarray) else Path(image).read_bytes()
+    try:
+        data = image.tobytes() if isinstance(image, np.ndarray) else Path(image).read_bytes()
+    except (OSError, TypeError):
+        return id(image)
     return hashlib.blake2b(data, digest_size=16).digest()  # not the bytes: a thousand alike ones would fill the memory

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from planted import plant
 
 import factortopy as ft
+from factortopy.encoder import fast
 from factortopy.encoder.model import Factorized
 from factortopy.encoder.problem import pose
 from factortopy.encoder.selectors import Selectors
@@ -147,3 +148,23 @@ def test_means_keep_to_what_they_are_of(values, order):
     order = sorted(order, key=lambda k: k // 3)  # within their hemispheres
     shuffled = vertices.subset(np.array(order))
     np.testing.assert_allclose(mean_selectors(encoders, shuffled)[2], scale[order], atol=1e-6)
+
+
+def test_settings_of_ones_own_count_in_a_warm_fit(small, cold):
+    truth, subject, _ = small
+    own = fast.FastSettings(steps=3, regulariser=0.02)
+    info = ft.fit(subject, truth.features, grid=4, settings=own, warm=cold[0]).info
+    assert info["steps"] == 3 and info["recipe_settings"]["regulariser"] == 0.02
+
+
+def test_only_encoders_of_these_weights_start_a_fit(small, cold):
+    truth, subject, _ = small
+    alone = ft.fit(subject, truth.features, grid=4, steps=2, weights=False)
+    retrained = replace(truth.features, weights="other.safetensors")
+    for warm, features, words in (
+        ("runs/first", truth.features, "expected encoders, found str"),
+        ([cold[0], alone], truth.features, "expected channel weights, found selectors alone"),
+        (cold[0], retrained, "expected weights other.safetensors"),
+    ):
+        with pytest.raises(InputError, match=words):
+            ft.fit(subject, features, grid=4, steps=2, warm=warm)

@@ -6,7 +6,7 @@ import pytest
 
 from factortopy.cli.main import parser
 from factortopy.errors import InputError
-from factortopy.runs.names import in_word
+from factortopy.runs.names import families, in_word
 from factortopy.runs.run import Run, check_description
 from factortopy.runs.settings import DEFAULTS, EXTRACTION, SETTING, SETTINGS, Setting, check_settings
 from factortopy.sweeps.axes import settings_of
@@ -112,3 +112,11 @@ def test_what_is_accepted_is_written_so_that_it_can_be_read(tmp_path):
 
 def test_a_run_of_the_version_before_may_hold_numbers():
     check_description({"settings": {"topology": 0, "subject_id": 5, "seed": None, "space_samples": None}}, "run.json")
+
+
+def test_fits_that_start_from_another_are_no_seeds_of_a_network():
+    infos = {str(k): {"seed": k, "subject": "one", "settings": ASKED | {"seed": k}} for k in range(3)}
+    assert families(infos, "seed") == [["0", "1", "2"]]
+    for info in infos.values():
+        info["settings"]["warm"] = ["a"]
+    assert families(infos, "seed") == []

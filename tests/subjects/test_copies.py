@@ -79,3 +79,8 @@ def test_copies_among_files(folder):
 def test_nothing_is_said_where_all_differ(folder):
     subject = load_subject(folder)
     assert subject.image_index.tolist() == list(range(24)) and not any("cop" in note for note in subject.notes)
+
+
+def test_pictures_that_cannot_be_read_are_left_to_their_reader(tmp_path):
+    gone = str(tmp_path / "gone.png")
+    assert len(first_copies([gone, gone, object()])) == 3
