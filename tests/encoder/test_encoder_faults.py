@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from planted import plant
 
 import factortopy as ft
 from factortopy import analysis
@@ -13,16 +12,6 @@ from factortopy.encoder.problem import pose
 from factortopy.features.extraction import Features
 
 PAPER = PaperSettings(steps=6, every=3, dim=8)
-
-
-@pytest.fixture(scope="module")
-def small():
-    return plant(n_images=80, n_layers=3, channels=8, n_vertices=60, grid=4)
-
-
-@pytest.fixture(scope="module")
-def subject(small):
-    return small.subject()
 
 
 @pytest.fixture(autouse=True)

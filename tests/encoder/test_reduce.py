@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import plant
 from trials import ROOT
 
 import factortopy as ft
@@ -18,16 +17,6 @@ from factortopy.encoder import fast, fitting, problem, reduce
 from factortopy.encoder.problem import pose
 from factortopy.features.components import principal
 from factortopy.features.extraction import Features
-
-
-@pytest.fixture(scope="module")
-def small():
-    return plant(n_images=80, n_layers=3, channels=8, n_vertices=60, grid=4)
-
-
-@pytest.fixture(scope="module")
-def subject(small):
-    return small.subject()
 
 
 def test_principal_components_keep_what_they_say(small):
